@@ -1,0 +1,210 @@
+"""A sector's tables, put once into the shape that selection walks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
+
+COMBO_SIZES = (2, 3, 4)
+LISTED_AT_MOST = 100_000
+
+_DIGITS = re.compile(r"([0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table and the parties (covers) it takes: ``capacity_min`` to ``capacity_max``, inclusive."""
+
+    id: str
+    capacity_min: int
+    capacity_max: int
+    combinable: bool = True
+
+
+class Combo(NamedTuple):
+    """A set of 2-4 tables (indexes into ``SectorPlan.tables``, ascending) and the smallest party it takes."""
+
+    capacity_min: int
+    tables: tuple[int, ...]
+
+
+def natural_key(table_id: str) -> tuple[tuple[str | int, ...], str]:
+    """Sort key of an identifier: runs of digits count as numbers (T2 before T10), the rest by code point.
+
+    Total: identifiers that differ in leading zeros only (T1, T01) follow by their text.
+    """
+    parts = _DIGITS.split(table_id)
+    return tuple(int(part) if at % 2 else part for at, part in enumerate(parts)), table_id
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SectorPlan:
+    """One configuration of a sector. Compared by identity; `build` hands out shared ones.
+
+    ``tables`` are in natural order and everything else names them by index. ``singles`` and
+    ``listed`` go by capacity_max, which with the kind decides the score. ``listed`` holds the combos
+    that are known one by one: those with a capacity of their own and, where tables join in pairs,
+    the connected sets. ``walked`` says whether further combos come from summing the ``combinable``
+    tables, except the sets in ``own``; they must then be connected through ``neighbours`` (bit j of
+    entry i: tables i and j join) unless that is None.
+    """
+
+    tables: tuple[Table, ...]
+    index: Mapping[str, int] = field(repr=False)
+    singles: Mapping[int, tuple[int, ...]] = field(repr=False)
+    combinable: tuple[int, ...] = field(repr=False)
+    listed: Mapping[int, tuple[Combo, ...]] = field(repr=False)
+    own: Mapping[tuple[int, ...], tuple[int, int]] = field(repr=False)
+    neighbours: tuple[int, ...] | None = field(repr=False)
+    walked: bool = field(repr=False)
+
+    @classmethod
+    def build(
+        cls,
+        tables: Iterable[Table],
+        joins: Iterable[tuple[str, str]] = (),
+        combos: Mapping[frozenset[str], tuple[int, int]] = {},
+    ) -> SectorPlan:
+        """The plan of these tables, remembered for the next call.
+
+        ``joins``: pairs of ids; once there is any, a combo must be connected through them.
+        ``combos``: (smallest, largest party) of a set of 2-4 ids, in place of its sums, whether or
+        not it is joined or combinable. Ids of tables that are not given are passed over.
+        Raises ValueError for a repeated id, a capacity that is not 0 <= min <= max >= 1, or a combo
+        of another size.
+        """
+        return _build(
+            tuple(sorted(tables, key=lambda table: natural_key(table.id))),
+            frozenset(frozenset(pair) for pair in joins),
+            frozenset(combos.items()),
+        )
+
+    def capacity(self, tables: tuple[int, ...]) -> tuple[int, int] | None:
+        """Smallest and largest party of these tables (ascending indexes); None if they do not go together."""
+        if len(tables) == 1:
+            table = self.tables[tables[0]]
+            return table.capacity_min, table.capacity_max
+        if tables in self.own:
+            return self.own[tables]
+        if len(tables) not in COMBO_SIZES or not all(self.tables[at].combinable for at in tables):
+            return None
+        if self.neighbours is not None and not connected(tables, self.neighbours):
+            return None
+        return self.sums(tables)
+
+    def sums(self, tables: tuple[int, ...]) -> tuple[int, int]:
+        """Summed capacity_min and capacity_max of these indexes."""
+        return (
+            sum(self.tables[at].capacity_min for at in tables),
+            sum(self.tables[at].capacity_max for at in tables),
+        )
+
+
+def connected(tables: tuple[int, ...], neighbours: tuple[int, ...]) -> bool:
+    """Whether these indexes hang together through ``neighbours`` (bit masks over indexes)."""
+    wanted = sum(1 << at for at in tables)
+    seen, reached = 0, 1 << tables[0]
+    while seen != reached:
+        seen = reached
+        for at in tables:
+            if seen >> at & 1:
+                reached |= neighbours[at] & wanted
+    return seen == wanted
+
+
+@lru_cache(maxsize=1024)
+def _build(
+    tables: tuple[Table, ...],
+    joins: frozenset[frozenset[str]],
+    combos: frozenset[tuple[frozenset[str], tuple[int, int]]],
+) -> SectorPlan:
+    index = {table.id: at for at, table in enumerate(tables)}
+    if len(index) != len(tables):
+        raise ValueError("two tables of a sector have the same id")
+    for table in tables:
+        _check(table.id, table.capacity_min, table.capacity_max)
+    singles: dict[int, list[int]] = {}
+    for at, table in enumerate(tables):
+        singles.setdefault(table.capacity_max, []).append(at)
+    combinable = tuple(at for at, table in enumerate(tables) if table.combinable)
+
+    own: dict[tuple[int, ...], tuple[int, int]] = {}
+    for ids, (smallest, largest) in combos:
+        if len(ids) not in COMBO_SIZES:
+            raise ValueError("a combo is of 2 to 4 tables")
+        _check("+".join(sorted(ids)), smallest, largest)
+        if ids <= index.keys():
+            own[tuple(sorted(index[each] for each in ids))] = (smallest, largest)
+
+    neighbours = _neighbours(tables, index, joins) if joins else None
+    joined = _joined(combinable, neighbours) if neighbours is not None else None
+    listed: dict[int, list[Combo]] = {}
+    for members, (smallest, largest) in own.items():
+        listed.setdefault(largest, []).append(Combo(smallest, members))
+    for members in joined or ():
+        if members not in own:
+            listed.setdefault(sum(tables[at].capacity_max for at in members), []).append(
+                Combo(sum(tables[at].capacity_min for at in members), members)
+            )
+    return SectorPlan(
+        tables=tables,
+        index=index,
+        singles={largest: tuple(group) for largest, group in sorted(singles.items())},
+        combinable=combinable,
+        listed={
+            largest: tuple(sorted(group, key=lambda combo: (len(combo.tables), combo.tables)))
+            for largest, group in sorted(listed.items())
+        },
+        own=own,
+        neighbours=neighbours,
+        walked=joined is None,
+    )
+
+
+def _check(name: str, smallest: int, largest: int) -> None:
+    if not 0 <= smallest <= largest or largest < 1:
+        raise ValueError(f"{name}: {smallest}-{largest} is not a capacity")
+
+
+def _neighbours(
+    tables: tuple[Table, ...], index: Mapping[str, int], joins: frozenset[frozenset[str]]
+) -> tuple[int, ...]:
+    masks = [0] * len(tables)
+    for pair in joins:
+        if len(pair) == 2 and pair <= index.keys():
+            a, b = (index[each] for each in pair)
+            if tables[a].combinable and tables[b].combinable:
+                masks[a] |= 1 << b
+                masks[b] |= 1 << a
+    return tuple(masks)
+
+
+def _joined(combinable: tuple[int, ...], neighbours: tuple[int, ...]) -> list[tuple[int, ...]] | None:
+    """Every connected set of 2-4 tables; None when there are too many to keep."""
+    found: list[tuple[int, ...]] = []
+    sets = {1 << at for at in combinable}
+    for _ in COMBO_SIZES:
+        grown: set[int] = set()
+        for each in sets:
+            around = 0
+            for at in bits(each):
+                around |= neighbours[at]
+            grown.update(each | 1 << at for at in bits(around & ~each))
+            if len(found) + len(grown) > LISTED_AT_MOST:
+                return None
+        found.extend(tuple(bits(each)) for each in grown)
+        sets = grown
+    return found
+
+
+def bits(mask: int) -> list[int]:
+    """Positions of the bits set in ``mask``, ascending."""
+    found = []
+    while mask:
+        low = mask & -mask
+        found.append(low.bit_length() - 1)
+        mask ^= low
+    return found

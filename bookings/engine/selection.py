@@ -1,0 +1,276 @@
+"""The best seats for a party: exact, and without listing every combo.
+
+score = 50 x party / capacity_max + 20 for a single + 30 for a perfect fit, so that for one party it
+depends on the kind and on capacity_max alone. Those pairs are the levels, walked downwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from fractions import Fraction
+from heapq import merge as merged
+from itertools import islice
+from typing import Literal, NamedTuple
+
+from bookings.engine.availability import Busy, Occupancy
+from bookings.engine.combos import Mix, Moment, possible_sums
+from bookings.engine.grid import SLOT_MINUTES, AskedDay, ServiceDay
+from bookings.engine.sector import SectorPlan, bits, natural_key
+
+Kind = Literal["single", "combo"]
+RankKey = tuple[Fraction, bool, datetime, int, tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Tables and a time that would seat the party.
+
+    ``table_ids`` in natural order, ``start`` and ``end`` in UTC, ``score`` 0-100 to one decimal.
+    ``capacity`` is the largest party these tables take; the exact score follows from it.
+    """
+
+    kind: Kind
+    table_ids: tuple[str, ...]
+    start: datetime
+    end: datetime
+    score: float
+    capacity: int = field(compare=False)
+
+
+class Pick(NamedTuple):
+    """Indexes of the chosen tables, the largest party they take together, and the start slot."""
+
+    tables: tuple[int, ...]
+    capacity: int
+    slot: int
+
+
+def find(
+    plan: SectorPlan,
+    day: ServiceDay,
+    busy: Iterable[Busy] | Occupancy,
+    *,
+    party: int,
+    duration_minutes: int,
+    limit: int,
+    window_start: time | None = None,
+    window_end: time | None = None,
+    not_before: datetime | None = None,
+    start: datetime | None = None,
+    tables: frozenset[str] | None = None,
+) -> list[Candidate]:
+    """The best ``limit`` candidates for ``party`` covers, best first.
+
+    Order: score down, single before combo, start up, fewer tables, ids in natural order.
+    A booking lies wholly inside the asked window (see `ServiceDay.restrict`) and one service
+    window. ``not_before``: the earliest start. ``start``: only that one, which must be on offer.
+    ``tables``: exactly that set. Instants are aware. ``busy`` may be an `Occupancy` of this very
+    plan and day. Raises ValueError for another one, for equal window edges, and for a party or a
+    duration (minutes; rounded up to whole slots) below 1.
+    """
+    slots = slots_for(party, duration_minutes)
+    offered = starts_offered(day.restrict(window_start, window_end), slots, not_before, start)
+    if not offered or limit < 1:
+        return []
+    runs = occupancy_of(plan, day, busy).starts(slots, offered)
+    chosen = islice(picks(plan, runs, party, tables), limit)
+    length = timedelta(minutes=duration_minutes)
+    return [_candidate(plan, day, pick, party, length) for pick in chosen]
+
+
+def rank_key(candidate: Candidate, party: int) -> RankKey:
+    """Sort key that puts candidates for the same party in the order of `find`, by the exact score."""
+    single = candidate.kind == "single"
+    return (
+        -exact_score(party, candidate.capacity, single),
+        not single,
+        candidate.start,
+        len(candidate.table_ids),
+        tuple(natural_key(table_id) for table_id in candidate.table_ids),
+    )
+
+
+def merge(lists: Iterable[Iterable[Candidate]], party: int, limit: int) -> list[Candidate]:
+    """The best ``limit`` of several sectors' lists, each as `find` returned it for the same party."""
+    return list(islice(merged(*lists, key=lambda candidate: rank_key(candidate, party)), max(limit, 0)))
+
+
+def exact_score(party: int, capacity: int, single: bool) -> Fraction:
+    """The score before rounding: 0-100."""
+    return Fraction(50 * party, capacity) + (20 if single else 0) + (30 if party == capacity else 0)
+
+
+def rounded_score(party: int, capacity: int, single: bool) -> float:
+    """The score to one decimal, halves up."""
+    tenths = (1000 * party + capacity) // (2 * capacity)
+    return (tenths + (200 if single else 0) + (300 if party == capacity else 0)) / 10
+
+
+def slots_for(party: int, duration_minutes: int) -> int:
+    """Quarter hours a booking takes. Raises ValueError for a party or duration below 1."""
+    if party < 1 or duration_minutes < 1:
+        raise ValueError("party and duration must be at least 1")
+    return -(-duration_minutes // SLOT_MINUTES)
+
+
+def occupancy_of(plan: SectorPlan, day: ServiceDay, busy: Iterable[Busy] | Occupancy) -> Occupancy:
+    """``busy`` as an `Occupancy`. Raises ValueError when it is one of another plan or day."""
+    if not isinstance(busy, Occupancy):
+        return Occupancy.of(plan, day, busy)
+    if busy.plan is not plan or busy.day is not day:
+        raise ValueError("this occupancy is of another plan or day")
+    return busy
+
+
+def starts_offered(asked: AskedDay, slots: int, not_before: datetime | None, start: datetime | None) -> int:
+    """Mask of the starts on offer from which ``slots`` quarter hours fit, narrowed to those asked for."""
+    day, offered = asked.day, asked.fit(slots)
+    if not_before is not None and offered:
+        first = day.slot_of(not_before)
+        if first >= day.slots:
+            return 0
+        if first >= 0:
+            first += day.instant_of(first) < not_before
+            offered = offered >> first << first
+    if start is not None and offered:
+        slot = day.slot_of(start)
+        if not 0 <= slot < day.slots or day.instant_of(slot) != start:
+            return 0
+        offered &= 1 << slot
+    return offered
+
+
+def picks(
+    plan: SectorPlan, runs: list[int], party: int, tables: frozenset[str] | None = None
+) -> Iterator[Pick]:
+    """Everything that seats ``party``, best first. ``runs``: per table, the mask of starts it is free for."""
+    if tables is not None:
+        yield from _named(plan, runs, party, tables)
+        return
+    singles = [capacity for capacity in plan.singles if capacity >= party]
+    at = 0
+    if singles and singles[0] == party:
+        yield from _singles(plan, runs, party, party)
+        at = 1
+    walk = _Walk(plan, runs, party)
+    for capacity in walk.levels():
+        while at < len(singles) and _single_first(party, singles[at], capacity):
+            yield from _singles(plan, runs, party, singles[at])
+            at += 1
+        yield from walk.level(capacity)
+    for capacity in singles[at:]:
+        yield from _singles(plan, runs, party, capacity)
+
+
+def _single_first(party: int, single: int, combo: int) -> bool:
+    """Whether a single of one capacity_max comes before a combo of another."""
+    return exact_score(party, single, True) >= exact_score(party, combo, False)
+
+
+def _singles(plan: SectorPlan, runs: list[int], party: int, capacity: int) -> Iterator[Pick]:
+    group = [at for at in plan.singles[capacity] if runs[at] and plan.tables[at].capacity_min <= party]
+    starts = 0
+    for at in group:
+        starts |= runs[at]
+    for slot in bits(starts):
+        for at in group:
+            if runs[at] >> slot & 1:
+                yield Pick((at,), capacity, slot)
+
+
+def _named(plan: SectorPlan, runs: list[int], party: int, tables: frozenset[str]) -> Iterator[Pick]:
+    """The starts of exactly these tables."""
+    if not tables or not tables <= plan.index.keys():
+        return
+    chosen = tuple(sorted(plan.index[table_id] for table_id in tables))
+    capacity = plan.capacity(chosen)
+    if capacity is not None and capacity[0] <= party <= capacity[1]:
+        for slot in bits(_together(runs, chosen)):
+            yield Pick(chosen, capacity[1], slot)
+
+
+def _together(runs: list[int], tables: tuple[int, ...]) -> int:
+    mask = runs[tables[0]]
+    for at in tables[1:]:
+        mask &= runs[at]
+    return mask
+
+
+class _Walk:
+    """The combos of one search, level by level; what a start has free is worked out when first needed."""
+
+    def __init__(self, plan: SectorPlan, runs: list[int], party: int) -> None:
+        self.plan, self.runs, self.party = plan, runs, party
+        self.members: list[int] = []
+        if plan.walked:
+            tables = plan.tables
+            self.members = [at for at in plan.combinable if runs[at] and tables[at].capacity_min <= party]
+        self.pairs = _at_least_two(runs[at] for at in self.members)
+        self.mix = Mix(plan, party, self.members) if self.pairs else None
+        self.sums = possible_sums({plan.tables[at].capacity_max for at in self.members}) if self.pairs else 0
+        self.moments: dict[int, Moment] = {}
+        self.shared: dict[tuple[int, ...], Moment] = {}
+
+    def levels(self) -> Iterator[int]:
+        """capacity_max of every combo there may be, ascending from the party."""
+        levels = {capacity for capacity in self.plan.listed if capacity >= self.party}
+        levels.update(self.party + above for above in bits(self.sums >> self.party))
+        return iter(sorted(levels))
+
+    def level(self, capacity: int) -> Iterator[Pick]:
+        """The combos of this capacity_max: start up, fewer tables, natural order."""
+        listed = []
+        starts = self.pairs if self.sums >> capacity & 1 else 0
+        walked = starts
+        for combo in self.plan.listed.get(capacity, ()):
+            if combo.capacity_min <= self.party:
+                mask = _together(self.runs, combo.tables)
+                if mask:
+                    starts |= mask
+                    listed.append((mask, combo.tables))
+        for slot in bits(starts):
+            sets: Iterable[tuple[int, ...]] = [tables for mask, tables in listed if mask >> slot & 1]
+            if walked >> slot & 1:
+                summed = self._moment(slot).sets(capacity)
+                sets = merged(sets, summed, key=_by_size) if sets else summed
+            for tables in sets:
+                yield Pick(tables, capacity, slot)
+
+    def _moment(self, slot: int) -> Moment:
+        moment = self.moments.get(slot)
+        if moment is None:
+            assert self.mix is not None
+            members = tuple(at for at in self.members if self.runs[at] >> slot & 1)
+            moment = self.shared.get(members)
+            if moment is None:
+                moment = self.shared[members] = Moment(self.plan, self.mix, members)
+            self.moments[slot] = moment
+        return moment
+
+
+def _by_size(tables: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+    return len(tables), tables
+
+
+def _at_least_two(masks: Iterable[int]) -> int:
+    """The bits that are set in two or more of ``masks``."""
+    once = twice = 0
+    for mask in masks:
+        twice |= once & mask
+        once |= mask
+    return twice
+
+
+def _candidate(plan: SectorPlan, day: ServiceDay, pick: Pick, party: int, length: timedelta) -> Candidate:
+    single = len(pick.tables) == 1
+    start = day.instant_of(pick.slot)
+    return Candidate(
+        kind="single" if single else "combo",
+        table_ids=tuple(plan.tables[at].id for at in pick.tables),
+        start=start,
+        end=start + length,
+        score=rounded_score(party, pick.capacity, single),
+        capacity=pick.capacity,
+    )
