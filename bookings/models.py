@@ -1,0 +1,225 @@
+"""Bookings and what they occupy.
+
+``Allocation`` is the truth about who holds which table when: its exclusion constraint refuses any
+two active rows of one table that overlap, whether they stand for a booking or for a block.
+"""
+
+from __future__ import annotations
+
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
+from django.contrib.postgres.indexes import GistIndex
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Deferrable, F, Q
+from django.utils.translation import gettext_lazy as _
+
+from restaurants.models import MAX_COMBO_TABLES, MAX_PARTY, Restaurant, Sector, Table
+from wokibrain import ids
+from wokibrain.ids import uuid7
+
+
+class Guest(models.Model):
+    """A person who books: contact data, kept apart from bookings and never in an event.
+
+    An erased guest keeps its row, empty, so that counts and visits stay right.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    restaurant = models.ForeignKey(
+        Restaurant, models.CASCADE, related_name="guests", verbose_name=_("restaurant")
+    )
+    name = models.CharField(_("name"), max_length=200, blank=True)
+    email = models.EmailField(_("e-mail"), max_length=254, blank=True)
+    phone = models.CharField(_("phone"), max_length=32, blank=True)
+    notes = models.TextField(_("notes"), max_length=2000, blank=True)
+    erased_at = models.DateTimeField(_("erased"), null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("guest")
+        verbose_name_plural = _("guests")
+        ordering = ["name", "id"]
+        indexes = [
+            models.Index(F("restaurant"), F("email"), name="guest_by_email", condition=~Q(email="")),
+            models.Index(F("restaurant"), F("phone"), name="guest_by_phone", condition=~Q(phone="")),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="guest_erased_is_empty",
+                condition=Q(erased_at__isnull=True) | Q(name="", email="", phone="", notes=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or str(self.id)
+
+
+class Booking(models.Model):
+    """A party that will come, is here, or was. ``version`` is that of its latest event."""
+
+    class Status(models.TextChoices):
+        CONFIRMED = "CONFIRMED", _("Confirmed")
+        SEATED = "SEATED", _("Seated")
+        COMPLETED = "COMPLETED", _("Completed")
+        CANCELLED = "CANCELLED", _("Cancelled")
+        NO_SHOW = "NO_SHOW", _("No-show")
+
+    class Channel(models.TextChoices):
+        API = "api", _("API")
+        STAFF = "staff", _("Staff")
+        WALK_IN = "walk_in", _("Walk-in")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    reference = models.CharField(_("reference"), max_length=12, unique=True, default=ids.reference)
+    restaurant = models.ForeignKey(
+        Restaurant, models.PROTECT, related_name="bookings", verbose_name=_("restaurant")
+    )
+    sector = models.ForeignKey(Sector, models.PROTECT, related_name="bookings", verbose_name=_("sector"))
+    table_ids = ArrayField(
+        models.CharField(max_length=50), verbose_name=_("tables"), size=MAX_COMBO_TABLES
+    )
+    service_date = models.DateField(_("service date"))
+    start = models.DateTimeField(_("start"))
+    end = models.DateTimeField(_("end"))
+    duration_minutes = models.PositiveSmallIntegerField(_("duration"))
+    party_size = models.PositiveSmallIntegerField(
+        _("party"), validators=[MinValueValidator(1), MaxValueValidator(MAX_PARTY)]
+    )
+    status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.CONFIRMED)
+    channel = models.CharField(_("channel"), max_length=10, choices=Channel.choices, default=Channel.API)
+    guest = models.ForeignKey(
+        Guest, models.SET_NULL, null=True, blank=True, related_name="bookings", verbose_name=_("guest")
+    )
+    notes = models.TextField(_("notes"), max_length=1000, blank=True)
+    version = models.PositiveIntegerField(_("version"), default=1)
+    created_at = models.DateTimeField(_("created"))
+    updated_at = models.DateTimeField(_("updated"))
+
+    class Meta:
+        verbose_name = _("booking")
+        verbose_name_plural = _("bookings")
+        ordering = ["start", "id"]
+        indexes = [
+            models.Index(
+                fields=["restaurant", "service_date", "start", "id"], name="booking_by_service_day"
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(name="booking_ends_after_start", condition=Q(end__gt=F("start"))),
+            models.CheckConstraint(
+                name="booking_party", condition=Q(party_size__gte=1, party_size__lte=MAX_PARTY)
+            ),
+            models.CheckConstraint(
+                name="booking_tables",
+                condition=Q(table_ids__len__gte=1, table_ids__len__lte=MAX_COMBO_TABLES),
+            ),
+            models.CheckConstraint(
+                name="booking_status",
+                condition=Q(status__in=["CONFIRMED", "SEATED", "COMPLETED", "CANCELLED", "NO_SHOW"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+
+class TableBlock(models.Model):
+    """A table out of service for an interval; an allocation like any other."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    table = models.ForeignKey(Table, models.CASCADE, related_name="blocks", verbose_name=_("table"))
+    start = models.DateTimeField(_("start"))
+    end = models.DateTimeField(_("end"))
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("table block")
+        verbose_name_plural = _("table blocks")
+        ordering = ["start", "id"]
+        constraints = [
+            models.CheckConstraint(
+                name="table_block_ends_after_start",
+                condition=Q(end__gt=F("start")),
+                violation_error_message=_("A block ends after it starts."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table_id} {self.start:%Y-%m-%d %H:%M}"
+
+
+class Allocation(models.Model):
+    """One table held for one half-open period by a booking or by a block.
+
+    Freed, it stays as a row that is not active. The constraint is deferrable so that two bookings
+    can swap tables within a transaction.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    table = models.ForeignKey(Table, models.PROTECT, related_name="allocations", verbose_name=_("table"))
+    sector = models.ForeignKey(Sector, models.PROTECT, related_name="+", verbose_name=_("sector"))
+    period = DateTimeRangeField(_("period"))
+    active = models.BooleanField(_("active"), default=True)
+    booking = models.ForeignKey(
+        Booking, models.CASCADE, null=True, blank=True, related_name="allocations", verbose_name=_("booking")
+    )
+    block = models.ForeignKey(
+        TableBlock, models.CASCADE, null=True, blank=True, related_name="allocations", verbose_name=_("block")
+    )
+
+    class Meta:
+        verbose_name = _("allocation")
+        verbose_name_plural = _("allocations")
+        constraints = [
+            ExclusionConstraint(
+                name="allocation_never_overlaps",
+                expressions=[("table", RangeOperators.EQUAL), ("period", RangeOperators.OVERLAPS)],
+                condition=Q(active=True),
+                deferrable=Deferrable.IMMEDIATE,
+            ),
+            models.CheckConstraint(
+                name="allocation_holder",
+                condition=Q(booking__isnull=False, block__isnull=True)
+                | Q(booking__isnull=True, block__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="allocation_period_bounded",
+                condition=Q(period__isempty=False, period__lower_inf=False, period__upper_inf=False),
+            ),
+        ]
+        indexes = [
+            GistIndex(
+                F("sector"), F("period"), name="allocation_by_sector_period", condition=Q(active=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table_id} {self.period}"
+
+
+class IdempotencyKey(models.Model):
+    """The result of a request that carried an Idempotency-Key, kept 24 hours for its replays.
+
+    Written in the transaction of the change itself: a request that died before its commit leaves
+    nothing, one that died after it is replayed.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    caller = models.CharField(max_length=120)
+    key = models.CharField(max_length=255)
+    fingerprint = models.BinaryField(max_length=32)
+    status = models.PositiveSmallIntegerField()
+    body = models.TextField(blank=True)
+    booking = models.ForeignKey(Booking, models.CASCADE, null=True, related_name="+")
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("idempotency key")
+        verbose_name_plural = _("idempotency keys")
+        constraints = [models.UniqueConstraint(fields=["caller", "key"], name="idempotency_key_once")]
+
+    def __str__(self) -> str:
+        return f"{self.caller} {self.key}"

@@ -1,0 +1,74 @@
+"""Who is asking, and where they may do what.
+
+A ``Caller`` goes into every selector and service, so that keeping tenants apart is a property of
+the query and not of the view that happened to be in front of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from wokibrain.access.permissions import PERMISSIONS, Permission, Role
+from wokibrain.errors import Forbidden, NotFound, Unauthorized
+
+EVERYWHERE: Final = "*"
+
+
+class CallerKind(StrEnum):
+    ANONYMOUS = "anonymous"
+    API_KEY = "api_key"
+    USER = "user"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One party asking for something.
+
+    ``id`` names the credential (for idempotency, throttling and audit) and never holds personal
+    data; ``grants`` maps a restaurant id, or ``"*"`` for all, to the permissions held there.
+    """
+
+    kind: CallerKind
+    id: str
+    grants: Mapping[str, frozenset[Permission]] = field(default_factory=dict)
+
+    @property
+    def actor(self) -> str:
+        """How events and audit rows name this caller, e.g. ``api_key:3f...``."""
+        return f"{self.kind.value}:{self.id}"
+
+    def permissions_at(self, restaurant_id: str) -> frozenset[Permission]:
+        nothing: frozenset[Permission] = frozenset()
+        return self.grants.get(restaurant_id, nothing) | self.grants.get(EVERYWHERE, nothing)
+
+    def may(self, permission: Permission, restaurant_id: str) -> bool:
+        return permission in self.permissions_at(restaurant_id)
+
+    def restaurants(self, permission: Permission) -> frozenset[str] | None:
+        """The restaurants where this caller holds ``permission``; None means all of them."""
+        if permission in self.grants.get(EVERYWHERE, ()):
+            return None
+        return frozenset(place for place, held in self.grants.items() if permission in held)
+
+    def require(self, permission: Permission, restaurant_id: str) -> None:
+        """Raise unless the caller holds ``permission`` at the restaurant.
+
+        A known caller with no footing at all there gets ``NotFound``, the same as for a restaurant
+        that does not exist; with some footing but not this permission, ``Forbidden``; a caller
+        without credentials gets ``Unauthorized``.
+        """
+        if self.may(permission, restaurant_id):
+            return
+        if self.kind is CallerKind.ANONYMOUS:
+            raise Unauthorized
+        if not self.permissions_at(restaurant_id):
+            raise NotFound
+        raise Forbidden
+
+
+SYSTEM: Final = Caller(CallerKind.SYSTEM, "wokibrain", {EVERYWHERE: PERMISSIONS[Role.SUPER_ADMIN]})
+"""The product itself: commands, scheduled jobs, the seed."""

@@ -1,0 +1,85 @@
+"""API keys and who works where."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from wokibrain.access.permissions import Role
+from wokibrain.ids import uuid7
+
+
+class Membership(models.Model):
+    """A person's role at one restaurant, or everywhere for a super administrator."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships", verbose_name=_("user")
+    )
+    restaurant = models.ForeignKey(
+        "restaurants.Restaurant",
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="memberships",
+        verbose_name=_("restaurant"),
+    )
+    role = models.CharField(_("role"), max_length=20, choices=Role.choices)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "restaurant"], name="membership_once", nulls_distinct=False
+            ),
+            models.CheckConstraint(
+                name="membership_everywhere_only_super_admin",
+                condition=Q(restaurant__isnull=False, role__in=set(Role.values) - {Role.SUPER_ADMIN})
+                | Q(restaurant__isnull=True, role=Role.SUPER_ADMIN),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.role} {self.restaurant_id or '*'}"
+
+
+class ApiKey(models.Model):
+    """A credential of a program. The secret is shown once; only its SHA-256 is kept.
+
+    The secret has 256 random bits, so a plain hash is as good as a slow one and costs nothing
+    on the hot path. ``restaurant`` empty means everywhere.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(_("name"), max_length=100)
+    prefix = models.CharField(_("prefix"), max_length=16, unique=True, editable=False)
+    digest = models.BinaryField(max_length=32, editable=False)
+    restaurant = models.ForeignKey(
+        "restaurants.Restaurant",
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="api_keys",
+        verbose_name=_("restaurant"),
+    )
+    role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.API_CLIENT)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+        constraints = [
+            models.CheckConstraint(
+                name="api_key_expires_after_creation",
+                condition=Q(expires_at__isnull=True) | Q(expires_at__gt=F("created_at")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} (wk_{self.prefix}…)"

@@ -1,0 +1,54 @@
+"""What a role may do. Roles are held per restaurant; ``super_admin`` holds everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Permission(StrEnum):
+    BOOKING_CREATE = "booking:create"
+    BOOKING_READ = "booking:read"
+    BOOKING_UPDATE = "booking:update"
+    BOOKING_DELETE = "booking:delete"
+    GUEST_READ = "guest:read"
+    RESTAURANT_CREATE = "restaurant:create"
+    RESTAURANT_READ = "restaurant:read"
+    RESTAURANT_UPDATE = "restaurant:update"
+    RESTAURANT_DELETE = "restaurant:delete"
+    TABLE_CREATE = "table:create"
+    TABLE_READ = "table:read"
+    TABLE_UPDATE = "table:update"
+    TABLE_DELETE = "table:delete"
+    ANALYTICS_READ = "analytics:read"
+    WEBHOOK_MANAGE = "webhook:manage"
+
+
+class Role(models.TextChoices):
+    SUPER_ADMIN = "super_admin", _("Super administrator")
+    ADMIN = "restaurant_admin", _("Restaurant administrator")
+    MANAGER = "restaurant_manager", _("Restaurant manager")
+    STAFF = "restaurant_staff", _("Restaurant staff")
+    API_CLIENT = "api_client", _("API client")
+
+
+_P = Permission
+_STAFF = {
+    _P.BOOKING_CREATE, _P.BOOKING_READ, _P.BOOKING_UPDATE, _P.GUEST_READ,
+    _P.RESTAURANT_READ, _P.TABLE_READ, _P.ANALYTICS_READ,
+}  # fmt: skip
+_MANAGER = _STAFF | {_P.BOOKING_DELETE}
+_ADMIN = frozenset(Permission) - {_P.RESTAURANT_CREATE}
+
+PERMISSIONS: Final[Mapping[str, frozenset[Permission]]] = {
+    Role.SUPER_ADMIN: frozenset(Permission),
+    Role.ADMIN: _ADMIN,
+    Role.MANAGER: frozenset(_MANAGER),
+    Role.STAFF: frozenset(_STAFF),
+    Role.API_CLIENT: frozenset({_P.BOOKING_CREATE, _P.BOOKING_READ, _P.RESTAURANT_READ}),
+}
+"""Role -> what it may do at a restaurant where it is held."""

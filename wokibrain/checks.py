@@ -1,0 +1,38 @@
+"""What production refuses to start on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+
+MIN_SECRET: Final = 32
+
+
+def unsafe(settings: Any) -> Iterator[str]:
+    """Each setting that is unsafe for production, as a sentence that begins with its name."""
+    if settings.DEBUG:
+        yield "DEBUG must be off"
+    for name in ("SECRET_KEY", "JWT_SECRET", "ADMIN_SECRET"):
+        value = getattr(settings, name)
+        if value.startswith("development-only") or len(value) < MIN_SECRET:
+            yield f"{name} must be set to at least {MIN_SECRET} characters of your own"
+    if settings.JWT_SECRET == settings.SECRET_KEY:
+        yield "JWT_SECRET must differ from SECRET_KEY"
+    if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
+        yield "ALLOWED_HOSTS must name the hosts that are served, not '*'"
+    if settings.CORS_ALLOW_ALL_ORIGINS:
+        yield "CORS_ALLOWED_ORIGINS must name origins, not '*'"
+    if not settings.DATABASE_URL:
+        yield "DATABASE_URL must name a PostgreSQL server"
+    if not settings.REDIS_URL:
+        yield "REDIS_URL must name a Redis server"
+
+
+def refuse_unsafe(settings: Any) -> None:
+    """Raise ImproperlyConfigured naming every unsafe setting; outside production do nothing."""
+    if not settings.PRODUCTION:
+        return
+    if found := list(unsafe(settings)):
+        raise ImproperlyConfigured("Refusing to start in production: " + "; ".join(found) + ".")

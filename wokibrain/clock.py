@@ -1,0 +1,43 @@
+"""The one place that tells the time and knows the zones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
+
+_frozen: ContextVar[datetime | None] = ContextVar("wokibrain_clock", default=None)
+
+
+def now() -> datetime:
+    """This instant, aware, in UTC."""
+    return _frozen.get() or datetime.now(UTC)
+
+
+@contextmanager
+def frozen(at: datetime) -> Iterator[None]:
+    """Hold the clock at ``at`` for the block, in this thread or task only."""
+    token = _frozen.set(at.astimezone(UTC))
+    try:
+        yield
+    finally:
+        _frozen.reset(token)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def is_known_zone(name: str) -> bool:
+    """Whether ``name`` is an IANA zone (and not a path that would merely open a file)."""
+    return name in _zones()
+
+
+@cache
+def zone(name: str) -> ZoneInfo:
+    """The zone of that IANA name. Raises KeyError for an unknown one."""
+    return ZoneInfo(name)

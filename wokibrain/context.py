@@ -1,0 +1,37 @@
+"""What surrounds the work at hand: request id, trace and source, for events, logs and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from wokibrain.ids import uuid7
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """``source`` says through which door the work came: rest, admin, command, worker ..."""
+
+    request_id: str = field(default_factory=lambda: str(uuid7()))
+    traceparent: str | None = None
+    source: str = "command"
+
+
+_current: ContextVar[Context | None] = ContextVar("wokibrain_context", default=None)
+
+
+def current() -> Context:
+    """The context of this thread or task; a fresh one where none was entered."""
+    return _current.get() or Context()
+
+
+@contextmanager
+def entered(context: Context) -> Iterator[Context]:
+    """Make ``context`` current for the block."""
+    token = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)

@@ -1,0 +1,234 @@
+"""Settings, all of them from the environment; see .env.example for what each one means."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from wokibrain import embedded, env
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = env.environment()
+PRODUCTION = ENVIRONMENT == "production"
+VERSION = "1.0.0"
+
+DEBUG = env.flag("DEBUG", False)
+# Defaults that production refuses (see checks.py); good enough to try the product on one's own machine.
+SECRET_KEY = env.text("SECRET_KEY", "development-only-secret-key-change-me")
+JWT_SECRET = env.text("JWT_SECRET", "development-only-jwt-secret-change-me")
+ADMIN_SECRET = env.text("ADMIN_SECRET", "development-only-admin-secret")
+ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", [] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]", "testserver"])
+CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS")
+CORS_ALLOWED_ORIGINS = [origin for origin in env.items("CORS_ALLOWED_ORIGINS") if origin != "*"]
+CORS_ALLOW_ALL_ORIGINS = "*" in env.items("CORS_ALLOWED_ORIGINS")
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_HEADERS = (
+    "accept",
+    "accept-language",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "traceparent",
+    "x-api-key",
+    "x-request-id",
+)
+CORS_EXPOSE_HEADERS = (
+    "idempotent-replayed",
+    "ratelimit-limit",
+    "ratelimit-remaining",
+    "ratelimit-reset",
+    "retry-after",
+    "x-request-id",
+)
+
+PUBLIC_PERMISSIONS = env.items(
+    "PUBLIC_PERMISSIONS", [] if PRODUCTION else ["booking:create", "booking:read", "booking:delete"]
+)
+"""What a caller without credentials may do, everywhere."""
+
+INSTALLED_APPS = [
+    "wokibrain",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "corsheaders",
+    "wokibrain.events",
+    "wokibrain.access",
+    "restaurants",
+    "bookings",
+    "webhooks",
+]
+
+MIDDLEWARE = [
+    "wokibrain.middleware.RequestMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "wokibrain.middleware.BackOfficeMiddleware",
+]
+BACK_OFFICE_MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+"""Sessions, languages and CSRF are for people in a browser; the API path does not pay for them."""
+BACK_OFFICE_PATHS = ("/admin",)
+# The admin looks for these three in MIDDLEWARE itself; BackOfficeMiddleware runs them for its paths.
+SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410"]
+
+ROOT_URLCONF = "wokibrain.urls"
+WSGI_APPLICATION = "wokibrain.asgi.wsgi"
+ASGI_APPLICATION = "wokibrain.asgi.application"
+APPEND_SLASH = True
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASE_URL = env.text("DATABASE_URL") or ("" if PRODUCTION else embedded.database_url())
+REDIS_URL = env.text("REDIS_URL") or ("" if PRODUCTION else embedded.redis_url())
+
+DATABASES: dict[str, dict[str, Any]] = {"default": env.database(DATABASE_URL) if DATABASE_URL else {}}
+if DATABASE_URL:
+    DATABASES["default"] |= {
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": DATABASES["default"].get("OPTIONS", {})
+        | {
+            "application_name": "wokibrain",
+            "connect_timeout": 2,
+            "server_side_binding": True,
+            "prepare_threshold": 3,
+            "options": "-c statement_timeout=15s -c idle_in_transaction_session_timeout=60s",
+        },
+    }
+
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL or "redis://unset",
+        "OPTIONS": {
+            "SOCKET_CONNECT_TIMEOUT": 0.25,
+            "SOCKET_TIMEOUT": 0.25,
+            "IGNORE_EXCEPTIONS": True,
+        },
+    },
+}
+
+KAFKA_BROKERS = env.text("KAFKA_BROKERS")
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+if ENVIRONMENT == "test":
+    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+LOGIN_URL = "/admin/login/"
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("es", _("Spanish"))]
+LOCALE_PATHS = [ROOT / "wokibrain" / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = env.data_dir() / "static"
+WHITENOISE_USE_FINDERS = not PRODUCTION
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# Behind a proxy that ends TLS; a deployment without one sets TLS=0 and says so with that.
+TLS = env.flag("TLS", PRODUCTION)
+SECURE_SSL_REDIRECT = False
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TLS else None
+SECURE_HSTS_SECONDS = 31_536_000 if TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = TLS
+SECURE_HSTS_PRELOAD = TLS
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 65_536, minimum=1_024)
+"""The largest JSON body the API reads."""
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_RENDERER_CLASSES": ["wokibrain.rest.JsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["wokibrain.rest.JsonParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["wokibrain.access.authentication.CredentialAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_SCHEMA_CLASS": "wokibrain.openapi.Schema",
+    "EXCEPTION_HANDLER": "wokibrain.rest.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "WokiBrain",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "SCHEMA_PATH_PREFIX_TRIM": False,
+    "POSTPROCESSING_HOOKS": ["wokibrain.openapi.finish"],
+    "REDOC_DIST": "SIDECAR",
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+}
+
+# Locks and idempotency (bookings).
+LOCK_TTL_MS = env.integer("LOCK_TTL_MS", 5_000, minimum=100)
+LOCK_WAIT_MS = env.integer("LOCK_WAIT_MS", 5_000, minimum=0)
+REDIS_TIMEOUT_MS = env.integer("REDIS_TIMEOUT_MS", 50, minimum=1)
+"""How long a request waits for one answer of Redis before it goes on without."""
+REDIS_COOL_DOWN_MS = env.integer("REDIS_COOL_DOWN_MS", 1_000, minimum=1)
+"""How long Redis is left alone after it failed to answer."""
+
+# One file a process, added up when /metrics is asked.
+METRICS_DIR = env.data_dir() / "metrics"
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(METRICS_DIR))
+METRICS_DIR.mkdir(parents=True, exist_ok=True)
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))},
+    "loggers": {"django.request": {"level": "ERROR"}},
+}
