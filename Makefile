@@ -1,0 +1,52 @@
+# Everything starts here; `make run` is all a new user needs.
+SHELL := /bin/sh
+VENV := .venv
+PYTHON_BIN := $(VENV)/bin/python
+MANAGE := $(PYTHON_BIN) manage.py
+.DEFAULT_GOAL := help
+.PHONY: help run test prove bench lint fmt lock clean
+# What is made here may not be half made.
+.DELETE_ON_ERROR:
+
+help: ## What there is to make
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+$(VENV)/runtime: requirements.txt requirements.lock bin/venv
+	@bin/venv runtime
+
+$(VENV)/dev: requirements.txt requirements-dev.txt requirements.lock bin/venv
+	@bin/venv dev
+
+# exec: what make waits for is the supervisor itself, so that signals reach it and its exit code is make's.
+run: $(VENV)/runtime ## Start everything and print where it is; Ctrl-C stops it
+	@exec $(MANAGE) run
+
+test: $(VENV)/dev ## The tests, on Postgres and Redis of their own, with coverage
+	@$(PYTHON_BIN) -m pytest --cov --cov-report=term -m "not slow" $(ARGS)
+
+prove: $(VENV)/dev ## The long forms of the proofs
+	@$(PYTHON_BIN) -m pytest -m "slow or fault" $(ARGS)
+
+bench: $(VENV)/dev ## Measure, print a table and write docs/benchmarks.md
+	@$(PYTHON_BIN) -m tests.benchmarks $(ARGS)
+
+lint: $(VENV)/dev ## Style, types, layering, migrations
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(MANAGE) makemigrations --check --dry-run
+
+fmt: $(VENV)/dev ## Put the code into shape
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+lock: ## Resolve requirements*.txt into requirements.lock
+	@test -x $(PYTHON_BIN) || bin/venv runtime
+	@$(PYTHON_BIN) -m pip install -q --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements-dev.txt)"
+	@$(PYTHON_BIN) -m uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links requirements-dev.txt -o requirements.lock
+
+clean: ## Remove what the tools leave; data and .venv stay
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov
+	@find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +

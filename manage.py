@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""Django's command line, with Postgres and Redis brought along for commands that need them."""
+
+import os
+import sys
+
+SELF_SUFFICIENT = {
+    "check", "collectstatic", "compilemessages", "diffsettings", "help", "makemessages", "run", "spectacular", "version",
+}  # fmt: skip
+
+
+def main() -> int:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
+    from django.core.management import execute_from_command_line
+
+    from wokibrain import embedded
+
+    command = sys.argv[1] if len(sys.argv) > 1 else "help"
+    wants_help = not SELF_SUFFICIENT.isdisjoint([command]) or not {"-h", "--help", "--version"}.isdisjoint(sys.argv)
+    if wants_help or not embedded.wanted():
+        execute_from_command_line(sys.argv)
+        return 0
+    try:
+        embedded.start()
+    except embedded.EmbeddedError as error:
+        print(f"wokibrain: {error}", file=sys.stderr)
+        return 1
+    try:
+        execute_from_command_line(sys.argv)
+    finally:
+        embedded.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
