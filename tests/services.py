@@ -34,6 +34,7 @@ def _environment() -> None:
     os.environ |= {
         FOLDER: str(_folder),
         "ENVIRONMENT": "test",
+        "DATA_DIR": str(_folder / "data"),
         "DATABASE_URL": os.environ.get("TEST_DATABASE_URL") or _postgres.url,
         "REDIS_URL": env.redis_database(redis_url, first),
     }

@@ -196,6 +196,8 @@ class Server:
             if self._wait_gone(pid, STOP_TIMEOUT):
                 break
         self._process = None
+        with contextlib.suppress(OSError):
+            self.sockets.rmdir()
 
     def kill(self) -> None:
         """kill -9, and wait until the process is gone."""

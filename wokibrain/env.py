@@ -133,7 +133,8 @@ def redis_database(url: str, number: int) -> str:
     """The same Redis server, another of its numbered databases."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
-        return urlunsplit(parts._replace(query=f"db={number}"))
+        # By hand: urlunsplit leaves out the empty host, and Redis clients insist on its two slashes.
+        return f"unix://{parts.netloc}{parts.path}?db={number}"
     if parts.scheme in {"redis", "rediss"}:
         return urlunsplit(parts._replace(path=f"/{number}"))
     raise ImproperlyConfigured("REDIS_URL must start with redis://, rediss:// or unix://")
