@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from bookings.engine.grid import SLOT, ServiceDay
+from bookings.engine.grid import SLOT_MINUTES, ServiceDay
 from bookings.engine.sector import SectorPlan
+
+SLOT_SECONDS = 60 * SLOT_MINUTES
+SLOTS_A_DAY = 86_400 // SLOT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,10 @@ class Occupancy:
             at = index.get(each.table_id)
             if at is None:
                 continue
-            first, last = (each.start - origin) // SLOT, -((origin - each.end) // SLOT)
+            # timedelta // timedelta, spelt out: twice as fast, and this loop is most of a find.
+            begin, end = each.start - origin, origin - each.end
+            first = begin.days * SLOTS_A_DAY + begin.seconds // SLOT_SECONDS
+            last = -(end.days * SLOTS_A_DAY + end.seconds // SLOT_SECONDS)
             if first < 0:
                 first = 0
             if last > slots:

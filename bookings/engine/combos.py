@@ -15,7 +15,7 @@ class Mix:
     sums that break the party's allowance fall off the low end.
     """
 
-    __slots__ = ("base", "largest", "neighbours", "own", "rows", "weights")
+    __slots__ = ("base", "largest", "neighbours", "own", "tables", "weights")
 
     def __init__(self, plan: SectorPlan, party: int, members: Sequence[int]) -> None:
         """``members``: indexes of the tables, each with capacity_min <= ``party``."""
@@ -23,14 +23,32 @@ class Mix:
         tops = sorted((tables[at].capacity_max for at in members), reverse=True)
         self.largest = sum(tops[:4])
         mins = sorted((tables[at].capacity_min for at in members), reverse=True)
-        self.rows = party + 1 if sum(mins[:4]) > party else 1
+        rows = party + 1 if sum(mins[:4]) > party else 1
         # One capacity of slack between rows, so that overshooting one does not read as the next.
         width = self.largest + (tops[0] if tops else 0) + 1
-        step = width if self.rows > 1 else 0
-        self.base = sum(1 << (row * width + self.largest) for row in range(self.rows))
+        step = width if rows > 1 else 0
+        self.base = sum(1 << (row * width + self.largest) for row in range(rows))
+        self.tables = tables
         self.weights = {at: tables[at].capacity_min * step + tables[at].capacity_max for at in members}
         self.own = plan.own
         self.neighbours = plan.neighbours
+
+    def sums(self, members: Sequence[int]) -> int:
+        """Bit c: two to four of ``members``, joined or not, seat the party and add up to capacity_max c."""
+        alike: dict[int, list[int]] = {}
+        for at in members:
+            alike.setdefault(self.tables[at].capacity_max, []).append(self.weights[at])
+        one = two = three = four = 0
+        for weights in alike.values():
+            # Of tables alike in capacity_max, four with the smallest capacity_min will do.
+            for weight in sorted(weights)[:4] if len(weights) > 1 else weights:
+                four |= three >> weight
+                three |= two >> weight
+                two |= one >> weight
+                one |= self.base >> weight
+        found = (two | three | four) & ((2 << self.largest) - 1)
+        # Sums are written downwards from ``largest``.
+        return int(f"{found:0{self.largest + 1}b}"[::-1], 2)
 
 
 class Moment:
@@ -38,16 +56,16 @@ class Moment:
 
     __slots__ = ("layers", "members", "mix", "sums", "weights")
 
-    def __init__(self, plan: SectorPlan, mix: Mix, members: tuple[int, ...]) -> None:
+    def __init__(self, mix: Mix, members: tuple[int, ...]) -> None:
         self.mix = mix
         self.members = members
         self.weights = [mix.weights[at] for at in members]
         self.layers = [[mix.base] * (len(members) + 1)]
-        self.sums = possible_sums({plan.tables[at].capacity_max for at in members})
+        self.sums = mix.sums(members)
 
     def sets(self, capacity: int) -> Iterator[tuple[int, ...]]:
         """The sets of this summed capacity_max that seat the party: fewer tables first, natural order."""
-        if capacity > self.mix.largest or not self.sums >> capacity & 1:
+        if not self.sums >> capacity & 1:
             return
         goal = self.mix.largest - capacity
         for size in (2, 3, 4):
@@ -82,16 +100,3 @@ class Moment:
                     for chosen in self._walk(at + 1, size - 1, rest):
                         yield (self.members[at], *chosen)
             at += 1
-
-
-def possible_sums(capacities: set[int]) -> int:
-    """Bit c: two to four of these capacities, repeats allowed, may add up to c. Necessary, not sufficient."""
-    sums, total = 1, 0
-    for size in range(1, 5):
-        grown = 0
-        for each in capacities:
-            grown |= sums << each
-        sums = grown
-        if size > 1:
-            total |= sums
-    return total

@@ -108,7 +108,7 @@ class ServiceDay:
         return _restrict(self, window_start, window_end)
 
     def slot_of(self, instant: datetime) -> int:
-        """Slot that contains the aware ``instant``; negative before the origin, ``slots`` or more after closing."""
+        """Slot of the aware ``instant``; below 0 before the origin, ``slots`` or more after closing."""
         return (instant - self.origin) // SLOT
 
     def instant_of(self, slot: int) -> datetime:

@@ -148,7 +148,7 @@ def _largest_of(plan: SectorPlan) -> int | None:
     if plan.walked and plan.combinable:
         # A party so large that no smallest party stands in the way.
         mix = Mix(plan, sum(table.capacity_min for table in plan.tables), plan.combinable)
-        moment = Moment(plan, mix, plan.combinable)
+        moment = Moment(mix, plan.combinable)
         for capacity in range(mix.largest, floor, -1):
             if next(moment.sets(capacity), None):
                 return capacity

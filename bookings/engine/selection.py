@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Literal, NamedTuple
 
 from bookings.engine.availability import Busy, Occupancy
-from bookings.engine.combos import Mix, Moment, possible_sums
+from bookings.engine.combos import Mix, Moment
 from bookings.engine.grid import SLOT_MINUTES, AskedDay, ServiceDay
 from bookings.engine.sector import SectorPlan, bits, natural_key
 
@@ -165,8 +165,9 @@ def picks(
 
 
 def _single_first(party: int, single: int, combo: int) -> bool:
-    """Whether a single of one capacity_max comes before a combo of another."""
-    return exact_score(party, single, True) >= exact_score(party, combo, False)
+    """Whether a single of one capacity_max scores no less than a combo of another."""
+    bonus = 20 + 30 * (party == single) - 30 * (party == combo)
+    return 50 * party * (combo - single) + bonus * single * combo >= 0
 
 
 def _singles(plan: SectorPlan, runs: list[int], party: int, capacity: int) -> Iterator[Pick]:
@@ -209,7 +210,7 @@ class _Walk:
             self.members = [at for at in plan.combinable if runs[at] and tables[at].capacity_min <= party]
         self.pairs = _at_least_two(runs[at] for at in self.members)
         self.mix = Mix(plan, party, self.members) if self.pairs else None
-        self.sums = possible_sums({plan.tables[at].capacity_max for at in self.members}) if self.pairs else 0
+        self.sums = self.mix.sums(self.members) if self.mix else 0
         self.moments: dict[int, Moment] = {}
         self.shared: dict[tuple[int, ...], Moment] = {}
 
@@ -245,7 +246,7 @@ class _Walk:
             members = tuple(at for at in self.members if self.runs[at] >> slot & 1)
             moment = self.shared.get(members)
             if moment is None:
-                moment = self.shared[members] = Moment(self.plan, self.mix, members)
+                moment = self.shared[members] = Moment(self.mix, members)
             self.moments[slot] = moment
         return moment
 

@@ -1,0 +1,179 @@
+"""How long one `find` takes. ``python -m tests.benchmarks.engine`` prints a markdown table."""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import combinations
+from statistics import median, quantiles
+from time import perf_counter
+from zoneinfo import ZoneInfo
+
+from bookings.engine import Busy, Occupancy, SectorPlan, ServiceDay, Table, Window, find
+
+ZONE = ZoneInfo("America/Argentina/Buenos_Aires")
+DATE = date(2025, 10, 22)
+WINDOWS = (Window(time(12), time(16)), Window(time(20), time(23, 45)))
+ALL_DAY = (Window(time(8), time(6)),)
+LIMIT = 10
+SEED = 7
+
+Find = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Milliseconds of one kind of find over ``runs`` calls."""
+
+    case: str
+    tables: int
+    party: int
+    median_ms: float
+    p99_ms: float
+    runs: int
+
+
+def run(rounds: int = 200) -> list[Row]:
+    """Half-booked days of 5 to 500 tables, busy intervals converted in each call; then the worst cases."""
+    rows = []
+    day = ServiceDay.build(DATE, ZONE, WINDOWS)
+    for count in (5, 20, 60, 100, 500):
+        plan, busy = half_booked(count)
+        for party in (2, 5, 8, 14):
+            rows.append(_timed("half booked", count, party, rounds, _finder(plan, day, busy, party)))
+    for name, count, party, call in adversaries():
+        rows.append(_timed(name, count, party, max(5, rounds // 20), call))
+    return rows
+
+
+def half_booked(count: int) -> tuple[SectorPlan, list[Busy]]:
+    """A sector of 2-, 4-, 6- and 8-tops, every table booked for about half of both services."""
+    dice = random.Random(SEED)
+    sizes = dice.choices([(1, 2), (2, 4), (4, 6), (6, 8)], weights=[4, 4, 2, 1], k=count)
+    tables = [Table(f"T{n + 1}", *size) for n, size in enumerate(sizes)]
+    busy = []
+    for table in tables:
+        for opens, slots in ((time(12), 16), (time(20), 15)):
+            begin = datetime.combine(DATE, opens, ZONE).astimezone(UTC)
+            first = dice.randrange(slots - 7)
+            start = begin + first * timedelta(minutes=15)
+            busy.append(Busy(table.id, start, start + timedelta(minutes=15 * dice.choice([6, 8, 8]))))
+    return SectorPlan.build(tables), busy
+
+
+def adversaries() -> Iterator[tuple[str, int, int, Find]]:
+    """Name, tables, party and call of each case built to hurt."""
+    dice = random.Random(SEED)
+    day = ServiceDay.build(DATE, ZONE, ALL_DAY)
+    origin = day.origin
+
+    def sliver(tables: list[Table], share: float) -> list[Busy]:
+        # Each start leaves another random handful of tables free.
+        return [
+            Busy(table.id, origin + timedelta(minutes=15 * slot), origin + timedelta(minutes=15 * slot + 15))
+            for table in tables
+            for slot in range(day.slots)
+            if dice.random() > share
+        ]
+
+    def case(
+        name: str,
+        tables: list[Table],
+        party: int,
+        *,
+        share: float = 1.0,
+        joins: list[tuple[str, str]] | None = None,
+        combos: dict[frozenset[str], tuple[int, int]] | None = None,
+        minutes: int = 15,
+        limit: int = 50,
+    ) -> tuple[str, int, int, Find]:
+        plan = SectorPlan.build(tables, joins or (), combos or {})
+        occupancy = Occupancy.of(plan, day, sliver(tables, share))
+        return name, len(tables), party, _finder(plan, day, occupancy, party, minutes, limit)
+
+    def named(sizes: list[tuple[int, int]]) -> list[Table]:
+        return [Table(f"T{n + 1}", *size) for n, size in enumerate(sizes)]
+
+    mins = named([(n % 12 + 1, n % 12 + 1 + n // 12) for n in range(500)])
+    yield case("distinct capacities, all free", mins, 50)
+    yield case("distinct capacities, half free at each start", mins, 50, share=0.5)
+    yield case("distinct capacities, 2 % free", mins, 50, share=0.02)
+    yield case("smallest parties never add up", named([(26, 26 + n % 25) for n in range(500)]), 51, share=0.5)
+    yield case("one short of four", named([(13, 13 + n % 30) for n in range(500)]), 50, share=0.5)
+    yield case("quads only, few", named([(12, 12), *[(13, 13 + n % 30) for n in range(499)]]), 50, share=0.5)
+    yield case(
+        "all even, party odd", named([(n % 25 // 2 + 1, 2 * (n % 25) + 2) for n in range(500)]), 49, share=0.5
+    )
+    yield case("halls", named([(1 + n % 20, 200 + 7 * n) for n in range(500)]), 50, share=0.5)
+    yield case("twelve tops, nothing that large", named([(1, 12)] * 500), 49, share=0.5)
+    tens = named([(1, 10)] * 60)
+    pairs = {frozenset((a.id, b.id)): (19, 19) for a, b in combinations(tens, 2)}
+    yield case("every pair has its own capacity", tens, 20, share=0.7, combos=pairs)
+    fives = named([(5, 5)] * 25)
+    quads = {frozenset(t.id for t in four): (1, 3) for four in combinations(fives, 4)}
+    yield case("every quad has its own capacity", fives, 20, share=0.7, combos=quads)
+
+    grid = named([dice.choice([(1, 2), (2, 4), (4, 6)]) for _ in range(500)])
+    near = [
+        (f"T{r * 20 + c + 1}", f"T{(r + dr) * 20 + c + dc + 1}")
+        for r in range(25)
+        for c in range(20)
+        for dr, dc in ((0, 1), (1, 0), (1, 1), (1, -1))
+        if r + dr < 25 and 0 <= c + dc < 20
+    ]
+    yield case("floor plan, 8 neighbours", grid, 20, share=0.5, joins=near)
+    yield case("floor plan, smallest parties never add up", named([(9, 9)] * 500), 17, share=0.5, joins=near)
+    star = named([(4, 4)] * 499 + [(3, 3)])
+    hub = [(table.id, "T500") for table in star[:-1]]
+    yield case("star, sums only without the hub", star, 16, share=0.9, joins=hub)
+    odd = named([(1, 2)] * 100 + [(1, 3)] * 100)
+    cliques = [
+        (a.id, b.id)
+        for a, b in combinations(odd, 2)
+        if a.capacity_max == b.capacity_max or (a.id, b.id) == ("T1", "T200")
+    ]
+    yield case("two cliques with one bridge, sums only across", odd, 9, share=0.7, joins=cliques)
+    dense = named([dice.choice([(1, 2), (2, 4), (4, 6)]) for _ in range(300)])
+    thick = [(a.id, b.id) for a, b in combinations(dense, 2) if dice.random() < 0.05]
+    yield case("random joins, 15 a table", dense, 24, share=0.1, joins=thick)
+
+
+def _finder(
+    plan: SectorPlan,
+    day: ServiceDay,
+    busy: list[Busy] | Occupancy,
+    party: int,
+    minutes: int = 90,
+    limit: int = LIMIT,
+) -> Find:
+    return lambda: find(plan, day, busy, party=party, duration_minutes=minutes, limit=limit)
+
+
+def _timed(case: str, tables: int, party: int, rounds: int, call: Find) -> Row:
+    call()
+    gc.collect()
+    gc.disable()
+    times = []
+    for _ in range(rounds):
+        begin = perf_counter()
+        call()
+        times.append(1000 * (perf_counter() - begin))
+    gc.enable()
+    return Row(case, tables, party, median(times), quantiles(times, n=100, method="inclusive")[98], rounds)
+
+
+def main() -> None:
+    """Print every row."""
+    print("| case | tables | party | median ms | p99 ms |\n|---|---:|---:|---:|---:|")
+    for row in run():
+        print(
+            f"| {row.case} | {row.tables} | {row.party} | {row.median_ms:.3f} | {row.p99_ms:.3f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""The engine's rules once more, naively: no masks, no pruning, nothing shared but the dataclasses.
+
+Slow on purpose. Minutes are walked one by one, every set of tables is tried at every start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from functools import lru_cache
+from itertools import combinations
+from zoneinfo import ZoneInfo
+
+from bookings.engine import Busy, Candidate, Table, Window
+
+MINUTE = timedelta(minutes=1)
+QUARTER = timedelta(minutes=15)
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question to both engine and oracle."""
+
+    date: date
+    zone: str
+    windows: tuple[Window, ...]
+    tables: tuple[Table, ...]
+    busy: tuple[Busy, ...]
+    party: int
+    duration: int
+    joins: tuple[tuple[str, str], ...] = ()
+    combos: Mapping[frozenset[str], tuple[int, int]] = field(default_factory=dict)
+    window_start: time | None = None
+    window_end: time | None = None
+    not_before: datetime | None = None
+    start: datetime | None = None
+    only: frozenset[str] | None = None
+    limit: int = 10
+
+
+@lru_cache(maxsize=64)
+def minutes(zone: str, day: date) -> list[tuple[datetime, datetime]]:
+    """(wall, UTC) of every minute that passes around ``day``."""
+    first = datetime(day.year, day.month, day.day, tzinfo=UTC) - DAY
+    walked = [first + n * MINUTE for n in range(5 * 24 * 60)]
+    return [(each.astimezone(ZoneInfo(zone)).replace(tzinfo=None), each) for each in walked]
+
+
+@lru_cache(maxsize=20_000)
+def clock(zone: str, day: date, wall: datetime) -> tuple[datetime, bool]:
+    """The first minute at which the clock reads ``wall`` or later, and whether it reads just that."""
+    reads, instant = next(each for each in minutes(zone, day) if each[0] >= wall)
+    return instant, reads == wall
+
+
+def opened(case: Case) -> list[tuple[datetime, datetime]]:
+    """The service windows as instants, those that overlap or touch made one."""
+    spans = []
+    for window in case.windows:
+        opens = datetime.combine(case.date, window.opens)
+        closes = datetime.combine(case.date, window.closes)
+        if closes <= opens:
+            closes += DAY
+        begin, end = clock(case.zone, case.date, opens)[0], clock(case.zone, case.date, closes)[0]
+        if begin < end:
+            spans.append((begin, end))
+    again = True
+    while again:
+        again = False
+        for a, b in combinations(spans, 2):
+            if a[0] <= b[1] and b[0] <= a[1]:
+                spans.remove(a)
+                spans.remove(b)
+                spans.append((min(a[0], b[0]), max(a[1], b[1])))
+                again = True
+                break
+    return spans
+
+
+def rooms(case: Case) -> list[tuple[datetime, datetime]]:
+    """Asked window x service window, each of which a booking must lie inside."""
+    spans = opened(case)
+    if case.window_start is None and case.window_end is None:
+        return spans
+    if not spans:
+        return []
+    opening, closing = min(a for a, _ in spans), max(b for _, b in spans)
+
+    def at(wall: time, days: int) -> datetime:
+        return clock(case.zone, case.date, datetime.combine(case.date, wall) + days * DAY)[0]
+
+    asked = []
+    if case.window_start is not None and case.window_end is not None:
+        later = 1 if case.window_end < case.window_start else 0
+        asked = [(at(case.window_start, n), at(case.window_end, n + later)) for n in (0, 1)]
+    elif case.window_start is not None:
+        begin = at(case.window_start, 0)
+        if not opening <= begin and opening <= at(case.window_start, 1) < closing:
+            begin = at(case.window_start, 1)
+        asked = [(begin, closing)]
+    elif case.window_end is not None:
+        end = at(case.window_end, 0)
+        if not opening < end and opening < at(case.window_end, 1) <= closing:
+            end = at(case.window_end, 1)
+        asked = [(opening, end)]
+    return [(max(a, c), min(b, d)) for a, b in asked for c, d in spans]
+
+
+def starts(case: Case) -> list[datetime]:
+    """The starts on offer, in order."""
+    found = set()
+    for window in case.windows:
+        opens = datetime.combine(case.date, window.opens)
+        closes = datetime.combine(case.date, window.closes)
+        if closes <= opens:
+            closes += DAY
+        last = None
+        if window.last_seating is not None:
+            last = datetime.combine(case.date, window.last_seating)
+            if last < opens:
+                last += DAY
+        wall = opens
+        while wall < closes:
+            instant, exists = clock(case.zone, case.date, wall)
+            if exists and (last is None or wall <= last):
+                found.add(instant)
+            wall += QUARTER
+    length = timedelta(minutes=case.duration)
+    return sorted(
+        each
+        for each in found
+        if any(a <= each and each + length <= b for a, b in rooms(case))
+        and (case.not_before is None or each >= case.not_before)
+        and (case.start is None or each == case.start)
+    )
+
+
+def quarter(instant: datetime, up: bool) -> datetime:
+    seconds = instant.astimezone(UTC).timestamp()
+    below = int(seconds // 900)
+    if up and seconds % 900:
+        below += 1
+    return datetime.fromtimestamp(below * 900, UTC)
+
+
+def free(case: Case, table: Table, start: datetime) -> bool:
+    end = start + timedelta(minutes=case.duration)
+    for each in case.busy:
+        if each.table_id != table.id or each.start >= each.end:
+            continue
+        if quarter(each.start, False) < end and start < quarter(each.end, True):
+            return False
+    return True
+
+
+def together(case: Case, tables: Iterable[Table]) -> bool:
+    ids = [table.id for table in tables]
+    reached = {ids[0]}
+    for _ in ids:
+        for a, b in case.joins:
+            if a in ids and b in ids and (a in reached or b in reached):
+                reached |= {a, b}
+    return reached == set(ids)
+
+
+def seats(case: Case, tables: tuple[Table, ...]) -> tuple[int, int] | None:
+    if len(tables) == 1:
+        return tables[0].capacity_min, tables[0].capacity_max
+    ids = frozenset(table.id for table in tables)
+    if ids in case.combos:
+        return case.combos[ids]
+    if not all(table.combinable for table in tables):
+        return None
+    if case.joins and not together(case, tables):
+        return None
+    return sum(table.capacity_min for table in tables), sum(table.capacity_max for table in tables)
+
+
+def natural(text: str) -> tuple[list[tuple[int, str]], str]:
+    """Letters one by one, digits as whole numbers padded to 60 places; the text itself breaks ties."""
+    out: list[tuple[int, str]] = []
+    digits = ""
+    for char in text + "\0":
+        if char in "0123456789":
+            digits += char
+            continue
+        if digits:
+            out.append((0, digits.zfill(60)))
+            digits = ""
+        if char != "\0":
+            out.append((1, char))
+    return out, text
+
+
+def answer(case: Case) -> list[Candidate]:
+    """What `find` must return."""
+    length = timedelta(minutes=case.duration)
+    found = []
+    whens = starts(case)
+    for size in (1, 2, 3, 4):
+        for tables in combinations(sorted(case.tables, key=lambda table: natural(table.id)), size):
+            capacity = seats(case, tables)
+            if capacity is None or not capacity[0] <= case.party <= capacity[1]:
+                continue
+            if case.only is not None and {table.id for table in tables} != case.only:
+                continue
+            score = Fraction(50 * case.party, capacity[1])
+            score += 20 if size == 1 else 0
+            score += 30 if case.party == capacity[1] else 0
+            shown = (Decimal(score.numerator) / Decimal(score.denominator)).quantize(
+                Decimal("0.1"), ROUND_HALF_UP
+            )
+            for when in whens:
+                if all(free(case, table, when) for table in tables):
+                    found.append(
+                        (-score, size > 1, when, size, [natural(t.id) for t in tables], tables, shown)
+                    )
+    found.sort(key=lambda each: each[:5])
+    return [
+        Candidate(
+            "combo" if combo else "single",
+            tuple(table.id for table in tables),
+            when,
+            when + length,
+            float(shown),
+            0,
+        )
+        for _, combo, when, _, _, tables, shown in found[: case.limit]
+    ]
