@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bookings.engine.sector import SectorPlan, connected
+from bookings.engine.sector import COMBO_SIZES, Combo, SectorPlan, bits, connected
+
+STEPS_AT_MOST = 5_000
 
 
 class Mix:
@@ -15,7 +17,7 @@ class Mix:
     sums that break the party's allowance fall off the low end.
     """
 
-    __slots__ = ("base", "largest", "neighbours", "own", "tables", "weights")
+    __slots__ = ("base", "largest", "neighbours", "own", "party", "tables", "weights")
 
     def __init__(self, plan: SectorPlan, party: int, members: Sequence[int]) -> None:
         """``members``: indexes of the tables, each with capacity_min <= ``party``."""
@@ -28,6 +30,7 @@ class Mix:
         width = self.largest + (tops[0] if tops else 0) + 1
         step = width if rows > 1 else 0
         self.base = sum(1 << (row * width + self.largest) for row in range(rows))
+        self.party = party
         self.tables = tables
         self.weights = {at: tables[at].capacity_min * step + tables[at].capacity_max for at in members}
         self.own = plan.own
@@ -38,6 +41,9 @@ class Mix:
         alike: dict[int, list[int]] = {}
         for at in members:
             alike.setdefault(self.tables[at].capacity_max, []).append(self.weights[at])
+        mins = sorted(self.tables[at].capacity_min for at in members)[:2]
+        if len(mins) < 2 or sum(mins) > self.party or 4 * max(alike) < self.party:
+            return 0
         one = two = three = four = 0
         for weights in alike.values():
             # Of tables alike in capacity_max, four with the smallest capacity_min will do.
@@ -54,12 +60,13 @@ class Mix:
 class Moment:
     """The members of a `Mix` that are free at one start, in natural order."""
 
-    __slots__ = ("layers", "members", "mix", "sums", "weights")
+    __slots__ = ("free", "layers", "members", "mix", "sums", "weights")
 
     def __init__(self, mix: Mix, members: tuple[int, ...]) -> None:
         self.mix = mix
         self.members = members
         self.weights = [mix.weights[at] for at in members]
+        self.free = sum(1 << at for at in members) if mix.neighbours is not None else 0
         self.layers = [[mix.base] * (len(members) + 1)]
         self.sums = mix.sums(members)
 
@@ -70,10 +77,14 @@ class Moment:
         goal = self.mix.largest - capacity
         for size in (2, 3, 4):
             if self._layer(size)[0] >> goal & 1:
-                for chosen in self._walk(0, size, goal):
-                    if chosen in self.mix.own:
-                        continue
-                    if self.mix.neighbours is None or connected(chosen, self.mix.neighbours):
+                neighbours = self.mix.neighbours
+                found = (
+                    self._walk(0, size, goal)
+                    if neighbours is None
+                    else self._walk_joined(neighbours, 0, size, goal, (), 0)
+                )
+                for chosen in found:
+                    if chosen not in self.mix.own:
                         yield chosen
 
     def _layer(self, size: int) -> list[int]:
@@ -100,3 +111,75 @@ class Moment:
                     for chosen in self._walk(at + 1, size - 1, rest):
                         yield (self.members[at], *chosen)
             at += 1
+
+    def _walk_joined(
+        self,
+        neighbours: tuple[int, ...],
+        at: int,
+        size: int,
+        goal: int,
+        chosen: tuple[int, ...],
+        around: int,
+    ) -> Iterator[tuple[int, ...]]:
+        """As `_walk`, the connected sets only: the last table must be ``around`` those ``chosen``."""
+        if size == 1:
+            for member in bits(around & self.free >> chosen[-1] + 1 << chosen[-1] + 1):
+                if self.mix.base >> goal + self.mix.weights[member] & 1:
+                    grown = (*chosen, member)
+                    if connected(grown, neighbours):
+                        yield grown
+            return
+        here, below = self.layers[size], self.layers[size - 1]
+        while here[at] >> goal & 1:
+            rest = goal + self.weights[at]
+            if below[at + 1] >> rest & 1:
+                member = self.members[at]
+                grown = (*chosen, member)
+                yield from self._walk_joined(
+                    neighbours, at + 1, size - 1, rest, grown, around | neighbours[member]
+                )
+            at += 1
+
+
+def joined_in_time(
+    plan: SectorPlan, runs: Sequence[int], party: int, members: Sequence[int]
+) -> list[Combo] | None:
+    """The connected sets of ``members`` that seat ``party`` and are free together at some start of ``runs``.
+
+    None when telling takes too long: then there are mostly many of them, and walking finds some soon.
+    """
+    assert plan.neighbours is not None
+    tables, neighbours = plan.tables, plan.neighbours
+    tops = sorted((tables[at].capacity_max for at in members), reverse=True)[:3]
+    lows = sorted(tables[at].capacity_min for at in members)[:3]
+    ahead = [(sum(lows[:rest]), sum(tops[:rest])) for rest in range(4)]
+    found: list[Combo] = []
+    steps = 0
+    later = 0
+    for root in reversed(members):
+        # Each set is met once, from its first table: a table left out of a branch stays out of it.
+        stack: list[tuple[tuple[int, ...], int, int, int]]
+        stack = [((root,), runs[root], neighbours[root] & later, neighbours[root] | 1 << root)]
+        later |= 1 << root
+        while stack:
+            chosen, free, around, seen = stack.pop()
+            smallest, largest = plan.sums(chosen)
+            for at in bits(around):
+                around &= ~(1 << at)
+                steps += 1
+                if steps > STEPS_AT_MOST:
+                    return None
+                still = free & runs[at]
+                least, most = smallest + tables[at].capacity_min, largest + tables[at].capacity_max
+                if not still or least > party:
+                    continue
+                grown = (*chosen, at)
+                if most >= party and tuple(sorted(grown)) not in plan.own:
+                    found.append(Combo(least, tuple(sorted(grown))))
+                rest = COMBO_SIZES[-1] - len(grown)
+                if rest and any(
+                    least + ahead[more][0] <= party <= most + ahead[more][1] for more in range(1, rest + 1)
+                ):
+                    fresh = neighbours[at] & later & ~seen
+                    stack.append((grown, still, around | fresh, seen | neighbours[at]))
+    return found
