@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from bookings.engine.sector import COMBO_SIZES, Combo, SectorPlan, bits, connected
+from bookings.engine.sector import COMBO_SIZES, Combo, SectorPlan, bits
 
 STEPS_AT_MOST = 5_000
+
+# Some joined tables, and the tables that join any of them: bit masks over indexes.
+Part = tuple[int, int]
 
 
 class Mix:
@@ -60,13 +64,21 @@ class Mix:
 class Moment:
     """The members of a `Mix` that are free at one start, in natural order."""
 
-    __slots__ = ("free", "layers", "members", "mix", "sums", "weights")
+    __slots__ = ("alike", "free", "layers", "members", "mix", "sums", "weights")
 
     def __init__(self, mix: Mix, members: tuple[int, ...]) -> None:
         self.mix = mix
+        self.free = 0
+        if mix.neighbours is not None:
+            together = sum(1 << at for at in members)
+            members = tuple(at for at in members if mix.neighbours[at] & together)
+            self.free = sum(1 << at for at in members)
         self.members = members
         self.weights = [mix.weights[at] for at in members]
-        self.free = sum(1 << at for at in members) if mix.neighbours is not None else 0
+        self.alike: dict[int, int] = {}
+        if self.free:
+            for at, weight in zip(members, self.weights, strict=True):
+                self.alike[weight] = self.alike.get(weight, 0) | 1 << at
         self.layers = [[mix.base] * (len(members) + 1)]
         self.sums = mix.sums(members)
 
@@ -77,12 +89,7 @@ class Moment:
         goal = self.mix.largest - capacity
         for size in (2, 3, 4):
             if self._layer(size)[0] >> goal & 1:
-                neighbours = self.mix.neighbours
-                found = (
-                    self._walk(0, size, goal)
-                    if neighbours is None
-                    else self._walk_joined(neighbours, 0, size, goal, (), 0)
-                )
+                found = self._walk_joined(0, size, goal, (), ()) if self.free else self._walk(0, size, goal)
                 for chosen in found:
                     if chosen not in self.mix.own:
                         yield chosen
@@ -113,32 +120,45 @@ class Moment:
             at += 1
 
     def _walk_joined(
-        self,
-        neighbours: tuple[int, ...],
-        at: int,
-        size: int,
-        goal: int,
-        chosen: tuple[int, ...],
-        around: int,
+        self, at: int, size: int, goal: int, chosen: tuple[int, ...], parts: tuple[Part, ...]
     ) -> Iterator[tuple[int, ...]]:
-        """As `_walk`, the connected sets only: the last table must be ``around`` those ``chosen``."""
-        if size == 1:
-            for member in bits(around & self.free >> chosen[-1] + 1 << chosen[-1] + 1):
-                if self.mix.base >> goal + self.mix.weights[member] & 1:
-                    grown = (*chosen, member)
-                    if connected(grown, neighbours):
-                        yield grown
-            return
+        """As `_walk`, the connected sets only. ``parts``: the pieces of ``chosen`` not joined so far."""
         here, below = self.layers[size], self.layers[size - 1]
+        neighbours = self.mix.neighbours or ()
         while here[at] >> goal & 1:
-            rest = goal + self.weights[at]
-            if below[at + 1] >> rest & 1:
-                member = self.members[at]
-                grown = (*chosen, member)
-                yield from self._walk_joined(
-                    neighbours, at + 1, size - 1, rest, grown, around | neighbours[member]
-                )
+            rest, member = goal + self.weights[at], self.members[at]
             at += 1
+            if not below[at] >> rest & 1:
+                continue
+            grown = (*chosen, member)
+            pieces = _joined(parts, member, neighbours[member])
+            later = self.free >> member + 1 << member + 1
+            if size == 2:
+                for _, around in pieces:
+                    later &= around
+                for last in bits(later):
+                    if self.mix.base >> rest + self.mix.weights[last] & 1:
+                        yield (*grown, last)
+            elif all(self._reachable(around & later, size - 1, rest, at) for _, around in pieces):
+                yield from self._walk_joined(at, size - 1, rest, grown, pieces)
+
+    def _reachable(self, around: int, size: int, goal: int, at: int) -> bool:
+        """Whether the members from ``at`` on may meet ``goal`` with one of them taken from ``around``."""
+        below = self.layers[size - 1][at]
+        return any(around & alike and below >> goal + weight & 1 for weight, alike in self.alike.items())
+
+
+def _joined(parts: tuple[Part, ...], member: int, neighbours: int) -> tuple[Part, ...]:
+    """``parts`` with one more table, which may join some of them."""
+    tables, around = 1 << member, neighbours
+    apart = []
+    for part in parts:
+        if part[1] >> member & 1:
+            tables |= part[0]
+            around |= part[1]
+        else:
+            apart.append(part)
+    return (*apart, (tables, around))
 
 
 def joined_in_time(
@@ -150,9 +170,11 @@ def joined_in_time(
     """
     assert plan.neighbours is not None
     tables, neighbours = plan.tables, plan.neighbours
-    tops = sorted((tables[at].capacity_max for at in members), reverse=True)[:3]
-    lows = sorted(tables[at].capacity_min for at in members)[:3]
-    ahead = [(sum(lows[:rest]), sum(tops[:rest])) for rest in range(4)]
+    tops = sorted((tables[at].capacity_max for at in members), reverse=True)
+    lows = sorted(tables[at].capacity_min for at in members)
+    ahead = [sum(tops[:rest]) for rest in range(COMBO_SIZES[-1])]
+    at_least = _thresholds({at: tables[at].capacity_max for at in members})
+    at_most = _thresholds({at: -tables[at].capacity_min for at in members})
     found: list[Combo] = []
     steps = 0
     later = 0
@@ -164,22 +186,30 @@ def joined_in_time(
         while stack:
             chosen, free, around, seen = stack.pop()
             smallest, largest = plan.sums(chosen)
+            best = largest + ahead[COMBO_SIZES[-1] - 1 - len(chosen)]
+            around &= at_least(party - best) & at_most(smallest - party)
             for at in bits(around):
                 around &= ~(1 << at)
                 steps += 1
                 if steps > STEPS_AT_MOST:
                     return None
                 still = free & runs[at]
-                least, most = smallest + tables[at].capacity_min, largest + tables[at].capacity_max
-                if not still or least > party:
+                if not still:
                     continue
                 grown = (*chosen, at)
-                if most >= party and tuple(sorted(grown)) not in plan.own:
-                    found.append(Combo(least, tuple(sorted(grown))))
-                rest = COMBO_SIZES[-1] - len(grown)
-                if rest and any(
-                    least + ahead[more][0] <= party <= most + ahead[more][1] for more in range(1, rest + 1)
-                ):
+                ids = tuple(sorted(grown))
+                least, most = smallest + tables[at].capacity_min, largest + tables[at].capacity_max
+                if most >= party and ids not in plan.own:
+                    found.append(Combo(least, ids))
+                if len(grown) < COMBO_SIZES[-1] and least + lows[0] <= party:
                     fresh = neighbours[at] & later & ~seen
                     stack.append((grown, still, around | fresh, seen | neighbours[at]))
     return found
+
+
+def _thresholds(values: Mapping[int, int]) -> Callable[[int], int]:
+    """A function from a threshold to the mask of the keys whose value is at least that."""
+    order = sorted(set(values.values()))
+    masks = [sum(1 << at for at, value in values.items() if value >= each) for each in order]
+    masks.append(0)
+    return lambda threshold: masks[bisect_left(order, threshold)]
