@@ -25,7 +25,7 @@ def examples(count: int) -> settings:
     )
 
 
-@examples(1500)
+@examples(1200)
 @given(cases())
 def test_summed_combos(case: Case) -> None:
     assert ask(case) == answer(case)
@@ -37,7 +37,7 @@ def test_days_on_which_the_clock_changes(case: Case) -> None:
     assert ask(case) == answer(case)
 
 
-@examples(1000)
+@examples(900)
 @given(cases(joins=True))
 def test_joined_tables(case: Case) -> None:
     assert ask(case) == answer(case)
@@ -70,14 +70,14 @@ def only_walking(no_listing: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(combos, "STEPS_AT_MOST", -1)
 
 
-@examples(400)
+@examples(350)
 @given(cases(joins=True, combos=True))
 @pytest.mark.usefixtures("no_listing")
 def test_joined_tables_listed_for_one_search(case: Case) -> None:
     assert ask(case) == answer(case)
 
 
-@examples(400)
+@examples(350)
 @given(cases(joins=True, combos=True))
 @pytest.mark.usefixtures("only_walking")
 def test_joined_tables_walked(case: Case) -> None:
