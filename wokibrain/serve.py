@@ -36,9 +36,9 @@ def programs(sockets: list[socket.socket]) -> list[Program]:
     ]
 
 
-def serve(sock: socket.socket) -> None:
+def serve(sock: socket.socket, application: str = "wokibrain.asgi:application") -> None:
     config = uvicorn.Config(
-        "wokibrain.asgi:application",
+        application,
         loop="uvloop",
         http="httptools",
         ws="websockets-sansio",
