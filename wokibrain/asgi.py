@@ -32,7 +32,7 @@ application = ProtocolTypeRouter(
             threads=env.integer("WEB_THREADS", 2, minimum=1, maximum=64),
             max_body=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
         ),
-        "websocket": URLRouter([re_path(r"", unknown_socket)]),
+        "websocket": URLRouter([re_path(r"", unknown_socket)]),  # type: ignore[arg-type]
         "lifespan": lifespan,
     }
 )

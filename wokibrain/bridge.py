@@ -42,7 +42,9 @@ class Job:
 
     __slots__ = ("abandoned", "done", "environ", "loop", "receive", "send")
 
-    def __init__(self, environ: Environ, loop: asyncio.AbstractEventLoop, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, environ: Environ, loop: asyncio.AbstractEventLoop, receive: Receive, send: Send
+    ) -> None:
         self.environ = environ
         self.loop = loop
         self.receive = receive
@@ -51,15 +53,19 @@ class Job:
         self.abandoned = False
 
     def finish(self, result: tuple[int, Headers, bytes] | None) -> None:
-        self._settle(lambda: self.done.done() or self.done.set_result(result))
+        self._settle(self.done.set_result, result)
 
     def fail(self, error: BaseException) -> None:
-        self._settle(lambda: self.done.done() or self.done.set_exception(error))
+        self._settle(self.done.set_exception, error)
 
-    def _settle(self, how: Callable[[], object]) -> None:
+    def _settle(self, how: Callable[[Any], None], outcome: Any) -> None:
+        def settle() -> None:
+            if not self.done.done():
+                how(outcome)
+
         # The loop may be closed by the time a slow request is through with it.
         with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(how)
+            self.loop.call_soon_threadsafe(settle)
 
     def send_now(self, message: MutableMapping[str, Any]) -> None:
         """Send from the thread, and wait until the client has taken it."""
@@ -84,7 +90,9 @@ class Bridge:
     `max_body` bytes is answered 413, before it is read where its length is announced.
     """
 
-    def __init__(self, application: WsgiApplication, *, threads: int, max_body: int, backlog: int = 1000) -> None:
+    def __init__(
+        self, application: WsgiApplication, *, threads: int, max_body: int, backlog: int = 1000
+    ) -> None:
         self.application = application
         self.threads = threads
         self.max_body = max_body
@@ -110,7 +118,9 @@ class Bridge:
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > self.max_body:
-                await refuse(send, 413, "PAYLOAD_TOO_LARGE", f"The body may have at most {self.max_body} bytes.")
+                await refuse(
+                    send, 413, "PAYLOAD_TOO_LARGE", f"The body may have at most {self.max_body} bytes."
+                )
                 return
             more = message.get("more_body", False)
         body = parts[0] if len(parts) == 1 else b"".join(parts)

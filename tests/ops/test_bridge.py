@@ -75,7 +75,9 @@ def web(tmp_path: Path) -> Iterator[Web]:
 
 
 def test_request_reaches_the_application_as_sent(web: Web) -> None:
-    answer = web.get("/a%20b/%C3%B1?x=%31", "POST", body=b"hello", headers={"X-Api-Key": "k", "Cookie": "a=1"})
+    answer = web.get(
+        "/a%20b/%C3%B1?x=%31", "POST", body=b"hello", headers={"X-Api-Key": "k", "Cookie": "a=1"}
+    )
     seen = json.loads(answer.read())
     assert seen["body"] == "hello"
     given = seen["environ"]
@@ -185,7 +187,7 @@ async def refused_socket(extensions: dict[str, Any]) -> list[dict[str, Any]]:
     from wokibrain.asgi import application
 
     scope = {"type": "websocket", "path": "/nowhere/", "headers": [], "extensions": extensions}
-    client = ApplicationCommunicator(application, scope)
+    client: Any = ApplicationCommunicator(application, scope)  # type: ignore[no-untyped-call]
     await client.send_input({"type": "websocket.connect"})
     first = await client.receive_output()
     rest = [await client.receive_output()] if first["type"].endswith("start") else []

@@ -66,7 +66,8 @@ def leftovers(folder: Path) -> list[int]:
     return [
         process.pid
         for process in psutil.process_iter(["cmdline", "status"])
-        if process.info["status"] != psutil.STATUS_ZOMBIE and str(folder) in " ".join(process.info["cmdline"] or [])
+        if process.info["status"] != psutil.STATUS_ZOMBIE
+        and str(folder) in " ".join(process.info["cmdline"] or [])
     ]
 
 
@@ -208,7 +209,9 @@ def test_long_path_and_spaces_move_the_sockets(tmp_path: Path) -> None:
 def closed_to_others() -> bool:
     """Whether an ordinary user could not even run this Python."""
     python = Path(sys.executable).resolve()
-    return not all(path.stat().st_mode & stat.S_IXOTH for path in (python, *python.parents, *env.ROOT.parents))
+    return not all(
+        path.stat().st_mode & stat.S_IXOTH for path in (python, *python.parents, *env.ROOT.parents)
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -243,7 +246,9 @@ def test_private_pair_is_frozen_killed_and_restarted_in_place(tmp_path: Path) ->
         postgres.start()
         cache.start()
         with psycopg.connect(postgres.url) as connection:
-            row = connection.execute("select current_setting('fsync'), current_setting('max_connections')").fetchone()
+            row = connection.execute(
+                "select current_setting('fsync'), current_setting('max_connections')"
+            ).fetchone()
             assert row == ("off", "20")
         for server in (postgres, cache):
             first = server.pid

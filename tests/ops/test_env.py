@@ -7,7 +7,9 @@ from django.core.exceptions import ImproperlyConfigured
 from wokibrain import env
 
 
-def test_environment_wins_over_the_file_and_the_file_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_wins_over_the_file_and_the_file_over_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(env, "_file", {"A_SETTING": "from the file", "ANOTHER": "from the file"})
     monkeypatch.setenv("A_SETTING", "from the environment")
     assert env.text("A_SETTING", "default") == "from the environment"
@@ -78,7 +80,9 @@ def test_database_url_by_address_and_by_socket() -> None:
     assert near["ENGINE"] == "django.db.backends.postgresql"
 
 
-@pytest.mark.parametrize("url", ["mysql://x/y", "postgresql://u:secret@db:port/x", "postgresql://u:secret@db"])
+@pytest.mark.parametrize(
+    "url", ["mysql://x/y", "postgresql://u:secret@db:port/x", "postgresql://u:secret@db"]
+)
 def test_bad_database_url_is_refused_without_showing_the_password(url: str) -> None:
     with pytest.raises(ImproperlyConfigured) as refusal:
         env.database(url)

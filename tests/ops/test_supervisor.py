@@ -123,7 +123,13 @@ def test_run_serves_and_ends_clean_and_the_second_one_keeps_the_data(folder: Pat
     booking = urllib.request.Request(
         f"http://127.0.0.1:{first.port}/api/v1/woki/bookings",
         json.dumps(
-            {"restaurantId": "R1", "sectorId": "S1", "partySize": 4, "durationMinutes": 90, "date": "2025-10-22"}
+            {
+                "restaurantId": "R1",
+                "sectorId": "S1",
+                "partySize": 4,
+                "durationMinutes": 90,
+                "date": "2025-10-22",
+            }
         ).encode(),
         {"Content-Type": "application/json"},
     )
@@ -182,7 +188,10 @@ def test_taken_port_is_one_line_and_nothing_is_started(tmp_path: Path) -> None:
         run = start(folder, port)
         said, _ = run.process.communicate(timeout=60)
     assert run.process.returncode == 1
-    assert said == f"wokibrain: port {port} is taken; stop what uses it, or choose another with PORT={port + 1}\n"
+    assert (
+        said
+        == f"wokibrain: port {port} is taken; stop what uses it, or choose another with PORT={port + 1}\n"
+    )
     assert not (folder / "postgres").exists()
 
 
