@@ -76,11 +76,11 @@ class Api:
         return self.call("DELETE", path, headers=_keyed(key))
 
     def discover(self, **query: Any) -> Reply:
-        """Discover in S1 on the example's day for 4, 90 minutes, unless ``query`` says otherwise; None drops."""
+        """Discover in S1 on the example's day for 4, 90 minutes; ``query`` overrides, None leaves out."""
         return self.get("/woki/discover", **_given(DISCOVERY | query))
 
     def book(self, *, key: str | None = None, **body: Any) -> Reply:
-        """Book in S1 on the example's day for 4, 90 minutes, unless ``body`` says otherwise; None drops."""
+        """Book in S1 on the example's day for 4, 90 minutes; ``body`` overrides, None leaves out."""
         return self.post("/woki/bookings", _given(BOOKING | body), key=key)
 
     def change(self, booking: str, *, key: str | None = None, **body: Any) -> Reply:
@@ -94,7 +94,13 @@ class Api:
 
 
 DISCOVERY = {"restaurantId": "R1", "sectorId": "S1", "date": "2025-10-22", "partySize": 4, "duration": 90}
-BOOKING = {"restaurantId": "R1", "sectorId": "S1", "date": "2025-10-22", "partySize": 4, "durationMinutes": 90}
+BOOKING = {
+    "restaurantId": "R1",
+    "sectorId": "S1",
+    "date": "2025-10-22",
+    "partySize": 4,
+    "durationMinutes": 90,
+}
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,9 +62,7 @@ def test_the_booked_table_is_offered_only_around_its_booking(guest: Api) -> None
     t2 = [start for _, tables, start, _ in offered(body) if tables == ["T2"]]
     t3 = [start for _, tables, start, _ in offered(body) if tables == ["T3"]]
     # B1 holds T2 from 20:30 to 21:15.
-    assert t2 == [f"{hour}:{minute:02}" for hour in (21, 22) for minute in (15, 30, 45, 0)][:3] + [
-        "22:00", "22:15", "22:30", "22:45", "23:00",
-    ]  # fmt: skip
+    assert t2 == ["21:15", "21:30", "21:45", "22:00", "22:15", "22:30", "22:45", "23:00"]
     assert t3[0] == "20:00"
     assert t3[-1] == "23:00"
     assert len(t3) == 13
@@ -95,9 +93,7 @@ def test_same_question_same_answer(guest: Api) -> None:
 
 def test_table_ids_count_in_natural_order(db: None) -> None:
     house("H", tables={"10": (2, 2), "2": (2, 2), "1": (2, 2)})
-    body = Api().discover(
-        restaurantId="H", sectorId="H-S", partySize=2, duration=180, limit=3
-    ).body
+    body = Api().discover(restaurantId="H", sectorId="H-S", partySize=2, duration=180, limit=3).body
     assert [each["tableIds"] for each in body["candidates"]] == [["H-1"], ["H-2"], ["H-10"]]
 
 
@@ -229,7 +225,13 @@ def test_lord_howe_shifts_by_half_an_hour(db: None) -> None:
 
 def test_a_time_that_happens_twice_can_be_booked_its_first_time_only(db: None) -> None:
     house("D", zone="America/Santiago", hours=(Hours(time(22), time(1)),))
-    wanted = {"restaurantId": "D", "sectorId": "D-S", "date": "2026-04-04", "partySize": 2, "durationMinutes": 30}
+    wanted: dict[str, Any] = {
+        "restaurantId": "D",
+        "sectorId": "D-S",
+        "date": "2026-04-04",
+        "partySize": 2,
+        "durationMinutes": 30,
+    }
     second = Api().book(**wanted, start=at("23:15", "2026-04-04", "-04:00"))
     assert second.status == 422
     first = Api().book(**wanted, start=at("23:15", "2026-04-04", "-03:00"))
