@@ -59,7 +59,9 @@ def discover(
         day = days.read(restaurant_id, sector_id, service_date)
         minutes = duration or day.plan.turn_time(party_size)
         if minutes is None:
-            raise ValidationFailed.at("duration", _("This field is required."))
+            raise ValidationFailed.at(
+                "duration", _("This field is required: the restaurant sets no turn times.")
+            )
         check_bounds(day.plan, party_size, minutes, service_date, duration_path="duration")
         wish = Wish(party_size, minutes, window_start, window_end)
         candidates = day.candidates(wish, limit)
@@ -135,7 +137,7 @@ def find_booking(*, caller: Caller, booking: str, permission: Permission) -> Boo
 
 
 def seen_by(caller: Caller, restaurant_id: str, bookings: list[BookingRecord]) -> list[BookingRecord]:
-    """The bookings as the caller may see them: without guests and notes where guest:read is missing."""
+    """The bookings as the caller may see them: without guests where guest:read is missing."""
     if caller.may(Permission.GUEST_READ, restaurant_id):
         return bookings
     return [replace(each, guest=None) for each in bookings]
