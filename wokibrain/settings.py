@@ -198,6 +198,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["wokibrain.media.JsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["wokibrain.media.JsonParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["wokibrain.access.authentication.CredentialAuthentication"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "wokibrain.media.Negotiation",
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "wokibrain.rest.exception_handler",
