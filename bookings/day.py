@@ -30,7 +30,7 @@ LEFT JOIN LATERAL (
       ON allocation.sector_id = sector.id
      AND allocation.active
      AND allocation.period && tstzrange(%(origin)s::timestamptz, %(end)s::timestamptz)
-    WHERE allocation.booking_id IS DISTINCT FROM %(without)s::uuid
+    WHERE %(without)s::uuid IS NULL OR allocation.booking_id IS DISTINCT FROM %(without)s::uuid
 ) AS held ON true
 WHERE restaurant.id = %(restaurant)s
 """
