@@ -158,7 +158,7 @@ def _seated(day: Day, before: BookingRecord, wanted: BookingRecord, change: Chan
         if change.date is None and change.window_start is None and change.window_end is None:
             # The start is the booking's own: nobody named it.
             raise refuse(day, still, named=change.table_ids is not None)
-    for wish in (replace(asked, tables=own), asked) if same_place and change.start else (asked,):
+    for wish in (replace(asked, tables=own), asked) if same_place else (asked,):
         if found := day.candidates(wish, 1):
             best = found[0]
             return replace(wanted, table_ids=best.table_ids, start=best.start, end=best.end)
