@@ -124,7 +124,7 @@ def reseat(booking: BookingRecord) -> None:
     """Let go what the booking holds and hold its tables for its period instead."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM bookings_allocation WHERE booking_id = %s", [booking.id])
-        cursor.execute(f"WITH {HELD} SELECT 1", _row(booking))  # noqa: S608
+        cursor.execute(f"WITH {HELD} SELECT 1", _row(booking))
 
 
 def free(booking_id: UUID) -> None:
@@ -172,7 +172,7 @@ def append(
         )
         (version,) = cursor.fetchone()
         cursor.execute(
-            f"WITH {EVENT} SELECT 1",  # noqa: S608
+            f"WITH {EVENT} SELECT 1",
             _event(kind, aggregate_id, version, event_type, payload, actor, at),
         )
 
