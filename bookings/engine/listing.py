@@ -8,7 +8,7 @@ from heapq import heapify, heappop, heapreplace
 
 from bookings.engine.masks import bits
 
-# 16 MB of them; a floor of 500 tables with eight joins each has 142,000 at the very most.
+# 12 MB of them; a floor of 500 tables with eight joins each has 142,000 at the very most.
 SETS_AT_MOST = 1_000_000
 
 
