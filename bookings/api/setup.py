@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from django.http import HttpResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from bookings import seed
 from restaurants.api.schemas import SeededData, SeededOut
@@ -20,7 +20,7 @@ class SeedView(SetUpView):
         out=SeededOut,
         tag="set-up",
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         seed.example()
         return reply(
             SeededOut(message="Seeded.", data=SeededData(table_ids=[table for table, _, _ in seed.TABLES]))
