@@ -131,9 +131,15 @@ def save(row: Row, *, whole: str = "body") -> Row:
     """
     try:
         row.full_clean()
+        try:
+            with transaction.atomic():
+                row.save()
+        except IntegrityError:
+            # Somebody was quicker with the same id: now it can be seen.
+            row.full_clean()
+            raise
     except ValidationError as error:
         raise _failed(error, whole) from error
-    row.save()
     return row
 
 
