@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from bookings.models import Booking
 from restaurants.models import Restaurant, Sector, ServiceWindow, Table
@@ -173,6 +175,22 @@ def test_an_id_that_is_taken_is_refused_and_what_has_it_stays() -> None:
     )
     assert Restaurant.objects.get().name == "Bistro Central"
     assert Table.objects.get(pk="T1").capacity_max == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_take_the_same_id_at_once_one_gets_it() -> None:
+    def one(number: int) -> tuple[int, str]:
+        try:
+            reply = make("restaurants", id="R2", name=f"Number {number}", timezone="UTC")
+            return reply.status, reply.body.get("error", "")
+        finally:
+            connection.close()
+
+    for _ in range(3):
+        with ThreadPoolExecutor(6) as pool:
+            answers = sorted(pool.map(one, range(6)))
+        assert answers == [(201, ""), *[(400, "VALIDATION_ERROR")] * 5]
+        Restaurant.objects.get(pk="R2").delete()
 
 
 def test_windows_that_cannot_be_are_named_and_nothing_is_made() -> None:
