@@ -19,6 +19,7 @@ class SeedView(SetUpView):
         "R1 with S1, T1-T5 and B1. May be called again and again; what is there stays.",
         out=SeededOut,
         tag="set-up",
+        secret=True,
     )
     def post(self, request: Request) -> HttpResponse:
         seed.example()

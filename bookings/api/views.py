@@ -104,7 +104,7 @@ class BookingsView(ApiView):
     def post(self, request: Request) -> HttpResponse:
         wanted = parse_body(NewBookingBody, request.data).wanted()
         caller = caller_of(request)
-        ticket = _ticket(request, caller, _answer(caller, 201))
+        ticket = _ticket(request, caller, _answer(caller, 201), request.data)
         made = services.create_booking(caller=caller, wanted=wanted, ticket=ticket)
         return _response(caller, made, 201)
 
@@ -128,7 +128,7 @@ class BookingView(ApiView):
     def patch(self, request: Request, booking: str) -> HttpResponse:
         change = parse_body(ChangeBody, request.data).change()
         caller = caller_of(request)
-        ticket = _ticket(request, caller, _answer(caller, 200))
+        ticket = _ticket(request, caller, _answer(caller, 200), request.data)
         changed = changes.update_booking(caller=caller, booking=booking, change=change, ticket=ticket)
         return _response(caller, changed, 200)
 
@@ -228,13 +228,15 @@ def _response(caller: Caller, result: BookingRecord | Replay, status: int) -> Ht
     return reply_json(None if status == 204 else _body(caller, result), status)
 
 
-def _ticket(request: Request, caller: Caller, respond: Callable[[BookingRecord], Replay]) -> Ticket | None:
+def _ticket(
+    request: Request, caller: Caller, respond: Callable[[BookingRecord], Replay], body: Any = None
+) -> Ticket | None:
     """The request's Idempotency-Key with what was asked. Raises ValidationFailed for a malformed one."""
     key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None or without("idempotency"):
         return None
     if not KEY_FORM.fullmatch(key):
         raise ValidationFailed.at(KEY_HEADER, _("Use 1-255 printable ASCII characters."))
-    asked: Any = [request.method, request.path, request.data if request.method != "DELETE" else None]
+    asked = [request.method, request.path, body]
     fingerprint = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()
     return Ticket(f"{caller.kind.value}:{caller.id}", key, fingerprint, respond)

@@ -64,6 +64,7 @@ class RestaurantsView(SetUpView):
         out=RestaurantOut,
         status=201,
         tag="set-up",
+        secret=True,
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(RestaurantBody, request.data)
@@ -84,6 +85,7 @@ class SectorsView(SetUpView):
         status=201,
         errors=(Code.NOT_FOUND,),
         tag="set-up",
+        secret=True,
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(SectorBody, request.data)
@@ -103,6 +105,7 @@ class TablesView(SetUpView):
         status=201,
         errors=(Code.NOT_FOUND,),
         tag="set-up",
+        secret=True,
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(TableBody, request.data)
