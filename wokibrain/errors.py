@@ -84,6 +84,11 @@ class NotFound(DomainError):
     code = Code.NOT_FOUND
     message = _("There is nothing here, or it is not yours to see.")
 
+    @classmethod
+    def at(cls, path: str) -> NotFound:
+        """A field named what is not there; the same for what the caller may not see."""
+        return cls(issues=[Issue(path, cls.message)])
+
 
 class PayloadTooLarge(DomainError):
     code = Code.PAYLOAD_TOO_LARGE

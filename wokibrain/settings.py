@@ -188,11 +188,11 @@ MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 65_536, minimum=1_024)
 """The largest JSON body the API reads."""
 
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_RENDERER_CLASSES": ["wokibrain.rest.JsonRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["wokibrain.rest.JsonParser"],
+    "DEFAULT_RENDERER_CLASSES": ["wokibrain.media.JsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["wokibrain.media.JsonParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["wokibrain.access.authentication.CredentialAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": [],
-    "DEFAULT_SCHEMA_CLASS": "wokibrain.openapi.Schema",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "wokibrain.rest.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,

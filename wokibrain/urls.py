@@ -1,4 +1,28 @@
-from django.contrib import admin
-from django.urls import path
+"""Where everything is. What operators look at is at the root too, beside the versioned API."""
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from django.contrib import admin
+from django.urls import include, path
+
+from wokibrain import pages
+
+outside = [
+    path("health", pages.health),
+    path("health/live", pages.live),
+    path("health/ready", pages.ready),
+    path("metrics", pages.prometheus),
+    path("docs", pages.docs),
+    path("openapi.json", pages.openapi_json),
+    path("openapi.yaml", pages.openapi_yaml),
+]
+
+urlpatterns = [
+    path("api/v1/", include("bookings.api.urls")),
+    path("api/v1/", include("restaurants.api.urls")),
+    path("api/v1/", include(outside)),
+    path("", include(outside)),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "wokibrain.rest.bad_request"
+handler404 = "wokibrain.rest.not_found"
+handler500 = "wokibrain.rest.server_error"

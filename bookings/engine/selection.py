@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Literal, NamedTuple
 
 from bookings.engine.availability import Busy, Occupancy
-from bookings.engine.combos import Mix, Moment
+from bookings.engine.combos import Mix, Moment, joined_in_time
 from bookings.engine.grid import SLOT_MINUTES, AskedDay, ServiceDay
 from bookings.engine.sector import SectorPlan, bits, natural_key
 
@@ -155,6 +155,11 @@ def picks(
         yield from _singles(plan, runs, party, party)
         at = 1
     walk = _Walk(plan, runs, party)
+    least = walk.least()
+    # What no combo can beat goes first: the sums are then often never needed.
+    while least is not None and at < len(singles) and _single_first(party, singles[at], least):
+        yield from _singles(plan, runs, party, singles[at])
+        at += 1
     for capacity in walk.levels():
         while at < len(singles) and _single_first(party, singles[at], capacity):
             yield from _singles(plan, runs, party, singles[at])
@@ -204,28 +209,56 @@ class _Walk:
 
     def __init__(self, plan: SectorPlan, runs: list[int], party: int) -> None:
         self.plan, self.runs, self.party = plan, runs, party
+        self.listed = plan.listed
         self.members: list[int] = []
         if plan.walked:
             tables = plan.tables
             self.members = [at for at in plan.combinable if runs[at] and tables[at].capacity_min <= party]
         self.pairs = _at_least_two(runs[at] for at in self.members)
-        self.mix = Mix(plan, party, self.members) if self.pairs else None
-        self.sums = self.mix.sums(self.members) if self.mix else 0
+        self.mix: Mix | None = None
+        self.sums = 0
         self.moments: dict[int, Moment] = {}
         self.shared: dict[tuple[int, ...], Moment] = {}
 
-    def levels(self) -> Iterator[int]:
+    def least(self) -> int | None:
+        """No combo has a smaller capacity_max; None when there is no combo."""
+        least = [capacity for capacity in self.plan.listed if capacity >= self.party]
+        if self.pairs:
+            smallest = sorted(self.plan.tables[at].capacity_max for at in self.members)[:2]
+            least.append(max(self.party, sum(smallest)))
+        return min(least, default=None)
+
+    def levels(self) -> list[int]:
         """capacity_max of every combo there may be, ascending from the party."""
-        levels = {capacity for capacity in self.plan.listed if capacity >= self.party}
+        if self.pairs and self.plan.neighbours is not None:
+            self._list()
+        if self.pairs:
+            self.mix = Mix(self.plan, self.party, self.members)
+            self.sums = self.mix.sums(self.members)
+        levels = {capacity for capacity in self.listed if capacity >= self.party}
         levels.update(self.party + above for above in bits(self.sums >> self.party))
-        return iter(sorted(levels))
+        return sorted(levels)
+
+    def _list(self) -> None:
+        """Put the joined sets of this search among the listed combos, where they are few enough."""
+        found = joined_in_time(self.plan, self.runs, self.party, self.members)
+        if found is None:
+            return
+        listed = {capacity: list(combos) for capacity, combos in self.plan.listed.items()}
+        for combo in found:
+            listed.setdefault(self.plan.sums(combo.tables)[1], []).append(combo)
+        self.listed = {
+            capacity: tuple(sorted(combos, key=lambda combo: _by_size(combo.tables)))
+            for capacity, combos in listed.items()
+        }
+        self.pairs = 0
 
     def level(self, capacity: int) -> Iterator[Pick]:
         """The combos of this capacity_max: start up, fewer tables, natural order."""
         listed = []
         starts = self.pairs if self.sums >> capacity & 1 else 0
         walked = starts
-        for combo in self.plan.listed.get(capacity, ()):
+        for combo in self.listed.get(capacity, ()):
             if combo.capacity_min <= self.party:
                 mask = _together(self.runs, combo.tables)
                 if mask:

@@ -70,13 +70,17 @@ def adversaries() -> Iterator[tuple[str, int, int, Find]]:
     day = ServiceDay.build(DATE, ZONE, ALL_DAY)
     origin = day.origin
 
-    def sliver(tables: list[Table], share: float) -> list[Busy]:
-        # Each start leaves another random handful of tables free.
+    def sliver(tables: list[Table], share: float, apart: frozenset[str]) -> list[Busy]:
+        # Each start leaves another random handful of tables free; those apart take turns.
         return [
             Busy(table.id, origin + timedelta(minutes=15 * slot), origin + timedelta(minutes=15 * slot + 15))
             for table in tables
             for slot in range(day.slots)
-            if dice.random() > share
+            if (
+                slot % len(apart) != sorted(apart).index(table.id)
+                if table.id in apart
+                else dice.random() > share
+            )
         ]
 
     def case(
@@ -85,13 +89,14 @@ def adversaries() -> Iterator[tuple[str, int, int, Find]]:
         party: int,
         *,
         share: float = 1.0,
+        apart: frozenset[str] = frozenset(),
         joins: list[tuple[str, str]] | None = None,
         combos: dict[frozenset[str], tuple[int, int]] | None = None,
         minutes: int = 15,
         limit: int = 50,
     ) -> tuple[str, int, int, Find]:
         plan = SectorPlan.build(tables, joins or (), combos or {})
-        occupancy = Occupancy.of(plan, day, sliver(tables, share))
+        occupancy = Occupancy.of(plan, day, sliver(tables, share, apart))
         return name, len(tables), party, _finder(plan, day, occupancy, party, minutes, limit)
 
     def named(sizes: list[tuple[int, int]]) -> list[Table]:
@@ -109,10 +114,15 @@ def adversaries() -> Iterator[tuple[str, int, int, Find]]:
     )
     yield case("halls", named([(1 + n % 20, 200 + 7 * n) for n in range(500)]), 50, share=0.5)
     yield case("twelve tops, nothing that large", named([(1, 12)] * 500), 49, share=0.5)
+    # Nothing seats them at any start, though the tables it would take are free at one time or another.
+    never = named([(1 + n % 12, 1 + n % 12) for n in range(490)] + [(12, 24)] * 10)
+    yield case(
+        "only together, never together", never, 50, share=0.5, apart=frozenset(t.id for t in never[490:])
+    )
     tens = named([(1, 10)] * 60)
     pairs = {frozenset((a.id, b.id)): (19, 19) for a, b in combinations(tens, 2)}
     yield case("every pair has its own capacity", tens, 20, share=0.7, combos=pairs)
-    fives = named([(5, 5)] * 25)
+    fives = named([(5, 5)] * 16)
     quads = {frozenset(t.id for t in four): (1, 3) for four in combinations(fives, 4)}
     yield case("every quad has its own capacity", fives, 20, share=0.7, combos=quads)
 
@@ -129,6 +139,9 @@ def adversaries() -> Iterator[tuple[str, int, int, Find]]:
     star = named([(4, 4)] * 499 + [(3, 3)])
     hub = [(table.id, "T500") for table in star[:-1]]
     yield case("star, sums only without the hub", star, 16, share=0.9, joins=hub)
+    mixed = named([(9, 49) if n % 125 == 60 else (1 + n % 6, 1 + n % 6) for n in range(500)])
+    rays = [(table.id, centre) for centre in ("T100", "T300") for table in mixed if table.id != centre]
+    yield case("two stars, few large tables", mixed, 50, share=0.5, joins=rays)
     odd = named([(1, 2)] * 100 + [(1, 3)] * 100)
     cliques = [
         (a.id, b.id)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from bookings.engine import sector
+from bookings.engine import combos, sector
 from tests.engine.cases import ask, cases
 from tests.engine.oracle import Case, answer
 
@@ -25,7 +25,7 @@ def examples(count: int) -> settings:
     )
 
 
-@examples(1500)
+@examples(1200)
 @given(cases())
 def test_summed_combos(case: Case) -> None:
     assert ask(case) == answer(case)
@@ -37,7 +37,7 @@ def test_days_on_which_the_clock_changes(case: Case) -> None:
     assert ask(case) == answer(case)
 
 
-@examples(1000)
+@examples(900)
 @given(cases(joins=True))
 def test_joined_tables(case: Case) -> None:
     assert ask(case) == answer(case)
@@ -57,15 +57,28 @@ def test_more_tables_with_wider_capacities(case: Case) -> None:
 
 @pytest.fixture
 def no_listing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Joined sets are walked, as in a sector with too many of them to list."""
+    """Joined sets are listed per search, as in a sector with too many of them to list once."""
     monkeypatch.setattr(sector, "LISTED_AT_MOST", -1)
     sector._build.cache_clear()
     yield
     sector._build.cache_clear()
 
 
-@examples(600)
+@pytest.fixture
+def only_walking(no_listing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Joined sets are not listed at all, as when a search has too many of them."""
+    monkeypatch.setattr(combos, "STEPS_AT_MOST", -1)
+
+
+@examples(350)
 @given(cases(joins=True, combos=True))
 @pytest.mark.usefixtures("no_listing")
-def test_joined_tables_too_many_to_list(case: Case) -> None:
+def test_joined_tables_listed_for_one_search(case: Case) -> None:
+    assert ask(case) == answer(case)
+
+
+@examples(350)
+@given(cases(joins=True, combos=True))
+@pytest.mark.usefixtures("only_walking")
+def test_joined_tables_walked(case: Case) -> None:
     assert ask(case) == answer(case)

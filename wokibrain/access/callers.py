@@ -39,6 +39,8 @@ class Caller:
     @property
     def actor(self) -> str:
         """How events and audit rows name this caller, e.g. ``api_key:3f...``."""
+        if self.kind is CallerKind.ANONYMOUS:
+            return self.kind.value
         return f"{self.kind.value}:{self.id}"
 
     def permissions_at(self, restaurant_id: str) -> frozenset[Permission]:
@@ -66,7 +68,7 @@ class Caller:
         if self.kind is CallerKind.ANONYMOUS:
             raise Unauthorized
         if not self.permissions_at(restaurant_id):
-            raise NotFound
+            raise NotFound.at("restaurantId")
         raise Forbidden
 
 

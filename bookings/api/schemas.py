@@ -1,0 +1,249 @@
+"""What the booking endpoints take and give."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+
+from bookings.changes import Change
+from bookings.engine import SLOT_MINUTES
+from bookings.models import Booking
+from bookings.records import BookingRecord
+from bookings.rules import Contact, NewBooking
+from bookings.selectors import Discovery, Page
+from wokibrain import fields
+from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, QueryInt, ServiceDate, WallTime
+
+Party = Annotated[int, Field(ge=1, le=50, description="Covers.", examples=[4])]
+Duration = Annotated[
+    int, Field(ge=15, le=1440, multiple_of=15, description="Minutes, a multiple of 15.", examples=[90])
+]
+GuestName = Annotated[Line, Field(max_length=200, examples=["Ana García"])]
+Notes = Annotated[Line, Field(max_length=1000, examples=["Window seat, please"])]
+QueryParty = Annotated[QueryInt, Field(ge=1, le=50, description="Covers.", examples=[4])]
+QueryDuration = Annotated[
+    QueryInt, Field(ge=15, le=1440, multiple_of=15, description="Minutes, a multiple of 15.", examples=[90])
+]
+
+
+class Windowed(ApiModel):
+    window_start: WallTime | None = None
+    window_end: WallTime | None = None
+
+    @field_validator("window_end")
+    @classmethod
+    def _edges_differ(cls, window_end: time | None, info: ValidationInfo) -> time | None:
+        if window_end is not None and window_end == info.data.get("window_start"):
+            raise fields.wrong("equal_edges")
+        return window_end
+
+
+class DiscoverQuery(Windowed):
+    restaurant_id: Identifier = Field(examples=["R1"])
+    sector_id: Identifier | None = Field(None, examples=["S1"])
+    date: ServiceDate = Field(examples=["2025-10-22"])
+    party_size: QueryParty
+    duration: QueryDuration | None = None
+    limit: Annotated[QueryInt, Field(ge=1, le=50)] = 10
+
+
+class ListQuery(ApiModel):
+    restaurant_id: Identifier = Field(examples=["R1"])
+    sector_id: Identifier | None = Field(None, examples=["S1"])
+    date: ServiceDate = Field(examples=["2025-10-22"])
+    status: Booking.Status | None = None
+    page: Annotated[QueryInt, Field(ge=1, le=10_000)] = 1
+    limit: Annotated[QueryInt, Field(ge=1, le=200)] = 50
+
+
+class NewBookingBody(BodyModel, Windowed):
+    """Without ``start`` and ``tableIds`` the best candidate is taken; with them exactly that one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "restaurantId": "R1",
+                    "sectorId": "S1",
+                    "partySize": 4,
+                    "durationMinutes": 90,
+                    "date": "2025-10-22",
+                    "windowStart": "20:00",
+                    "windowEnd": "23:45",
+                    "guestName": "Ana García",
+                    "guestEmail": "ana@example.com",
+                }
+            ]
+        }
+    )
+
+    restaurant_id: Identifier
+    sector_id: Identifier | None = None
+    party_size: Party
+    duration_minutes: Duration | None = None
+    date: ServiceDate
+    start: fields.Start | None = None
+    table_ids: fields.TableIds | None = None
+    guest_name: GuestName | None = None
+    guest_email: fields.Email | None = None
+    guest_phone: fields.Phone | None = None
+    notes: Notes | None = None
+
+    def wanted(self) -> NewBooking:
+        return NewBooking(
+            restaurant_id=self.restaurant_id,
+            sector_id=self.sector_id,
+            party_size=self.party_size,
+            date=self.date,
+            duration_minutes=self.duration_minutes,
+            window_start=self.window_start,
+            window_end=self.window_end,
+            start=self.start,
+            table_ids=frozenset(self.table_ids) if self.table_ids else None,
+            contact=Contact(self.guest_name or "", self.guest_email or "", self.guest_phone or ""),
+            notes=self.notes or "",
+        )
+
+
+class ChangeBody(BodyModel, Windowed):
+    """Any of these; what is left out stays. Null or an empty text clears a guest's field or the notes."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"partySize": 5}]})
+
+    party_size: Party | None = None
+    duration_minutes: Duration | None = None
+    date: ServiceDate | None = None
+    start: fields.Start | None = None
+    table_ids: fields.TableIds | None = None
+    sector_id: Identifier | None = None
+    guest_name: GuestName | None = None
+    guest_email: fields.EmailOrEmpty | None = None
+    guest_phone: fields.PhoneOrEmpty | None = None
+    notes: Notes | None = None
+
+    def _text(self, field: str) -> str | None:
+        return (getattr(self, field) or "") if field in self.model_fields_set else None
+
+    def change(self) -> Change:
+        return Change(
+            party_size=self.party_size,
+            duration_minutes=self.duration_minutes,
+            date=self.date,
+            window_start=self.window_start,
+            window_end=self.window_end,
+            start=self.start,
+            table_ids=frozenset(self.table_ids) if self.table_ids else None,
+            sector_id=self.sector_id,
+            guest_name=self._text("guest_name"),
+            guest_email=self._text("guest_email"),
+            guest_phone=self._text("guest_phone"),
+            notes=self._text("notes"),
+        )
+
+
+class CandidateOut(ApiModel):
+    kind: Literal["single", "combo"]
+    table_ids: list[str] = Field(examples=[["T2"]])
+    start: datetime = Field(examples=["2025-10-22T20:00:00-03:00"])
+    end: datetime = Field(examples=["2025-10-22T21:30:00-03:00"])
+    score: float = Field(ge=0, le=100, examples=[100.0])
+
+
+class DiscoveryOut(ApiModel):
+    slot_minutes: int = Field(SLOT_MINUTES, examples=[15])
+    duration_minutes: int = Field(examples=[90])
+    candidates: list[CandidateOut]
+
+
+class BookingOut(ApiModel):
+    """A booking. The guest's fields are null for a caller without ``guest:read``."""
+
+    id: UUID
+    reference: str = Field(examples=["B1"])
+    restaurant_id: str = Field(examples=["R1"])
+    sector_id: str = Field(examples=["S1"])
+    table_ids: list[str] = Field(examples=[["T2"]])
+    party_size: int = Field(examples=[3])
+    start: datetime = Field(examples=["2025-10-22T20:30:00-03:00"])
+    end: datetime = Field(examples=["2025-10-22T21:15:00-03:00"])
+    duration_minutes: int = Field(examples=[45])
+    status: Booking.Status
+    guest_name: str | None
+    guest_email: str | None
+    guest_phone: str | None
+    notes: str | None
+    version: int = Field(examples=[1])
+    created_at: datetime
+    updated_at: datetime
+
+
+class Pagination(ApiModel):
+    page: int = Field(examples=[1])
+    limit: int = Field(examples=[50])
+    total: int = Field(examples=[1])
+    total_pages: int = Field(examples=[1])
+
+
+class BookingsOut(ApiModel):
+    date: date
+    bookings: list[BookingOut]
+    pagination: Pagination
+
+
+def discovery_out(found: Discovery) -> dict[str, object]:
+    """``DiscoveryOut`` as JSON values; written out by hand because it is the hottest read."""
+    return {
+        "slotMinutes": SLOT_MINUTES,
+        "durationMinutes": found.duration_minutes,
+        "candidates": [
+            {
+                "kind": each.kind,
+                "tableIds": each.table_ids,
+                "start": each.start.astimezone(found.zone).isoformat(),
+                "end": each.end.astimezone(found.zone).isoformat(),
+                "score": each.score,
+            }
+            for each in found.candidates
+        ],
+    }
+
+
+def booking_out(booking: BookingRecord) -> dict[str, object]:
+    """``BookingOut`` as JSON values."""
+    local, guest = booking.local, booking.guest
+    return {
+        "id": str(booking.id),
+        "reference": booking.reference,
+        "restaurantId": booking.restaurant_id,
+        "sectorId": booking.sector_id,
+        "tableIds": booking.table_ids,
+        "partySize": booking.party_size,
+        "start": local(booking.start).isoformat(),
+        "end": local(booking.end).isoformat(),
+        "durationMinutes": booking.duration_minutes,
+        "status": booking.status.value,
+        "guestName": guest.name or None if guest else None,
+        "guestEmail": guest.email or None if guest else None,
+        "guestPhone": guest.phone or None if guest else None,
+        "notes": booking.notes or None,
+        "version": booking.version,
+        "createdAt": local(booking.created_at).isoformat(timespec="milliseconds"),
+        "updatedAt": local(booking.updated_at).isoformat(timespec="milliseconds"),
+    }
+
+
+def bookings_out(day: date, page: Page, number: int, limit: int) -> dict[str, object]:
+    """``BookingsOut`` as JSON values."""
+    return {
+        "date": day.isoformat(),
+        "bookings": [booking_out(booking) for booking in page.bookings],
+        "pagination": {
+            "page": number,
+            "limit": limit,
+            "total": page.total,
+            "totalPages": -(-page.total // limit),
+        },
+    }

@@ -1,0 +1,27 @@
+"""The set-up endpoint that seeds."""
+
+from __future__ import annotations
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from bookings import seed
+from restaurants.api.schemas import SeededData, SeededOut
+from restaurants.api.setup import SetUpView
+from wokibrain.openapi import operation
+from wokibrain.rest import reply
+
+
+class SeedView(SetUpView):
+    @operation(
+        "seed",
+        "Seed the example restaurant",
+        "R1 with S1, T1-T5 and B1. May be called again and again; what is there stays.",
+        out=SeededOut,
+        tag="set-up",
+    )
+    def post(self, request: Request) -> Response:
+        seed.example()
+        return reply(
+            SeededOut(message="Seeded.", data=SeededData(table_ids=[table for table, _, _ in seed.TABLES]))
+        )

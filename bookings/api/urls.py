@@ -1,0 +1,13 @@
+from django.urls import path
+
+from bookings.api import setup, views
+
+urlpatterns = [
+    path("admin/seed", setup.SeedView.as_view()),
+    path("woki/discover", views.DiscoverView.as_view()),
+    path("woki/bookings", views.BookingsView.as_view()),
+    path("woki/bookings/<str:booking>", views.BookingView.as_view()),
+    path("woki/bookings/<str:booking>/seat", views.SeatView.as_view()),
+    path("woki/bookings/<str:booking>/complete", views.CompleteView.as_view()),
+    path("woki/bookings/<str:booking>/no-show", views.NoShowView.as_view()),
+]

@@ -1,0 +1,240 @@
+"""REST for bookings: thin views over the services and selectors."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+from django.utils.translation import gettext_lazy as _
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from bookings import changes, selectors, services
+from bookings.api.schemas import (
+    BookingOut,
+    BookingsOut,
+    ChangeBody,
+    DiscoverQuery,
+    DiscoveryOut,
+    ListQuery,
+    NewBookingBody,
+    booking_out,
+    bookings_out,
+    discovery_out,
+)
+from bookings.idempotency import Replay, Ticket
+from bookings.records import BookingRecord
+from bookings.selectors import seen_by
+from wokibrain.access.callers import Caller
+from wokibrain.errors import Code, ValidationFailed
+from wokibrain.openapi import operation
+from wokibrain.rest import ApiView, caller_of, parse_body, parse_query
+
+KEY_HEADER: Final = "Idempotency-Key"
+KEY_FORM: Final = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
+SEATING: Final = (Code.NO_CAPACITY, Code.CONFLICT, Code.OUTSIDE_SERVICE_WINDOW)
+KEYED: Final = (Code.IDEMPOTENCY_IN_PROGRESS, Code.IDEMPOTENCY_KEY_REUSED)
+
+
+class DiscoverView(ApiView):
+    @operation(
+        "discoverTables",
+        "Which tables are free",
+        """The best candidates of a service date: single tables and combinations of 2-4 of one sector,
+        in the order in which a booking would take them. Without `sectorId` all sectors are searched.""",
+        query=DiscoverQuery,
+        out=DiscoveryOut,
+        errors=(Code.NOT_FOUND, Code.NO_CAPACITY, Code.OUTSIDE_SERVICE_WINDOW),
+    )
+    def get(self, request: Request) -> Response:
+        query = parse_query(DiscoverQuery, request.query_params)
+        found = selectors.discover(
+            caller=caller_of(request),
+            restaurant_id=query.restaurant_id,
+            sector_id=query.sector_id,
+            service_date=query.date,
+            party_size=query.party_size,
+            duration=query.duration,
+            window_start=query.window_start,
+            window_end=query.window_end,
+            limit=query.limit,
+        )
+        return Response(discovery_out(found))
+
+
+class BookingsView(ApiView):
+    @operation(
+        "listBookings",
+        "The bookings of a day",
+        "By service date in the restaurant's zone, in order of start.",
+        query=ListQuery,
+        out=BookingsOut,
+        errors=(Code.NOT_FOUND,),
+    )
+    def get(self, request: Request) -> Response:
+        query = parse_query(ListQuery, request.query_params)
+        page = selectors.list_bookings(
+            caller=caller_of(request),
+            restaurant_id=query.restaurant_id,
+            sector_id=query.sector_id,
+            service_date=query.date,
+            status=query.status,
+            page=query.page,
+            limit=query.limit,
+        )
+        return Response(bookings_out(query.date, page, query.page, query.limit))
+
+    @operation(
+        "createBooking",
+        "Book a table",
+        """Takes the best candidate, or with `start` and `tableIds` exactly that one. Send an
+        `Idempotency-Key` so that a repeated request, after a time-out say, books only once.""",
+        body=NewBookingBody,
+        out=BookingOut,
+        status=201,
+        errors=(Code.NOT_FOUND, *SEATING, *KEYED),
+        keyed=True,
+    )
+    def post(self, request: Request) -> Response:
+        wanted = parse_body(NewBookingBody, request.data).wanted()
+        caller = caller_of(request)
+        ticket = _ticket(request, caller, _answer(caller, 201))
+        made = services.create_booking(caller=caller, wanted=wanted, ticket=ticket)
+        return _response(caller, made, 201)
+
+
+class BookingView(ApiView):
+    @operation(
+        "getBooking", "One booking", "By id or reference.", out=BookingOut, errors=(Code.NOT_FOUND,)
+    )
+    def get(self, request: Request, booking: str) -> Response:
+        return Response(booking_out(selectors.get_booking(caller=caller_of(request), booking=booking)))
+
+    @operation(
+        "changeBooking",
+        "Change a booking",
+        """Re-seats only where the tables no longer fit or others are asked for; the start stays unless
+        `start`, a window or `date` is given. All or nothing: on an error the booking is as it was.""",
+        body=ChangeBody,
+        out=BookingOut,
+        errors=(Code.NOT_FOUND, *SEATING, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION, *KEYED),
+        keyed=True,
+    )
+    def patch(self, request: Request, booking: str) -> Response:
+        change = parse_body(ChangeBody, request.data).change()
+        caller = caller_of(request)
+        ticket = _ticket(request, caller, _answer(caller, 200))
+        changed = changes.update_booking(caller=caller, booking=booking, change=change, ticket=ticket)
+        return _response(caller, changed, 200)
+
+    @operation(
+        "cancelBooking",
+        "Cancel a booking",
+        "Frees its tables. A second time is ALREADY_CANCELLED, unless it carries the same `Idempotency-Key`.",
+        status=204,
+        errors=(Code.NOT_FOUND, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION, Code.CONFLICT, *KEYED),
+        keyed=True,
+    )
+    def delete(self, request: Request, booking: str) -> Response:
+        caller = caller_of(request)
+        ticket = _ticket(request, caller, lambda _: Replay(204, ""))
+        done = services.cancel_booking(caller=caller, booking=booking, ticket=ticket)
+        return _response(caller, done, 204)
+
+
+Step = Callable[..., BookingRecord | Replay]
+
+
+class _StepView(ApiView):
+    """One step of the life-cycle, for staff."""
+
+    step: Step
+
+    def post(self, request: Request, booking: str) -> Response:
+        caller = caller_of(request)
+        ticket = _ticket(request, caller, _answer(caller, 200))
+        done = type(self).step(caller=caller, booking=booking, ticket=ticket)
+        return _response(caller, done, 200)
+
+
+STEP_ERRORS: Final = (Code.NOT_FOUND, Code.INVALID_TRANSITION, Code.CONFLICT, *KEYED)
+
+
+class SeatView(_StepView):
+    step = staticmethod(services.seat_booking)
+
+    @operation(
+        "seatBooking",
+        "The party sits down",
+        "From CONFIRMED; from NO_SHOW too, where the tables are still free (they came after all).",
+        out=BookingOut,
+        errors=STEP_ERRORS,
+        keyed=True,
+    )
+    def post(self, request: Request, booking: str) -> Response:
+        return super().post(request, booking)
+
+
+class CompleteView(_StepView):
+    step = staticmethod(services.complete_booking)
+
+    @operation(
+        "completeBooking",
+        "The party leaves",
+        "From SEATED. Before the booking's end it frees the rest of its time.",
+        out=BookingOut,
+        errors=STEP_ERRORS,
+        keyed=True,
+    )
+    def post(self, request: Request, booking: str) -> Response:
+        return super().post(request, booking)
+
+
+class NoShowView(_StepView):
+    step = staticmethod(services.no_show_booking)
+
+    @operation(
+        "markNoShow",
+        "The party did not come",
+        "From CONFIRMED. Frees the tables.",
+        out=BookingOut,
+        errors=STEP_ERRORS,
+        keyed=True,
+    )
+    def post(self, request: Request, booking: str) -> Response:
+        return super().post(request, booking)
+
+
+def _answer(caller: Caller, status: int) -> Callable[[BookingRecord], Replay]:
+    def respond(booking: BookingRecord) -> Replay:
+        return Replay(status, _body(caller, booking).decode())
+
+    return respond
+
+
+def _body(caller: Caller, booking: BookingRecord) -> bytes:
+    return orjson.dumps(booking_out(seen_by(caller, booking.restaurant_id, [booking])[0]))
+
+
+def _response(caller: Caller, result: BookingRecord | Replay, status: int) -> Response:
+    if isinstance(result, Replay):
+        body = result.body.encode() or None
+        return Response(body, status=result.status, headers={"Idempotent-Replayed": "true"})
+    return Response(None if status == 204 else _body(caller, result), status=status)
+
+
+def _ticket(
+    request: Request, caller: Caller, respond: Callable[[BookingRecord], Replay]
+) -> Ticket | None:
+    """The request's Idempotency-Key with what was asked. Raises ValidationFailed for a malformed one."""
+    key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    if key is None:
+        return None
+    if not KEY_FORM.fullmatch(key):
+        raise ValidationFailed.at(KEY_HEADER, _("Use 1-255 printable ASCII characters."))
+    asked: Any = [request.method, request.path, request.data if request.method != "DELETE" else None]
+    fingerprint = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()
+    return Ticket(f"{caller.kind.value}:{caller.id}", key, fingerprint, respond)

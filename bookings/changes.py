@@ -1,0 +1,206 @@
+"""Changing a booking: re-seated only where it must be, and never losing its seat when it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from bookings import day as days
+from bookings import plan as plans
+from bookings import writes
+from bookings.day import Day, Wish
+from bookings.idempotency import Replay, Ticket
+from bookings.locking import SectorDay
+from bookings.models import Booking, Guest
+from bookings.records import BookingRecord, GuestRecord
+from bookings.refusals import refuse
+from bookings.rules import check_bounds, check_tables
+from bookings.selectors import find_booking
+from bookings.services import locked, now
+from bookings.turns import take_turn
+from wokibrain.access.callers import Caller
+from wokibrain.access.permissions import Permission
+from wokibrain.errors import AlreadyCancelled, Conflict, InvalidTransition
+from wokibrain.ids import uuid7
+
+PRIVATE: Final = {"from": None, "to": None, "redacted": True}
+"""How an event says that a guest's data or the notes changed, and not what they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to change; None leaves a field as it is. Empty text clears contact data and notes."""
+
+    party_size: int | None = None
+    duration_minutes: int | None = None
+    date: date | None = None
+    window_start: time | None = None
+    window_end: time | None = None
+    start: datetime | None = None
+    table_ids: frozenset[str] | None = None
+    sector_id: str | None = None
+    guest_name: str | None = None
+    guest_email: str | None = None
+    guest_phone: str | None = None
+    notes: str | None = None
+
+    @property
+    def seating(self) -> bool:
+        """Whether anything that decides the seat is given."""
+        return any(
+            each is not None
+            for each in (
+                self.party_size, self.duration_minutes, self.date, self.window_start, self.window_end,
+                self.start, self.table_ids, self.sector_id,
+            )
+        )  # fmt: skip
+
+
+def update_booking(
+    *, caller: Caller, booking: str, change: Change, ticket: Ticket | None = None
+) -> BookingRecord | Replay:
+    """Apply a change in one transaction; on any failure the booking stays as it was.
+
+    The tables stay while they fit and no others (or another sector) are asked for. The start stays
+    unless a start, a window that it is not in, or another date is given; on another date the same
+    wall time is preferred. Raises what ``create_booking`` raises, AlreadyCancelled, and
+    InvalidTransition for a booking that is over.
+    """
+    seen = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_UPDATE)
+    plan = plans.recent(seen.restaurant_id)
+    sector_id = change.sector_id or seen.sector_id
+    service_date = change.date or seen.service_date
+    plan.rooms(sector_id)
+
+    def work() -> BookingRecord:
+        before = locked(seen.id)
+        if (before.sector_id, before.service_date) != (seen.sector_id, seen.service_date):
+            raise Conflict(_("The booking was just moved; look at it and try again."))
+        _open(before)
+        after = before
+        if change.seating:
+            wanted = replace(
+                before,
+                sector_id=sector_id,
+                service_date=service_date,
+                party_size=change.party_size or before.party_size,
+                duration_minutes=change.duration_minutes or before.duration_minutes,
+            )
+            check_bounds(plan, wanted.party_size, wanted.duration_minutes, service_date)
+            day = days.read(plan, sector_id, service_date, without=before.id)
+            after = _seated(day, before, wanted, change)
+        private = _private(before, change)
+        if change.notes is not None:
+            after = replace(after, notes=change.notes)
+        if after == before and not private:
+            if ticket:
+                ticket.keep(before)
+            return before
+        after = replace(after, version=before.version + 1, updated_at=now())
+        if (after.table_ids, after.start, after.end) != (before.table_ids, before.start, before.end):
+            writes.reseat(after)
+        if private:
+            after = replace(after, guest=_write_guest(before, private))
+        writes.update(
+            after,
+            event_type="BookingUpdated",
+            actor=caller,
+            more={"changes": _changes(before, after, private)},
+        )
+        if ticket:
+            ticket.keep(after)
+        return after
+
+    turn = {SectorDay(seen.sector_id, seen.service_date), SectorDay(sector_id, service_date)}
+    return take_turn(turn, work, ticket)
+
+
+def _open(booking: BookingRecord) -> None:
+    if booking.status is Booking.Status.CANCELLED:
+        raise AlreadyCancelled
+    if booking.status not in (Booking.Status.CONFIRMED, Booking.Status.SEATED):
+        raise InvalidTransition(
+            format_lazy(_("A booking that is {status} cannot be changed."), status=booking.status.label)
+        )
+
+
+def _seated(day: Day, before: BookingRecord, wanted: BookingRecord, change: Change) -> BookingRecord:
+    """``wanted`` with a seat: the wishes in order of how little they disturb, the first that fits."""
+    check_tables(day, change.table_ids)
+    same_place = wanted.sector_id == before.sector_id and change.table_ids is None
+    same_time = (
+        change.start is None
+        and change.window_start is None
+        and change.window_end is None
+        and wanted.service_date == before.service_date
+        and wanted.duration_minutes == before.duration_minutes
+    )
+    if same_place and same_time and day.seats(before.table_ids, wanted.party_size):
+        return wanted
+    asked = Wish(
+        party=wanted.party_size,
+        duration=wanted.duration_minutes,
+        window_start=change.window_start,
+        window_end=change.window_end,
+        start=change.start,
+        tables=change.table_ids,
+    )
+    own = frozenset(before.table_ids)
+    if change.start is None:
+        kept = _kept_start(day, before)
+        still = replace(asked, start=day.aligned(kept), duration=day.covering(kept, asked.duration))
+        for wish in (replace(still, tables=own), still) if same_place else (still,):
+            # The start is not new, so it may be past.
+            if found := day.candidates(wish, 1, past=kept == before.start):
+                end = kept + timedelta(minutes=asked.duration)
+                return replace(wanted, table_ids=found[0].table_ids, start=kept, end=end)
+        if change.date is None and change.window_start is None and change.window_end is None:
+            raise refuse(day, still)
+    for wish in (replace(asked, tables=own), asked) if same_place and change.start else (asked,):
+        if found := day.candidates(wish, 1):
+            best = found[0]
+            return replace(wanted, table_ids=best.table_ids, start=best.start, end=best.end)
+    raise refuse(day, asked)
+
+
+def _kept_start(day: Day, before: BookingRecord) -> datetime:
+    """The booking's start, or the same wall time (and the same night) on another service date."""
+    if day.service.date == before.service_date:
+        return before.start
+    wall = before.local(before.start).replace(tzinfo=None) + (day.service.date - before.service_date)
+    return wall.replace(tzinfo=day.plan.zone).astimezone(UTC)
+
+
+def _private(before: BookingRecord, change: Change) -> dict[str, str]:
+    """The contact fields (of Guest) that the change would alter."""
+    held = before.guest or GuestRecord(uuid7())
+    given = {"name": change.guest_name, "email": change.guest_email, "phone": change.guest_phone}
+    return {
+        field: value
+        for field, value in given.items()
+        if value is not None and value != getattr(held, field)
+    }
+
+
+def _write_guest(before: BookingRecord, fields: dict[str, str]) -> GuestRecord:
+    """Correct the booking's guest, or make one where it has none."""
+    if before.guest:
+        Guest.objects.filter(pk=before.guest.id).update(**fields, updated_at=now())
+        return replace(before.guest, **fields)
+    guest = Guest.objects.create(restaurant_id=before.restaurant_id, **fields)
+    return GuestRecord(guest.id, guest.name, guest.email, guest.phone)
+
+
+def _changes(
+    before: BookingRecord, after: BookingRecord, private: dict[str, str]
+) -> dict[str, dict[str, Any]]:
+    changes = after.changes_from(before)
+    for field in private:
+        changes[f"guest{field.capitalize()}"] = PRIVATE
+    if before.notes != after.notes:
+        changes["notes"] = PRIVATE
+    return changes

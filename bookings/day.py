@@ -1,0 +1,187 @@
+"""One service day read from the database: who holds which table when, as the engine's bit masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Final
+from uuid import UUID
+
+from django.db import connection
+
+from bookings.engine import Candidate, Occupancy, Refusal, ServiceDay, explain, find, merge
+from bookings.plan import Plan, SectorRoom, current
+from wokibrain.errors import NotFound
+
+# One row: the plan's version, and what is held as parallel arrays. Slots are counted from the day's
+# origin, the first rounded down and the last up, so that what lies off the grid takes all it touches.
+READ: Final = """
+SELECT restaurant.plan_version, held.tables, held.firsts, held.lasts
+FROM restaurants_restaurant AS restaurant
+LEFT JOIN LATERAL (
+    SELECT array_agg(allocation.table_id) AS tables,
+           array_agg(floor(extract(epoch FROM lower(allocation.period) - %(origin)s::timestamptz) / 900)::int)
+               AS firsts,
+           array_agg(ceil(extract(epoch FROM upper(allocation.period) - %(origin)s::timestamptz) / 900)::int)
+               AS lasts
+    FROM unnest(%(sectors)s::text[]) AS sector (id)
+    JOIN bookings_allocation AS allocation
+      ON allocation.sector_id = sector.id
+     AND allocation.active
+     AND allocation.period && tstzrange(%(origin)s::timestamptz, %(end)s::timestamptz)
+    WHERE allocation.booking_id IS DISTINCT FROM %(without)s::uuid
+) AS held ON true
+WHERE restaurant.id = %(restaurant)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a guest asks for. Minutes; wall times of the service day; ``start`` an aware instant."""
+
+    party: int
+    duration: int
+    window_start: time | None = None
+    window_end: time | None = None
+    start: datetime | None = None
+    tables: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A service day of some sectors, with what is free in each."""
+
+    plan: Plan
+    service: ServiceDay
+    rooms: tuple[tuple[SectorRoom, Occupancy], ...]
+
+    def candidates(self, wish: Wish, limit: int, *, past: bool = False) -> list[Candidate]:
+        """The best ``limit`` over all sectors, best first; never one that mixes them.
+
+        ``past``: starts that are past or too soon will do.
+        """
+        not_before = None if past else self.plan.not_before()
+        lists = [
+            find(
+                room.engine,
+                self.service,
+                occupancy,
+                party=wish.party,
+                duration_minutes=wish.duration,
+                limit=limit,
+                window_start=wish.window_start,
+                window_end=wish.window_end,
+                not_before=not_before,
+                start=wish.start,
+                tables=wish.tables,
+            )
+            for room, occupancy in self.rooms
+        ]
+        return lists[0] if len(lists) == 1 else merge(lists, wish.party, limit)
+
+    def refusal(self, wish: Wish) -> Refusal:
+        """Why there is no candidate, and the nearest starts of the day that would do."""
+        return explain(
+            self.service,
+            [(room.engine, occupancy) for room, occupancy in self.rooms],
+            party=wish.party,
+            duration_minutes=wish.duration,
+            window_start=wish.window_start,
+            window_end=wish.window_end,
+            not_before=self.plan.not_before(),
+            start=wish.start,
+            tables=wish.tables,
+        )
+
+    def seats(self, table_ids: Iterable[str], party: int) -> bool:
+        """Whether these tables, free or not, together seat the party."""
+        for room, _ in self.rooms:
+            index = room.engine.index
+            if all(table_id in index for table_id in table_ids):
+                bounds = room.engine.capacity(tuple(sorted(index[table_id] for table_id in table_ids)))
+                return bounds is not None and bounds[0] <= party <= bounds[1]
+        return False
+
+    def aligned(self, instant: datetime) -> datetime:
+        """The grid's slot that ``instant`` falls in."""
+        return self.service.instant_of(self.service.slot_of(instant))
+
+    def covering(self, start: datetime, minutes: int) -> int:
+        """Minutes from the slot of ``start`` that cover ``minutes`` from ``start`` itself."""
+        return minutes + int((start - self.aligned(start)).total_seconds() // 60)
+
+    def sector_of(self, table_ids: Iterable[str]) -> str:
+        """The sector these tables stand in. Raises NotFound when it is none of the day's."""
+        first = next(iter(table_ids))
+        for room, _ in self.rooms:
+            if first in room.engine.index:
+                return room.id
+        raise NotFound.at("tableIds")
+
+
+def read(
+    plan: Plan, sector_id: str | None, service_date: date, *, without: UUID | None = None
+) -> Day:
+    """The day as the database has it now, ``without`` one booking's own tables.
+
+    ``plan`` may be old: the read says so, and is done again with the current one. Raises NotFound
+    for a sector that is not the restaurant's and for a restaurant that is gone.
+    """
+    for _ in range(5):
+        rooms = plan.rooms(sector_id)
+        service = plan.day(service_date)
+        version, held = _held(plan, rooms, service, without)
+        if version == plan.version:
+            return Day(plan, service, _occupied(rooms, service, held))
+        plan = current(plan.restaurant_id)
+    # The plan changes faster than it is read: the latest one is right enough for a read, and for a
+    # write the constraint decides.
+    return Day(plan, service, _occupied(rooms, service, held))
+
+
+Held = Sequence[tuple[str, int, int]]
+
+
+def _held(
+    plan: Plan, rooms: Sequence[SectorRoom], service: ServiceDay, without: UUID | None
+) -> tuple[int, Held]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            READ,
+            {
+                "restaurant": plan.restaurant_id,
+                "sectors": [room.id for room in rooms],
+                "origin": service.origin,
+                "end": service.instant_of(service.slots),
+                "without": without,
+            },
+        )
+        row = cursor.fetchone()
+    if row is None:
+        raise NotFound.at("restaurantId")
+    version, tables, firsts, lasts = row
+    return version, list(zip(tables, firsts, lasts, strict=True)) if tables else []
+
+
+def _occupied(
+    rooms: Sequence[SectorRoom], service: ServiceDay, held: Held
+) -> tuple[tuple[SectorRoom, Occupancy], ...]:
+    everything = (1 << service.slots) - 1
+    taken: dict[str, int] = {}
+    for table_id, first, last in held:
+        first = max(first, 0)
+        last = min(last, service.slots)
+        if first < last:
+            taken[table_id] = taken.get(table_id, 0) | ((1 << last) - (1 << first))
+    return tuple(
+        (
+            room,
+            Occupancy(
+                room.engine,
+                service,
+                tuple([everything & ~taken.get(table.id, 0) for table in room.engine.tables]),
+            ),
+        )
+        for room in rooms
+    )

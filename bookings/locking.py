@@ -1,0 +1,150 @@
+"""The only way to take a sector-day lock.
+
+In front, a lock in Redis, so that those who wait do so without a database connection; behind it, an
+advisory lock of the transaction, which carries on alone when Redis is away and holds when the Redis
+lock ran out under a paused holder. Neither is the truth: that is the exclusion constraint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import redis
+from django.conf import settings
+from django.db import connection
+
+from wokibrain import metrics
+from wokibrain.faults import point
+from wokibrain.redis import Away, ask
+
+RELEASE: Final = """
+local released = 0
+for _, key in ipairs(KEYS) do
+  if redis.call('get', key) == ARGV[1] then redis.call('del', key); released = released + 1 end
+end
+return released
+"""
+# All or none, so that two who want overlapping sets cannot hold a part each.
+TAKE: Final = """
+for _, key in ipairs(KEYS) do if redis.call('exists', key) == 1 then return 0 end end
+for _, key in ipairs(KEYS) do redis.call('set', key, ARGV[1], 'px', ARGV[2]) end
+return 1
+"""
+# The time-out counts from the first wait on; one statement, since each costs a round trip.
+ADVISORY: Final = """
+SELECT pg_advisory_xact_lock(number)
+FROM (SELECT set_config('lock_timeout', %s, true) OFFSET 0) AS timeout, unnest(%s::bigint[]) AS number
+"""
+POLL_SECONDS: Final = (0.002, 0.012)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SectorDay:
+    """What is locked: one sector on one service date."""
+
+    sector_id: str
+    service_date: date
+
+    @property
+    def key(self) -> str:
+        return f"lock:{self.sector_id}:{self.service_date.isoformat()}"
+
+    @property
+    def number(self) -> int:
+        """The advisory lock's signed 64-bit number."""
+        return advisory_number(self.key)
+
+
+def advisory_number(name: str) -> int:
+    """A signed 64-bit number that stands for ``name`` in Postgres' advisory locks."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long is left of what a request may wait for locks, all of them together."""
+
+    until: float
+
+    @classmethod
+    def begin(cls) -> Wait:
+        return cls(time.monotonic() + settings.LOCK_WAIT_MS / 1000)
+
+    @property
+    def left(self) -> float:
+        return max(self.until - time.monotonic(), 0.0)
+
+
+@contextmanager
+def held(days: Iterable[SectorDay], wait: Wait) -> Iterator[None]:
+    """Hold the Redis lock of all ``days`` for the block; go on without when Redis is away or time is up.
+
+    Enter it before the transaction: nobody waits here on a database connection.
+    """
+    keys = [day.key for day in sorted(set(days))]
+    token = secrets.token_hex(16)
+    locked = _take(keys, token, wait)
+    try:
+        point("lock-taken")
+        yield
+    finally:
+        if locked:
+            try:
+                ask(lambda client: _script(client, RELEASE)(keys=keys, args=[token], client=client))
+            except Away:
+                pass  # It runs out by itself.
+
+
+def _take(keys: list[str], token: str, wait: Wait) -> bool:
+    contended = False
+    while True:
+        try:
+            taken = ask(
+                lambda client: _script(client, TAKE)(
+                    keys=keys, args=[token, settings.LOCK_TTL_MS], client=client
+                )
+            )
+        except Away:
+            return False
+        if taken:
+            metrics.LOCK_ACQUISITIONS.labels("redis").inc()
+            return True
+        if not contended:
+            contended = True
+            metrics.LOCK_CONTENTIONS.labels("redis").inc()
+        if wait.left <= 0:
+            return False
+        time.sleep(min(random.uniform(*POLL_SECONDS), wait.left))  # noqa: S311
+
+
+def _script(client: redis.Redis, source: str) -> redis.commands.core.Script:
+    script = _scripts.get(source)
+    if script is None:
+        script = _scripts[source] = client.register_script(source)
+    return script
+
+
+_scripts: Final[dict[str, redis.commands.core.Script]] = {}
+
+
+def lock(days: Iterable[SectorDay], wait: Wait, *, first: int | None = None) -> None:
+    """Take the advisory locks of ``days`` in key order, inside the transaction, until it ends.
+
+    ``first`` is a lock number to take before them. Raises OperationalError (55P03) when the time
+    left runs out.
+    """
+    assert connection.in_atomic_block, "a sector-day lock lives in a transaction"
+    numbers = [day.number for day in sorted(set(days))]
+    if first is not None:
+        numbers.insert(0, first)
+    with connection.cursor() as cursor:
+        cursor.execute(ADVISORY, [f"{max(int(wait.left * 1000), 50)}ms", numbers])
+    metrics.LOCK_ACQUISITIONS.labels("postgres").inc(len(numbers))

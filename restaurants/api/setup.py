@@ -1,0 +1,118 @@
+"""Set-up for a first look: a few endpoints guarded by one secret instead of a caller."""
+
+from __future__ import annotations
+
+import hmac
+
+from django.conf import settings
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from restaurants import services
+from restaurants.api.schemas import (
+    InfoOut,
+    RestaurantBody,
+    RestaurantOut,
+    SectorBody,
+    SectorOut,
+    TableBody,
+    TableOut,
+    restaurant_out,
+    sector_out,
+    table_out,
+)
+from wokibrain.access.callers import SYSTEM
+from wokibrain.errors import Code, Unauthorized
+from wokibrain.openapi import operation
+from wokibrain.rest import ApiView, parse_body, reply
+
+
+class SetUpView(ApiView):
+    """Lets in who knows ADMIN_SECRET: header ``X-Admin-Secret``, or ``?secret=`` outside production."""
+
+    authentication_classes = []
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method == "OPTIONS":
+            return
+        given = request.META.get("HTTP_X_ADMIN_SECRET")
+        if given is None and not settings.PRODUCTION:
+            given = request.query_params.get("secret")
+        if given is None or not hmac.compare_digest(given.encode(), settings.ADMIN_SECRET.encode()):
+            raise Unauthorized
+
+
+class InfoView(ApiView):
+    authentication_classes = []
+
+    @operation("info", "What this is", "Open to all.", out=InfoOut, tag="set-up", open_to_all=True)
+    def get(self, request: Request) -> Response:
+        return reply(
+            InfoOut(
+                name="WokiBrain", version=settings.VERSION, environment=settings.ENVIRONMENT, docs="/docs"
+            )
+        )
+
+
+class RestaurantsView(SetUpView):
+    @operation(
+        "setUpRestaurant",
+        "Make a restaurant",
+        "For a first look: it takes bookings in the past too. Without `windows`: 12:00-16:00 and 20:00-23:45.",
+        body=RestaurantBody,
+        out=RestaurantOut,
+        status=201,
+        tag="set-up",
+    )
+    def post(self, request: Request) -> Response:
+        body = parse_body(RestaurantBody, request.data)
+        hours = services.DEFAULT_HOURS if body.windows is None else [each.hours() for each in body.windows]
+        made = services.create_restaurant(
+            caller=SYSTEM, id=body.id, name=body.name, zone=body.timezone, hours=hours, refuse_past=False
+        )
+        return reply(restaurant_out(made), 201)
+
+
+class SectorsView(SetUpView):
+    @operation(
+        "setUpSector",
+        "Make a sector",
+        "A room or terrace of a restaurant.",
+        body=SectorBody,
+        out=SectorOut,
+        status=201,
+        errors=(Code.NOT_FOUND,),
+        tag="set-up",
+    )
+    def post(self, request: Request) -> Response:
+        body = parse_body(SectorBody, request.data)
+        made = services.create_sector(
+            caller=SYSTEM, id=body.id, restaurant_id=body.restaurant_id, name=body.name
+        )
+        return reply(sector_out(made), 201)
+
+
+class TablesView(SetUpView):
+    @operation(
+        "setUpTable",
+        "Make a table",
+        "In a sector.",
+        body=TableBody,
+        out=TableOut,
+        status=201,
+        errors=(Code.NOT_FOUND,),
+        tag="set-up",
+    )
+    def post(self, request: Request) -> Response:
+        body = parse_body(TableBody, request.data)
+        least, most = body.capacity()
+        made = services.create_table(
+            caller=SYSTEM,
+            id=body.id,
+            sector_id=body.sector_id,
+            capacity_min=least,
+            capacity_max=most,
+            name=body.name or "",
+        )
+        return reply(table_out(made), 201)

@@ -1,0 +1,163 @@
+"""Why nothing fits, and the nearest that would."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from bookings.engine import Busy, Reason, Refusal, SectorPlan, ServiceDay, Table, Window, explain, find
+
+ZONE = ZoneInfo("America/Argentina/Buenos_Aires")
+WINDOWS = (Window(time(12), time(16)), Window(time(20), time(23, 45), time(22)))
+DAY = ServiceDay.build(date(2025, 10, 22), ZONE, WINDOWS)
+PLAN = SectorPlan.build([Table("T1", 2, 2), Table("T2", 2, 4), Table("T4", 4, 6, combinable=False)])
+
+
+def at(hour: int, minute: int = 0) -> datetime:
+    return datetime(2025, 10, 22, hour, minute, tzinfo=ZONE)
+
+
+def taken(begin: datetime, end: datetime, *tables: str) -> list[Busy]:
+    return [Busy(table, begin, end) for table in tables or ("T1", "T2", "T4")]
+
+
+def refused(
+    *,
+    party: int = 4,
+    minutes: int = 90,
+    asked: tuple[time, time] | None = None,
+    start: datetime | None = None,
+    not_before: datetime | None = None,
+    busy: list[Busy] | None = None,
+    tables: frozenset[str] | None = None,
+    day: ServiceDay = DAY,
+    plan: SectorPlan = PLAN,
+) -> tuple[str, list[str], int | None]:
+    """Reason, nearest starts as the clock reads, largest party; find must agree that nothing fits."""
+    first, last = asked or (None, None)
+    assert (
+        find(
+            plan,
+            day,
+            busy or [],
+            party=party,
+            duration_minutes=minutes,
+            limit=1,
+            window_start=first,
+            window_end=last,
+            not_before=not_before,
+            start=start,
+            tables=tables,
+        )
+        == []
+    )
+    refusal = explain(
+        day,
+        [(plan, busy or [])],
+        party=party,
+        duration_minutes=minutes,
+        window_start=first,
+        window_end=last,
+        not_before=not_before,
+        start=start,
+        tables=tables,
+    )
+    assert all(each.tzinfo is UTC for each in refusal.nearest)
+    near = [each.astimezone(ZONE).strftime("%H:%M") for each in refusal.nearest]
+    return refusal.reason.value, near, refusal.largest_party
+
+
+def test_closed() -> None:
+    assert refused(day=ServiceDay.build(date(2025, 10, 22), ZONE, ())) == ("CLOSED", [], 6)
+
+
+def test_asked_window_between_services() -> None:
+    assert refused(asked=(time(17), time(19))) == ("OUTSIDE_WINDOW", ["14:30", "20:00", "14:15"], 6)
+
+
+def test_a_start_that_is_not_offered() -> None:
+    assert refused(start=at(18)) == ("OUTSIDE_WINDOW", ["20:00", "20:15", "20:30"], 6)
+    assert refused(start=at(20, 10)) == ("OUTSIDE_WINDOW", ["20:15", "20:00", "20:30"], 6)
+    assert refused(start=at(22, 15)) == ("OUTSIDE_WINDOW", ["22:00", "21:45", "21:30"], 6)
+
+
+def test_duration_longer_than_the_meeting() -> None:
+    late = refused(asked=(time(15), time(20, 30)))
+    assert late == ("WINDOW_TOO_SHORT", ["14:30", "14:15", "14:00"], 6)
+    assert refused(start=at(15)) == ("WINDOW_TOO_SHORT", ["14:30", "14:15", "14:00"], 6)
+    assert refused(minutes=255) == ("WINDOW_TOO_SHORT", [], 6)
+
+
+def test_party_larger_than_any_combo() -> None:
+    assert refused(party=7) == ("PARTY_TOO_LARGE", [], 6)
+    assert refused(party=3, plan=SectorPlan.build([])) == ("PARTY_TOO_LARGE", [], None)
+
+
+def test_party_smaller_than_any_table_takes() -> None:
+    assert refused(party=1) == ("PARTY_TOO_SMALL", [], 6)
+    gap = SectorPlan.build([Table("A", 1, 2, combinable=False), Table("B", 8, 10)])
+    assert refused(party=5, plan=gap) == ("PARTY_TOO_SMALL", [], 10)
+
+
+def test_the_largest_party_heeds_joins_and_own_capacities() -> None:
+    fours = [Table(each, 1, 4) for each in "ABCDE"]
+    assert refused(party=17, plan=SectorPlan.build(fours)) == ("PARTY_TOO_LARGE", [], 16)
+    joined = SectorPlan.build(fours, joins=[("A", "B"), ("B", "C"), ("D", "E")])
+    assert refused(party=13, plan=joined) == ("PARTY_TOO_LARGE", [], 12)
+    smaller = SectorPlan.build(fours[:2], combos={frozenset("AB"): (5, 6)})
+    assert refused(party=7, plan=smaller) == ("PARTY_TOO_LARGE", [], 6)
+
+
+def test_named_tables_are_judged_by_themselves() -> None:
+    assert refused(party=5, tables=frozenset(["T2"])) == ("PARTY_TOO_LARGE", [], 4)
+    assert refused(party=2, tables=frozenset(["T4"])) == ("PARTY_TOO_SMALL", [], 6)
+    assert refused(party=5, tables=frozenset(["T2", "T4"])) == ("PARTY_TOO_LARGE", [], None)
+    assert refused(party=5, tables=frozenset(["T9"])) == ("PARTY_TOO_LARGE", [], None)
+    busy = taken(at(20), at(21), "T2")
+    assert refused(tables=frozenset(["T2"]), start=at(20), busy=busy) == (
+        "FULL",
+        ["21:00", "21:15", "21:30"],
+        4,
+    )
+
+
+def test_too_soon() -> None:
+    early = refused(asked=(time(12), time(14)), not_before=at(14))
+    assert early == ("TOO_SOON", ["14:00", "14:15", "14:30"], 6)
+    assert refused(not_before=at(23)) == ("TOO_SOON", [], 6)
+    busy = taken(at(20), at(23, 45))
+    assert refused(not_before=at(15), busy=busy) == ("TOO_SOON", [], 6)
+
+
+def test_full_before_and_after_the_lead_time() -> None:
+    busy = taken(at(12), at(16)) + taken(at(20), at(21, 45))
+    assert refused(not_before=at(13), asked=(time(12), time(22)), busy=busy) == (
+        "FULL",
+        ["21:45", "22:00"],
+        6,
+    )
+
+
+def test_full_says_when_a_table_is_next_free() -> None:
+    busy = taken(at(20), at(21, 15))
+    assert refused(asked=(time(20), time(22)), busy=busy) == ("FULL", ["21:15", "21:30", "21:45"], 6)
+    assert refused(start=at(20), busy=busy) == ("FULL", ["21:15", "21:30", "21:45"], 6)
+
+
+def test_full_all_day() -> None:
+    assert refused(busy=taken(at(0), at(0) + timedelta(days=1))) == ("FULL", [], 6)
+
+
+def test_nearest_over_several_sectors() -> None:
+    other = SectorPlan.build([Table("U1", 2, 8)])
+    refusal = explain(
+        DAY,
+        [(PLAN, taken(at(12), at(23, 45))), (other, [Busy("U1", at(12), at(21))])],
+        party=4,
+        duration_minutes=90,
+        window_start=time(20),
+        window_end=time(22),
+    )
+    assert refusal == Refusal(
+        Reason.FULL, (at(21).astimezone(UTC), at(21, 15).astimezone(UTC), at(21, 30).astimezone(UTC)), 8
+    )

@@ -1,0 +1,267 @@
+"""What fits, what it scores and in which order."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from bookings.engine import (
+    Busy,
+    Candidate,
+    Occupancy,
+    SectorPlan,
+    ServiceDay,
+    Table,
+    Window,
+    find,
+    merge,
+    natural_key,
+    rank_key,
+)
+
+ZONE = ZoneInfo("America/Argentina/Buenos_Aires")
+DAY = ServiceDay.build(date(2025, 10, 22), ZONE, (Window(time(12), time(16)), Window(time(20), time(23, 45))))
+SHORT = ServiceDay.build(date(2025, 10, 22), ZONE, (Window(time(20), time(20, 30)),))
+TABLES = [Table("T1", 2, 2), Table("T2", 2, 4), Table("T3", 2, 4), Table("T4", 4, 6), Table("T5", 2, 2)]
+SEEDED = SectorPlan.build(TABLES)
+B1 = Busy("T2", datetime(2025, 10, 22, 20, 30, tzinfo=ZONE), datetime(2025, 10, 22, 21, 15, tzinfo=ZONE))
+
+
+def shown(found: list[Candidate]) -> list[tuple[str, str, float]]:
+    return [
+        ("+".join(each.table_ids), each.start.astimezone(ZONE).strftime("%H:%M"), each.score)
+        for each in found
+    ]
+
+
+def names(plan: SectorPlan, party: int, limit: int = 100) -> list[str]:
+    """The candidates of a day with one start."""
+    day = ServiceDay.build(date(2025, 10, 22), ZONE, (Window(time(20), time(20, 15)),))
+    return [
+        "+".join(each.table_ids)
+        for each in find(plan, day, (), party=party, duration_minutes=15, limit=limit)
+    ]
+
+
+def test_the_five_scores_of_the_contract() -> None:
+    found = find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=1000)
+    scores = {"+".join(each.table_ids): (each.kind, each.score) for each in found}
+    assert scores == {
+        "T2": ("single", 100.0),
+        "T3": ("single", 100.0),
+        "T4": ("single", 53.3),
+        "T1+T5": ("combo", 80.0),
+        "T1+T2": ("combo", 33.3),
+        "T1+T3": ("combo", 33.3),
+        "T2+T5": ("combo", 33.3),
+        "T3+T5": ("combo", 33.3),
+        "T2+T3": ("combo", 25.0),
+    }
+
+
+def test_the_order_of_the_seeded_evening() -> None:
+    found = find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=12, window_start=time(20))
+    assert shown(found) == [
+        ("T3", "20:00", 100.0),
+        ("T3", "20:15", 100.0),
+        ("T3", "20:30", 100.0),
+        ("T3", "20:45", 100.0),
+        ("T3", "21:00", 100.0),
+        ("T2", "21:15", 100.0),
+        ("T3", "21:15", 100.0),
+        ("T2", "21:30", 100.0),
+        ("T3", "21:30", 100.0),
+        ("T2", "21:45", 100.0),
+        ("T3", "21:45", 100.0),
+        ("T2", "22:00", 100.0),
+    ]
+
+
+def test_the_first_candidate_in_full() -> None:
+    found = find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=1)
+    start = datetime(2025, 10, 22, 15, tzinfo=UTC)
+    assert found == [Candidate("single", ("T2",), start, start + timedelta(minutes=90), 100.0, 4)]
+    assert (found[0].start.tzinfo, found[0].capacity) == (UTC, 4)
+
+
+def test_halves_round_up() -> None:
+    found = find(SectorPlan.build([Table("A", 1, 8)]), SHORT, (), party=5, duration_minutes=30, limit=1)
+    assert shown(found) == [("A", "20:00", 51.3)]
+
+
+def test_single_comes_before_combo_of_the_same_score() -> None:
+    # 50 x 4/10 + 20 = 50 x 4/5.
+    plan = SectorPlan.build([Table("A", 2, 3), Table("B", 1, 2), Table("Z", 4, 10, combinable=False)])
+    assert names(plan, 4) == ["Z", "A+B"]
+
+
+def test_exact_scores_decide_where_rounded_ones_are_alike() -> None:
+    plan = SectorPlan.build([Table("A", 1, 1000), Table("B", 1, 999)])
+    found = find(plan, SHORT, (), party=1, duration_minutes=30, limit=2)
+    assert shown(found) == [("B", "20:00", 20.1), ("A", "20:00", 20.1)]
+
+
+def test_fewer_tables_come_first_then_natural_order() -> None:
+    tables = [Table(each, 1, 2) for each in ("T10", "T2", "T1")]
+    plan = SectorPlan.build([*tables, Table("Z", 1, 4)], combos={frozenset(("T10", "Z")): (1, 6)})
+    assert names(plan, 6) == [
+        "T1+Z",
+        "T2+Z",
+        "T10+Z",
+        "T1+T2+T10",
+        "T1+T2+Z",
+        "T1+T10+Z",
+        "T2+T10+Z",
+        "T1+T2+T10+Z",
+    ]
+
+
+def test_natural_order_is_total() -> None:
+    ids = ["b", "T10", "T01", "", "T1", "7", "T2", "T1a", "10", "B", "T001", "T1-2", "T1-10"]
+    expected = ["", "7", "10", "B", "T001", "T01", "T1", "T1-2", "T1-10", "T1a", "T2", "T10", "b"]
+    assert sorted(ids, key=natural_key) == expected
+    assert len({natural_key(each) for each in ids}) == len(ids)
+
+
+def test_a_combo_keeps_to_the_summed_capacities() -> None:
+    plan = SectorPlan.build([Table("A", 3, 4), Table("B", 3, 4), Table("C", 3, 4)])
+    assert names(plan, 5) == []
+    assert names(plan, 6) == ["A+B", "A+C", "B+C"]
+    assert names(plan, 9) == ["A+B+C"]
+    assert names(plan, 13) == []
+
+
+def test_five_tables_are_never_put_together() -> None:
+    plan = SectorPlan.build([Table(each, 1, 2) for each in "ABCDE"])
+    assert len(names(plan, 8)) == 5
+    assert names(plan, 9) == []
+
+
+def test_tables_that_do_not_combine_stay_single() -> None:
+    plan = SectorPlan.build([Table("A", 1, 2, combinable=False), Table("B", 1, 2), Table("C", 1, 2)])
+    assert names(plan, 4) == ["B+C"]
+
+
+def test_joined_tables_must_hang_together() -> None:
+    tables = [Table(each, 1, 2) for each in "ABCD"]
+    plan = SectorPlan.build(tables, joins=[("A", "B"), ("C", "B"), ("D", "X"), ("D", "D")])
+    assert names(plan, 4) == ["A+B", "B+C", "A+B+C"]
+
+
+def test_joins_to_tables_out_of_service_leave_nothing_to_join() -> None:
+    assert names(SectorPlan.build([Table("A", 1, 2), Table("B", 1, 2)], joins=[("A", "X")]), 4) == []
+
+
+def test_a_combo_with_a_capacity_of_its_own() -> None:
+    tables = [Table("A", 2, 4), Table("B", 2, 4), Table("C", 2, 4, combinable=False)]
+    combos = {frozenset("AB"): (5, 6), frozenset("AC"): (5, 10), frozenset("AX"): (1, 9)}
+    plan = SectorPlan.build(tables, joins=[("B", "C")], combos=combos)
+    assert names(plan, 6) == ["A+B", "A+C"]
+    assert names(plan, 8) == ["A+C"]
+    assert names(plan, 10) == ["A+C"]
+
+
+@pytest.mark.parametrize(
+    ("tables", "combos"),
+    [
+        ([Table("A", 1, 2), Table("A", 1, 3)], {}),
+        ([Table("A", 3, 2)], {}),
+        ([Table("A", -1, 2)], {}),
+        ([Table("A", 0, 0)], {}),
+        ([Table("A", 1, 2)], {frozenset("A"): (1, 2)}),
+        ([Table("A", 1, 2)], {frozenset("ABCDE"): (1, 2)}),
+        ([Table("A", 1, 2), Table("B", 1, 2)], {frozenset("AB"): (3, 2)}),
+    ],
+)
+def test_plans_that_make_no_sense(tables: list[Table], combos: dict[frozenset[str], tuple[int, int]]) -> None:
+    with pytest.raises(ValueError, match=r"same id|not a capacity|2 to 4"):
+        SectorPlan.build(tables, combos=combos)
+
+
+def test_named_tables_and_start() -> None:
+    start = datetime(2025, 10, 22, 21, tzinfo=ZONE)
+
+    def ask(*ids: str, party: int = 4) -> list[tuple[str, str, float]]:
+        return shown(
+            find(
+                SEEDED,
+                DAY,
+                [B1],
+                party=party,
+                duration_minutes=90,
+                limit=10,
+                start=start,
+                tables=frozenset(ids),
+            )
+        )
+
+    assert ask("T3") == [("T3", "21:00", 100.0)]
+    assert ask("T5", "T1") == [("T1+T5", "21:00", 80.0)]
+    assert ask("T2") == []
+    assert ask("T1") == []
+    assert ask("T9") == []
+    assert ask() == []
+    assert ask("T1", "T2", "T3", "T4", "T5", party=16) == []
+
+
+def test_an_occupancy_is_used_again_but_for_its_own_plan_and_day_only() -> None:
+    occupancy = Occupancy.of(SEEDED, DAY, [B1])
+    given = find(SEEDED, DAY, occupancy, party=4, duration_minutes=90, limit=50)
+    assert given == find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=50)
+    with pytest.raises(ValueError, match="another plan or day"):
+        find(SEEDED, SHORT, occupancy, party=4, duration_minutes=15, limit=1)
+
+
+@pytest.mark.parametrize(("party", "minutes"), [(0, 15), (2, 0), (-1, 15)])
+def test_parties_and_durations_start_at_one(party: int, minutes: int) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        find(SEEDED, DAY, (), party=party, duration_minutes=minutes, limit=1)
+
+
+def test_no_limit_no_candidates() -> None:
+    assert find(SEEDED, DAY, (), party=2, duration_minutes=15, limit=0) == []
+
+
+def test_equal_configurations_share_one_plan() -> None:
+    assert SectorPlan.build(reversed(TABLES)) is SectorPlan.build(TABLES)
+    assert ServiceDay.build(DAY.date, ZONE, DAY.windows) is ServiceDay.build(DAY.date, ZONE, DAY.windows)
+
+
+def test_the_order_of_the_input_changes_nothing() -> None:
+    dice = random.Random(11)
+    tables = [Table(f"T{n}", n % 3 + 1, n % 3 + 1 + n % 4) for n in range(30)]
+    joins = [(f"T{n}", f"T{n + 1}") for n in range(29)]
+    combos = {frozenset((f"T{n}", f"T{n + 5}")): (2, 7) for n in range(20)}
+    busy = [
+        Busy(f"T{n}", DAY.origin + timedelta(minutes=15 * m), DAY.origin + timedelta(minutes=15 * m + 90))
+        for n in range(30)
+        for m in (n % 7, 32 + n % 5)
+    ]
+    first = find(SectorPlan.build(tables, joins, combos), DAY, busy, party=7, duration_minutes=90, limit=500)
+    assert len(first) == 148
+    for _ in range(20):
+        plan = SectorPlan.build(
+            dice.sample(tables, 30),
+            [dice.choice([(a, b), (b, a)]) for a, b in dice.sample(joins, 29)],
+            dict(dice.sample(list(combos.items()), 20)),
+        )
+        again = dice.sample(busy, len(busy))
+        assert find(plan, DAY, again, party=7, duration_minutes=90, limit=500) == first
+
+
+def test_sectors_merge_by_the_exact_rank() -> None:
+    halves = [SectorPlan.build(TABLES[:3]), SectorPlan.build(TABLES[3:])]
+    lists = [find(plan, DAY, (), party=4, duration_minutes=90, limit=50) for plan in halves]
+    merged = merge(lists, 4, 60)
+    assert merged == sorted(lists[0] + lists[1], key=lambda each: rank_key(each, 4))[:60]
+    assert (
+        merged
+        == [
+            each
+            for each in find(SEEDED, DAY, (), party=4, duration_minutes=90, limit=1000)
+            if set(each.table_ids) <= {"T1", "T2", "T3"} or set(each.table_ids) <= {"T4", "T5"}
+        ][:60]
+    )

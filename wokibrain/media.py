@@ -1,0 +1,54 @@
+"""JSON in and out of REST."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.utils.translation import gettext_lazy as _
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+
+from wokibrain.errors import PayloadTooLarge, ValidationFailed
+
+
+class JsonRenderer(BaseRenderer):
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        if data is None:
+            return b""
+        return data if isinstance(data, bytes) else orjson.dumps(data, default=str)
+
+
+class JsonParser(BaseParser):
+    """Strict JSON of at most MAX_BODY_BYTES."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        try:
+            body = stream.read(settings.MAX_BODY_BYTES + 1)
+        except RequestDataTooBig as error:
+            raise PayloadTooLarge from error
+        if len(body) > settings.MAX_BODY_BYTES:
+            raise PayloadTooLarge
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise ValidationFailed.at("body", _("The body is not valid JSON.")) from error

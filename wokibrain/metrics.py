@@ -1,0 +1,32 @@
+"""Prometheus metrics, added up over every process of this host by the client's multiprocess files."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+HTTP_DURATION = Histogram(
+    "http_request_duration_seconds",
+    "Time from request to response",
+    ["method", "route", "status"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+HTTP_REQUESTS = Counter("http_requests_total", "Requests answered", ["method", "route", "status"])
+BOOKING_CREATED = Counter("booking_created_total", "Bookings created")
+BOOKING_CANCELLED = Counter("booking_cancelled_total", "Bookings cancelled")
+DISCOVERY_REQUESTS = Counter("discovery_requests_total", "Discoveries asked", ["outcome"])
+CACHE_HITS = Counter("cache_hits_total", "Days served from memory or Redis", ["layer"])
+CACHE_MISSES = Counter("cache_misses_total", "Days read from Postgres")
+LOCK_ACQUISITIONS = Counter("lock_acquisitions_total", "Sector-day locks taken", ["backend"])
+LOCK_CONTENTIONS = Counter("lock_contentions_total", "Sector-day locks waited for", ["backend"])
+
+
+def exposition() -> bytes:
+    """All metrics in Prometheus' text format."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

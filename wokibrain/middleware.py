@@ -1,0 +1,84 @@
+"""Two middlewares of our own: what every request needs, and what only people in a browser need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import reduce
+from time import perf_counter
+from typing import Final
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.module_loading import import_string
+
+from wokibrain import context, metrics
+from wokibrain.errors import ServiceUnavailable
+from wokibrain.rest import error_response
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+
+
+def request_id(given: str | None) -> str:
+    """The caller's request id where it is a UUID, else a new one."""
+    if given and len(given) <= 45:
+        try:
+            return str(UUID(given))
+        except ValueError:
+            pass
+    return str(uuid4())
+
+
+class RequestMiddleware:
+    """Names the request, measures it, and answers for a database that is away."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        began = perf_counter()
+        trace = request.META.get("HTTP_TRACEPARENT", "")
+        here = context.Context(
+            request_id=request_id(request.META.get("HTTP_X_REQUEST_ID")),
+            traceparent=trace if TRACEPARENT.fullmatch(trace) else None,
+            source="admin" if request.path_info.startswith(settings.BACK_OFFICE_PATHS) else "rest",
+        )
+        with context.entered(here):
+            response = self.get_response(request)
+        response["X-Request-ID"] = here.request_id
+        match = request.resolver_match
+        labels = (
+            request.method if request.method in _METHODS else "OTHER",
+            match.route if match else "unmatched",
+            str(response.status_code),
+        )
+        metrics.HTTP_REQUESTS.labels(*labels).inc()
+        metrics.HTTP_DURATION.labels(*labels).observe(perf_counter() - began)
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, OperationalError | InterfaceError):
+            return error_response(ServiceUnavailable(), request)
+        return None
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+
+
+class BackOfficeMiddleware:
+    """Runs settings.BACK_OFFICE_MIDDLEWARE for the back-office's paths and nothing for the rest."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self.chain: GetResponse = reduce(
+            lambda inner, name: import_string(name)(inner),
+            reversed(settings.BACK_OFFICE_MIDDLEWARE),
+            get_response,
+        )
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        inside = request.path_info.startswith(settings.BACK_OFFICE_PATHS)
+        return self.chain(request) if inside else self.get_response(request)

@@ -1,0 +1,192 @@
+"""The OpenAPI 3.1 document: what each operation takes, gives and refuses, from the code itself."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, Final, TypeVar
+
+from drf_spectacular.contrib.pydantic import PydanticExtension as _PydanticExtension  # noqa: F401
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from pydantic import BaseModel, Field
+
+from wokibrain.errors import Code
+from wokibrain.fields import ApiModel
+from wokibrain.rest import STATUS
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class IssueOut(ApiModel):
+    path: str = Field(description="The field, as the caller spelled it.", examples=["partySize"])
+    message: str = Field(examples=["Must be at most 50."])
+
+
+class Error(ApiModel):
+    """Every refusal. `error` is stable; `detail` follows Accept-Language (en, es)."""
+
+    error: Code
+    detail: str
+    issues: list[IssueOut] = Field(default=[], description="Which fields are at fault; absent when none is.")
+    request_id: str = Field(examples=["5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"])
+
+
+EXAMPLES: Final[Mapping[Code, str]] = {
+    Code.VALIDATION_ERROR: "Must be at most 50.",
+    Code.UNAUTHORIZED: "Valid credentials are needed here.",
+    Code.FORBIDDEN: "You do not have permission to do this.",
+    Code.NOT_FOUND: "There is nothing here, or it is not yours to see.",
+    Code.METHOD_NOT_ALLOWED: "This method is not allowed here.",
+    Code.NOT_ACCEPTABLE: "Only application/json is served here.",
+    Code.UNSUPPORTED_MEDIA_TYPE: "Send the body as application/json.",
+    Code.PAYLOAD_TOO_LARGE: "The request body is too large.",
+    Code.NO_CAPACITY: "No table for 4 is free then. The nearest times that would work: 22:15.",
+    Code.CONFLICT: "The tables or the time asked for were just taken.",
+    Code.ALREADY_CANCELLED: "This booking is already cancelled.",
+    Code.INVALID_TRANSITION: "A booking that is Completed does not allow this.",
+    Code.IDEMPOTENCY_IN_PROGRESS: "A request with this Idempotency-Key is still running.",
+    Code.IDEMPOTENCY_KEY_REUSED: "This Idempotency-Key was used before with another request.",
+    Code.OUTSIDE_SERVICE_WINDOW: "The restaurant is closed on that date.",
+    Code.RATE_LIMIT_EXCEEDED: "Too many requests; slow down.",
+    Code.SERVICE_UNAVAILABLE: "The service is briefly unavailable; try again shortly.",
+    Code.INTERNAL_SERVER_ERROR: "Something went wrong on our side.",
+}
+ALWAYS: Final = (
+    Code.VALIDATION_ERROR,
+    Code.UNAUTHORIZED,
+    Code.FORBIDDEN,
+    Code.NOT_ACCEPTABLE,
+    Code.RATE_LIMIT_EXCEEDED,
+    Code.INTERNAL_SERVER_ERROR,
+    Code.SERVICE_UNAVAILABLE,
+)
+WITH_BODY: Final = (Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE)
+
+IDEMPOTENCY_KEY: Final = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    OpenApiParameter.HEADER,
+    description="Any 1-255 printable ASCII characters. Kept 24 hours per caller; a repeated request gives "
+    "the first one's status and body with `Idempotent-Replayed: true`.",
+)
+
+
+def operation(
+    operation_id: str,
+    summary: str,
+    description: str,
+    *,
+    query: type[BaseModel] | None = None,
+    body: type[BaseModel] | None = None,
+    out: type[BaseModel] | None = None,
+    status: int = 200,
+    errors: Iterable[Code] = (),
+    keyed: bool = False,
+    tag: str = "bookings",
+    open_to_all: bool = False,
+) -> Callable[[View], View]:
+    """Document a view's method. ``errors`` are those beyond the ones every operation may give."""
+    codes = dict.fromkeys([*ALWAYS, *(WITH_BODY if body else ()), *errors])
+    parameters = [*_parameters(query)] if query else []
+    if keyed:
+        parameters.append(IDEMPOTENCY_KEY)
+        parameters.append(
+            OpenApiParameter(
+                "Idempotent-Replayed",
+                {"type": "string", "enum": ["true"]},
+                OpenApiParameter.HEADER,
+                response=[status],
+                description="Present when this is the result of an earlier request with the same key.",
+            )
+        )
+    return extend_schema(
+        operation_id=operation_id,
+        summary=summary,
+        description=inspect.cleandoc(description),
+        tags=[tag],
+        parameters=parameters,
+        request=body,
+        responses={status: OpenApiResponse(out, summary)} | _responses(codes),
+        examples=[*_error_examples(codes)],
+        **({"auth": []} if open_to_all else {}),
+    )
+
+
+def _responses(codes: Iterable[Code]) -> dict[int, OpenApiResponse]:
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(int(STATUS[code]), []).append(f"`{code.value}`")
+    return {
+        status: OpenApiResponse(Error, ", ".join(names)) for status, names in sorted(by_status.items())
+    }
+
+
+def _error_examples(codes: Iterable[Code]) -> Iterable[OpenApiExample]:
+    for code in codes:
+        value: dict[str, Any] = {"error": code.value, "detail": EXAMPLES[code]}
+        if code is Code.VALIDATION_ERROR:
+            value["issues"] = [{"path": "partySize", "message": EXAMPLES[code]}]
+        value["requestId"] = "5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"
+        yield OpenApiExample(code.value, value, response_only=True, status_codes=[str(int(STATUS[code]))])
+
+
+def _parameters(model: type[BaseModel]) -> Iterable[OpenApiParameter]:
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+    required = set(schema.get("required", ()))
+    for name, each in schema["properties"].items():
+        yield OpenApiParameter(
+            name,
+            _plain(each, definitions),
+            OpenApiParameter.QUERY,
+            required=name in required,
+            description=each.get("description", ""),
+        )
+
+
+def _plain(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """A parameter's schema without references, and without the null that a query cannot say."""
+    if "$ref" in schema:
+        return _plain(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if "anyOf" in schema:
+        (only,) = [each for each in schema["anyOf"] if each.get("type") != "null"]
+        rest = {key: schema[key] for key in ("examples",) if key in schema}
+        return _plain(only, definitions) | rest
+    dropped = {"title", "description"} | ({"default"} if schema.get("default", 0) is None else set())
+    return {key: value for key, value in schema.items() if key not in dropped}
+
+
+class CredentialScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "wokibrain.access.authentication.CredentialAuthentication"
+    name = ["apiKey", "bearer"]  # noqa: RUF012
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
+        return [
+            {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            {"type": "http", "scheme": "bearer", "description": "An API key, or an access token."},
+        ]
+
+
+def finish(result: dict[str, Any], generator: SchemaGenerator, **_: Any) -> dict[str, Any]:
+    """Last touches: the title page, and credentials that PUBLIC_PERMISSIONS may make optional."""
+    result["info"]["description"] = (
+        "Seats parties at restaurant tables. Instants carry the restaurant's own UTC offset; `date` is the "
+        "service date in its zone; starts lie on quarter hours."
+    )
+    for path in result["paths"].values():
+        for each in path.values():
+            if "security" in each and {} not in each["security"]:
+                each["security"].append({})
+    result.setdefault("servers", [{"url": "/"}])
+    return result
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The document, made once a process."""
+    schema: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    return schema

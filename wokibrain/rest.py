@@ -1,0 +1,198 @@
+"""REST's side of every view: bodies in and out, validation, and one shape for every error."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final, TypeVar, cast
+
+import orjson
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.utils import translation
+from django.utils.translation import gettext_lazy as _
+from pydantic import BaseModel, ValidationError
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from wokibrain import context, errors
+from wokibrain.access.callers import Caller
+from wokibrain.errors import Code, DomainError, Issue, ValidationFailed
+from wokibrain.fields import message_for
+
+logger = logging.getLogger("wokibrain.rest")
+
+STATUS: Final[Mapping[Code, HTTPStatus]] = {
+    Code.VALIDATION_ERROR: HTTPStatus.BAD_REQUEST,
+    Code.UNAUTHORIZED: HTTPStatus.UNAUTHORIZED,
+    Code.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    Code.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Code.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
+    Code.NOT_ACCEPTABLE: HTTPStatus.NOT_ACCEPTABLE,
+    Code.UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    Code.PAYLOAD_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Code.NO_CAPACITY: HTTPStatus.CONFLICT,
+    Code.CONFLICT: HTTPStatus.CONFLICT,
+    Code.ALREADY_CANCELLED: HTTPStatus.CONFLICT,
+    Code.INVALID_TRANSITION: HTTPStatus.CONFLICT,
+    Code.IDEMPOTENCY_IN_PROGRESS: HTTPStatus.CONFLICT,
+    Code.OUTSIDE_SERVICE_WINDOW: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Code.IDEMPOTENCY_KEY_REUSED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Code.RATE_LIMIT_EXCEEDED: HTTPStatus.TOO_MANY_REQUESTS,
+    Code.SERVICE_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.INTERNAL_SERVER_ERROR: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+SENTENCES: Final[Mapping[Code, errors.Text]] = {
+    Code.METHOD_NOT_ALLOWED: _("This method is not allowed here."),
+    Code.NOT_ACCEPTABLE: _("Only application/json is served here."),
+    Code.UNSUPPORTED_MEDIA_TYPE: _("Send the body as application/json."),
+}
+
+
+class Refused(DomainError):
+    """A refusal that belongs to HTTP alone, e.g. 405."""
+
+    def __init__(self, code: Code) -> None:
+        super().__init__(SENTENCES[code])
+        self.code = code  # type: ignore[misc]
+
+
+class ApiView(APIView):
+    """The base of every REST view. Its user is a ``Caller``."""
+
+    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        raise Refused(Code.METHOD_NOT_ALLOWED)
+
+
+def caller_of(request: Request) -> Caller:
+    """Who is asking."""
+    return cast(Caller, request.user)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse_query(model: type[Model], query: QueryDict) -> Model:
+    """The query string as ``model``. Raises ValidationFailed naming each parameter at fault."""
+    twice = [name for name, values in query.lists() if len(values) > 1 and name in _names(model)]
+    if twice:
+        raise ValidationFailed(issues=[Issue(name, _("Give this parameter once.")) for name in twice])
+    return _validated(model, query.dict())
+
+
+def parse_body(model: type[Model], body: object) -> Model:
+    """A JSON body as ``model``. Raises ValidationFailed naming each field at fault."""
+    if not isinstance(body, dict):
+        raise ValidationFailed.at("body", _("Expected a JSON object."))
+    return _validated(model, body)
+
+
+def _names(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def _validated(model: type[Model], data: Mapping[str, Any]) -> Model:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        issues = [
+            Issue(".".join(str(part) for part in each["loc"]) or "body", message_for(each))
+            for each in error.errors(include_url=False, include_input=False)
+        ]
+        detail = issues[0].message if len(issues) == 1 else ""
+        raise ValidationFailed(detail, issues=issues) from None
+
+
+def reply(data: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A model as the response's body."""
+    return Response(render_model(data), status=status, headers=dict(headers or {}))
+
+
+def render_model(data: BaseModel) -> bytes:
+    return data.model_dump_json(by_alias=True).encode()
+
+
+def error_body(error: DomainError) -> dict[str, Any]:
+    """The error's JSON, its sentences in the current language."""
+    body: dict[str, Any] = {"error": error.code.value, "detail": str(error.detail)}
+    if error.issues:
+        body["issues"] = [{"path": issue.path, "message": str(issue.message)} for issue in error.issues]
+    body["requestId"] = context.current().request_id
+    return body
+
+
+def error_response(error: DomainError, request: HttpRequest) -> HttpResponse:
+    """The error as a response in the language the caller asked for."""
+    with translation.override(translation.get_language_from_request(request)):
+        content = orjson.dumps(error_body(error))
+        language = translation.get_language() or "en"
+    response = HttpResponse(content, status=STATUS[error.code], content_type="application/json")
+    response["Content-Language"] = language
+    response["Vary"] = "Accept-Language"
+    for name, value in _headers(error).items():
+        response[name] = value
+    return response
+
+
+def _headers(error: DomainError) -> dict[str, str]:
+    headers = dict(getattr(error, "headers", {}))
+    if error.code is Code.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="wokibrain"'
+    if error.code is Code.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = "2"
+    return headers
+
+
+def exception_handler(exception: Exception, view_context: Mapping[str, Any]) -> HttpResponse:
+    """DRF's hook: whatever a view raised, in the one shape of errors. Ours alone are logged."""
+    request = cast(Request, view_context["request"])
+    response = error_response(_as_domain_error(exception), request._request)
+    if isinstance(exception, exceptions.MethodNotAllowed | Refused) and response.status_code == 405:
+        response["Allow"] = ", ".join(view_context["view"].allowed_methods)
+    return response
+
+
+def _as_domain_error(exception: Exception) -> DomainError:
+    match exception:
+        case DomainError():
+            return exception
+        case OperationalError() | InterfaceError():
+            return errors.ServiceUnavailable()
+        case Http404() | exceptions.NotFound():
+            return errors.NotFound()
+        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
+            return errors.Unauthorized()
+        case PermissionDenied() | exceptions.PermissionDenied():
+            return errors.Forbidden()
+        case exceptions.NotAcceptable():
+            return Refused(Code.NOT_ACCEPTABLE)
+        case exceptions.UnsupportedMediaType():
+            return Refused(Code.UNSUPPORTED_MEDIA_TYPE)
+        case exceptions.MethodNotAllowed():
+            return Refused(Code.METHOD_NOT_ALLOWED)
+        case exceptions.APIException(status_code=400):
+            return ValidationFailed()
+    logger.error("unhandled error, request %s", context.current().request_id, exc_info=exception)
+    return DomainError()
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler404."""
+    return error_response(errors.NotFound(), request)
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler400: a host that is not served, a malformed upload ..."""
+    return error_response(ValidationFailed(), request)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500, for what fails outside of a view of ours."""
+    return error_response(DomainError(), request)
+
+
