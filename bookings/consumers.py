@@ -10,7 +10,7 @@ from typing import Final
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 
-from bookings import cache, live, projections
+from bookings import cache, checks, live, projections  # noqa: F401 - checks register themselves
 from wokibrain.events.names import Group, Topic
 from wokibrain.events.registry import Mode, consumer
 from wokibrain.events.store import Envelope
@@ -29,13 +29,13 @@ def analytics(events: Sequence[Envelope]) -> None:
     projections.apply_analytics(events)
 
 
-@consumer(name="cache", group=Group.CACHE, topics=Topic, mode=Mode.INLINE)
+@consumer(name="cache", group=Group.CACHE, mode=Mode.INLINE)
 def invalidate(events: Sequence[Envelope]) -> None:
     for sector_id, service_date in {affected for event in events for affected in _sector_days(event)}:
         cache.invalidate(sector_id, service_date)
 
 
-@consumer(name="websocket", group=Group.WEBSOCKET, topics=Topic, mode=Mode.INLINE)
+@consumer(name="websocket", group=Group.WEBSOCKET, mode=Mode.INLINE)
 def fan_out(events: Sequence[Envelope]) -> None:
     if (layer := get_channel_layer()) is None:
         return

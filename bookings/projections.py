@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
 
-from django.db import connection, models
-from django.utils.translation import gettext_lazy as _
+from django.db import connection
+from django.db.models import Model
 
 from bookings.history import evolve
+from bookings.models import BookingDay, BookingHour, TableDay
 from wokibrain.events import readmodels
 from wokibrain.events.readmodels import ReadModel
 from wokibrain.events.store import Envelope, Payload, keep_snapshots, with_previous
@@ -24,72 +25,6 @@ Figures: TypeAlias = dict[Key, dict[str, int]]
 
 SEATED: Final = frozenset({"SEATED", "COMPLETED"})
 GONE: Final = frozenset({"CANCELLED", "NO_SHOW"})
-
-
-class BookingDay(models.Model):
-    """A sector's service day at a glance. ``bookings`` and ``covers`` count those that come, sit or sat."""
-
-    pk = models.CompositePrimaryKey("restaurant_id", "service_date", "sector_id")
-    restaurant_id = models.CharField(max_length=50)
-    service_date = models.DateField()
-    sector_id = models.CharField(max_length=50)
-    bookings = models.IntegerField(default=0)
-    covers = models.IntegerField(default=0)
-    seated = models.IntegerField(default=0)
-    cancelled = models.IntegerField(default=0)
-    no_shows = models.IntegerField(default=0)
-
-    class Meta:
-        verbose_name = _("day")
-        verbose_name_plural = _("days")
-
-    def __str__(self) -> str:
-        return f"{self.restaurant_id} {self.sector_id} {self.service_date}"
-
-
-class BookingHour(models.Model):
-    """A sector's bookings that start in one local hour of a service day.
-
-    ``bookings`` counts all that were made; ``covers``, ``seated`` and ``table_minutes`` leave out the cancelled
-    and those who did not show.
-    """
-
-    pk = models.CompositePrimaryKey("restaurant_id", "service_date", "hour", "sector_id")
-    restaurant_id = models.CharField(max_length=50)
-    service_date = models.DateField()
-    hour = models.PositiveSmallIntegerField()
-    sector_id = models.CharField(max_length=50)
-    bookings = models.IntegerField(default=0)
-    covers = models.IntegerField(default=0)
-    seated = models.IntegerField(default=0)
-    cancelled = models.IntegerField(default=0)
-    no_shows = models.IntegerField(default=0)
-    table_minutes = models.IntegerField(default=0)
-
-    class Meta:
-        verbose_name = _("figures by hour")
-        verbose_name_plural = _("figures by hour")
-
-    def __str__(self) -> str:
-        return f"{self.restaurant_id} {self.service_date} {self.hour} h"
-
-
-class TableDay(models.Model):
-    """How long a table is taken on a service day, and by how many bookings."""
-
-    pk = models.CompositePrimaryKey("restaurant_id", "service_date", "table_id")
-    restaurant_id = models.CharField(max_length=50)
-    service_date = models.DateField()
-    table_id = models.CharField(max_length=50)
-    bookings = models.IntegerField(default=0)
-    minutes = models.IntegerField(default=0)
-
-    class Meta:
-        verbose_name = _("figures by table")
-        verbose_name_plural = _("figures by table")
-
-    def __str__(self) -> str:
-        return f"{self.table_id} {self.service_date}"
 
 
 def apply_days(events: Sequence[Envelope], suffix: str = "") -> None:
@@ -171,12 +106,11 @@ def _sum(events: Sequence[Envelope], figures: Callable[[Payload], Figures]) -> d
     return total
 
 
-def _add(model: type[models.Model], figures: dict[Key, Counter[str]], suffix: str) -> None:
+def _add(model: type[Model], figures: dict[Key, Counter[str]], suffix: str) -> None:
     """Add to the rows of these keys, in the order of the keys so that concurrent batches do not deadlock."""
     if not figures:
         return
-    key = [field.column for field in model._meta.pk_fields]
-    values = [field.column for field in model._meta.concrete_fields if field.column and field.column not in key]
+    key, values = readmodels.columns(model)
     columns = key + values
     rows = [[*row, *(counts[name] for name in values)] for row, counts in sorted(figures.items())]
     types = {field.column: field.db_type(connection) for field in model._meta.concrete_fields}

@@ -17,6 +17,7 @@ from wokibrain.events.names import Group
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
 
 app = Celery("wokibrain")
+app.set_default()
 app.conf.update(
     broker_url=env.celery_broker(settings.REDIS_URL, env.redis_number(settings.REDIS_URL) + 1),
     broker_connection_retry_on_startup=True,

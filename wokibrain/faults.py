@@ -9,6 +9,11 @@ from pathlib import Path
 _ARMED = os.environ.get("FAULT_POINTS", "") if os.environ.get("ENVIRONMENT") == "test" else ""
 
 
+def armed(name: str) -> bool:
+    """Whether a proof may stop or kill this process at that point."""
+    return any(entry.startswith(f"{name}=") for entry in _ARMED.split(","))
+
+
 def point(name: str) -> None:
     """Where FAULT_POINTS holds ``name=stop:FILE`` or ``name=kill:FILE``, do that once FILE exists.
 

@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from wokibrain import clock, context
 from wokibrain.events.models import AuditEntry
-from wokibrain.events.names import Group, Topic
+from wokibrain.events.names import Group
 from wokibrain.events.registry import Mode, consumer
 from wokibrain.events.store import Envelope, Payload, with_previous
 
-PERSONAL: Final = frozenset({"guestName", "guestEmail", "guestPhone", "notes", "guestNotes", "name", "email", "phone"})
+PERSONAL: Final = frozenset(
+    {"guestName", "guestEmail", "guestPhone", "notes", "guestNotes", "name", "email", "phone"}
+)
 """Fields whose values never enter the trail; that they changed does."""
 ABOUT_THE_CHANGE: Final = frozenset({"changes", "reason"})
 
@@ -44,7 +46,7 @@ def record(
     )
 
 
-@consumer(name="audit", group=Group.AUDIT, topics=Topic, mode=Mode.BATCH)
+@consumer(name="audit", group=Group.AUDIT, mode=Mode.BATCH)
 def audit(events: Sequence[Envelope]) -> None:
     AuditEntry.objects.bulk_create([_entry(previous, event) for previous, event in with_previous(events)])
 

@@ -63,7 +63,12 @@ def handle(consumer_name: str, event_ids: Iterable[UUID], *, retrying: bool = Fa
     known = [event for event in events if event.event_type in KNOWN]
     for event in events:
         if event.event_type not in KNOWN:
-            _fail(consumer, event.event_id, Unknown(f"unknown event type {event.event_type[:60]}"), str(event.position))
+            _fail(
+                consumer,
+                event.event_id,
+                Unknown(f"unknown event type {event.event_type[:60]}"),
+                str(event.position),
+            )
     for event_id in set(wanted) - {event.event_id for event in events}:
         _fail(consumer, event_id, Unknown("not in the event store"))
     if not known:
@@ -103,7 +108,9 @@ def _apply(consumer: Consumer, events: Sequence[Envelope], retrying: bool) -> No
 def share(consumer: Consumer) -> None:
     """Hold off a rebuild of this consumer's read models until the transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, hashtext(%s))", [CONSUMER_LOCK, consumer.name])
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock_shared(%s, hashtext(%s))", [CONSUMER_LOCK, consumer.name]
+        )
 
 
 def _open(consumer: Consumer, events: Sequence[Envelope], retrying: bool) -> list[Envelope]:
@@ -114,7 +121,7 @@ def _open(consumer: Consumer, events: Sequence[Envelope], retrying: bool) -> lis
             LEFT JOIN events_watermark w ON w.consumer = %(consumer)s
             LEFT JOIN events_failure f ON f.consumer = %(consumer)s AND f.event_id = e.event_id
             WHERE e.event_id = ANY (%(ids)s::uuid[])
-              AND CASE WHEN %(retrying)s THEN f.id IS NOT NULL ELSE f.id IS NULL
+              AND CASE WHEN %(retrying)s THEN f.retry_at IS NOT NULL ELSE f.id IS NULL
                   AND (e.published_at IS NULL OR w.through IS NULL OR e.published_at > w.through) END
               AND NOT EXISTS (SELECT FROM events_receipt r WHERE r.consumer = %(consumer)s AND r.event_id = e.event_id)
             """,
@@ -161,7 +168,8 @@ def _claim_failed(consumer: Consumer, events: Sequence[Envelope]) -> list[Envelo
     ids = [event.event_id for event in events]
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM events_failure WHERE consumer = %s AND event_id = ANY (%s::uuid[]) RETURNING event_id",
+            "DELETE FROM events_failure WHERE consumer = %s AND event_id = ANY (%s::uuid[]) "
+            "AND retry_at IS NOT NULL RETURNING event_id",
             [consumer.name, ids],
         )
         failed = [row[0] for row in cursor.fetchall()]
@@ -209,7 +217,11 @@ def _fail(consumer: Consumer, event_id: UUID, error: Exception, origin: str = ""
             row.retry_at = now + (timedelta(seconds=2 ** (row.attempts - 1)) if counts else TRANSIENT_PAUSE)
         row.save(update_fields=["attempts", "error", "retry_at", "dead_at"])
     log.warning(
-        "%s could not handle event %s (%s): %s", consumer.name, event_id, "dead" if row.dead_at else "again later", text
+        "%s could not handle event %s (%s): %s",
+        consumer.name,
+        event_id,
+        "dead" if row.dead_at else "again later",
+        text,
     )
 
 
@@ -227,5 +239,3 @@ def settled(consumer: Consumer, event_id: UUID) -> bool:
             {"consumer": consumer.name, "id": event_id},
         )
         return bool(cursor.fetchone()[0])
-
-

@@ -15,7 +15,8 @@ from uuid import UUID, uuid5
 
 from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from django.conf import settings
 from django.db import close_old_connections, connection
 
@@ -63,7 +64,11 @@ def ensure_topics(brokers: str) -> None:
     try:
         there = admin.list_topics(timeout=5).topics
         wanted = [name for topic in Topic for name in (topic.kafka, topic.dead_letters) if name not in there]
-        made = admin.create_topics([NewTopic(name, settings.KAFKA_PARTITIONS) for name in wanted]) if wanted else {}
+        made = (
+            admin.create_topics([NewTopic(name, settings.KAFKA_PARTITIONS) for name in wanted])
+            if wanted
+            else {}
+        )
         for future in made.values():
             future.result(timeout=10)
     except KafkaException as error:
@@ -98,7 +103,9 @@ class KafkaOutlet:
     def send(self, events: Sequence[Envelope], halfway: Callable[[], None] | None) -> None:
         self._send_all([_message(event) for event in events if event.aggregate_type in set(Topic)], halfway)
 
-    def _send_all(self, messages: Sequence[dict[str, Any]], halfway: Callable[[], None] | None = None) -> None:
+    def _send_all(
+        self, messages: Sequence[dict[str, Any]], halfway: Callable[[], None] | None = None
+    ) -> None:
         producer = self._ready()
         errors: list[KafkaError] = []
 

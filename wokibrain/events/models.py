@@ -53,7 +53,9 @@ class StoredEvent(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["position"], name="event_unpublished", condition=Q(published_at__isnull=True)),
+            models.Index(
+                fields=["position"], name="event_unpublished", condition=Q(published_at__isnull=True)
+            ),
             models.Index(
                 fields=["published_at"], name="event_published", condition=Q(published_at__isnull=False)
             ),

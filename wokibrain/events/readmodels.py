@@ -66,7 +66,9 @@ def get(name: str) -> ReadModel:
     try:
         return _read_models[name]
     except KeyError:
-        raise UnknownReadModel(f"no read model is named {name}; there are: {', '.join(sorted(_read_models))}") from None
+        raise UnknownReadModel(
+            f"no read model is named {name}; there are: {', '.join(sorted(_read_models))}"
+        ) from None
 
 
 def names() -> list[str]:
@@ -97,7 +99,13 @@ def rebuild(name: str, progress: Progress = lambda done, total: None) -> Rebuild
                 progress(done, total)
         with transaction.atomic():
             _hold_off(consumer)
-            late = list(_events(consumer).extra(where=["NOT EXISTS (SELECT FROM taken_in t WHERE t.event_id = events_storedevent.event_id)"]))
+            late = list(
+                _events(consumer).extra(
+                    where=[
+                        "NOT EXISTS (SELECT FROM taken_in t WHERE t.event_id = events_storedevent.event_id)"
+                    ]
+                )
+            )
             for chunk in _chunks(iter(late)):
                 _take_in(read_model, consumer, chunk)
             _receipt(consumer)
@@ -138,7 +146,9 @@ def _events(consumer: Consumer) -> models.QuerySet[StoredEvent]:
             aggregate_type__in=[topic.value for topic in consumer.topics], event_type__in=list(KNOWN)
         )
         .extra(
-            where=["NOT EXISTS (SELECT FROM events_failure f WHERE f.consumer = %s AND f.event_id = events_storedevent.event_id)"],
+            where=[
+                "NOT EXISTS (SELECT FROM events_failure f WHERE f.consumer = %s AND f.event_id = events_storedevent.event_id)"
+            ],
             params=[consumer.name],
         )
         .order_by("position")
@@ -154,7 +164,9 @@ def _take_in(read_model: ReadModel, consumer: Consumer, rows: Sequence[StoredEve
     events = [Envelope.from_row(row) for row in rows]
     read_model.apply(events, BESIDE)
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO taken_in SELECT unnest(%s::uuid[])", [[event.event_id for event in events]])
+        cursor.execute(
+            "INSERT INTO taken_in SELECT unnest(%s::uuid[])", [[event.event_id for event in events]]
+        )
 
 
 def _hold_off(consumer: Consumer) -> None:
@@ -185,10 +197,11 @@ def _receipt(consumer: Consumer) -> None:
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 
-def _columns(model: type[models.Model]) -> tuple[list[str], list[str]]:
-    """The columns of the key, and the others."""
-    key = [field.column for field in model._meta.pk_fields]
-    return key, [field.column for field in model._meta.concrete_fields if field.column and field.column not in key]
+def columns(model: type[models.Model]) -> tuple[list[str], list[str]]:
+    """The columns of the composite key, and the others."""
+    key = [str(field.column) for field in model._meta.pk_fields]
+    rest = [str(field.column) for field in model._meta.concrete_fields if field.column]
+    return key, [column for column in rest if column not in key]
 
 
 @contextmanager
@@ -198,7 +211,9 @@ def _tables_beside(read_model: ReadModel) -> Iterator[None]:
     with connection.cursor() as cursor:
         for table in tables:
             cursor.execute(f"DROP TABLE IF EXISTS {table}{BESIDE}")
-            cursor.execute(f"CREATE TEMP TABLE {table}{BESIDE} (LIKE {table} INCLUDING DEFAULTS INCLUDING INDEXES)")
+            cursor.execute(
+                f"CREATE TEMP TABLE {table}{BESIDE} (LIKE {table} INCLUDING DEFAULTS INCLUDING INDEXES)"
+            )
         cursor.execute("DROP TABLE IF EXISTS taken_in")
         cursor.execute("CREATE TEMP TABLE taken_in (event_id uuid PRIMARY KEY)")
     try:
@@ -211,7 +226,7 @@ def _tables_beside(read_model: ReadModel) -> Iterator[None]:
 
 
 def _replace(model: type[models.Model]) -> int:
-    key, values = _columns(model)
+    key, values = columns(model)
     table = model._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
@@ -227,11 +242,11 @@ def _replace(model: type[models.Model]) -> int:
                 IS DISTINCT FROM ({", ".join(f"EXCLUDED.{column}" for column in values)})
             """  # noqa: S608 - names of our own tables
         )
-        return gone + cursor.rowcount
+        return int(gone + cursor.rowcount)
 
 
 def _differing(model: type[models.Model]) -> int:
-    key, values = _columns(model)
+    key, values = columns(model)
     table = model._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -49,7 +49,7 @@ def consumer(
     *,
     name: str,
     group: Group | str,
-    topics: Collection[Topic | str],
+    topics: Iterable[Topic | str] = tuple(Topic),
     mode: Mode,
     start: Start = Start.FIRST_EVENT,
 ) -> Callable[[Handler], Handler]:
@@ -81,7 +81,9 @@ def get(name: str) -> Consumer:
     try:
         return _consumers[name]
     except KeyError:
-        raise UnknownConsumer(f"no consumer is named {name}; there are: {', '.join(sorted(_consumers))}") from None
+        raise UnknownConsumer(
+            f"no consumer is named {name}; there are: {', '.join(sorted(_consumers))}"
+        ) from None
 
 
 def consumers(group: Group | None = None) -> list[Consumer]:

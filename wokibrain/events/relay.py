@@ -14,15 +14,14 @@ it, no transaction is under way that decided not to notify; while it cannot, it 
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
+from wokibrain import faults
 from wokibrain.events import sweeper
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.store import Envelope
@@ -39,7 +38,9 @@ GATHER: Final = 0.05
 SLEEP: Final = 0.5
 LONGEST_PAUSE: Final = 5.0
 
-KILL_POINTS: Final = ("locked", "read", "half-sent", "sent", "marked", "committed")
+FAULT_POINTS: Final = tuple(
+    f"relay.{point}" for point in ("locked", "read", "half-sent", "sent", "marked", "committed")
+)
 
 
 class OutletDown(Exception):
@@ -55,16 +56,6 @@ class Outlet(Protocol):
 
     def idle(self) -> None:
         """Called between batches, at least every half second: time for house-keeping."""
-
-
-def _killed_at() -> str:
-    """Where a fault test wants this process to die: RELAY_KILL_AT in ENVIRONMENT=test, nowhere else."""
-    return os.environ.get("RELAY_KILL_AT", "") if settings.ENVIRONMENT == "test" else ""
-
-
-def kill_point(name: str) -> None:
-    if _killed_at() == name:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Relay:
@@ -97,7 +88,7 @@ class Relay:
         if not _try_lock(RELAY_LOCK):
             stop.wait(STANDBY_PAUSE)
             return
-        kill_point("locked")
+        faults.point("relay.locked")
         log.info("relay active")
         sweeper.prepare()
         _execute(f"LISTEN {CHANNEL}")
@@ -116,14 +107,14 @@ class Relay:
         rows = list(StoredEvent.objects.filter(published_at=None).order_by("position")[: self.batch])
         if not rows:
             return 0
-        kill_point("read")
-        halfway = (lambda: kill_point("half-sent")) if _killed_at() == "half-sent" else None
+        faults.point("relay.read")
+        halfway = partial(faults.point, "relay.half-sent") if faults.armed("relay.half-sent") else None
         self.outlet.send([Envelope.from_row(row) for row in rows], halfway)
-        kill_point("sent")
+        faults.point("relay.sent")
         with transaction.atomic():
             mark_published([row.position for row in rows])
-            kill_point("marked")
-        kill_point("committed")
+            faults.point("relay.marked")
+        faults.point("relay.committed")
         self.sent += len(rows)
         return len(rows)
 
@@ -160,7 +151,7 @@ def _try_lock(key: int) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _execute(sql: str, *parameters: object) -> None:
+def _execute(sql: str, *parameters: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
 

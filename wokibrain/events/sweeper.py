@@ -17,7 +17,7 @@ from django.db import connection
 from wokibrain import clock
 from wokibrain.events import registry, tasks
 from wokibrain.events.dispatch import TRANSIENT
-from wokibrain.events.models import Failure, Watermark
+from wokibrain.events.models import Failure
 from wokibrain.events.registry import Consumer, Start
 
 log = logging.getLogger(__name__)
@@ -77,14 +77,18 @@ def retry_due() -> int:
     """Queue the failures whose time has come, and lease them so that they are not queued again meanwhile."""
     now = clock.now()
     known = [one.name for one in registry.consumers()]
-    due = list(Failure.objects.filter(retry_at__lte=now, consumer__in=known).order_by("retry_at")[:RETRY_BATCH])
+    due = list(
+        Failure.objects.filter(retry_at__lte=now, consumer__in=known).order_by("retry_at")[:RETRY_BATCH]
+    )
     by_consumer: dict[str, list[Failure]] = {}
     for failure in due:
         by_consumer.setdefault(failure.consumer, []).append(failure)
     for name, failures in by_consumer.items():
         tasks.enqueue(registry.get(name), [failure.event_id for failure in failures], retrying=True)
         # Where the task is faster than this, the row is gone or has its next time already.
-        Failure.objects.filter(pk__in=[failure.pk for failure in failures], retry_at__lte=now).update(retry_at=now + LEASE)
+        Failure.objects.filter(pk__in=[failure.pk for failure in failures], retry_at__lte=now).update(
+            retry_at=now + LEASE
+        )
     return len(due)
 
 
@@ -137,7 +141,7 @@ def unsettled(consumer: Consumer, older_than: timedelta = timedelta(0)) -> list[
             """
             SELECT e.event_id FROM events_storedevent e
             LEFT JOIN events_watermark w ON w.consumer = %(consumer)s
-            WHERE e.published_at > coalesce(w.through, '-infinity') AND e.published_at <= now() - %(age)s::interval
+            WHERE e.published_at > coalesce(w.through, '-infinity') AND e.published_at <= now() - make_interval(secs => %(age)s::float8)
               AND e.aggregate_type = ANY (%(topics)s)
               AND NOT EXISTS (SELECT FROM events_receipt r WHERE r.consumer = %(consumer)s AND r.event_id = e.event_id)
               AND NOT EXISTS (SELECT FROM events_failure f WHERE f.consumer = %(consumer)s AND f.event_id = e.event_id)
@@ -146,7 +150,7 @@ def unsettled(consumer: Consumer, older_than: timedelta = timedelta(0)) -> list[
             {
                 "consumer": consumer.name,
                 "topics": [topic.value for topic in consumer.topics],
-                "age": older_than,
+                "age": older_than.total_seconds(),
                 "limit": REDRIVE_BATCH,
             },
         )
