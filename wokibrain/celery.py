@@ -10,6 +10,7 @@ import os
 
 from celery import Celery
 from django.conf import settings
+from kombu import Queue
 
 from wokibrain import env
 from wokibrain.events.names import Group
@@ -37,13 +38,12 @@ app.conf.update(
     task_time_limit=120,
     task_soft_time_limit=90,
     task_default_queue="default",
-    task_create_missing_queues=True,
+    # What a worker serves unless it is told otherwise with -Q: everything.
+    task_queues=[Queue(name, routing_key=name) for name in ("default", *Group)],
     worker_prefetch_multiplier=4,
+    worker_concurrency=env.integer("WORKER_PROCESSES", min(4, max(2, os.cpu_count() or 2)), minimum=1, maximum=128),
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
     timezone="UTC",
 )
 app.autodiscover_tasks()
-
-QUEUES = ("default", *Group)
-"""What a worker serves: `celery -A wokibrain worker -Q default,projection-workers,...`."""
