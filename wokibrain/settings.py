@@ -155,6 +155,8 @@ KAFKA_PARTITIONS = env.integer("KAFKA_PARTITIONS", 6, minimum=1)
 """Of topics that are made here; one that exists keeps its own."""
 EVENTS_REDRIVE_SECONDS = env.seconds("EVENTS_REDRIVE_SECONDS", 60, minimum=1)
 """After how long an event that was handed on and that nobody took is handed on again."""
+EVENTS_RETRY_SECONDS = env.seconds("EVENTS_RETRY_SECONDS", 1, minimum=0.01)
+"""The pause after a consumer's first failure with an event; it doubles each time."""
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

@@ -13,7 +13,7 @@ from django.db import connection
 
 from tests.events import support
 from wokibrain import clock
-from wokibrain.events import deadletters, dispatch, sweeper
+from wokibrain.events import deadletters, dispatch, store, sweeper
 from wokibrain.events.dispatch import MAX_ATTEMPTS
 from wokibrain.events.models import AuditEntry, Failure, Receipt, Watermark
 from wokibrain.events.registry import Mode
@@ -82,6 +82,25 @@ def test_one_bad_event_does_not_hold_up_its_batch() -> None:
     assert probe.seen == [ids[0], ids[1], ids[3], ids[4]]
     failure = Failure.objects.get()
     assert (failure.event_id, failure.attempts, failure.error) == (ids[2], 1, "ValueError: cannot")
+
+
+def test_canary_a_batch_without_isolation_gets_nowhere() -> None:
+    probe = Probe()
+    ids = support.append_many(5)
+    probe.bad = {ids[2]}
+    with support.consumer(probe) as consumer, pytest.raises(ValueError, match="cannot"):
+        dispatch._apply(consumer, store.by_ids(ids), retrying=False)
+    assert (probe.seen, Receipt.objects.count()) == ([], 0)
+
+
+def test_canary_a_delivery_without_receipts_has_its_effect_twice() -> None:
+    probe = Probe()
+    ids = support.append_many(2)
+    with support.consumer(probe):
+        dispatch.handle("probe", ids)
+        Receipt.objects.all().delete()
+        dispatch.handle("probe", ids)
+    assert probe.seen == ids * 2
 
 
 def test_a_failed_try_leaves_no_effect_behind() -> None:
