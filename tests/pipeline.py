@@ -145,6 +145,9 @@ class Pipeline:
 
     # --- the database ---
 
+    def reconnect(self) -> None:
+        self._link = psycopg.connect(self.services.postgres.url, autocommit=True)
+
     def connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.services.postgres.url)
 
