@@ -7,13 +7,33 @@ So a lost queue costs a minute (the sweeper brings the events again), a task run
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from typing import Any
 
+import redis.exceptions
 from celery import Celery
 from django.conf import settings
 from kombu import Queue
+from kombu.transport import redis as transport
 
 from wokibrain import env
 from wokibrain.events.names import Group
+
+
+
+class QoS(transport.QoS):  # type: ignore[misc]
+    """Gives unacknowledged messages back when a channel closes, if there is anywhere to give them.
+
+    With Redis gone kombu 5.7 fails in trying and the worker hangs for good, alive and deaf. Then it is better
+    to let go: the visibility timeout brings the messages again, and the sweeper does before.
+    """
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        with suppress(AttributeError, redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+            super().restore_unacked_once(stderr)
+
+
+transport.Channel.QoS = QoS
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
 

@@ -81,6 +81,7 @@ def test_redis_flushed_with_the_queue_full(direct: Pipeline) -> None:
     _all_there(direct)
 
 
+@pytest.mark.slow
 def test_redis_away_then_back(direct: Pipeline) -> None:
     direct.start("relay", "worker")
     _write(direct, 10)
@@ -93,6 +94,7 @@ def test_redis_away_then_back(direct: Pipeline) -> None:
     _all_there(direct)
 
 
+@pytest.mark.slow
 def test_workers_killed_again_and_again(direct: Pipeline) -> None:
     direct.start("relay")
     with _writing(direct):
@@ -106,13 +108,16 @@ def test_workers_killed_again_and_again(direct: Pipeline) -> None:
 
 def test_everything_stopped_in_order_gives_back_what_it_holds(direct: Pipeline) -> None:
     started = direct.start("relay", "worker")
+    _write(direct, 1)
+    direct.until_settled()
     with _writing(direct, 0.005):
-        threading.Event().wait(3)
+        threading.Event().wait(1)
         assert [process.stop() for process in started] == [0, 0]
     direct.start("relay", "worker")
     _all_there(direct)
 
 
+@pytest.mark.slow
 def test_postgres_restarted(direct: Pipeline) -> None:
     direct.start("relay", "worker")
     _write(direct, 20)
@@ -124,6 +129,7 @@ def test_postgres_restarted(direct: Pipeline) -> None:
     _all_there(direct)
 
 
+@pytest.mark.slow
 def test_a_topic_deleted_with_messages_nobody_read(through_kafka: Pipeline, real_kafka: Kafka) -> None:
     through_kafka.start("relay", "worker")
     _write(through_kafka, 200)
@@ -136,6 +142,7 @@ def test_a_topic_deleted_with_messages_nobody_read(through_kafka: Pipeline, real
     _all_there(through_kafka)
 
 
+@pytest.mark.slow
 def test_kafka_killed_and_back(through_kafka: Pipeline, real_kafka: Kafka) -> None:
     through_kafka.start("relay", "consume", "worker")
     _write(through_kafka, 20)
@@ -147,6 +154,7 @@ def test_kafka_killed_and_back(through_kafka: Pipeline, real_kafka: Kafka) -> No
     _all_there(through_kafka)
 
 
+@pytest.mark.slow
 def test_readers_killed_again_and_again(through_kafka: Pipeline, kafka: Broker) -> None:
     through_kafka.start("relay", "worker")
     with _writing(through_kafka):
