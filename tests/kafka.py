@@ -112,7 +112,10 @@ class Broker:
         found: list[Message] = []
         try:
             partitions = reader.list_topics(topic, timeout=10).topics[topic].partitions
-            ends = {number: reader.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions}
+            ends = {
+                number: reader.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+                for number in partitions
+            }
             left = {number: high for number, (low, high) in ends.items() if high > low}
             reader.assign([TopicPartition(topic, number, ends[number][0]) for number in left])
             deadline = time.monotonic() + timeout
@@ -120,7 +123,7 @@ class Broker:
                 for message in reader.consume(1000, 0.2):
                     if message.error() is None:
                         found.append(message)
-                        if message.offset() + 1 >= left.get(message.partition(), 0):
+                        if (message.offset() or 0) + 1 >= left.get(message.partition(), 0):
                             left.pop(message.partition(), None)
             assert not left, f"{topic} could not be read to its end"
         finally:
@@ -165,7 +168,9 @@ class Kafka(Broker):
             time.sleep(0.1)
 
     def _java(self, *arguments: str) -> None:
-        done = subprocess.run([*_command(), *arguments], capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            [*_command(), *arguments], capture_output=True, text=True, check=False, timeout=60
+        )
         if done.returncode:
             raise Unavailable(f"{arguments[0]}: {done.stderr[-1000:]}{done.stdout[-1000:]}")
 

@@ -1,9 +1,9 @@
 """The asynchronous half as real processes, on a private Postgres and Redis, for proofs and benchmarks.
 
-    with private_services() as services, Pipeline(services, kafka="127.0.0.1:9092") as pipeline:
-        pipeline.start("relay", "worker")
-        pipeline.append(booking_id, 1)
-        pipeline.until_settled()
+with private_services() as services, Pipeline(services, kafka="127.0.0.1:9092") as pipeline:
+    pipeline.start("relay", "worker")
+    pipeline.append(booking_id, 1)
+    pipeline.until_settled()
 """
 
 from __future__ import annotations
@@ -122,14 +122,14 @@ class Pipeline:
 
     @property
     def settings(self) -> dict[str, str]:
-        base = dict(os.environ) | self.services.environment
-        return base | {"KAFKA_BROKERS": self.kafka, "LOG_LEVEL": "WARNING", "EVENTS_REDRIVE_SECONDS": "3"} | dict(self.environment)
+        own = {"KAFKA_BROKERS": self.kafka, "LOG_LEVEL": "WARNING", "EVENTS_REDRIVE_SECONDS": "3"}
+        return dict(os.environ) | self.services.environment | own | dict(self.environment)
 
     def reset(self) -> None:
         """Forget every event and what became of it."""
-        tables = "storedevent, receipt, watermark, failure, rebuild, auditentry, snapshot".split(", ")
-        own = "bookings_bookingday, bookings_bookinghour, bookings_tableday"
-        self.sql(f"TRUNCATE {', '.join(f'events_{table}' for table in tables)}, {own}")
+        books = ("storedevent", "receipt", "watermark", "failure", "rebuild", "auditentry", "snapshot")
+        figures = "bookings_bookingday, bookings_bookinghour, bookings_tableday"
+        self.sql(f"TRUNCATE {', '.join(f'events_{book}' for book in books)}, {figures}")
 
     def process(self, name: str, *arguments: str, **environment: str) -> Process:
         log = self.services.folder / f"{name}-{len(self.processes)}.log"
@@ -159,7 +159,9 @@ class Pipeline:
     def value(self, statement: str, *parameters: Any) -> Any:
         return self.sql(statement, *parameters)[0][0]
 
-    def append(self, booking_id: str = "", version: int = 1, event_type: str = "BookingCreated", **changed: Any) -> Any:
+    def append(
+        self, booking_id: str = "", version: int = 1, event_type: str = "BookingCreated", **changed: Any
+    ) -> Any:
         """Write one event and return its id."""
         row = event_row(booking_id or str(uuid7()), version, event_type, **changed)
         assert self._link is not None
@@ -195,7 +197,9 @@ class Pipeline:
 
         self.until(done, timeout, self._explain)
 
-    def until(self, done: Callable[[], bool], timeout: float, explain: Callable[[], str] = lambda: "") -> None:
+    def until(
+        self, done: Callable[[], bool], timeout: float, explain: Callable[[], str] = lambda: ""
+    ) -> None:
         deadline = time.monotonic() + timeout
         while not done():
             if time.monotonic() > deadline:
@@ -203,7 +207,9 @@ class Pipeline:
             time.sleep(0.02)
 
     def _explain(self) -> str:
-        tails = "\n".join(f"--- {process.name}\n{process.output()[-2500:]}" for process in self.processes[-4:])
+        tails = "\n".join(
+            f"--- {process.name}\n{process.output()[-2500:]}" for process in self.processes[-4:]
+        )
         return f"{self.unsettled()} unsettled; failures: {self.sql('SELECT * FROM events_failure LIMIT 5')}\n{tails}"
 
 

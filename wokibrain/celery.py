@@ -13,15 +13,14 @@ from typing import Any
 import redis.exceptions
 from celery import Celery
 from django.conf import settings
-from kombu import Queue
+from kombu.entity import Queue
 from kombu.transport import redis as transport
 
 from wokibrain import env
 from wokibrain.events.names import Group
 
 
-
-class QoS(transport.QoS):  # type: ignore[misc]
+class QoS(transport.QoS):
     """Gives unacknowledged messages back when a channel closes, if there is anywhere to give them.
 
     With Redis gone kombu 5.7 fails in trying and the worker hangs for good, alive and deaf. Then it is better
@@ -30,7 +29,7 @@ class QoS(transport.QoS):  # type: ignore[misc]
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
         with suppress(AttributeError, redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
-            super().restore_unacked_once(stderr)
+            super().restore_unacked_once(stderr)  # type: ignore[no-untyped-call]
 
 
 transport.Channel.QoS = QoS
@@ -59,9 +58,11 @@ app.conf.update(
     task_soft_time_limit=90,
     task_default_queue="default",
     # What a worker serves unless it is told otherwise with -Q: everything.
-    task_queues=[Queue(name, routing_key=name) for name in ("default", *Group)],
+    task_queues=[Queue(name, routing_key=name) for name in ("default", *Group)],  # type: ignore[no-untyped-call]
     worker_prefetch_multiplier=4,
-    worker_concurrency=env.integer("WORKER_PROCESSES", min(4, max(2, os.cpu_count() or 2)), minimum=1, maximum=128),
+    worker_concurrency=env.integer(
+        "WORKER_PROCESSES", min(4, max(2, os.cpu_count() or 2)), minimum=1, maximum=128
+    ),
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
     timezone="UTC",

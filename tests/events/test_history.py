@@ -88,7 +88,11 @@ def _check(operations: int, samples: int, seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
     model, instants = _operate(rng, operations)
-    chosen = [support.NOON - timedelta(days=1), *rng.sample(instants, samples), instants[-1] + timedelta(days=1)]
+    chosen = [
+        support.NOON - timedelta(days=1),
+        *rng.sample(instants, samples),
+        instants[-1] + timedelta(days=1),
+    ]
     assert _mismatches(model, chosen) == 0
     full = {
         (booking_id, version): history.at_version(booking_id, version)

@@ -20,6 +20,7 @@ from wokibrain.events.models import Failure, Rebuild, Receipt, StoredEvent
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DAY = date(2026, 5, 4)
+DATES = ("2026-05-04", "2026-05-06")
 
 
 def _story(count: int, seed: int = 1) -> list[UUID]:
@@ -32,12 +33,13 @@ def _story(count: int, seed: int = 1) -> list[UUID]:
         ids.append(support.append(booking, **state).event_id)
         for version in range(2, rng.randint(2, 5)):
             kind = rng.choice(["BookingUpdated", "BookingSeated", "BookingCancelled", "BookingNoShow"])
-            state |= {
-                "BookingUpdated": {"partySize": rng.randint(1, 6), "serviceDate": rng.choice(["2026-05-04", "2026-05-06"])},
+            changed: dict[str, dict[str, Any]] = {
+                "BookingUpdated": {"partySize": rng.randint(1, 6), "serviceDate": rng.choice(DATES)},
                 "BookingSeated": {"status": "SEATED"},
                 "BookingCancelled": {"status": "CANCELLED"},
                 "BookingNoShow": {"status": "NO_SHOW"},
-            }[kind]
+            }
+            state |= changed[kind]
             ids.append(support.append(booking, version, kind, **state).event_id)
     return ids
 
@@ -49,7 +51,10 @@ def _handle(ids: list[UUID], size: int = 7) -> None:
 
 
 def _rows() -> list[list[tuple[Any, ...]]]:
-    return [list(model._default_manager.order_by("pk").values_list()) for model in (BookingDay, BookingHour, TableDay)]
+    return [
+        list(model._default_manager.order_by("pk").values_list())
+        for model in (BookingDay, BookingHour, TableDay)
+    ]
 
 
 def test_figures_follow_a_booking_through_its_life() -> None:
@@ -97,10 +102,10 @@ def test_a_damaged_read_model_is_noticed_and_repaired(name: str) -> None:
     expected = _rows()
     assert readmodels.differences(name) == 0
     for model in readmodels.get(name).models:
-        first = model._default_manager.order_by("pk").first()
+        first = model._default_manager.order_by("pk")[0]
         model._default_manager.filter(pk=first.pk).update(bookings=99)
-    last = readmodels.get(name).models[-1]
-    last._default_manager.filter(pk=last._default_manager.order_by("pk").last().pk).delete()
+    last = readmodels.get(name).models[-1]._default_manager
+    last.filter(pk=last.order_by("-pk")[0].pk).delete()
     damaged = readmodels.differences(name)
     assert damaged == len(readmodels.get(name).models) + 1
     assert readmodels.rebuild(name).repaired == damaged

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import InternalError, IntegrityError, connection, transaction
+from django.db import IntegrityError, InternalError, connection, transaction
 
 from tests.events import support
 from wokibrain import context
@@ -88,7 +88,9 @@ def test_append_tells_of_the_conflict_and_the_transaction_goes_on() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_append_outside_a_transaction_is_a_mistake() -> None:
     with pytest.raises(transaction.TransactionManagementError):
-        store.append(aggregate_type="booking", aggregate_id="a", expected_version=0, event_type="x", payload={})
+        store.append(
+            aggregate_type="booking", aggregate_id="a", expected_version=0, event_type="x", payload={}
+        )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -117,9 +119,19 @@ def test_metadata_comes_from_the_context() -> None:
     here = context.Context(request_id="r-1", traceparent="00-a-b-01", source="rest")
     with context.entered(here), transaction.atomic():
         row = store.append(
-            aggregate_type="booking", aggregate_id="a", expected_version=0, event_type="x", payload={}, actor="user:7"
+            aggregate_type="booking",
+            aggregate_id="a",
+            expected_version=0,
+            event_type="x",
+            payload={},
+            actor="user:7",
         )
-    assert row.metadata == {"actor": "user:7", "requestId": "r-1", "traceparent": "00-a-b-01", "source": "rest"}
+    assert row.metadata == {
+        "actor": "user:7",
+        "requestId": "r-1",
+        "traceparent": "00-a-b-01",
+        "source": "rest",
+    }
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,9 @@ def _all_there(pipeline: Pipeline) -> None:
 def test_redis_flushed_with_the_queue_full(direct: Pipeline) -> None:
     direct.start("relay")
     _write(direct, 300)
-    direct.until(lambda: direct.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0, 20)
+    direct.until(
+        lambda: direct.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0, 20
+    )
     redis.Redis.from_url(direct.services.redis.url).flushall()
     direct.start("worker")
     _all_there(direct)
@@ -134,7 +136,10 @@ def test_a_topic_deleted_with_messages_nobody_read(through_kafka: Pipeline, real
     through_kafka.start("relay", "worker")
     _write(through_kafka, 200)
     through_kafka.until(
-        lambda: through_kafka.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0, 20
+        lambda: (
+            through_kafka.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0
+        ),
+        20,
     )
     real_kafka.delete(Topic.BOOKING.kafka)
     through_kafka.start("consume")

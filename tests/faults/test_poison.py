@@ -43,7 +43,8 @@ def pipeline(services: Services, kafka: Broker) -> Iterator[Pipeline]:
 def _hours(pipeline: Pipeline, restaurant_id: str) -> int:
     return int(
         pipeline.value(
-            "SELECT coalesce(sum(bookings), 0) FROM bookings_bookinghour WHERE restaurant_id = %s", restaurant_id
+            "SELECT coalesce(sum(bookings), 0) FROM bookings_bookinghour WHERE restaurant_id = %s",
+            restaurant_id,
         )
     )
 
@@ -61,16 +62,26 @@ def test_poison_is_set_aside_and_the_next_good_event_goes_through(pipeline: Pipe
     print(f"{kafka.kind}: the next good event took {time.monotonic() - began:.1f} s")
     pipeline.until_settled(60)
 
-    letters = pipeline.sql("SELECT consumer, event_id, attempts FROM events_failure WHERE dead_at IS NOT NULL")
+    letters = pipeline.sql(
+        "SELECT consumer, event_id, attempts FROM events_failure WHERE dead_at IS NOT NULL"
+    )
     assert max(attempts for _, _, attempts in letters) == MAX_ATTEMPTS
     assert {consumer for consumer, event_id, _ in letters if event_id == bad} == {"analytics"}
     everyone = {"analytics", "audit", "cache", "days", "websocket"}
     assert {consumer for consumer, event_id, _ in letters if event_id == unknown} == everyone
-    groups = {"analytics-workers", "audit-workers", "cache-workers", "projection-workers", "websocket-workers"}
+    groups = {
+        "analytics-workers",
+        "audit-workers",
+        "cache-workers",
+        "projection-workers",
+        "websocket-workers",
+    }
     malformed = [consumer for consumer, event_id, _ in letters if event_id not in (bad, unknown)]
     assert sorted(malformed) == sorted([*groups] * 3)
     assert pipeline.value("SELECT max(octet_length(raw)) FROM events_failure") == 65_536
-    pipeline.until(lambda: pipeline.value("SELECT count(*) FROM events_failure WHERE announced_at IS NULL") == 0, 20)
+    pipeline.until(
+        lambda: pipeline.value("SELECT count(*) FROM events_failure WHERE announced_at IS NULL") == 0, 20
+    )
     assert len(kafka.read(Topic.BOOKING.dead_letters)) == len(letters)
 
     # While the cause lasts a replay fails again; afterwards it has its effect, once.

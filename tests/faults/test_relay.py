@@ -147,7 +147,9 @@ def _kill_at_every_point(
                 while not stop.is_set():
                     booking = str(uuid7())
                     for version in range(1, VERSIONS + 1):
-                        row = event_row(booking, version, "BookingCreated" if version == 1 else "BookingUpdated")
+                        row = event_row(
+                            booking, version, "BookingCreated" if version == 1 else "BookingUpdated"
+                        )
                         link.execute(INSERT, row)
                         link.commit()
                         written.add(row[0])
@@ -171,7 +173,8 @@ def _kill_at_every_point(
             writer.join()
         pipeline.start("relay")
         pipeline.until(
-            lambda: pipeline.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0, 60
+            lambda: pipeline.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0,
+            60,
         )
         messages = broker.read(Topic.BOOKING.kafka)
         (stored,) = pipeline.sql("SELECT count(*) FROM events_storedevent")[0]
@@ -181,7 +184,8 @@ def _kill_at_every_point(
 
 def _check_kills(services: Services, broker: Broker, folder: Path, times: int) -> None:
     messages, written, kills = _kill_at_every_point(services, broker, folder, times)
-    events = [event for event in (Envelope.from_bytes(message.value() or b"") for message in messages) if event.event_id in written]
+    read = [Envelope.from_bytes(message.value() or b"") for message in messages]
+    events = [event for event in read if event.event_id in written]
     assert written - {event.event_id for event in events} == set()
     assert _inversions([(event.aggregate_id, event.version) for event in events]) == 0
     duplicates = len(events) - len(written)
@@ -196,7 +200,9 @@ def test_relay_killed_at_each_point_loses_nothing(services: Services, kafka: Bro
 
 @pytest.mark.slow
 @pytest.mark.fault
-def test_relay_killed_twenty_times_at_each_point(services: Services, real_kafka: Kafka, tmp_path: Path) -> None:
+def test_relay_killed_twenty_times_at_each_point(
+    services: Services, real_kafka: Kafka, tmp_path: Path
+) -> None:
     _check_kills(services, real_kafka, tmp_path, times=20)
 
 

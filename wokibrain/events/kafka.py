@@ -213,7 +213,7 @@ class GroupReader:
                 "auto.offset.reset": "earliest",
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": 10_000,
-                # With the queue away longer than this the group's partitions go to another process; nothing is committed.
+                # With the queue away for longer the partitions go to another process; nothing is committed.
                 "max.poll.interval.ms": 600_000,
                 "allow.auto.create.topics": False,
                 "fetch.message.max.bytes": 4_194_304,
