@@ -360,6 +360,19 @@ class TableJoin(models.Model):
     def __str__(self) -> str:
         return f"{self.first_id} + {self.second_id}"
 
+    def clean(self) -> None:
+        """Also checked by the database (migration 0003), for whoever writes without asking here."""
+        if not (self.first_id and self.second_id):
+            return
+        others = TableJoin.objects.exclude(pk=self.pk)
+        for table in (self.first_id, self.second_id):
+            if others.filter(Q(first=table) | Q(second=table)).count() >= MAX_JOINS:
+                raise ValidationError(
+                    _("Table %(table)s joins %(most)s others already, the most there can be."),
+                    params={"table": table, "most": MAX_JOINS},
+                    code="joins",
+                )
+
 
 class Combo(models.Model):
     """What a given set of 2-4 tables seats when joined; replaces the sums of its tables."""

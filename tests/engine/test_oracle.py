@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.engine import cases as generated
 from tests.engine.cases import ask, ask_why, cases
 from tests.engine.oracle import Case, answer
 
@@ -23,6 +28,18 @@ def compare(questions: Iterable[Case]) -> Counter[int]:
             nearest = ask_why(case).nearest
             assert len(nearest) == len(set(nearest) & works) == min(3, len(works)), case
     return held
+
+
+@settings(max_examples=5000, derandomize=True, deadline=None, database=None)
+@given(
+    room=st.floats(0, 1),
+    seed=st.integers(0, 2**32),
+    changes=st.booleans(),
+    joins=st.booleans(),
+    combos=st.booleans(),
+)
+def test_any_small_sector(room: float, seed: int, changes: bool, joins: bool, combos: bool) -> None:
+    compare([generated.case(random.Random(seed), room=room, changes=changes, joins=joins, combos=combos)])
 
 
 def test_summed_combos() -> None:
