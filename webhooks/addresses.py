@@ -28,9 +28,30 @@ _URL: Final = re.compile(
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 # A host whose last label is a number is an address, in one of many spellings, to most resolvers.
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
-_INSIDE: Final = frozenset({"localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "arpa"})
+_INSIDE: Final = frozenset(
+    {"localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "arpa"}
+)
 _SERVICES: Final = frozenset(
-    {1433, 1521, 2049, 2375, 2376, 2379, 3306, 3389, 5432, 5672, 5900, 5984, 6379, 6443, 8086, 9042, 9092, 9200}
+    {
+        1433,
+        1521,
+        2049,
+        2375,
+        2376,
+        2379,
+        3306,
+        3389,
+        5432,
+        5672,
+        5900,
+        5984,
+        6379,
+        6443,
+        8086,
+        9042,
+        9092,
+        9200,
+    }
     | {9300, 10250, 11211, 15672, 27017, 50070}
 )
 """Ports above 1023 of things that are not web servers and would be harmed, or fooled, by a request."""
@@ -65,7 +86,9 @@ def check_url(url: str) -> Target:
     parts = _URL.fullmatch(scheme.lower() + separator + host_part.lower() + rest[len(host_part) :])
     if parts is None:
         raise Refused(
-            _("Expected a URL such as https://example.com/hooks: http or https, an ASCII host, no user, no fragment.")
+            _(
+                "Expected a URL such as https://example.com/hooks: http or https, an ASCII host, no user, no fragment."
+            )
         )
     if parts["scheme"] == "http" and settings.PRODUCTION:
         raise Refused(_("Only https is accepted."))

@@ -107,7 +107,7 @@ SELECT c.id, c.webhook_id, c.attempts, c.sequence, c.stream, m.id, m.event, m.bo
        CASE WHEN w.previous_until > %(now)s THEN w.previous_secret END
 FROM claimed c JOIN webhooks_message m ON m.id = c.message_id JOIN webhooks_webhook w ON w.id = c.webhook_id
 ORDER BY c.due_at, c.id
-"""
+"""  # noqa: S608 - made of constants
 
 
 def claim(limit: int) -> Claim:
@@ -194,7 +194,9 @@ def record(results: Sequence[Done]) -> None:
         steps = [step for done in results if (step := _step(done, rows[done.job.delivery_id], schedule))]
         with connection.cursor() as cursor:
             if results:
-                cursor.execute(RECORD_ATTEMPTS, [list(column) for column in zip(*map(_attempt, results), strict=True)])
+                cursor.execute(
+                    RECORD_ATTEMPTS, [list(column) for column in zip(*map(_attempt, results), strict=True)]
+                )
             if steps:
                 cursor.execute(RECORD_DELIVERIES, [list(column) for column in zip(*steps, strict=True)])
     for done in results:
@@ -204,7 +206,15 @@ def record(results: Sequence[Done]) -> None:
 def _attempt(done: Done) -> tuple[object, ...]:
     job, outcome = done.job, done.outcome
     error = outcome.trouble.value if outcome.trouble else ""
-    return job.delivery_id, job.number, job.started_at, outcome.milliseconds, outcome.status, error, outcome.head
+    return (
+        job.delivery_id,
+        job.number,
+        job.started_at,
+        outcome.milliseconds,
+        outcome.status,
+        error,
+        outcome.head,
+    )
 
 
 def _step(

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC
-from typing import Protocol
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
 from django.db.models import Q
 
 from webhooks import payload
@@ -18,65 +14,77 @@ from wokibrain import clock
 from wokibrain.events.store import Envelope
 
 
-class Wake(Protocol):
-    def __call__(self) -> None: ...
-
-
 def fan_out(events: Sequence[Envelope], *, only: Webhook | None = None) -> list[Delivery]:
     """Write the deliveries of these events; once for each (event, webhook), however often it is called.
 
     Runs within a transaction. ``only`` limits it to one webhook. Returns those written now. Raises KeyError for
     a payload that lacks what receivers are promised.
     """
-    made: list[Delivery] = []
-    for event in events:
-        if (happening := HAPPENINGS.get(event.event_type)) is None:
-            continue
-        restaurant_id: str = event.payload["restaurantId"]
-        hearing = Webhook.objects.filter(
-            Q(restaurant_id=restaurant_id) | Q(restaurant_id=None), events__contains=[happening.value]
-        ).exclude(status=Webhook.Status.INACTIVE)
-        if only is not None:
-            hearing = hearing.filter(pk=only.pk)
-        webhooks = list(hearing.values_list("pk", flat=True))
-        if not webhooks:
-            continue
-        now = clock.now()
-        Message.objects.bulk_create(
-            [
-                Message(
-                    id=event.event_id,
-                    event=happening,
-                    restaurant_id=restaurant_id,
-                    reference=event.payload.get("reference", ""),
-                    body=payload.body(
-                        happening,
-                        event.payload,
-                        event_id=event.event_id,
-                        at=event.occurred_at,
-                        zone=zone_of(restaurant_id),
-                    ),
-                    created_at=now,
-                )
-            ],
-            ignore_conflicts=True,
+    told = [event for event in events if event.event_type in HAPPENINGS]
+    hearing = _hearing({event.payload["restaurantId"] for event in told}, only)
+    wanted = {
+        (event.event_id, webhook.pk): event
+        for event in told
+        for webhook in hearing
+        if HAPPENINGS[event.event_type] in webhook.events
+        and webhook.restaurant_id in (None, event.payload["restaurantId"])
+    }
+    there = set(
+        Delivery.objects.filter(message_id__in={event_id for event_id, _ in wanted}).values_list(
+            "message_id", "webhook_id"
         )
-        there = set(Delivery.objects.filter(message_id=event.event_id).values_list("webhook_id", flat=True))
-        wanted = [
-            Delivery(
-                webhook_id=webhook_id,
-                message_id=event.event_id,
-                stream=f"{event.aggregate_type}:{event.aggregate_id}",
-                sequence=event.version,
-                due_at=now,
-                created_at=now,
-            )
-            for webhook_id in webhooks
-            if webhook_id not in there
-        ]
-        Delivery.objects.bulk_create(wanted, ignore_conflicts=True)
-        made += wanted
+    )
+    missing = {pair: event for pair, event in wanted.items() if pair not in there}
+    if not missing:
+        return []
+    Message.objects.bulk_create(
+        _messages(list({event.event_id: event for event in missing.values()}.values())), ignore_conflicts=True
+    )
+    now = clock.now()
+    made = [
+        Delivery(
+            webhook_id=webhook_id,
+            message_id=event_id,
+            stream=f"{event.aggregate_type}:{event.aggregate_id}",
+            sequence=event.version,
+            due_at=now,
+            created_at=now,
+        )
+        for (event_id, webhook_id), event in missing.items()
+    ]
+    Delivery.objects.bulk_create(made, ignore_conflicts=True)
     return made
+
+
+def _hearing(restaurants: set[str], only: Webhook | None) -> list[Webhook]:
+    webhooks = Webhook.objects.filter(Q(restaurant_id__in=restaurants) | Q(restaurant_id=None)).exclude(
+        status=Webhook.Status.INACTIVE
+    )
+    if only is not None:
+        webhooks = webhooks.filter(pk=only.pk)
+    return list(webhooks.only("id", "restaurant_id", "events"))
+
+
+def _messages(events: Sequence[Envelope]) -> list[Message]:
+    now = clock.now()
+    zones = {place: zone_of(place) for place in {event.payload["restaurantId"] for event in events}}
+    return [
+        Message(
+            id=event.event_id,
+            event=HAPPENINGS[event.event_type],
+            restaurant_id=event.payload["restaurantId"],
+            reference=event.payload.get("reference", ""),
+            body=payload.body(
+                HAPPENINGS[event.event_type],
+                event.payload,
+                event_id=event.event_id,
+                at=event.occurred_at,
+                zone=zones[event.payload["restaurantId"]],
+            ),
+            created_at=now,
+        )
+        for event in events
+    ]
 
 
 def zone_of(restaurant_id: str | None) -> ZoneInfo:

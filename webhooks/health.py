@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 
 from webhooks.models import TEST_STREAM, Attempt, Delivery, Webhook
 from webhooks.schedule import Verdict
@@ -77,18 +77,17 @@ def deactivate(webhook: Webhook, reason: Webhook.Reason) -> None:
     webhook.updated_at = now
     webhook.save(update_fields=["status", "reason", "paused_at", "updated_at"])
     drop_pending(webhook)
-    payload = {
-        "id": str(webhook.pk),
-        "restaurantId": webhook.restaurant_id,
-        "status": webhook.status,
-        "reason": reason.value,
-    }
     event = store.append(
         aggregate_type="webhook",
         aggregate_id=str(webhook.pk),
         expected_version=_version(webhook),
         event_type="WebhookDeactivated",
-        payload=payload,
+        payload={
+            "id": str(webhook.pk),
+            "restaurantId": webhook.restaurant_id,
+            "status": webhook.status,
+            "reason": reason.value,
+        },
         actor=SYSTEM.actor,
         occurred_at=now,
     )
@@ -97,9 +96,9 @@ def deactivate(webhook: Webhook, reason: Webhook.Reason) -> None:
         event_id=event.event_id,
         occurred_at=now,
         actor=SYSTEM.actor,
-        action="WebhookDeactivated",
-        target_type="webhook",
-        target_id=str(webhook.pk),
+        action=event.event_type,
+        target_type=event.aggregate_type,
+        target_id=event.aggregate_id,
         restaurant_id=webhook.restaurant_id or "",
         source=here.source,
         request_id=here.request_id,
@@ -120,7 +119,9 @@ def _version(webhook: Webhook) -> int:
 
 def drop_pending(webhook: Webhook, *, created_before: datetime | None = None) -> int:
     """Drop what waits for the webhook, tests aside. Returns how many deliveries that were."""
-    waiting = Delivery.objects.filter(webhook=webhook, status=Delivery.Status.PENDING).exclude(stream=TEST_STREAM)
+    waiting = Delivery.objects.filter(webhook=webhook, status=Delivery.Status.PENDING).exclude(
+        stream=TEST_STREAM
+    )
     if created_before is not None:
         waiting = waiting.filter(created_at__lt=created_before)
     return waiting.update(

@@ -91,7 +91,8 @@ class Webhook(models.Model):
                 | (~Q(previous_secret="") & Q(previous_until__isnull=False)),
             ),
             models.CheckConstraint(
-                name="webhook_open_only_when_failing", condition=Q(open_until__isnull=True) | Q(failures__gte=1)
+                name="webhook_open_only_when_failing",
+                condition=Q(open_until__isnull=True) | Q(failures__gte=1),
             ),
         ]
 
@@ -190,7 +191,9 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["webhook", "due_at"], name="delivery_due", condition=Q(status="PENDING")),
             models.Index(
-                fields=["webhook", "stream", "sequence"], name="delivery_in_order", condition=Q(status="PENDING")
+                fields=["webhook", "stream", "sequence"],
+                name="delivery_in_order",
+                condition=Q(status="PENDING"),
             ),
             models.Index(
                 fields=["webhook"], name="delivery_under_way", condition=Q(leased_until__isnull=False)
@@ -231,7 +234,8 @@ class Attempt(models.Model):
             models.UniqueConstraint(fields=["delivery", "number"], name="attempt_once"),
             models.CheckConstraint(
                 name="attempt_status_or_error",
-                condition=Q(status_code__isnull=False, error="") | (Q(status_code__isnull=True) & ~Q(error="")),
+                condition=Q(status_code__isnull=False, error="")
+                | (Q(status_code__isnull=True) & ~Q(error="")),
             ),
             models.CheckConstraint(name="attempt_number_from_one", condition=GreaterThan(F("number"), 0)),
         ]

@@ -15,17 +15,23 @@ NOT_TOLD: Final = frozenset({"guestId", "channel"})
 """Changes that are nobody's business outside."""
 
 
-def body(happening: Happening, payload: Mapping[str, Any], *, event_id: UUID, at: datetime, zone: ZoneInfo) -> bytes:
+def body(
+    happening: Happening, payload: Mapping[str, Any], *, event_id: UUID, at: datetime, zone: ZoneInfo
+) -> bytes:
     """The bytes to send for an event with this payload. Raises KeyError where the payload lacks a field."""
     data = _of_block(payload, at, zone) if happening is Happening.TABLE_UNAVAILABLE else _of_booking(payload)
     if happening is Happening.BOOKING_UPDATED:
         data["changes"] = {
-            name: payload["changes"][name] for name in _in_order(payload["changes"], payload) if name not in NOT_TOLD
+            name: payload["changes"][name]
+            for name in _in_order(payload["changes"], payload)
+            if name not in NOT_TOLD
         }
     return envelope(happening, data, event_id=event_id, at=at, zone=zone)
 
 
-def envelope(happening: Happening, data: Mapping[str, Any], *, event_id: UUID, at: datetime, zone: ZoneInfo) -> bytes:
+def envelope(
+    happening: Happening, data: Mapping[str, Any], *, event_id: UUID, at: datetime, zone: ZoneInfo
+) -> bytes:
     return jsform.dumps(
         {
             "event": happening.value,
@@ -67,7 +73,9 @@ def _in_order(changes: Mapping[str, Any], payload: Mapping[str, Any]) -> list[st
     return [name for name in FIELDS if name in changes] + sorted(set(changes) - set(FIELDS))
 
 
-def sample(happening: Happening, *, restaurant_id: str, event_id: UUID, at: datetime, zone: ZoneInfo) -> bytes:
+def sample(
+    happening: Happening, *, restaurant_id: str, event_id: UUID, at: datetime, zone: ZoneInfo
+) -> bytes:
     """A made-up example for a test delivery. Its id is all zeros, so that nobody takes it for a booking."""
     start = datetime(2030, 1, 5, 20, 0, tzinfo=zone)
     data: dict[str, Any] = {

@@ -11,7 +11,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -29,8 +29,11 @@ BATCH: Final = 200
 POLL: Final = 0.05
 LINGER: Final = 2.0
 AHEAD: Final = 10.0
-LIFE: Final = 60.0
+LIFE: Final = 120.0
 PUMP_LOCK: Final = 0x574F4B58
+
+STOP: Final = threading.Event()
+"""Set when this process is to end: what is under way is finished, nothing new is taken."""
 
 MakeClient = Callable[[], Client]
 
@@ -44,7 +47,7 @@ class Sender:
 
     def __init__(self, make: MakeClient) -> None:
         self._make = make
-        self._results: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[Job, Outcome]] = queue.SimpleQueue()
         self._loop = asyncio.new_event_loop()
         self._client: Client | None = None
         self._thread = threading.Thread(target=self._run, name="webhook-sender", daemon=True)
@@ -90,19 +93,20 @@ class Sender:
             error = task.exception()
             # A defect of ours is not the receiver's fault, but it must not leave the delivery under way.
             outcome = task.result() if error is None else Outcome(None, Trouble.PROTOCOL, 0)
-            self._results.put(Done(job, outcome, clock.now()))
+            self._results.put((job, outcome))
 
     def results(self, wait: float) -> list[Done]:
         """What is finished; waits up to ``wait`` seconds for a first one."""
-        found: list[Done] = []
+        found: list[tuple[Job, Outcome]] = []
         try:
-            found.append(self._results.get(timeout=wait) if wait > 0 else self._results.get_nowait())
+            found.append(self._results.get(timeout=wait))
             while len(found) < BATCH:
                 found.append(self._results.get_nowait())
         except queue.Empty:
             pass
         self.under_way -= len(found)
-        return found
+        now = clock.now()
+        return [Done(job, outcome, now) for job, outcome in found]
 
 
 def drain(make: MakeClient = make_client) -> int:
@@ -110,59 +114,60 @@ def drain(make: MakeClient = make_client) -> int:
     made = 0
     with Sender(make) as sender:
         while True:
-            made += _turn(sender)
-            if not sender.under_way and not _turn(sender):
+            ended = _turn(sender)
+            made += ended
+            if not ended and not sender.under_way:
                 return made
 
 
 def _turn(sender: Sender) -> int:
     """One claim and one look at the results. Returns how many attempts ended."""
-    taken = delivery.claim(min(MOST - sender.under_way, BATCH)) if sender.under_way < MOST else None
     ended: list[Done] = []
-    if taken:
+    if room := min(MOST - sender.under_way, BATCH):
+        taken = delivery.claim(room)
         sender.send(taken.jobs)
         failed = Outcome(None, Trouble.SECRET, 0)
         ended += [Done(job, failed, clock.now()) for job in taken.unreadable]
-    ended += sender.results(POLL if sender.under_way else 0)
-    if ended:
-        delivery.record(ended)
-    return len(ended)
+    return _settle(sender, ended)
 
 
-def run() -> bool:
-    """Send while there is something to send or will be shortly, for a minute at most.
+def _settle(sender: Sender, ended: Sequence[Done] = ()) -> int:
+    found = [*ended, *(sender.results(POLL) if sender.under_way else ())]
+    if found:
+        delivery.record(found)
+    return len(found)
 
-    Returns whether there is more to do. Does nothing when as many pumps run as may.
+
+def run(hand_over: Callable[[], None]) -> None:
+    """Send while there is something to send or will be shortly.
+
+    Does nothing when as many pumps run as may. When its time is up, or when it ends and finds that something
+    came in at the last moment, it calls ``hand_over``, which is to see to it that another one runs.
     """
-    with _place() as found:
-        if not found:
-            return False
-        return _pump()
-
-
-def _pump() -> bool:
     ends = time.monotonic() + LIFE
-    idle_from = time.monotonic()
     with Sender(make_client) as sender:
-        while True:
-            late = time.monotonic() > ends
-            if late and not sender.under_way:
-                return True
-            # At the end of its life it lets what is under way finish, and takes nothing new.
-            ended = _settle(sender) if late else _turn(sender)
-            if ended or sender.under_way:
-                idle_from = time.monotonic()
-                continue
-            if time.monotonic() - idle_from > LINGER and not _due_shortly():
-                return False
-            time.sleep(POLL)
+        with _place() as found:
+            if not found:
+                return
+            tired = _work(sender, ends)
+        if tired or _due_shortly():
+            hand_over()
+        # What hangs here holds nothing up: the next pump is at work already.
+        while sender.under_way:
+            _settle(sender)
 
 
-def _settle(sender: Sender) -> int:
-    ended = sender.results(POLL)
-    if ended:
-        delivery.record(ended)
-    return len(ended)
+def _work(sender: Sender, ends: float) -> bool:
+    """Returns whether it ended because its time was up, not for lack of work."""
+    idle_from = time.monotonic()
+    while time.monotonic() < ends and not STOP.is_set():
+        if _turn(sender) or sender.under_way:
+            idle_from = time.monotonic()
+        elif time.monotonic() - idle_from > LINGER and not _due_shortly():
+            return False
+        else:
+            STOP.wait(POLL)
+    return True
 
 
 def _due_shortly() -> bool:
@@ -173,16 +178,19 @@ def _due_shortly() -> bool:
 @contextmanager
 def _place() -> Iterator[bool]:
     """One of the WEBHOOK_PUMPS places, while there is one; held by the database session."""
-    with connection.cursor() as cursor:
-        for number in range(settings.WEBHOOK_PUMPS):
-            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [PUMP_LOCK, number])
-            if cursor.fetchone()[0]:
-                break
-        else:
-            yield False
-            return
+    place = next(
+        (number for number in range(settings.WEBHOOK_PUMPS) if _lock("pg_try_advisory_lock", number)), None
+    )
+    if place is None:
+        yield False
+        return
     try:
         yield True
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [PUMP_LOCK, number])
+        _lock("pg_advisory_unlock", place)
+
+
+def _lock(function: str, place: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}(%s, %s)", [PUMP_LOCK, place])
+        return bool(cursor.fetchone()[0])

@@ -158,13 +158,18 @@ class _Transport(httpx.AsyncBaseTransport):
         response = await self._pool.handle_async_request(
             httpcore.Request(
                 method=request.method,
-                url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                url=httpcore.URL(
+                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+                ),
                 headers=request.headers.raw,
                 content=request.stream,
             )
         )
         return httpx.Response(
-            response.status, headers=response.headers, stream=_Stream(response), extensions=response.extensions
+            response.status,
+            headers=response.headers,
+            stream=_Stream(response),
+            extensions=response.extensions,
         )
 
     async def aclose(self) -> None:
@@ -186,13 +191,15 @@ class _Stream(httpx.AsyncByteStream):
 class Client:
     """Sends deliveries. Made and used within one event loop."""
 
-    def __init__(self, *, timeout: float, resolver: Resolver | None = None, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, *, timeout: float, resolver: Resolver | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._timeout = timeout
         self._http = httpx.AsyncClient(
             transport=_Transport(resolver or resolve, tls or trusted()),
             follow_redirects=False,
             trust_env=False,
-            timeout=None,
+            timeout=None,  # noqa: S113 - one deadline over everything instead
         )
 
     async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Outcome:
@@ -203,15 +210,23 @@ class Client:
         head, retry_after = "", None
         try:
             check_url(url)
-            async with asyncio.timeout(self._timeout), self._http.stream(
-                "POST", url, content=body, headers={**headers, "Accept-Encoding": "identity"}
-            ) as response:
+            async with (
+                asyncio.timeout(self._timeout),
+                self._http.stream(
+                    "POST", url, content=body, headers={**headers, "Accept-Encoding": "identity"}
+                ) as response,
+            ):
                 head = await _head(response)
                 status = response.status_code
                 retry_after = _retry_after(response.headers.get("retry-after", ""))
         except (TimeoutError, Refused, httpx.InvalidURL, httpcore.ProxyError, OSError) as error:
             trouble = _trouble(error)
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, httpx.HTTPError) as error:
+        except (
+            httpcore.NetworkError,
+            httpcore.ProtocolError,
+            httpcore.TimeoutException,
+            httpx.HTTPError,
+        ) as error:
             trouble = _trouble(error)
         except ValueError:
             # h11 and httpx on what is not HTTP at all.

@@ -39,11 +39,12 @@ app.conf.update(
     task_soft_time_limit=90,
     task_default_queue="default",
     # What a worker serves unless it is told otherwise with -Q: everything.
-    task_queues=[Queue(name, routing_key=name) for name in ("default", *Group)],
+    task_queues=[Queue(name, routing_key=name) for name in ("default", *Group, "webhook-deliveries")],
     worker_prefetch_multiplier=4,
     worker_concurrency=env.integer("WORKER_PROCESSES", min(4, max(2, os.cpu_count() or 2)), minimum=1, maximum=128),
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
     timezone="UTC",
+    beat_schedule={"webhooks": {"task": "wokibrain.webhooks.sweep", "schedule": 5.0}},
 )
 app.autodiscover_tasks()
