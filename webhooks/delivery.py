@@ -57,19 +57,22 @@ class Claim:
     unreadable: list[Job]
 
 
-# Webhooks that may be sent to, each with the room it has left; of each the deliveries that are due, in order.
+# Webhooks that may be sent to, each with the room it has left; of each the deliveries that are due, in order. Who
+# has fewest under way comes first.
 # A first attempt waits while one of an earlier event of its aggregate waits or is under way, and for a little
 # while also for earlier events that are not fanned out yet: workers take events in any order.
 CLAIM: Final = f"""
 WITH roomy AS (
-    SELECT w.id, CASE WHEN w.failures >= %(breaker)s THEN 1 ELSE %(concurrency)s END - busy.count AS room
+    SELECT w.id, busy.count AS busy,
+           CASE WHEN w.failures >= %(breaker)s THEN 1 ELSE %(concurrency)s END - busy.count AS room
     FROM webhooks_webhook w
     CROSS JOIN LATERAL (
         SELECT count(*) FROM webhooks_delivery b WHERE b.webhook_id = w.id AND b.leased_until > %(now)s
     ) AS busy
     WHERE w.status = 'ACTIVE' AND (w.open_until IS NULL OR w.open_until <= %(now)s)
 ), due AS (
-    SELECT d.id, d.due_at FROM roomy
+    SELECT d.id, d.due_at, roomy.busy + row_number() OVER (PARTITION BY roomy.id ORDER BY d.due_at, d.id) AS turn
+    FROM roomy
     CROSS JOIN LATERAL (
         SELECT p.id, p.due_at FROM webhooks_delivery p
         WHERE p.webhook_id = roomy.id AND p.status = 'PENDING' AND p.due_at <= %(now)s
@@ -92,14 +95,14 @@ WITH roomy AS (
         ORDER BY p.due_at, p.id LIMIT greatest(roomy.room, 0)
     ) AS d
     UNION ALL (
-        SELECT t.id, t.due_at FROM webhooks_delivery t
+        SELECT t.id, t.due_at, 0 FROM webhooks_delivery t
         WHERE t.stream = '{TEST_STREAM}' AND t.status = 'PENDING' AND t.due_at <= %(now)s
           AND (t.leased_until IS NULL OR t.leased_until <= %(now)s)
         ORDER BY t.due_at LIMIT 10
     )
 ), claimed AS (
     UPDATE webhooks_delivery c SET attempts = c.attempts + 1, tries = c.tries + 1, leased_until = %(lease)s
-    FROM (SELECT id FROM due ORDER BY due_at, id LIMIT %(limit)s) AS chosen
+    FROM (SELECT id FROM due ORDER BY turn, due_at, id LIMIT %(limit)s) AS chosen
     WHERE c.id = chosen.id
     RETURNING c.id, c.webhook_id, c.message_id, c.attempts, c.sequence, c.stream, c.due_at
 )
@@ -110,8 +113,11 @@ ORDER BY c.due_at, c.id
 """  # noqa: S608 - made of constants
 
 
-def claim(limit: int) -> Claim:
-    """Take up to ``limit`` attempts that are due, so that nobody else makes them. Signed as of now."""
+def claim(limit: int, *, concurrency: int | None = None) -> Claim:
+    """Take up to ``limit`` attempts that are due, so that nobody else makes them. Signed as of now.
+
+    ``concurrency``: how many of one webhook may be under way, where that is fewer than WEBHOOK_CONCURRENCY.
+    """
     now = clock.now()
     with transaction.atomic(), connection.cursor() as cursor:
         # One claims at a time: room and order are counted over all that is under way.
@@ -123,7 +129,7 @@ def claim(limit: int) -> Claim:
                 "lease": now + timedelta(seconds=settings.WEBHOOK_TIMEOUT_SECONDS) + LEASE,
                 "patience": now - PATIENCE,
                 "breaker": settings.WEBHOOK_BREAKER_FAILURES,
-                "concurrency": settings.WEBHOOK_CONCURRENCY,
+                "concurrency": min(concurrency or settings.WEBHOOK_CONCURRENCY, settings.WEBHOOK_CONCURRENCY),
                 "limit": limit,
             },
         )
@@ -182,7 +188,7 @@ def record(results: Sequence[Done]) -> None:
     """
     schedule = Schedule(settings.WEBHOOK_QUICK_ATTEMPTS, settings.WEBHOOK_RETRY_PAUSES)
     with transaction.atomic():
-        _note_health(results)
+        ailing = _lock_ailing(results)
         rows = {
             row.pk: row
             for row in Delivery.objects.select_for_update()
@@ -199,6 +205,9 @@ def record(results: Sequence[Done]) -> None:
                 )
             if steps:
                 cursor.execute(RECORD_DELIVERIES, [list(column) for column in zip(*steps, strict=True)])
+        # Last, because giving an endpoint up drops what is still pending.
+        for webhook, verdicts in ailing:
+            health.note(webhook, verdicts)
     for done in results:
         metrics.WEBHOOK_DELIVERIES.labels(judge(done.outcome).name.lower()).inc()
 
@@ -238,24 +247,26 @@ def _step(
     return row.pk, Delivery.Status.FAILED, None, done.ended_at
 
 
-def _note_health(results: Sequence[Done]) -> None:
+def _lock_ailing(results: Sequence[Done]) -> list[tuple[Webhook, list[tuple[Verdict, datetime]]]]:
+    """The webhooks with a failure, locked, each with what its attempts came to; the others are well at once."""
     by_webhook: dict[UUID, list[tuple[Verdict, datetime]]] = defaultdict(list)
     for done in results:
         verdict = judge(done.outcome)
+        # A failed test says nothing new to who asked for it.
         if verdict is Verdict.DELIVERED or "X-WokiBrain-Test" not in done.job.headers:
             by_webhook[done.job.webhook_id].append((verdict, done.job.started_at))
-    well = [
+    ailing = [
         webhook_id
         for webhook_id, verdicts in by_webhook.items()
-        if all(verdict is Verdict.DELIVERED for verdict, _ in verdicts)
+        if any(verdict is not Verdict.DELIVERED for verdict, _ in verdicts)
     ]
-    if well:
+    if well := sorted(set(by_webhook) - set(ailing)):
         with connection.cursor() as cursor:
-            cursor.execute(RECOVERED, [sorted(well)])
-    ailing = set(by_webhook) - set(well)
-    if ailing:
-        for webhook in Webhook.objects.select_for_update(no_key=True).filter(pk__in=ailing).order_by("pk"):
-            health.note(webhook, by_webhook[webhook.pk])
+            cursor.execute(RECOVERED, [well])
+    if not ailing:
+        return []
+    locked = Webhook.objects.select_for_update(no_key=True).filter(pk__in=ailing).order_by("pk")
+    return [(webhook, by_webhook[webhook.pk]) for webhook in locked]
 
 
 def next_due() -> datetime | None:

@@ -48,6 +48,9 @@ def _text(value: Any) -> str:
 
 
 def _string(text: str) -> str:
+    if _SURROGATE.search(text):
+        # Two halves that stand side by side are one character to JavaScript.
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 

@@ -25,7 +25,7 @@ from wokibrain import clock
 
 MOST: Final = 400
 """Attempts under way in one pump; well below the 1,024 files a process may have open by default."""
-BATCH: Final = 200
+BATCH: Final = 100
 POLL: Final = 0.05
 LINGER: Final = 2.0
 AHEAD: Final = 10.0
@@ -124,11 +124,18 @@ def _turn(sender: Sender) -> int:
     """One claim and one look at the results. Returns how many attempts ended."""
     ended: list[Done] = []
     if room := min(MOST - sender.under_way, BATCH):
-        taken = delivery.claim(room)
+        taken = delivery.claim(room, concurrency=_share(sender.under_way))
         sender.send(taken.jobs)
         failed = Outcome(None, Trouble.SECRET, 0)
         ended += [Done(job, failed, clock.now()) for job in taken.unreadable]
     return _settle(sender, ended)
+
+
+def _share(under_way: int) -> int | None:
+    """How many attempts one webhook may have: fewer as places run out, so that those who hang leave some free."""
+    if under_way < MOST // 2:
+        return None
+    return 2 if under_way < MOST * 3 // 4 else 1
 
 
 def _settle(sender: Sender, ended: Sequence[Done] = ()) -> int:

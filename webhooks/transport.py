@@ -146,39 +146,38 @@ class _Pinned(httpcore.AsyncNetworkBackend):
 
 
 class _Transport(httpx.AsyncBaseTransport):
-    """httpx over a pool of ours: one connection an attempt, HTTP/1.1."""
+    """One connection of its own for each request: attempts share nothing, so none can wait for another's."""
 
     def __init__(self, resolver: Resolver, tls: ssl.SSLContext) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls, max_keepalive_connections=0, http1=True, network_backend=_Pinned(resolver)
-        )
+        self._backend = _Pinned(resolver)
+        self._tls = tls
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        response = await self._pool.handle_async_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(
-                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
+        url = httpcore.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
+        )
+        connection = httpcore.AsyncHTTPConnection(
+            origin=url.origin, ssl_context=self._tls, network_backend=self._backend
+        )
+        try:
+            response = await connection.handle_async_request(
+                httpcore.Request(
+                    method=request.method, url=url, headers=request.headers.raw, content=request.stream
+                )
             )
-        )
-        return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=_Stream(response),
-            extensions=response.extensions,
-        )
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
+        except BaseException:
+            await connection.aclose()
+            raise
+        return httpx.Response(response.status, headers=response.headers, stream=_Stream(response, connection))
 
 
 class _Stream(httpx.AsyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
+    def __init__(self, response: httpcore.Response, connection: httpcore.AsyncHTTPConnection) -> None:
         self._response = response
+        self._connection = connection
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for part in self._response.aiter_stream():
@@ -186,6 +185,7 @@ class _Stream(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._response.aclose()
+        await self._connection.aclose()
 
 
 class Client:

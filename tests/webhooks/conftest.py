@@ -3,13 +3,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from tests.webhooks.support import Receiver
 
 
 @pytest.fixture
-def private(settings: SettingsWrapper) -> None:
+def private(settings: Settings) -> None:
     """Deliveries may go to this machine: the receivers of the tests are here."""
     settings.WEBHOOK_ALLOW_PRIVATE = True
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -89,36 +88,6 @@ class Receiver:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-
-@contextmanager
-def raw_server(behave: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that does with each connection what ``behave`` does, once it has read the request's start."""
-    listening = socket.create_server(("127.0.0.1", 0), backlog=64)
-    ended = threading.Event()
-
-    def serve(connection: socket.socket) -> None:
-        with connection:
-            try:
-                connection.recv(65_536)
-                behave(connection)
-            except OSError:
-                pass
-
-    def accept() -> None:
-        while not ended.is_set():
-            try:
-                connection, _ = listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/hook"
-    finally:
-        ended.set()
-        listening.close()
 
 
 def free_port() -> int:

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from tests.events import support as events
 from tests.webhooks import support
@@ -150,7 +150,7 @@ def test_first_attempt_does_not_wait_for_ever(receiver: Receiver) -> None:
         assert [job.headers["X-WokiBrain-Sequence"] for job in delivery.claim(10).jobs] == ["2"]
 
 
-def test_one_endpoint_takes_no_more_than_its_share(settings: SettingsWrapper, receiver: Receiver) -> None:
+def test_one_endpoint_takes_no_more_than_its_share(settings: Settings, receiver: Receiver) -> None:
     settings.WEBHOOK_CONCURRENCY = 3
     support.webhook(receiver.url)
     support.webhook(receiver.url, place="R2")
@@ -163,7 +163,7 @@ def test_one_endpoint_takes_no_more_than_its_share(settings: SettingsWrapper, re
 
 
 def test_breaker_leaves_a_dead_endpoint_to_one_probe_at_a_time(
-    settings: SettingsWrapper, receiver: Receiver
+    settings: Settings, receiver: Receiver
 ) -> None:
     receiver.answer = Answer(503)
     webhook = support.webhook(receiver.url)
@@ -260,7 +260,7 @@ def test_endpoint_that_only_fails_is_given_up(
 
 
 def test_secret_whose_key_is_lost_fails_the_attempt_and_sends_nothing(
-    settings: SettingsWrapper, receiver: Receiver
+    settings: Settings, receiver: Receiver
 ) -> None:
     support.webhook(receiver.url)
     support.happen()
