@@ -23,7 +23,7 @@ from wokibrain import clock
 
 pytestmark = [pytest.mark.django_db, pytest.mark.fault, pytest.mark.usefixtures("private")]
 
-HEALTHY = 60
+HEALTHY = 30
 
 
 @pytest.fixture

@@ -99,7 +99,14 @@ def restaurant(id: str = "R1", zone: str = "America/Argentina/Buenos_Aires") -> 
     return Restaurant.objects.get_or_create(pk=id, defaults={"name": id, "zone": zone})[0]
 
 
-def webhook(url: str, *, place: str | None = "R1", events: list[str] | None = None, **more: Any) -> Webhook:
+def webhook(
+    url: str,
+    *,
+    place: str | None = "R1",
+    events: list[str] | None = None,
+    secret: str = SECRET,
+    **more: Any,
+) -> Webhook:
     """A webhook as its table holds it."""
     if place is not None:
         restaurant(place)
@@ -108,7 +115,7 @@ def webhook(url: str, *, place: str | None = "R1", events: list[str] | None = No
         restaurant_id=place,
         url=url,
         events=events or Happening.values,
-        secret=vault.seal(SECRET),
+        secret=vault.seal(secret),
         created_at=now,
         updated_at=now,
         **more,
