@@ -5,7 +5,17 @@ import os
 import sys
 
 SELF_SUFFICIENT = frozenset(
-    "check collectstatic compilemessages diffsettings help makemessages run spectacular version".split()
+    {
+        "check",
+        "collectstatic",
+        "compilemessages",
+        "diffsettings",
+        "help",
+        "makemessages",
+        "run",
+        "spectacular",
+        "version",
+    }
 )
 
 

@@ -31,8 +31,7 @@ def analytics(events: Sequence[Envelope]) -> None:
 
 @consumer(name="cache", group=Group.CACHE, mode=Mode.INLINE)
 def invalidate(events: Sequence[Envelope]) -> None:
-    for sector_id, service_date in {affected for event in events for affected in _sector_days(event)}:
-        cache.invalidate(sector_id, service_date)
+    cache.forget({day for event in events for day in _sector_days(event)})
 
 
 @consumer(name="websocket", group=Group.WEBSOCKET, mode=Mode.INLINE)
@@ -50,18 +49,18 @@ def fan_out(events: Sequence[Envelope]) -> None:
     async_to_sync(send)()
 
 
-def _sector_days(event: Envelope) -> Iterator[tuple[str, date]]:
-    """The sectors' days an event may change what is free on."""
+def _sector_days(event: Envelope) -> Iterator[tuple[str, str, date]]:
+    """The restaurant, sector and date of the days an event may change."""
     payload = event.payload
+    restaurant_id = payload["restaurantId"]
     if event.aggregate_type == Topic.TABLE:
         start, end = (datetime.fromisoformat(payload[edge]).date() for edge in ("start", "end"))
-        # After midnight it may still be the service day before.
-        for days_on in range((end - start).days + 2):
-            yield payload["sectorId"], start + timedelta(days=days_on - 1)
+        for days_on in range((end - start).days + 1):
+            yield restaurant_id, payload["sectorId"], start + timedelta(days=days_on)
         return
     changes = payload.get("changes") or {}
     sectors = {payload["sectorId"], changes.get("sectorId", {}).get("from", payload["sectorId"])}
     dates = {payload["serviceDate"], changes.get("serviceDate", {}).get("from", payload["serviceDate"])}
     for sector_id in sectors:
         for service_date in dates:
-            yield sector_id, date.fromisoformat(service_date)
+            yield restaurant_id, sector_id, date.fromisoformat(service_date)

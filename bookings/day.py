@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection
 
 from bookings.engine import Candidate, Occupancy, Refusal, ServiceDay, explain, find, merge
-from bookings.plan import Plan, SectorRoom, current, recent
+from bookings.plan import Plan, SectorRoom, current, known
 from wokibrain.errors import NotFound
 
 # One row: the plan's version, and what is held as parallel arrays. Slots are counted from the day's
@@ -29,8 +29,8 @@ LEFT JOIN LATERAL (
     JOIN bookings_allocation AS allocation
       ON allocation.sector_id = sector.id
      AND allocation.active
-     AND allocation.period && tstzrange(%(origin)s::timestamptz, %(end)s::timestamptz)
-    WHERE allocation.booking_id IS DISTINCT FROM %(without)s::uuid
+     AND allocation.period && tstzrange(%(since)s::timestamptz, %(end)s::timestamptz)
+    WHERE %(without)s::uuid IS NULL OR allocation.booking_id IS DISTINCT FROM %(without)s::uuid
 ) AS held ON true
 WHERE restaurant.id = %(restaurant)s
 """
@@ -121,20 +121,24 @@ class Day:
 
 
 def read(
-    restaurant_id: str, sector_id: str | None, service_date: date, *, without: UUID | None = None
+    restaurant_id: str,
+    sector_id: str | None,
+    service_date: date,
+    *,
+    without: UUID | None = None,
+    since: datetime | None = None,
 ) -> Day:
     """The day as the database has it now, ``without`` one booking's own tables.
 
+    ``since``: what was over by then holds nothing, not even the rest of its quarter hour.
     Starts from the plan in memory; the read tells whether it is old, and is then done again with the
     current one. Raises NotFound for a restaurant that is not there and a sector that is not its own.
     """
-    plan = recent(restaurant_id)
-    if sector_id is not None and sector_id not in plan.sectors:
-        plan = current(restaurant_id)
+    plan = known(restaurant_id, sector_id)
     for _ in range(5):
         rooms = plan.rooms(sector_id)
         service = plan.day(service_date)
-        version, held = _held(plan, rooms, service, without)
+        version, held = _held(plan, rooms, service, without, since)
         if version == plan.version:
             break
         # Should it change faster than it is read, the latest is right enough: the constraint decides.
@@ -146,8 +150,13 @@ Held = Sequence[tuple[str, int, int]]
 
 
 def _held(
-    plan: Plan, rooms: Sequence[SectorRoom], service: ServiceDay, without: UUID | None
+    plan: Plan,
+    rooms: Sequence[SectorRoom],
+    service: ServiceDay,
+    without: UUID | None,
+    since: datetime | None,
 ) -> tuple[int, Held]:
+    end = service.instant_of(service.slots)
     with connection.cursor() as cursor:
         cursor.execute(
             READ,
@@ -155,7 +164,8 @@ def _held(
                 "restaurant": plan.restaurant_id,
                 "sectors": [room.id for room in rooms],
                 "origin": service.origin,
-                "end": service.instant_of(service.slots),
+                "since": min(max(since or service.origin, service.origin), end),
+                "end": end,
                 "without": without,
             },
         )

@@ -31,6 +31,7 @@ from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import (
     AlreadyCancelled,
+    Conflict,
     InvalidTransition,
     NotFound,
 )
@@ -60,7 +61,7 @@ def create_booking(
         table_ids, start, end = seat_for(day, wish)
         point("seat-chosen")
         moment = now()
-        guest, is_new = _guest(wanted.restaurant_id, wanted.contact)
+        guest, is_new = guest_of(wanted.restaurant_id, wanted.contact)
         made = BookingRecord(
             id=uuid7(),
             reference=ids.reference(),
@@ -119,8 +120,8 @@ def seat_booking(*, caller: Caller, booking: str, ticket: Ticket | None = None) 
 
     def seat(before: BookingRecord) -> None:
         _expect(before, Status.CONFIRMED, Status.NO_SHOW)
-        if before.status is Status.NO_SHOW:
-            writes.hold_again(before.id)
+        if before.status is Status.NO_SHOW and not writes.hold_again(before.id):
+            raise Conflict(_("Its tables are no longer free for its time."))
 
     return _step(caller, Permission.BOOKING_UPDATE, booking, Status.SEATED, seat, ticket=ticket)
 
@@ -192,7 +193,7 @@ def _expect(booking: BookingRecord, *allowed: Booking.Status) -> None:
         )
 
 
-def _guest(restaurant_id: str, contact: Contact) -> tuple[GuestRecord | None, bool]:
+def guest_of(restaurant_id: str, contact: Contact) -> tuple[GuestRecord | None, bool]:
     """The person of that contact: one known by the same name and address, else a new one.
 
     The name must match too, so that whoever knows an address cannot attach to, or rename, its owner.

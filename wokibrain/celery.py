@@ -7,13 +7,32 @@ So a lost queue costs a minute (the sweeper brings the events again), a task run
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from typing import Any
 
+import redis.exceptions
 from celery import Celery
 from django.conf import settings
-from kombu import Queue
+from kombu.entity import Queue
+from kombu.transport import redis as transport
 
 from wokibrain import env
 from wokibrain.events.names import Group
+
+
+class QoS(transport.QoS):
+    """Gives unacknowledged messages back when a channel closes, if there is anywhere to give them.
+
+    With Redis gone kombu 5.7 fails in trying and the worker hangs for good, alive and deaf. Then it is better
+    to let go: the visibility timeout brings the messages again, and the sweeper does before.
+    """
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        with suppress(AttributeError, redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+            super().restore_unacked_once(stderr)  # type: ignore[no-untyped-call]
+
+
+transport.Channel.QoS = QoS
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
 
@@ -38,10 +57,13 @@ app.conf.update(
     task_time_limit=120,
     task_soft_time_limit=90,
     task_default_queue="default",
-    # What a worker serves unless it is told otherwise with -Q: everything.
-    task_queues=[Queue(name, routing_key=name) for name in ("default", *Group, "webhook-deliveries")],
+    # What a worker serves unless it is told otherwise with -Q: everything but webhooks.tasks.QUEUE, which has a
+    # worker to itself, because its one task goes on for minutes.
+    task_queues=[Queue(name, routing_key=name) for name in ("default", *Group)],  # type: ignore[no-untyped-call]
     worker_prefetch_multiplier=4,
-    worker_concurrency=env.integer("WORKER_PROCESSES", min(4, max(2, os.cpu_count() or 2)), minimum=1, maximum=128),
+    worker_concurrency=env.integer(
+        "WORKER_PROCESSES", min(4, max(2, os.cpu_count() or 2)), minimum=1, maximum=128
+    ),
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
     timezone="UTC",

@@ -13,7 +13,7 @@ from django.db import connection
 
 from tests.events import support
 from wokibrain import clock
-from wokibrain.events import deadletters, dispatch, sweeper
+from wokibrain.events import deadletters, dispatch, store, sweeper
 from wokibrain.events.dispatch import MAX_ATTEMPTS
 from wokibrain.events.models import AuditEntry, Failure, Receipt, Watermark
 from wokibrain.events.registry import Mode
@@ -82,6 +82,25 @@ def test_one_bad_event_does_not_hold_up_its_batch() -> None:
     assert probe.seen == [ids[0], ids[1], ids[3], ids[4]]
     failure = Failure.objects.get()
     assert (failure.event_id, failure.attempts, failure.error) == (ids[2], 1, "ValueError: cannot")
+
+
+def test_canary_a_batch_without_isolation_gets_nowhere() -> None:
+    probe = Probe()
+    ids = support.append_many(5)
+    probe.bad = {ids[2]}
+    with support.consumer(probe) as consumer, pytest.raises(ValueError, match="cannot"):
+        dispatch._apply(consumer, store.by_ids(ids), retrying=False)
+    assert (probe.seen, Receipt.objects.count()) == ([], 0)
+
+
+def test_canary_a_delivery_without_receipts_has_its_effect_twice() -> None:
+    probe = Probe()
+    ids = support.append_many(2)
+    with support.consumer(probe):
+        dispatch.handle("probe", ids)
+        Receipt.objects.all().delete()
+        dispatch.handle("probe", ids)
+    assert probe.seen == ids * 2
 
 
 def test_a_failed_try_leaves_no_effect_behind() -> None:
@@ -165,7 +184,7 @@ def test_replaying_a_dead_letter_has_its_effect_once() -> None:
             dispatch.handle("probe", [event_id], retrying=attempt > 0)
         letter = deadletters.dead().get()
         assert deadletters.replay(letter) == deadletters.Outcome(False, "ValueError: cannot")
-        for attempt in range(MAX_ATTEMPTS - 1):
+        for _ in range(MAX_ATTEMPTS - 1):
             dispatch.handle("probe", [event_id], retrying=True)
         probe.bad = set()
         assert deadletters.replay(deadletters.dead().get()).done
@@ -242,11 +261,12 @@ def test_published_at_grows_strictly_even_when_the_clock_does_not() -> None:
     ids = support.append_many(3)
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE events_storedevent SET published_at = now() + interval '1 hour' WHERE event_id = %s", [ids[0]]
+            "UPDATE events_storedevent SET published_at = now() + interval '1 hour' WHERE event_id = %s",
+            [ids[0]],
         )
     _publish(ids[1:])
-    times = list(StoredEvent.objects.order_by("position").values_list("published_at", flat=True))
-    assert [later - times[0] for later in times[1:]] == [timedelta(microseconds=1), timedelta(microseconds=2)]
+    first, *later = [row.published_at for row in StoredEvent.objects.order_by("position") if row.published_at]
+    assert [time - first for time in later] == [timedelta(microseconds=1), timedelta(microseconds=2)]
 
 
 def test_unsettled_names_what_was_handed_on_and_not_taken() -> None:
@@ -266,7 +286,9 @@ def test_a_consumer_that_starts_now_skips_what_was_before() -> None:
     probe = Probe()
     old = support.append_many(2)
     _publish(old)
-    consumer(name="late", group=Group.WEBHOOKS, topics=[Topic.BOOKING], mode=Mode.EACH, start=Start.NOW)(probe)
+    consumer(name="late", group=Group.WEBHOOKS, topics=[Topic.BOOKING], mode=Mode.EACH, start=Start.NOW)(
+        probe
+    )
     try:
         sweeper.prepare()
         new = support.append_many(1)

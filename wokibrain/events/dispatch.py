@@ -19,6 +19,7 @@ from uuid import UUID
 
 import kombu.exceptions
 import redis.exceptions
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from wokibrain import clock
@@ -214,7 +215,7 @@ def _fail(consumer: Consumer, event_id: UUID, error: Exception, origin: str = ""
         if hopeless or row.attempts >= MAX_ATTEMPTS:
             row.retry_at, row.dead_at = None, now
         else:
-            row.retry_at = now + (timedelta(seconds=2 ** (row.attempts - 1)) if counts else TRANSIENT_PAUSE)
+            row.retry_at = now + (_backoff(row.attempts) if counts else TRANSIENT_PAUSE)
         row.save(update_fields=["attempts", "error", "retry_at", "dead_at"])
     log.warning(
         "%s could not handle event %s (%s): %s",
@@ -223,6 +224,10 @@ def _fail(consumer: Consumer, event_id: UUID, error: Exception, origin: str = ""
         "dead" if row.dead_at else "again later",
         text,
     )
+
+
+def _backoff(attempts: int) -> timedelta:
+    return timedelta(seconds=settings.EVENTS_RETRY_SECONDS * 2 ** (attempts - 1))
 
 
 def settled(consumer: Consumer, event_id: UUID) -> bool:

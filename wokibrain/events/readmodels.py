@@ -18,11 +18,12 @@ from itertools import islice
 from typing import Final
 
 from django.db import connection, models, transaction
+from django.db.models import Exists, OuterRef, Q, Subquery
 
 from wokibrain import clock
 from wokibrain.events import registry
 from wokibrain.events.dispatch import CONSUMER_LOCK
-from wokibrain.events.models import Rebuild, StoredEvent
+from wokibrain.events.models import Failure, Rebuild, Receipt, StoredEvent, Watermark
 from wokibrain.events.names import KNOWN
 from wokibrain.events.registry import Consumer
 from wokibrain.events.store import Envelope
@@ -33,6 +34,8 @@ Progress = Callable[[int, int], None]
 CHUNK: Final = 2_000
 BESIDE: Final = "_beside"
 REBUILD_LOCK: Final = 0x574C
+
+NOT_TAKEN_IN: Final = "NOT EXISTS (SELECT FROM taken_in t WHERE t.event_id = events_storedevent.event_id)"
 
 
 class UnknownReadModel(LookupError):
@@ -99,13 +102,7 @@ def rebuild(name: str, progress: Progress = lambda done, total: None) -> Rebuild
                 progress(done, total)
         with transaction.atomic():
             _hold_off(consumer)
-            late = list(
-                _events(consumer).extra(
-                    where=[
-                        "NOT EXISTS (SELECT FROM taken_in t WHERE t.event_id = events_storedevent.event_id)"
-                    ]
-                )
-            )
+            late = list(_events(consumer).extra(where=[NOT_TAKEN_IN]))  # noqa: S610 - a constant of ours
             for chunk in _chunks(iter(late)):
                 _take_in(read_model, consumer, chunk)
             _receipt(consumer)
@@ -126,14 +123,8 @@ def differences(name: str) -> int:
     read_model = get(name)
     consumer = registry.get(read_model.consumer)
     with _tables_beside(read_model), _snapshot():
-        handled = _events(consumer).extra(
-            where=[
-                """(EXISTS (SELECT FROM events_receipt r
-                            WHERE r.consumer = %s AND r.event_id = events_storedevent.event_id)
-                 OR published_at <= (SELECT through FROM events_watermark WHERE consumer = %s))"""
-            ],
-            params=[consumer.name, consumer.name],
-        )
+        through = Watermark.objects.filter(consumer=consumer.name).values("through")
+        handled = _events(consumer).filter(_in(Receipt, consumer) | Q(published_at__lte=Subquery(through)))
         for chunk in _chunks(handled.iterator(CHUNK)):
             _take_in(read_model, consumer, chunk)
         return sum(_differing(model) for model in read_model.models)
@@ -141,18 +132,13 @@ def differences(name: str) -> int:
 
 def _events(consumer: Consumer) -> models.QuerySet[StoredEvent]:
     """What the consumer's read models are made of: its topics' known events, but for those that failed."""
-    return (
-        StoredEvent.objects.filter(
-            aggregate_type__in=[topic.value for topic in consumer.topics], event_type__in=list(KNOWN)
-        )
-        .extra(
-            where=[
-                "NOT EXISTS (SELECT FROM events_failure f WHERE f.consumer = %s AND f.event_id = events_storedevent.event_id)"
-            ],
-            params=[consumer.name],
-        )
-        .order_by("position")
-    )
+    topics = [topic.value for topic in consumer.topics]
+    events = StoredEvent.objects.filter(aggregate_type__in=topics, event_type__in=list(KNOWN))
+    return events.exclude(_in(Failure, consumer)).order_by("position")
+
+
+def _in(book: type[Receipt] | type[Failure], consumer: Consumer) -> Exists:
+    return Exists(book._default_manager.filter(consumer=consumer.name, event_id=OuterRef("event_id")))
 
 
 def _chunks(rows: Iterator[StoredEvent]) -> Iterator[list[StoredEvent]]:
@@ -237,7 +223,8 @@ def _replace(model: type[models.Model]) -> int:
             f"""
             INSERT INTO {table} AS l ({", ".join(key + values)})
             SELECT {", ".join(key + values)} FROM {table}{BESIDE}
-            ON CONFLICT ({", ".join(key)}) DO UPDATE SET {", ".join(f"{column} = EXCLUDED.{column}" for column in values)}
+            ON CONFLICT ({", ".join(key)}) DO UPDATE
+                SET {", ".join(f"{column} = EXCLUDED.{column}" for column in values)}
             WHERE ({", ".join(f"l.{column}" for column in values)})
                 IS DISTINCT FROM ({", ".join(f"EXCLUDED.{column}" for column in values)})
             """  # noqa: S608 - names of our own tables

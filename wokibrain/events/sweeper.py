@@ -86,9 +86,8 @@ def retry_due() -> int:
     for name, failures in by_consumer.items():
         tasks.enqueue(registry.get(name), [failure.event_id for failure in failures], retrying=True)
         # Where the task is faster than this, the row is gone or has its next time already.
-        Failure.objects.filter(pk__in=[failure.pk for failure in failures], retry_at__lte=now).update(
-            retry_at=now + LEASE
-        )
+        leased = Failure.objects.filter(pk__in=[failure.pk for failure in failures], retry_at__lte=now)
+        leased.update(retry_at=now + LEASE)
     return len(due)
 
 
@@ -101,12 +100,15 @@ def advance(consumer: Consumer) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            WITH mark AS (SELECT coalesce(through, '-infinity') AS through FROM events_watermark WHERE consumer = %(consumer)s),
+            WITH mark AS (
+                SELECT coalesce(through, '-infinity') AS through FROM events_watermark WHERE consumer = %(consumer)s),
             open AS (
                 SELECT min(e.published_at) AS first FROM events_storedevent e, mark
                 WHERE e.published_at > mark.through AND e.aggregate_type = ANY (%(topics)s)
-                  AND NOT EXISTS (SELECT FROM events_receipt r WHERE r.consumer = %(consumer)s AND r.event_id = e.event_id)
-                  AND NOT EXISTS (SELECT FROM events_failure f WHERE f.consumer = %(consumer)s AND f.event_id = e.event_id)
+                  AND NOT EXISTS (SELECT FROM events_receipt r
+                                  WHERE r.consumer = %(consumer)s AND r.event_id = e.event_id)
+                  AND NOT EXISTS (SELECT FROM events_failure f
+                                  WHERE f.consumer = %(consumer)s AND f.event_id = e.event_id)
             )
             UPDATE events_watermark SET through = reached.through
             FROM (SELECT max(e.published_at) AS through FROM events_storedevent e, open
@@ -127,7 +129,8 @@ def prune(consumer: Consumer) -> None:
                 JOIN events_storedevent e ON e.event_id = r.event_id
                 JOIN events_watermark w ON w.consumer = r.consumer
                 WHERE r.consumer = %(consumer)s AND e.published_at <= w.through
-                  AND NOT EXISTS (SELECT FROM events_failure f WHERE f.consumer = r.consumer AND f.event_id = r.event_id)
+                  AND NOT EXISTS (SELECT FROM events_failure f
+                                  WHERE f.consumer = r.consumer AND f.event_id = r.event_id)
                 LIMIT %(limit)s)
             """,
             {"consumer": consumer.name, "limit": PRUNE_BATCH},
@@ -141,10 +144,13 @@ def unsettled(consumer: Consumer, older_than: timedelta = timedelta(0)) -> list[
             """
             SELECT e.event_id FROM events_storedevent e
             LEFT JOIN events_watermark w ON w.consumer = %(consumer)s
-            WHERE e.published_at > coalesce(w.through, '-infinity') AND e.published_at <= now() - make_interval(secs => %(age)s::float8)
+            WHERE e.published_at > coalesce(w.through, '-infinity')
+              AND e.published_at <= now() - make_interval(secs => %(age)s::float8)
               AND e.aggregate_type = ANY (%(topics)s)
-              AND NOT EXISTS (SELECT FROM events_receipt r WHERE r.consumer = %(consumer)s AND r.event_id = e.event_id)
-              AND NOT EXISTS (SELECT FROM events_failure f WHERE f.consumer = %(consumer)s AND f.event_id = e.event_id)
+              AND NOT EXISTS (SELECT FROM events_receipt r
+                                  WHERE r.consumer = %(consumer)s AND r.event_id = e.event_id)
+              AND NOT EXISTS (SELECT FROM events_failure f
+                                  WHERE f.consumer = %(consumer)s AND f.event_id = e.event_id)
             ORDER BY e.published_at LIMIT %(limit)s
             """,
             {

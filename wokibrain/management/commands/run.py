@@ -19,7 +19,7 @@ from wokibrain.supervisor import Program, Supervisor
 # Beside the web server. One line makes another process of the product run, be watched and be stopped.
 PROGRAMS: tuple[Program, ...] = (
     Program("relay", ("manage.py", "relay")),
-    Program("worker", ("-m", "celery", "-A", "wokibrain.celery", "worker")),
+    Program("worker", ("-m", "celery", "-q", "-A", "wokibrain.celery", "worker")),
     *((Program("consume", ("manage.py", "consume", "--all")),) if settings.KAFKA_BROKERS else ()),
 )
 

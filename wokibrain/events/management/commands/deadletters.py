@@ -61,7 +61,8 @@ class Command(BaseCommand):
 
     def _line(self, letter: Failure, state: str) -> None:
         self.stdout.write(
-            f"{letter.pk:>6}  {letter.consumer:<18} {state}  attempts {letter.attempts}  {letter.origin}  {letter.error}"
+            f"{letter.pk:>6}  {letter.consumer:<18} {state}  attempts {letter.attempts}  "
+            f"{letter.origin}  {letter.error}"
         )
 
     def _chosen(self, options: dict[str, Any]) -> list[Failure]:

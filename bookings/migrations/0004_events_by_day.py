@@ -5,7 +5,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("bookings", "0002_read_models"), ("events", "0003_kept")]
+    dependencies = [("bookings", "0003_read_models"), ("events", "0003_kept")]
 
     operations = [
         migrations.RunSQL(
