@@ -17,8 +17,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from webhooks import fanout, health, payload, selectors, signing, tasks, vault
-from webhooks.addresses import Address, Refused, Target, check_url, may_connect
+from webhooks import addresses, fanout, health, payload, selectors, signing, tasks, vault
+from webhooks.addresses import Address, Refused, Target, may_connect
 from webhooks.models import TEST_STREAM, Delivery, Message, Webhook
 from webhooks.names import HAPPENINGS, Happening
 from webhooks.transport import addresses_of
@@ -58,8 +58,8 @@ def create_webhook(
     that cannot sign, or one webhook too many.
     """
     place = _place_for(caller, restaurant_id)
-    _check_url(url)
-    secret = _checked_secret(secret) if secret is not None else signing.new_secret()
+    check_url(url)
+    secret = check_secret(secret) if secret is not None else signing.new_secret()
     now = clock.now()
     webhook = Webhook(
         restaurant_id=place,
@@ -92,9 +92,9 @@ def update_webhook(
     Raises NotFound and ValidationFailed as ``create_webhook`` does.
     """
     if url is not None:
-        _check_url(url)
+        check_url(url)
     if secret is not None:
-        _checked_secret(secret)
+        check_secret(secret)
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
         before, paused_at = webhook.status, webhook.paused_at
@@ -126,7 +126,7 @@ def delete_webhook(*, caller: Caller, webhook_id: str) -> None:
 
 def rotate_secret(*, caller: Caller, webhook_id: str, secret: str | None = None) -> tuple[Webhook, str]:
     """Give it a new secret; the present one signs as well for WEBHOOK_GRACE_HOURS. Raises NotFound."""
-    secret = _checked_secret(secret) if secret is not None else signing.new_secret()
+    secret = check_secret(secret) if secret is not None else signing.new_secret()
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
         _rotate(webhook, secret)
@@ -278,7 +278,8 @@ def _rotate(webhook: Webhook, secret: str) -> None:
     webhook.secret = vault.seal(secret)
 
 
-def _checked_secret(secret: str) -> str:
+def check_secret(secret: str) -> str:
+    """The secret. Raises ValidationFailed, naming it, where no library could use it."""
     try:
         signing.key_of(secret)
     except ValueError:
@@ -288,9 +289,10 @@ def _checked_secret(secret: str) -> str:
     return secret
 
 
-def _check_url(url: str) -> None:
+def check_url(url: str) -> None:
+    """Raise ValidationFailed, naming url, unless it may be delivered to."""
     try:
-        target = check_url(url)
+        target = addresses.check_url(url)
         if target.literal is None and not all(may_connect(address) for address in _look_up(target)):
             raise Refused(_("This name does not lead to the public internet."))
     except Refused as refused:

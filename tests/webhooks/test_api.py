@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +19,6 @@ from tests.webhooks.support import Answer, Receiver
 from webhooks import housekeeping, pump
 from webhooks.models import Attempt, Delivery, Message, Webhook
 from wokibrain import clock
-from wokibrain.access.authentication import digest_of, new_token, prefix_of
 from wokibrain.access.models import ApiKey
 from wokibrain.access.permissions import Role
 from wokibrain.events.models import AuditEntry
@@ -32,10 +33,9 @@ Call = Callable[..., tuple[int, Any]]
 def key(role: Role = Role.ADMIN, place: str | None = "R1") -> str:
     if place is not None:
         support.restaurant(place)
-    token = new_token()
-    ApiKey.objects.create(
-        name="test", prefix=prefix_of(token), digest=digest_of(token), role=role, restaurant_id=place
-    )
+    token = "wk_" + secrets.token_hex(26)
+    digest = hashlib.sha256(token.encode()).digest()
+    ApiKey.objects.create(name="test", prefix=token[3:11], digest=digest, role=role, restaurant_id=place)
     return token
 
 
