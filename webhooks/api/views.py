@@ -47,7 +47,7 @@ class WebhooksView(ApiView):
         tag="webhooks",
     )
     def get(self, request: Request) -> Response:
-        query = parse_query(ListQuery, request.query_params)
+        query = parse_query(ListQuery, request)
         found, total = selectors.list_webhooks(
             caller=caller_of(request),
             restaurant_id=query.restaurant_id,
@@ -193,7 +193,7 @@ class DeliveriesView(ApiView):
         tag="webhooks",
     )
     def get(self, request: Request, webhook: str) -> Response:
-        query = parse_query(DeliveriesQuery, request.query_params)
+        query = parse_query(DeliveriesQuery, request)
         found, deliveries, total = selectors.list_deliveries(
             caller=caller_of(request),
             webhook_id=webhook,
@@ -240,7 +240,7 @@ class RecoverView(ApiView):
         tag="webhooks",
     )
     def post(self, request: Request, webhook: str) -> Response:
-        query = parse_query(RecoverQuery, request.query_params)
+        query = parse_query(RecoverQuery, request)
         done = services.recover(caller=caller_of(request), webhook_id=webhook, since=query.since)
         text = _("%(count)d deliveries are queued.") % {"count": done.queued}
         return reply(RecoveryOut(message=text, queued=done.queued, complete=done.complete), 202)
