@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,21 @@ PUBLIC_PERMISSIONS = env.items(
     "PUBLIC_PERMISSIONS", [] if PRODUCTION else ["booking:create", "booking:read", "booking:delete"]
 )
 """What a caller without credentials may do, everywhere."""
+CREDENTIAL_TTL_MS = env.integer("CREDENTIAL_TTL_MS", 1_000, minimum=0, maximum=60_000)
+"""How long a process believes in a credential before it asks the database again."""
+RATE_LIMIT_MAX = env.integer("RATE_LIMIT_MAX", 100, minimum=0)
+"""Requests a minute, of one caller at one endpoint; 0 for no limit."""
+TRUSTED_PROXIES = env.items("TRUSTED_PROXIES")
+"""Addresses or networks whose X-Forwarded-For is believed."""
+AUTHENTICATION_BACKENDS = ["wokibrain.access.backends.GuardedBackend"]
+SIMPLE_JWT: dict[str, Any] = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": JWT_SECRET,
+    "ISSUER": "wokibrain",
+    "AUDIENCE": "wokibrain-api",
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
+}
 
 INSTALLED_APPS = [
     "wokibrain",
