@@ -46,7 +46,8 @@ BOOKING: Final = """booking AS (
 # In table order, as the lock's callers expect of whoever writes several rows.
 HELD: Final = """held AS (
     INSERT INTO bookings_allocation (table_id, sector_id, period, active, booking_id)
-    SELECT wanted.id, %(sector_id)s, tstzrange(%(start)s::timestamptz, %(end)s::timestamptz), true, %(id)s::uuid
+    SELECT wanted.id, %(sector_id)s, tstzrange(%(start)s::timestamptz, %(end)s::timestamptz), true,
+           %(id)s::uuid
     FROM unnest(%(table_ids)s::text[]) AS wanted (id) ORDER BY wanted.id
 )"""
 
@@ -105,7 +106,7 @@ UPDATE: Final = f"""WITH booking AS (
         party_size = %(party_size)s, status = %(status)s, guest_id = %(guest_id)s, notes = %(notes)s,
         version = %(version)s, updated_at = %(updated_at)s
     WHERE id = %(id)s
-), {EVENT} SELECT 1"""
+), {EVENT} SELECT 1"""  # noqa: S608
 
 
 def update(
@@ -124,7 +125,7 @@ def reseat(booking: BookingRecord) -> None:
     """Let go what the booking holds and hold its tables for its period instead."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM bookings_allocation WHERE booking_id = %s", [booking.id])
-        cursor.execute(f"WITH {HELD} SELECT 1", _row(booking))  # noqa: S608
+        cursor.execute(f"WITH {HELD} SELECT 1", _row(booking))
 
 
 def free(booking_id: UUID) -> None:
@@ -172,7 +173,7 @@ def append(
         )
         (version,) = cursor.fetchone()
         cursor.execute(
-            f"WITH {EVENT} SELECT 1",  # noqa: S608
+            f"WITH {EVENT} SELECT 1",
             _event(kind, aggregate_id, version, event_type, payload, actor, at),
         )
 

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar, cast
 import orjson
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, ValidationError
@@ -20,7 +20,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from wokibrain import context, errors
+from wokibrain.access import throttle
+from wokibrain.access.addresses import client_address
+from wokibrain.access.authentication import anonymous
 from wokibrain.access.callers import Caller
+from wokibrain.access.throttle import Rate
 from wokibrain.errors import Code, DomainError, Issue, ValidationFailed
 from wokibrain.fields import message_for
 
@@ -63,10 +67,34 @@ class Refused(DomainError):
 
 
 class ApiView(APIView):
-    """The base of every REST view. Its user is a ``Caller``."""
+    """The base of every REST view. Its user is a ``Caller``, who has so many requests a minute here."""
 
-    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        raise Refused(Code.METHOD_NOT_ALLOWED)
+    rate: Rate | None = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        endpoint = endpoint_of(request._request)
+        try:
+            caller = request.user
+        except errors.Unauthorized:
+            # Whoever guesses at credentials is limited by address.
+            self.rate = throttle.admit(anonymous(client_address(request.META)), endpoint)
+            raise
+        self.rate = throttle.admit(caller or anonymous(client_address(request.META)), endpoint)
+        super().initial(request, *args, **kwargs)
+
+    def finalize_response(
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        if self.rate:
+            for name, value in self.rate.headers.items():
+                response[name] = value
+        return super().finalize_response(request, response, *args, **kwargs)
+
+
+def endpoint_of(request: HttpRequest) -> str:
+    """Method and route, as the rate limit counts them."""
+    match = request.resolver_match
+    return f"{request.method} {match.route if match else request.path}"
 
 
 def caller_of(request: Request) -> Caller:
@@ -194,5 +222,3 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500, for what fails outside of a view of ours."""
     return error_response(DomainError(), request)
-
-

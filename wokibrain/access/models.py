@@ -38,7 +38,7 @@ class Membership(models.Model):
             ),
             models.CheckConstraint(
                 name="membership_everywhere_only_super_admin",
-                condition=Q(restaurant__isnull=False, role__in=set(Role.values) - {Role.SUPER_ADMIN})
+                condition=Q(restaurant__isnull=False, role__in=sorted(set(Role.values) - {Role.SUPER_ADMIN}))
                 | Q(restaurant__isnull=True, role=Role.SUPER_ADMIN),
             ),
         ]

@@ -7,6 +7,7 @@ process counts for itself: a limit that is too wide by the number of processes, 
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -15,17 +16,15 @@ from threading import Lock
 from typing import Final
 
 from django.conf import settings
-from redis import Redis
 from redis.exceptions import NoScriptError
 
 from wokibrain.access.callers import Caller
 from wokibrain.errors import RateLimitExceeded
-from wokibrain.redis import Away, ask
+from wokibrain.redis import Away, command
 
 WINDOW_MS: Final = 60_000
 COUNTED_LOCALLY: Final = 20_000
 
-# A refused request is not counted further, so that the number stays small and the window is not renewed.
 SCRIPT: Final = """
 local count = redis.call('incr', KEYS[1])
 if count == 1 then redis.call('pexpire', KEYS[1], ARGV[1]) return {count, ARGV[1]} end
@@ -33,6 +32,7 @@ local left = redis.call('pttl', KEYS[1])
 if left < 0 then redis.call('pexpire', KEYS[1], ARGV[1]) left = ARGV[1] end
 return {count, left}
 """
+SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def admit(caller: Caller, endpoint: str) -> Rate | None:
         return None
     key = f"rate:{caller.kind.value}:{caller.id}:{endpoint}"
     try:
-        count, left = ask(lambda client: _count(client, key))
+        count, left = _count(key)
     except Away:
         count, left = _local.count(key)
     rate = Rate(limit, count, max(-(-left // 1000), 1))
@@ -86,20 +86,13 @@ def admit(caller: Caller, endpoint: str) -> Rate | None:
     return rate
 
 
-def _count(client: Redis, key: str) -> tuple[int, int]:
-    global _sha
+def _count(key: str) -> tuple[int, int]:
+    """(requests in the window, milliseconds left of it), this one counted."""
     try:
-        if _sha:
-            count, left = client.evalsha(_sha, 1, key, WINDOW_MS)
-            return int(count), int(left)
+        count, left = command("EVALSHA", SHA, 1, key, WINDOW_MS)
     except NoScriptError:
-        pass
-    _sha = client.script_load(SCRIPT)
-    count, left = client.evalsha(_sha, 1, key, WINDOW_MS)
+        count, left = command("EVAL", SCRIPT, 1, key, WINDOW_MS)
     return int(count), int(left)
-
-
-_sha = ""
 
 
 class _Local:
