@@ -54,6 +54,8 @@ class DomainError(Exception):
 
     code: ClassVar[Code] = Code.INTERNAL_SERVER_ERROR
     message: ClassVar[Text] = _("Something went wrong on our side.")
+    extra: Mapping[str, str] = MappingProxyType({})
+    """Further fields of the error's body, e.g. the token that acknowledges a list."""
 
     def __init__(self, detail: Text = "", *, issues: Sequence[Issue] = ()) -> None:
         super().__init__(self.code.value)

@@ -150,6 +150,7 @@ def error_body(error: DomainError) -> dict[str, Any]:
     body: dict[str, Any] = {"error": error.code.value, "detail": str(error.detail)}
     if error.issues:
         body["issues"] = [{"path": issue.path, "message": str(issue.message)} for issue in error.issues]
+    body |= error.extra
     body["requestId"] = context.current().request_id
     return body
 
