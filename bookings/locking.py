@@ -23,7 +23,7 @@ from django.db import connection
 
 from restaurants.models import Sector
 from wokibrain import metrics
-from wokibrain.faults import point
+from wokibrain.faults import point, without
 from wokibrain.redis import Away, ask
 
 RELEASE: Final = """
@@ -95,6 +95,9 @@ def held(days: Iterable[SectorDay], wait: Wait) -> Iterator[None]:
 
     Enter it before the transaction: nobody waits here on a database connection.
     """
+    if without("locks"):
+        yield
+        return
     keys = [day.key for day in sorted(set(days))]
     token = secrets.token_hex(16)
     locked = _take(keys, token, wait)
@@ -148,6 +151,8 @@ def lock(days: Iterable[SectorDay], wait: Wait, *, first: int | None = None) -> 
     (55P03) when the time left runs out.
     """
     assert connection.in_atomic_block, "a sector-day lock lives in a transaction"
+    if without("locks"):
+        return
     ordered = sorted(set(days))
     plans = [_plan_number(sector_id) for sector_id in sorted({day.sector_id for day in ordered})]
     numbers = [day.number for day in ordered]

@@ -58,6 +58,7 @@ def create_booking(
         check_bounds(plan, wanted.party_size, wish.duration, wanted.date)
         check_tables(day, wish.tables)
         table_ids, start, end = seat_for(day, wish)
+        point("seat-chosen")
         moment = now()
         guest, is_new = _guest(wanted.restaurant_id, wanted.contact)
         made = BookingRecord(

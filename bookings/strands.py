@@ -24,6 +24,13 @@ Cause = Booking.Attention
 SLOT: Final = timedelta(minutes=SLOT_MINUTES)
 
 
+FUTURE: Final = """
+WHERE booking.restaurant_id = %(restaurant_id)s AND booking.status IN ('CONFIRMED', 'SEATED')
+  AND booking."end" > %(now)s
+ORDER BY booking.start, booking.id
+"""
+
+
 class PlanWatch:
     """Holds the plans of a restaurant's sectors: nobody books there until the transaction ends.
 
@@ -33,6 +40,7 @@ class PlanWatch:
     def __init__(self, restaurant_id: str) -> None:
         lock_plans(restaurant_id)
         self.before = plans.load(restaurant_id)
+        self.future = fetch(FUTURE, {"restaurant_id": restaurant_id, "now": clock.now()})
         self.misfits = {str(booking.id) for booking, _, _ in self._misfits(self.before)}
 
     def stranded(self) -> list[Stranded]:
@@ -51,18 +59,9 @@ class PlanWatch:
             Booking.objects.filter(pk__in=ids).update(attention=cause)
 
     def _misfits(self, plan: Plan) -> Iterator[tuple[BookingRecord, Booking.Attention, Text]]:
-        for booking in self._future():
+        for booking in self.future:
             if found := _misfit(self.before, plan, booking):
                 yield booking, *found
-
-    def _future(self) -> list[BookingRecord]:
-        return fetch(
-            Booking.objects.filter(
-                restaurant_id=self.before.restaurant_id,
-                status__in=[Booking.Status.CONFIRMED, Booking.Status.SEATED],
-                end__gt=clock.now(),
-            ).order_by("start", "id")
-        )
 
 
 def _misfit(before: Plan, plan: Plan, booking: BookingRecord) -> tuple[Booking.Attention, Text] | None:

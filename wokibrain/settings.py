@@ -252,5 +252,6 @@ LOGGING: dict[str, Any] = {
         "handlers": ["console"],
         "level": env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     },
-    "loggers": {"django.request": {"level": "ERROR"}},
+    # httpx tells every URL it asks for, with whatever is in it.
+    "loggers": {"django.request": {"level": "ERROR"}, "httpx": {"level": "WARNING"}},
 }

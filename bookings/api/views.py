@@ -30,6 +30,7 @@ from bookings.records import BookingRecord
 from bookings.selectors import seen_by
 from wokibrain.access.callers import Caller
 from wokibrain.errors import Code, ValidationFailed
+from wokibrain.faults import without
 from wokibrain.openapi import operation
 from wokibrain.rest import ApiView, caller_of, parse_body, parse_query
 
@@ -227,7 +228,7 @@ def _response(caller: Caller, result: BookingRecord | Replay, status: int) -> Re
 def _ticket(request: Request, caller: Caller, respond: Callable[[BookingRecord], Replay]) -> Ticket | None:
     """The request's Idempotency-Key with what was asked. Raises ValidationFailed for a malformed one."""
     key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
-    if key is None:
+    if key is None or without("idempotency"):
         return None
     if not KEY_FORM.fullmatch(key):
         raise ValidationFailed.at(KEY_HEADER, _("Use 1-255 printable ASCII characters."))
