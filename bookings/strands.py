@@ -86,7 +86,9 @@ def _misfit(before: Plan, plan: Plan, booking: BookingRecord) -> tuple[Booking.A
             why, when=_when(booking), tables=", ".join(booking.table_ids), party=booking.party_size
         )
     if not _served(plan, booking):
-        return Cause.HOURS, format_lazy(_("{when}: the restaurant would not serve then."), when=_when(booking))
+        return Cause.HOURS, format_lazy(
+            _("{when}: the restaurant would not serve then."), when=_when(booking)
+        )
     return None
 
 

@@ -51,9 +51,7 @@ def list_sectors(*, caller: Caller, restaurant_id: str, page: int = 1, limit: in
     return _page(_with_combos(Sector.objects.filter(restaurant_id=restaurant_id)), page, limit)
 
 
-def get_sector(
-    *, caller: Caller, sector_id: str, permission: Permission = Permission.TABLE_READ
-) -> Sector:
+def get_sector(*, caller: Caller, sector_id: str, permission: Permission = Permission.TABLE_READ) -> Sector:
     """One sector with its joins and combos. Raises NotFound, also for one that is not the caller's; Forbidden."""
     caller.require_somewhere(permission)
     found = _with_combos(_named(Sector, sector_id)).first()

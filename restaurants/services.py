@@ -99,15 +99,6 @@ SPELLED: Final[Mapping[str, str]] = {
     "lead_minutes": "leadMinutes",
     "horizon_days": "horizonDays",
     "refuse_past": "refusePast",
-    "opens": "windows",
-    "closes": "windows",
-    "last_seating": "windows",
-    "party_up_to": "turnTimes",
-    "minutes": "turnTimes",
-    "date": "specialDays",
-    "first": "joins",
-    "second": "joins",
-    "key": "combos",
 }
 """Model field -> the field as the API spells it, for issues."""
 
@@ -260,12 +251,15 @@ def delete_table(*, caller: Caller, table_id: str, acknowledge: str | None = Non
         _delete(table, _("This table has bookings or blocks; set `active` to false instead."))
 
 
-def save(row: Row) -> Row:
-    """Validate and save a row. Raises ValidationFailed with each issue at the field as the API spells it."""
+def save(row: Row, path: str | None = None) -> Row:
+    """Validate and save a row.
+
+    Raises ValidationFailed with each issue at ``path``, or at the field as the API spells it.
+    """
     try:
         row.full_clean()
     except ValidationError as error:
-        raise ValidationFailed(issues=_issues(error)) from error
+        raise ValidationFailed(issues=_issues(error, path)) from error
     row.save()
     return row
 
@@ -309,17 +303,19 @@ def _set_calendar(restaurant: Restaurant, calendar: Calendar) -> None:
     if calendar.special is not None:
         SpecialDay.objects.filter(restaurant=restaurant).delete()
         for each in calendar.special:
-            day = save(SpecialDay(restaurant=restaurant, date=each.date, name=each.name))
+            day = save(SpecialDay(restaurant=restaurant, date=each.date, name=each.name), "specialDays")
             for hours in each.hours:
                 save(
                     SpecialWindow(
                         day=day, opens=hours.opens, closes=hours.closes, last_seating=hours.last_seating
-                    )
+                    ),
+                    "specialDays",
                 )
     if calendar.turns is not None:
         TurnTime.objects.filter(restaurant=restaurant).delete()
         for turn in calendar.turns:
-            save(TurnTime(restaurant=restaurant, party_up_to=turn.party_up_to, minutes=turn.minutes))
+            row = TurnTime(restaurant=restaurant, party_up_to=turn.party_up_to, minutes=turn.minutes)
+            save(row, "turnTimes")
 
 
 def set_hours(restaurant: Restaurant, hours: Iterable[Hours]) -> None:
@@ -334,7 +330,8 @@ def set_hours(restaurant: Restaurant, hours: Iterable[Hours]) -> None:
                     opens=each.opens,
                     closes=each.closes,
                     last_seating=each.last_seating,
-                )
+                ),
+                "windows",
             )
 
 
@@ -345,7 +342,7 @@ def _set_joins(sector: Sector, joins: Sequence[frozenset[str]]) -> None:
         if not pair <= known:
             raise NotFound.at("joins")
         first, second = sorted(pair)
-        save(TableJoin(sector=sector, first_id=first, second_id=second))
+        save(TableJoin(sector=sector, first_id=first, second_id=second), "joins")
 
 
 def _set_combos(sector: Sector, combos: Sequence[Joined]) -> None:
@@ -361,19 +358,20 @@ def _set_combos(sector: Sector, combos: Sequence[Joined]) -> None:
                 key="+".join(members),
                 capacity_min=each.capacity_min,
                 capacity_max=each.capacity_max,
-            )
+            ),
+            "combos",
         )
         for table_id in members:
-            save(ComboTable(combo=combo, sector=sector, table_id=table_id))
+            save(ComboTable(combo=combo, sector=sector, table_id=table_id), "combos")
 
 
 def _tables_of(sector: Sector) -> set[str]:
     return set(Table.objects.filter(sector=sector).values_list("id", flat=True))
 
 
-def _issues(error: ValidationError) -> list[Issue]:
+def _issues(error: ValidationError, path: str | None = None) -> list[Issue]:
     return [
-        Issue(SPELLED.get(field, "body" if field == "__all__" else field), message)
+        Issue(path or SPELLED.get(field, "body" if field == "__all__" else field), message)
         for field, messages in error.message_dict.items()
         for message in messages
     ]

@@ -31,6 +31,11 @@ def current() -> Context:
     return _current.get() or Context()
 
 
+def current_or_none() -> Context | None:
+    """The context that was entered, if any."""
+    return _current.get()
+
+
 @contextmanager
 def entered(context: Context) -> Iterator[Context]:
     """Make ``context`` current for the block."""

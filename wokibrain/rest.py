@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
 
 import orjson
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, ValidationError
@@ -74,17 +75,22 @@ class ApiView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         endpoint = endpoint_of(request._request)
         try:
-            caller = request.user
+            caller = cast(Caller | None, request.user)
         except errors.Unauthorized:
             # Whoever guesses at credentials is limited by address.
-            self.rate = throttle.admit(anonymous(client_address(request.META)), endpoint)
+            self._admit(anonymous(client_address(request.META)), endpoint)
             raise
-        self.rate = throttle.admit(caller or anonymous(client_address(request.META)), endpoint)
+        self._admit(caller or anonymous(client_address(request.META)), endpoint)
         super().initial(request, *args, **kwargs)
 
-    def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    def _admit(self, caller: Caller, endpoint: str) -> None:
+        try:
+            self.rate = throttle.admit(caller, endpoint)
+        except throttle.Exceeded as refused:
+            self.rate = refused.rate
+            raise
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         if self.rate:
             for name, value in self.rate.headers.items():
                 response[name] = value
@@ -95,6 +101,26 @@ def endpoint_of(request: HttpRequest) -> str:
     """Method and route, as the rate limit counts them."""
     match = request.resolver_match
     return f"{request.method} {match.route if match else request.path}"
+
+
+View = TypeVar("View", bound=Callable[..., HttpResponse])
+
+
+def limited(view: View) -> View:
+    """Count requests of a page that is not an ApiView, by client address."""
+
+    @wraps(view)
+    def counted(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            rate = throttle.admit(anonymous(client_address(request.META)), endpoint_of(request))
+        except throttle.Exceeded as refused:
+            return error_response(refused, request)
+        response = view(request, *args, **kwargs)
+        for name, value in rate.headers.items() if rate else ():
+            response[name] = value
+        return response
+
+    return cast(View, counted)
 
 
 def caller_of(request: Request) -> Caller:

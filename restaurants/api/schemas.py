@@ -106,7 +106,7 @@ class _SettingsFields(ApiModel):
         None, description="Book at most so many days ahead; null for no such rule."
     )
 
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         """The given ones as fields of the model; null counts only where it means something."""
         given = {field: getattr(self, field) for field in self.model_fields_set if field in MODEL_FIELDS}
         return {
@@ -183,11 +183,11 @@ class SectorPatch(BodyModel):
     )
     combos: Annotated[list[ComboBody], Field(max_length=1000)] | None = None
 
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         return _given(self, "name", "position")
 
 
-def _given(body: BaseModel, *names: str) -> dict[str, object]:
+def _given(body: BaseModel, *names: str) -> dict[str, Any]:
     """Those of the fields that were given and are not null."""
     return {name: getattr(body, name) for name in names if getattr(body, name) is not None}
 
@@ -213,7 +213,7 @@ class _PlanFields(ApiModel):
         # Strict bodies take no text for an enum; here it is the only spelling there is.
         return Table.Shape(value) if value in Table.Shape.values else value
 
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         return _given(self, "name", "active", "combinable", "position", "x", "y", "width", "height", "shape")
 
 
@@ -242,7 +242,7 @@ class TablePatch(BodyModel, _PlanFields):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"capacityMax": 6, "active": True}]})
 
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         given = super().settings()
         least = _either("capacityMin", self.capacity_min, "minSize", self.min_size)
         most = _either("capacityMax", self.capacity_max, "maxSize", self.max_size)

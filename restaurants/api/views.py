@@ -144,9 +144,7 @@ class RestaurantSectorsView(ApiView):
             caller=caller_of(request), restaurant_id=restaurant, page=query.page, limit=query.limit
         )
         return reply(
-            SectorsOut(
-                sectors=[sector_out(each) for each in found.rows], pagination=pagination(found, query)
-            )
+            SectorsOut(sectors=[sector_out(each) for each in found.rows], pagination=pagination(found, query))
         )
 
     @operation(

@@ -257,8 +257,6 @@ def test_blocks(admin: APIClient) -> None:
         ("sectors/S1", {"combos": [{"tableIds": ["T1"], "capacityMin": 1, "capacityMax": 2}]}, "combos"),
     ],
 )
-def test_what_is_malformed_is_named(
-    admin: APIClient, path: str, body: dict[str, Any], field: str
-) -> None:
+def test_what_is_malformed_is_named(admin: APIClient, path: str, body: dict[str, Any], field: str) -> None:
     issues = patch(admin, path, body, 400)["issues"]
     assert issues[0]["path"].startswith(field), issues

@@ -12,7 +12,9 @@ logger = logging.getLogger("wokibrain.audit")
 
 def signed_in(user_id: int | None, action: str) -> None:
     """A sign-in, or an attempt that failed or was blocked; whose it was is only known when it went well."""
-    logger.info("%s", action, extra={"actor": f"user:{user_id}" if user_id else "anonymous", "action": action})
+    logger.info(
+        "%s", action, extra={"actor": f"user:{user_id}" if user_id else "anonymous", "action": action}
+    )
 
 
 def key_changed(caller: Caller, action: str, key: ApiKey) -> None:

@@ -114,7 +114,9 @@ def _of_key(token: str, digest: bytes) -> tuple[Caller, datetime | None]:
 def _of_access_token(token: str) -> tuple[Caller, datetime | None]:
     user_id, session_id, expires = tokens.session_of_access(token)
     session = (
-        LoginSession.objects.filter(pk=session_id, user_id=user_id, ended_at__isnull=True, user__is_active=True)
+        LoginSession.objects.filter(
+            pk=session_id, user_id=user_id, ended_at__isnull=True, user__is_active=True
+        )
         .select_related("user")
         .first()
     )

@@ -87,7 +87,8 @@ class ApiKey(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="api_key_scopes_known",
-                condition=Q(scopes__isnull=True) | Q(scopes__contained_by=[each.value for each in Permission]),
+                condition=Q(scopes__isnull=True)
+                | Q(scopes__contained_by=[each.value for each in Permission]),
             ),
             models.CheckConstraint(
                 name="api_key_expires_after_creation",

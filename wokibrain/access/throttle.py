@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -64,7 +63,8 @@ class Exceeded(RateLimitExceeded):
 
     def __init__(self, rate: Rate) -> None:
         super().__init__()
-        self.headers: Mapping[str, str] = rate.headers
+        self.rate = rate
+        self.headers = rate.headers
 
 
 def admit(caller: Caller, endpoint: str) -> Rate | None:

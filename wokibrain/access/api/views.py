@@ -22,9 +22,7 @@ class _OpenView(ApiView):
 
 
 def _tokens(tokens: Tokens) -> Response:
-    out = TokensOut(
-        access_token=tokens.access, refresh_token=tokens.refresh, expires_in=tokens.expires_in
-    )
+    out = TokensOut(access_token=tokens.access, refresh_token=tokens.refresh, expires_in=tokens.expires_in)
     return reply(out, headers=NO_STORE)
 
 

@@ -34,7 +34,9 @@ class Command(BaseCommand):
         try:
             getattr(self, options["action"])(options)
         except DomainError as error:
-            raise CommandError("; ".join(str(each.message) for each in error.issues) or str(error.detail)) from None
+            raise CommandError(
+                "; ".join(str(each.message) for each in error.issues) or str(error.detail)
+            ) from None
 
     def create(self, options: dict[str, Any]) -> None:
         days = options["days"]
@@ -46,7 +48,9 @@ class Command(BaseCommand):
             scopes=options["scope"],
             expires_at=clock.now() + timedelta(days=days) if days is not None else None,
         )
-        self.stderr.write(f"{key.name}: {key.role} at {key.restaurant_id or 'all restaurants'}. Keep the token:")
+        self.stderr.write(
+            f"{key.name}: {key.role} at {key.restaurant_id or 'all restaurants'}. Keep the token:"
+        )
         self.stdout.write(token)
 
     def list(self, options: dict[str, Any]) -> None:
