@@ -11,6 +11,7 @@ outside = [
     path("health/ready", pages.ready),
     path("metrics", pages.prometheus),
     path("docs", pages.docs),
+    path("docs/redoc.js", pages.redoc),
     path("openapi.json", pages.openapi_json),
     path("openapi.yaml", pages.openapi_yaml),
 ]
