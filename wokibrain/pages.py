@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +15,11 @@ from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.gzip import gzip_page
-from django.views.decorators.http import require_safe
 
 from wokibrain import clock, metrics, openapi
+from wokibrain.errors import Code
 from wokibrain.redis import Away, ask
-from wokibrain.rest import limited
+from wokibrain.rest import Refused, error_response, limited
 
 DAY: Final = 86_400
 # ReDoc styles itself as it goes and searches in a worker that it makes of a blob.
@@ -27,6 +28,22 @@ DOCS_POLICY = (
     "font-src 'self'; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
+
+Page = Callable[[HttpRequest], HttpResponse]
+
+
+def require_safe(page: Page) -> Page:
+    """Refuse what does not only read, in the one shape of errors."""
+
+    @wraps(page)
+    def safe(request: HttpRequest) -> HttpResponse:
+        if request.method in ("GET", "HEAD"):
+            return page(request)
+        response = error_response(Refused(Code.METHOD_NOT_ALLOWED), request)
+        response["Allow"] = "GET, HEAD"
+        return response
+
+    return safe
 
 
 def _json(data: Any, status: int = 200) -> HttpResponse:

@@ -121,5 +121,7 @@ class BlocksView(ApiView):
     )
     def delete(self, request: Request, table: str) -> Response:
         query = parse_query(UnblockQuery, request.query_params)
-        blocks.unblock_table(caller=caller_of(request), table_id=table, block_id=query.block_id)
+        blocks.unblock_table(
+            caller=caller_of(request), table_id=table, block_id=str(query.block_id) if query.block_id else None
+        )
         return Response(status=204)

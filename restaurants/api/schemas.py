@@ -230,11 +230,13 @@ class TableBody(BodyModel, _PlanFields):
     sector_id: Identifier = Field(examples=["S1"])
 
     def capacity(self) -> tuple[int, int]:
-        """Seats at least and at most. Raises ValidationFailed where it is missing or said twice over."""
-        return (
-            _needed("capacityMin", _either("capacityMin", self.capacity_min, "minSize", self.min_size)),
-            _needed("capacityMax", _either("capacityMax", self.capacity_max, "maxSize", self.max_size)),
-        )
+        """Seats at least and at most. Raises ValidationFailed where one is missing, or they contradict."""
+        least = _needed("capacityMin", _either("capacityMin", self.capacity_min, "minSize", self.min_size))
+        most = _needed("capacityMax", _either("capacityMax", self.capacity_max, "maxSize", self.max_size))
+        if most < least:
+            spelled = "maxSize" if self.capacity_max is None else "capacityMax"
+            raise ValidationFailed.at(spelled, _("A table seats at most no fewer than at least."))
+        return least, most
 
 
 class TablePatch(BodyModel, _PlanFields):
