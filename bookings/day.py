@@ -29,7 +29,7 @@ LEFT JOIN LATERAL (
     JOIN bookings_allocation AS allocation
       ON allocation.sector_id = sector.id
      AND allocation.active
-     AND allocation.period && tstzrange(%(origin)s::timestamptz, %(end)s::timestamptz)
+     AND allocation.period && tstzrange(%(since)s::timestamptz, %(end)s::timestamptz)
     WHERE %(without)s::uuid IS NULL OR allocation.booking_id IS DISTINCT FROM %(without)s::uuid
 ) AS held ON true
 WHERE restaurant.id = %(restaurant)s
@@ -121,10 +121,16 @@ class Day:
 
 
 def read(
-    restaurant_id: str, sector_id: str | None, service_date: date, *, without: UUID | None = None
+    restaurant_id: str,
+    sector_id: str | None,
+    service_date: date,
+    *,
+    without: UUID | None = None,
+    since: datetime | None = None,
 ) -> Day:
     """The day as the database has it now, ``without`` one booking's own tables.
 
+    ``since``: what was over by then holds nothing, not even the rest of its quarter hour.
     Starts from the plan in memory; the read tells whether it is old, and is then done again with the
     current one. Raises NotFound for a restaurant that is not there and a sector that is not its own.
     """
@@ -132,7 +138,7 @@ def read(
     for _ in range(5):
         rooms = plan.rooms(sector_id)
         service = plan.day(service_date)
-        version, held = _held(plan, rooms, service, without)
+        version, held = _held(plan, rooms, service, without, since)
         if version == plan.version:
             break
         # Should it change faster than it is read, the latest is right enough: the constraint decides.
@@ -144,8 +150,13 @@ Held = Sequence[tuple[str, int, int]]
 
 
 def _held(
-    plan: Plan, rooms: Sequence[SectorRoom], service: ServiceDay, without: UUID | None
+    plan: Plan,
+    rooms: Sequence[SectorRoom],
+    service: ServiceDay,
+    without: UUID | None,
+    since: datetime | None,
 ) -> tuple[int, Held]:
+    end = service.instant_of(service.slots)
     with connection.cursor() as cursor:
         cursor.execute(
             READ,
@@ -153,7 +164,8 @@ def _held(
                 "restaurant": plan.restaurant_id,
                 "sectors": [room.id for room in rooms],
                 "origin": service.origin,
-                "end": service.instant_of(service.slots),
+                "since": min(max(since or service.origin, service.origin), end),
+                "end": end,
                 "without": without,
             },
         )

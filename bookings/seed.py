@@ -1,4 +1,4 @@
-"""Data for a first look: the example of the documentation, and two restaurants with a life."""
+"""Data for a first look: the example of the documentation, and credentials. (The demo: ``demo.py``.)"""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def create_booking(
         table_ids, start, end = seat_for(day, wish)
         point("seat-chosen")
         moment = now()
-        guest, is_new = _guest(wanted.restaurant_id, wanted.contact)
+        guest, is_new = guest_of(wanted.restaurant_id, wanted.contact)
         made = BookingRecord(
             id=uuid7(),
             reference=ids.reference(),
@@ -193,7 +193,7 @@ def _expect(booking: BookingRecord, *allowed: Booking.Status) -> None:
         )
 
 
-def _guest(restaurant_id: str, contact: Contact) -> tuple[GuestRecord | None, bool]:
+def guest_of(restaurant_id: str, contact: Contact) -> tuple[GuestRecord | None, bool]:
     """The person of that contact: one known by the same name and address, else a new one.
 
     The name must match too, so that whoever knows an address cannot attach to, or rename, its owner.

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from bookings import seed
+from bookings import demo, seed
 
 
 class Command(BaseCommand):
@@ -16,3 +16,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         seed.example()
         self.stdout.write("Seeded R1 (Bistro Central): S1, T1-T5, B1.")
+        if options["demo"]:
+            made = demo.demo(self._progress)
+            self.stdout.write(
+                f"\nSeeded {' and '.join(house.name for house in demo.HOUSES)}: {made} new bookings."
+            )
+
+    def _progress(self, done: int, total: int) -> None:
+        filled = 30 * done // total
+        self.stdout.write(f"\r[{'#' * filled}{'.' * (30 - filled)}] {100 * done // total:3d} %", ending="")
+        self.stdout.flush()
