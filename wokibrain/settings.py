@@ -259,6 +259,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
+GUEST_RETENTION_DAYS = env.integer("GUEST_RETENTION_DAYS", 0, minimum=0)
+"""A guest whose last visit is longer ago is erased by `manage.py tidy`; 0 keeps them."""
+
 # Locks and idempotency (bookings).
 LOCK_TTL_MS = env.integer("LOCK_TTL_MS", 5_000, minimum=100)
 LOCK_WAIT_MS = env.integer("LOCK_WAIT_MS", 5_000, minimum=0)
