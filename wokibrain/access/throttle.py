@@ -2,7 +2,7 @@
 
 A window of a minute begins with a caller's first request at an endpoint. Counting is one Redis
 script, so it is exact however many ask at once in however many processes. When Redis is away each
-process counts for itself: a limit that is too wide by the number of processes, not none.
+process counts on from what it last knew: a limit that is too wide by the number of processes, not none.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def admit(caller: Caller, endpoint: str) -> Rate | None:
     key = f"rate:{caller.kind.value}:{caller.id}:{endpoint}"
     try:
         count, left = _count(key)
+        _local.learn(key, count, left)
     except Away:
         count, left = _local.count(key)
     rate = Rate(limit, count, max(-(-left // 1000), 1))
@@ -102,6 +103,16 @@ class _Local:
         self._windows: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._lock = Lock()
 
+    def learn(self, key: str, count: int, left: int) -> None:
+        """What Redis says, to go on from should it go away."""
+        with self._lock:
+            self._windows[key] = (count, time.monotonic() + left / 1000)
+            self._forget()
+
+    def _forget(self) -> None:
+        while len(self._windows) > COUNTED_LOCALLY:
+            self._windows.popitem(last=False)
+
     def count(self, key: str) -> tuple[int, int]:
         now = time.monotonic()
         with self._lock:
@@ -110,8 +121,7 @@ class _Local:
                 count, until = 0, now + WINDOW_MS / 1000
             self._windows[key] = (count + 1, until)
             self._windows.move_to_end(key)
-            while len(self._windows) > COUNTED_LOCALLY:
-                self._windows.popitem(last=False)
+            self._forget()
         return count + 1, int((until - now) * 1000)
 
 
