@@ -362,7 +362,7 @@ class TableJoin(models.Model):
 
     def clean(self) -> None:
         """Also checked by the database (migration 0003), for whoever writes without asking here."""
-        if self.first_id is None or self.second_id is None:
+        if not (self.first_id and self.second_id):
             return
         others = TableJoin.objects.exclude(pk=self.pk)
         for table in (self.first_id, self.second_id):
