@@ -101,7 +101,9 @@ def _erase(guest_ids: Iterable[UUID]) -> None:
     now = clock.now()
     with transaction.atomic():
         locked = list(
-            Guest.objects.select_for_update().filter(pk__in=list(guest_ids), erased_at__isnull=True).order_by("pk")
+            Guest.objects.select_for_update()
+            .filter(pk__in=list(guest_ids), erased_at__isnull=True)
+            .order_by("pk")
         )
         ids = [guest.pk for guest in locked]
         Guest.objects.filter(pk__in=ids).update(

@@ -122,7 +122,7 @@ def create_restaurant(
 ) -> Restaurant:
     """A new restaurant with its calendar; ``settings``: other fields of the model.
 
-    Raises ValidationFailed, and Conflict for an id that is taken.
+    Raises ValidationFailed, for an id that is taken too.
     """
     caller.require_somewhere(Permission.RESTAURANT_CREATE)
     if caller.restaurants(Permission.RESTAURANT_CREATE) is not None:
@@ -173,7 +173,7 @@ def create_sector(
     name: str,
     position: int = 0,
 ) -> Sector:
-    """A new sector of a restaurant. Raises NotFound, Forbidden, ValidationFailed, Conflict for a taken id."""
+    """A new sector of a restaurant. Raises NotFound, Forbidden, ValidationFailed."""
     caller.require(Permission.TABLE_CREATE, restaurant_id)
     if not Restaurant.objects.filter(pk=restaurant_id).exists():
         raise NotFound.at("restaurantId")
@@ -224,7 +224,7 @@ def create_table(
 ) -> Table:
     """A new table in a sector. ``rest``: other fields of the model.
 
-    Raises NotFound, Forbidden, ValidationFailed, Conflict for a taken id.
+    Raises NotFound, Forbidden, ValidationFailed.
     """
     sector = get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_CREATE)
     table = Table(sector=sector, capacity_min=capacity_min, capacity_max=capacity_max, name=name, **rest)
@@ -271,8 +271,8 @@ def save(row: Row, *, whole: str = "body") -> Row:
 
 
 def _insert(row: Row) -> Row:
-    """Save a row that is new. Raises Conflict where its id is taken, by whomever: ids are global."""
-    taken = Conflict(_("This id is taken."), issues=[Issue("id", _("This id is taken."))])
+    """Save a row that is new. Raises ValidationFailed, also where its id is taken, by whomever: ids are global."""
+    taken = ValidationFailed.at("id", _("This id is taken."))
     if type(row)._default_manager.filter(pk=row.pk).exists():
         raise taken
     try:
@@ -327,18 +327,24 @@ def _set_calendar(restaurant: Restaurant, calendar: Calendar) -> None:
 def set_hours(restaurant: Restaurant, hours: Iterable[Hours]) -> None:
     """Replace the weekly windows."""
     ServiceWindow.objects.filter(restaurant=restaurant).delete()
-    for each in hours:
-        for weekday in Weekday.values if each.weekday is None else [each.weekday]:
-            save(
-                ServiceWindow(
-                    restaurant=restaurant,
-                    weekday=weekday,
-                    opens=each.opens,
-                    closes=each.closes,
-                    last_seating=each.last_seating,
-                ),
-                whole="windows",
-            )
+    windows = [
+        ServiceWindow(
+            restaurant=restaurant,
+            weekday=weekday,
+            opens=each.opens,
+            closes=each.closes,
+            last_seating=each.last_seating,
+        )
+        for each in hours
+        for weekday in (Weekday.values if each.weekday is None else [each.weekday])
+    ]
+    try:
+        with transaction.atomic():
+            ServiceWindow.objects.bulk_create(windows)
+    except IntegrityError:
+        # One by one, to say what is wrong.
+        for window in windows:
+            save(window, whole="windows")
 
 
 def _set_joins(sector: Sector, joins: Sequence[frozenset[str]]) -> None:

@@ -24,7 +24,9 @@ _PATTERNS: Final = (
     (re.compile(r"\bwhsec_[\w+/=-]+"), "[secret]"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[^\s'\"]+"), r"\1 [secret]"),
     (
-        re.compile(r"(?i)\b(secret|token|password|x-api-key|acknowledge)(['\"]?\s*[=:]\s*['\"]?)[^\s&'\",}]+"),
+        re.compile(
+            r"(?i)\b(secret|token|password|x-api-key|acknowledge)(['\"]?\s*[=:]\s*['\"]?)[^\s&'\",}]+"
+        ),
         r"\1\2[secret]",
     ),
     (re.compile(r"://[^\s/@]+@"), "://[secret]@"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
@@ -16,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.gzip import gzip_page
 
-from wokibrain import clock, metrics, openapi
+from wokibrain import asyncapi, clock, metrics, openapi, postman
 from wokibrain.errors import Code
 from wokibrain.redis import Away, ask
 from wokibrain.rest import Refused, error_response, limited
@@ -48,6 +49,11 @@ def require_safe(page: Page) -> Page:
 
 def _json(data: Any, status: int = 200) -> HttpResponse:
     return HttpResponse(orjson.dumps(data), status=status, content_type="application/json")
+
+
+def _yaml(data: Any) -> HttpResponse:
+    text = yaml.safe_dump(orjson.loads(orjson.dumps(data)), sort_keys=False, allow_unicode=True)
+    return HttpResponse(text, content_type="application/yaml; charset=utf-8")
 
 
 @require_safe
@@ -97,8 +103,10 @@ def _kafka() -> str:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
+    from wokibrain.events.kafka import connection_settings
+
     try:
-        AdminClient({"bootstrap.servers": settings.KAFKA_BROKERS}).list_topics(timeout=1)
+        AdminClient(connection_settings(settings.KAFKA_BROKERS)).list_topics(timeout=1)
     except KafkaException:
         return "degraded"
     return "ok"
@@ -118,8 +126,7 @@ def openapi_json(request: HttpRequest) -> HttpResponse:
 @require_safe
 @limited
 def openapi_yaml(request: HttpRequest) -> HttpResponse:
-    text = yaml.safe_dump(orjson.loads(orjson.dumps(openapi.document())), sort_keys=False, allow_unicode=True)
-    return HttpResponse(text, content_type="application/yaml; charset=utf-8")
+    return _yaml(openapi.document())
 
 
 @require_safe
@@ -144,3 +151,35 @@ def redoc(request: HttpRequest) -> HttpResponse:
 def _redoc() -> bytes:
     file = finders.find("drf_spectacular_sidecar/redoc/bundles/redoc.standalone.js")
     return Path(str(file)).read_bytes().replace(b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"data:,")
+
+
+@require_safe
+@limited
+def asyncapi_json(request: HttpRequest) -> HttpResponse:
+    return _json(asyncapi.document())
+
+
+@require_safe
+@limited
+def asyncapi_yaml(request: HttpRequest) -> HttpResponse:
+    return _yaml(asyncapi.document())
+
+
+@require_safe
+@limited
+def postman_json(request: HttpRequest) -> HttpResponse:
+    return _json(postman.collection())
+
+
+@require_safe
+@limited
+def websockets(request: HttpRequest) -> HttpResponse:
+    """The live channel for people, made of the same document."""
+    sections = [
+        (title, [each | {"shown": json.dumps(each["examples"][0]["payload"], indent=2)} for each in messages])
+        for title, messages in (("What you send", asyncapi.SENT), ("What you are sent", asyncapi.RECEIVED))
+    ]
+    page = {"document": asyncapi.document(), "sections": sections}
+    response = render(request, "docs/websockets.html", page)
+    response["Content-Security-Policy"] = DOCS_POLICY
+    return response

@@ -12,8 +12,12 @@ outside = [
     path("metrics", pages.prometheus),
     path("docs", pages.docs),
     path("docs/redoc.js", pages.redoc),
+    path("docs/websockets", pages.websockets),
     path("openapi.json", pages.openapi_json),
     path("openapi.yaml", pages.openapi_yaml),
+    path("asyncapi.json", pages.asyncapi_json),
+    path("asyncapi.yaml", pages.asyncapi_yaml),
+    path("postman.json", pages.postman_json),
 ]
 
 urlpatterns = [

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from django.http import HttpResponse
+from pydantic import Field
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from bookings import blocks
 from bookings.models import TableBlock
-from restaurants.api.schemas import PageQuery, Pagination, pagination
+from restaurants.api.schemas import ONE_PAGE, PageQuery, Pagination, pagination
 from restaurants.models import Table
 from restaurants.selectors import get_table
 from wokibrain import clock, fields
 from wokibrain.errors import Code
-from wokibrain.fields import ApiModel, BodyModel, Line
+from wokibrain.fields import ApiModel, BodyModel, Line, example
 from wokibrain.openapi import operation
 from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply
 
@@ -25,16 +25,8 @@ from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply
 class BlockBody(BodyModel):
     """Out of service from `start` up to `end`."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "start": "2025-10-23T12:00:00-03:00",
-                    "end": "2025-10-23T16:00:00-03:00",
-                    "reason": "Wobbly leg",
-                }
-            ]
-        }
+    model_config = example(
+        {"start": "2025-10-23T12:00:00-03:00", "end": "2025-10-23T16:00:00-03:00", "reason": "Wobbly leg"}
     )
 
     start: fields.Instant
@@ -46,7 +38,19 @@ class UnblockQuery(ApiModel):
     block_id: UUID | None = Field(None, description="Only this block; else all that are not over.")
 
 
+BLOCK: Final = {
+    "id": "019a0b5e-6d2a-7c3f-9a41-0c5d8e7f1b22",
+    "tableId": "T2",
+    "start": "2025-10-23T12:00:00-03:00",
+    "end": "2025-10-23T16:00:00-03:00",
+    "reason": "Wobbly leg",
+    "createdAt": "2025-10-20T09:00:00-03:00",
+}
+
+
 class BlockOut(ApiModel):
+    model_config = example(BLOCK)
+
     id: UUID
     table_id: str = Field(examples=["T2"])
     start: datetime
@@ -56,6 +60,8 @@ class BlockOut(ApiModel):
 
 
 class BlocksOut(ApiModel):
+    model_config = example({"blocks": [BLOCK], "pagination": ONE_PAGE})
+
     blocks: list[BlockOut]
     pagination: Pagination
 
@@ -82,8 +88,8 @@ class BlocksView(ApiView):
         errors=(Code.NOT_FOUND,),
         tag="management",
     )
-    def get(self, request: Request, table: str) -> Response:
-        query = parse_query(PageQuery, request.query_params)
+    def get(self, request: Request, table: str) -> HttpResponse:
+        query = parse_query(PageQuery, request)
         caller = caller_of(request)
         found = blocks.list_blocks(caller=caller, table_id=table, page=query.page, limit=query.limit)
         row = get_table(caller=caller, table_id=table)
@@ -103,7 +109,7 @@ class BlocksView(ApiView):
         errors=(Code.NOT_FOUND, Code.CONFLICT),
         tag="management",
     )
-    def post(self, request: Request, table: str) -> Response:
+    def post(self, request: Request, table: str) -> HttpResponse:
         body = parse_body(BlockBody, request.data)
         block = blocks.block_table(
             caller=caller_of(request), table_id=table, start=body.start, end=body.end, reason=body.reason
@@ -119,9 +125,11 @@ class BlocksView(ApiView):
         errors=(Code.NOT_FOUND,),
         tag="management",
     )
-    def delete(self, request: Request, table: str) -> Response:
-        query = parse_query(UnblockQuery, request.query_params)
+    def delete(self, request: Request, table: str) -> HttpResponse:
+        query = parse_query(UnblockQuery, request)
         blocks.unblock_table(
-            caller=caller_of(request), table_id=table, block_id=str(query.block_id) if query.block_id else None
+            caller=caller_of(request),
+            table_id=table,
+            block_id=str(query.block_id) if query.block_id else None,
         )
-        return Response(status=204)
+        return HttpResponse(status=204)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, Field, field_validator
 
 from restaurants.models import MAX_COMBO_TABLES, MAX_PARTY, Restaurant, Sector, Table
 from restaurants.selectors import Page
 from restaurants.services import Calendar, Hours, Joined, SpecialHours, Turn
 from wokibrain import fields
 from wokibrain.errors import ValidationFailed
-from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, QueryInt, ServiceDate, WallTime
+from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, QueryInt, ServiceDate, WallTime, example
 
 Name = Annotated[Line, Field(min_length=1, max_length=100, examples=["Bistro Central"])]
 OptionalName = Annotated[Line, Field(max_length=100)]
@@ -131,6 +131,15 @@ MODEL_FIELDS = {
 
 
 class RestaurantBody(BodyModel, _CalendarFields, _SettingsFields):
+    model_config = example(
+        {
+            "id": "R2",
+            "name": "Bistro Norte",
+            "timezone": "Europe/Madrid",
+            "windows": [{"start": "20:00", "end": "23:45"}],
+        }
+    )
+
     id: Identifier | None = Field(None, examples=["R2"])
     name: Name
     timezone: Zone
@@ -139,17 +148,23 @@ class RestaurantBody(BodyModel, _CalendarFields, _SettingsFields):
 class RestaurantPatch(BodyModel, _CalendarFields, _SettingsFields):
     """Any of these; what is left out stays. `leadMinutes` and `horizonDays` take null."""
 
+    model_config = example({"name": "Bistro Norte", "leadMinutes": 60})
+
     name: Name | None = None
     timezone: Zone | None = None
 
 
 class SectorBody(BodyModel):
+    model_config = example({"id": "S2", "restaurantId": "R2", "name": "Terrace"})
+
     id: Identifier | None = Field(None, examples=["S2"])
     restaurant_id: Identifier = Field(examples=["R1"])
     name: Name
 
 
 class NewSectorBody(BodyModel):
+    model_config = example({"id": "S2", "name": "Terrace"})
+
     id: Identifier | None = Field(None, examples=["S2"])
     name: Name = Field(examples=["Terrace"])
     position: Position = 0
@@ -173,6 +188,8 @@ class ComboBody(BodyModel):
 
 class SectorPatch(BodyModel):
     """Any of these; what is left out stays, and a list replaces the one there is."""
+
+    model_config = example({"name": "Terrace", "joins": [["T2", "T3"]]})
 
     name: Name | None = None
     position: Position | None = None
@@ -220,11 +237,7 @@ class _PlanFields(ApiModel):
 class TableBody(BodyModel, _PlanFields):
     """Capacity in either spelling: `capacityMin`/`capacityMax` or `minSize`/`maxSize`."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"id": "T6", "sectorId": "S1", "name": "6", "capacityMin": 2, "capacityMax": 4}]
-        }
-    )
+    model_config = example({"id": "T6", "sectorId": "S2", "capacityMin": 2, "capacityMax": 4})
 
     id: Identifier | None = Field(None, examples=["T6"])
     sector_id: Identifier = Field(examples=["S1"])
@@ -242,7 +255,7 @@ class TableBody(BodyModel, _PlanFields):
 class TablePatch(BodyModel, _PlanFields):
     """Any of these; what is left out stays. A table keeps its sector."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"capacityMax": 6, "active": True}]})
+    model_config = example({"capacityMax": 6, "active": True})
 
     def settings(self) -> dict[str, Any]:
         given = super().settings()
@@ -265,6 +278,52 @@ def _either(name: str, value: int | None, other_name: str, other: int | None) ->
     if value is not None and other is not None and value != other:
         raise ValidationFailed.at(other_name, format_lazy(_("This differs from {field}."), field=name))
     return value if value is not None else other
+
+
+RESTAURANT: Final = {
+    "id": "R2",
+    "name": "Bistro Norte",
+    "timezone": "Europe/Madrid",
+    "minPartySize": 1,
+    "maxPartySize": 50,
+    "minDurationMinutes": 30,
+    "maxDurationMinutes": 180,
+    "refusePast": True,
+    "leadMinutes": None,
+    "horizonDays": 90,
+    "windows": [{"weekday": 0, "start": "20:00", "end": "23:45", "lastSeating": None}],
+    "specialDays": [{"date": "2026-12-25", "name": "Christmas", "windows": []}],
+    "turnTimes": [{"partyUpTo": 4, "minutes": 90}],
+    "createdAt": "2025-10-20T12:00:00.000Z",
+    "updatedAt": "2025-10-20T12:00:00.000Z",
+}
+SECTOR: Final = {
+    "id": "S2",
+    "restaurantId": "R2",
+    "name": "Terrace",
+    "position": 0,
+    "joins": [],
+    "combos": [],
+}
+TABLE: Final = {
+    "id": "T6",
+    "sectorId": "S2",
+    "name": "T6",
+    "capacityMin": 2,
+    "capacityMax": 4,
+    "minSize": 2,
+    "maxSize": 4,
+    "capacity": {"min": 2, "max": 4},
+    "active": True,
+    "combinable": True,
+    "position": 0,
+    "x": 60,
+    "y": 80,
+    "width": 80,
+    "height": 80,
+    "shape": "square",
+}
+ONE_PAGE: Final = {"page": 1, "limit": 50, "total": 1, "totalPages": 1}
 
 
 class SpecialWindowOut(ApiModel):
@@ -292,6 +351,8 @@ class TurnTimeOut(ApiModel):
 
 
 class RestaurantOut(ApiModel):
+    model_config = example(RESTAURANT)
+
     id: str = Field(examples=["R1"])
     name: str = Field(examples=["Bistro Central"])
     timezone: str = Field(examples=["America/Argentina/Buenos_Aires"])
@@ -322,6 +383,8 @@ class ComboOut(ApiModel):
 
 
 class SectorOut(ApiModel):
+    model_config = example(SECTOR)
+
     id: str = Field(examples=["S1"])
     restaurant_id: str = Field(examples=["R1"])
     name: str = Field(examples=["Main Hall"])
@@ -332,6 +395,8 @@ class SectorOut(ApiModel):
 
 class TableOut(ApiModel):
     """`minSize`/`maxSize` and `capacity` say the same as `capacityMin`/`capacityMax`."""
+
+    model_config = example(TABLE)
 
     id: str = Field(examples=["T2"])
     sector_id: str = Field(examples=["S1"])
@@ -359,16 +424,22 @@ class Pagination(ApiModel):
 
 
 class RestaurantsOut(ApiModel):
+    model_config = example({"restaurants": [RESTAURANT], "pagination": ONE_PAGE})
+
     restaurants: list[RestaurantOut]
     pagination: Pagination
 
 
 class SectorsOut(ApiModel):
+    model_config = example({"sectors": [SECTOR], "pagination": ONE_PAGE})
+
     sectors: list[SectorOut]
     pagination: Pagination
 
 
 class TablesOut(ApiModel):
+    model_config = example({"tables": [TABLE], "pagination": ONE_PAGE})
+
     tables: list[TableOut]
     pagination: Pagination
 
@@ -480,11 +551,27 @@ class SeededData(ApiModel):
 
 
 class SeededOut(ApiModel):
+    model_config = example(
+        {
+            "message": "Seeded.",
+            "data": {
+                "restaurantId": "R1",
+                "sectorId": "S1",
+                "tableIds": ["T1", "T2", "T3", "T4", "T5"],
+                "bookingId": "B1",
+            },
+        }
+    )
+
     message: str
     data: SeededData
 
 
 class InfoOut(ApiModel):
+    model_config = example(
+        {"name": "WokiBrain", "version": "1.0.0", "environment": "development", "docs": "/docs"}
+    )
+
     name: str
     version: str
     environment: str

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from django.http import HttpResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from restaurants import selectors, services
 from restaurants.api.schemas import (
@@ -43,8 +43,8 @@ class RestaurantsView(ApiView):
         out=RestaurantsOut,
         tag="management",
     )
-    def get(self, request: Request) -> Response:
-        query = parse_query(PageQuery, request.query_params)
+    def get(self, request: Request) -> HttpResponse:
+        query = parse_query(PageQuery, request)
         found = selectors.list_restaurants(caller=caller_of(request), page=query.page, limit=query.limit)
         return reply(
             RestaurantsOut(
@@ -57,14 +57,13 @@ class RestaurantsView(ApiView):
         "createRestaurant",
         "Make a restaurant",
         """Without `windows`: 12:00-16:00 and 20:00-23:45, every day. It refuses bookings in the past
-        unless told otherwise. Ids are shared by everybody; one that is taken is CONFLICT.""",
+        unless told otherwise. Ids are shared by everybody: one that is taken is refused, whoever has it.""",
         body=RestaurantBody,
         out=RestaurantOut,
         status=201,
-        errors=(Code.CONFLICT,),
         tag="management",
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         body = parse_body(RestaurantBody, request.data)
         calendar = body.calendar()
         made = services.create_restaurant(
@@ -87,7 +86,7 @@ class RestaurantView(ApiView):
         errors=(Code.NOT_FOUND,),
         tag="management",
     )
-    def get(self, request: Request, restaurant: str) -> Response:
+    def get(self, request: Request, restaurant: str) -> HttpResponse:
         return reply(
             restaurant_out(selectors.get_restaurant(caller=caller_of(request), restaurant_id=restaurant))
         )
@@ -102,8 +101,8 @@ class RestaurantView(ApiView):
         errors=(Code.NOT_FOUND, Code.CONFLICT),
         tag="management",
     )
-    def patch(self, request: Request, restaurant: str) -> Response:
-        query = parse_query(AcknowledgeQuery, request.query_params)
+    def patch(self, request: Request, restaurant: str) -> HttpResponse:
+        query = parse_query(AcknowledgeQuery, request)
         body = parse_body(RestaurantPatch, request.data)
         caller = caller_of(request)
         services.update_restaurant(
@@ -123,9 +122,9 @@ class RestaurantView(ApiView):
         errors=(Code.NOT_FOUND, Code.CONFLICT),
         tag="management",
     )
-    def delete(self, request: Request, restaurant: str) -> Response:
+    def delete(self, request: Request, restaurant: str) -> HttpResponse:
         services.delete_restaurant(caller=caller_of(request), restaurant_id=restaurant)
-        return Response(status=204)
+        return HttpResponse(status=204)
 
 
 class RestaurantSectorsView(ApiView):
@@ -138,8 +137,8 @@ class RestaurantSectorsView(ApiView):
         errors=(Code.NOT_FOUND,),
         tag="management",
     )
-    def get(self, request: Request, restaurant: str) -> Response:
-        query = parse_query(PageQuery, request.query_params)
+    def get(self, request: Request, restaurant: str) -> HttpResponse:
+        query = parse_query(PageQuery, request)
         found = selectors.list_sectors(
             caller=caller_of(request), restaurant_id=restaurant, page=query.page, limit=query.limit
         )
@@ -154,10 +153,10 @@ class RestaurantSectorsView(ApiView):
         body=NewSectorBody,
         out=SectorOut,
         status=201,
-        errors=(Code.NOT_FOUND, Code.CONFLICT),
+        errors=(Code.NOT_FOUND,),
         tag="management",
     )
-    def post(self, request: Request, restaurant: str) -> Response:
+    def post(self, request: Request, restaurant: str) -> HttpResponse:
         body = parse_body(NewSectorBody, request.data)
         made = services.create_sector(
             caller=caller_of(request),
@@ -178,7 +177,7 @@ class SectorView(ApiView):
         errors=(Code.NOT_FOUND,),
         tag="management",
     )
-    def get(self, request: Request, sector: str) -> Response:
+    def get(self, request: Request, sector: str) -> HttpResponse:
         return reply(sector_out(selectors.get_sector(caller=caller_of(request), sector_id=sector)))
 
     @operation(
@@ -191,8 +190,8 @@ class SectorView(ApiView):
         errors=(Code.NOT_FOUND, Code.CONFLICT),
         tag="management",
     )
-    def patch(self, request: Request, sector: str) -> Response:
-        query = parse_query(AcknowledgeQuery, request.query_params)
+    def patch(self, request: Request, sector: str) -> HttpResponse:
+        query = parse_query(AcknowledgeQuery, request)
         body = parse_body(SectorPatch, request.data)
         changed = services.update_sector(
             caller=caller_of(request),
@@ -212,9 +211,9 @@ class SectorView(ApiView):
         errors=(Code.NOT_FOUND, Code.CONFLICT),
         tag="management",
     )
-    def delete(self, request: Request, sector: str) -> Response:
+    def delete(self, request: Request, sector: str) -> HttpResponse:
         services.delete_sector(caller=caller_of(request), sector_id=sector)
-        return Response(status=204)
+        return HttpResponse(status=204)
 
 
 class SectorTablesView(ApiView):
@@ -227,8 +226,8 @@ class SectorTablesView(ApiView):
         errors=(Code.NOT_FOUND,),
         tag="management",
     )
-    def get(self, request: Request, sector: str) -> Response:
-        query = parse_query(PageQuery, request.query_params)
+    def get(self, request: Request, sector: str) -> HttpResponse:
+        query = parse_query(PageQuery, request)
         found = selectors.list_tables(
             caller=caller_of(request), sector_id=sector, page=query.page, limit=query.limit
         )
@@ -245,10 +244,10 @@ class TablesView(ApiView):
         body=TableBody,
         out=TableOut,
         status=201,
-        errors=(Code.NOT_FOUND, Code.CONFLICT),
+        errors=(Code.NOT_FOUND,),
         tag="management",
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         body = parse_body(TableBody, request.data)
         least, most = body.capacity()
         made = services.create_table(
@@ -271,7 +270,7 @@ class TableView(ApiView):
         errors=(Code.NOT_FOUND,),
         tag="management",
     )
-    def get(self, request: Request, table: str) -> Response:
+    def get(self, request: Request, table: str) -> HttpResponse:
         return reply(table_out(selectors.get_table(caller=caller_of(request), table_id=table)))
 
     @operation(
@@ -284,8 +283,8 @@ class TableView(ApiView):
         errors=(Code.NOT_FOUND, Code.CONFLICT),
         tag="management",
     )
-    def patch(self, request: Request, table: str) -> Response:
-        query = parse_query(AcknowledgeQuery, request.query_params)
+    def patch(self, request: Request, table: str) -> HttpResponse:
+        query = parse_query(AcknowledgeQuery, request)
         body = parse_body(TablePatch, request.data)
         changed = services.update_table(
             caller=caller_of(request),
@@ -304,7 +303,7 @@ class TableView(ApiView):
         errors=(Code.NOT_FOUND, Code.CONFLICT),
         tag="management",
     )
-    def delete(self, request: Request, table: str) -> Response:
-        query = parse_query(AcknowledgeQuery, request.query_params)
+    def delete(self, request: Request, table: str) -> HttpResponse:
+        query = parse_query(AcknowledgeQuery, request)
         services.delete_table(caller=caller_of(request), table_id=table, acknowledge=query.acknowledge)
-        return Response(status=204)
+        return HttpResponse(status=204)

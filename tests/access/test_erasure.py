@@ -144,8 +144,8 @@ def test_guests_go_when_their_time_is_over(example: None, settings: Any) -> None
         assert guests.erase_expired() == 1
         assert guests.erase_expired() == 0
         assert guests.forget_answers() == 0
-    assert Guest.objects.get(pk=old.guest_id).erased_at is not None
-    assert Guest.objects.get(pk=recent.guest_id).erased_at is None
+    assert Guest.objects.get(bookings=old).erased_at is not None
+    assert Guest.objects.get(bookings=recent).erased_at is None
 
 
 def test_answers_are_forgotten_after_a_day(example: None) -> None:

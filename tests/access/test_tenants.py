@@ -73,7 +73,7 @@ def example_of(schema: dict[str, Any]) -> Any:
 
 def requests(booking: Booking) -> Iterator[tuple[str, str, str, dict[str, str], Any]]:
     """(what is foreign, method, path, query, body) for every place of every operation that takes an id."""
-    ids = FOREIGN | {"booking": str(booking.pk), "id": "", "tableIds": ["T9"]}
+    ids: dict[str, Any] = {**FOREIGN, "booking": str(booking.pk), "id": "", "tableIds": ["T9"]}
     for method, template, operation in operations():
         parameters = operation.get("parameters", [])
         in_path = [each["name"] for each in parameters if each["in"] == "path"]
@@ -83,7 +83,7 @@ def requests(booking: Booking) -> Iterator[tuple[str, str, str, dict[str, str], 
             if each["in"] == "query" and each["name"] in OWN | GOOD
         }
         content = operation.get("requestBody", {}).get("content", {}).get("application/json")
-        body = example_of(content["schema"]) if content else None
+        body: Any = example_of(content["schema"]) if content else None
         own_path = template
         foreign_path = template
         for name in in_path:

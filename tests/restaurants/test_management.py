@@ -112,17 +112,17 @@ def test_a_table_keeps_its_sector(admin: APIClient) -> None:
     assert refused["issues"] == [{"path": "sectorId", "message": "This field is not known here."}]
 
 
-def test_a_taken_id_is_a_conflict_that_tells_nothing_more(admin: APIClient, owner: APIClient) -> None:
+def test_a_taken_id_is_refused_and_tells_nothing_more(admin: APIClient, owner: APIClient) -> None:
     body = {"id": "T9", "sectorId": "S1", "capacityMin": 1, "capacityMax": 2}
     refused = admin.post(f"{API}/tables", body, format="json")
-    assert refused.status_code == 409
+    assert refused.status_code == 400
     assert refused.json()["issues"] == [{"path": "id", "message": "This id is taken."}]
     assert "R2" not in refused.content.decode()
     assert Table.objects.get(pk="T9").sector_id == "S9"
     for path, more in (("restaurants", {"timezone": "Europe/Madrid"}), ("restaurants/R1/sectors", {})):
         taken = {"restaurants": "R1"}.get(path, "S9")
         again = owner.post(f"{API}/{path}", {"id": taken, "name": "x", **more}, format="json")
-        assert (again.status_code, again.json()["error"]) == (409, "CONFLICT")
+        assert (again.status_code, again.json()["issues"][0]["path"]) == (400, "id")
 
 
 def test_what_has_history_stays(owner: APIClient) -> None:

@@ -30,9 +30,7 @@ class Command(BaseCommand):
             self.stdout.write(f"erased {guests.erase_expired()}")
             return
         found = list(
-            guests.find_guests(
-                caller=SYSTEM, contact=options["contact"], restaurant_id=options["restaurant"]
-            )
+            guests.find_guests(caller=SYSTEM, contact=options["contact"], restaurant_id=options["restaurant"])
         )
         if not found:
             raise CommandError("There is no such guest.")

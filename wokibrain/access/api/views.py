@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from django.http import HttpResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from wokibrain.access import sessions
 from wokibrain.access.api.schemas import LoginBody, RefreshBody, TokensOut
@@ -21,7 +21,7 @@ class _OpenView(ApiView):
     authentication_classes = []
 
 
-def _tokens(tokens: Tokens) -> Response:
+def _tokens(tokens: Tokens) -> HttpResponse:
     out = TokensOut(access_token=tokens.access, refresh_token=tokens.refresh, expires_in=tokens.expires_in)
     return reply(out, headers=NO_STORE)
 
@@ -36,7 +36,7 @@ class LoginView(_OpenView):
         tag="auth",
         open_to_all=True,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         body = parse_body(LoginBody, request.data)
         return _tokens(
             sessions.login(request=request._request, username=body.username, password=body.password)
@@ -54,7 +54,7 @@ class RefreshView(_OpenView):
         tag="auth",
         open_to_all=True,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         return _tokens(sessions.refresh(token=parse_body(RefreshBody, request.data).refresh_token))
 
 
@@ -68,6 +68,6 @@ class LogoutView(_OpenView):
         tag="auth",
         open_to_all=True,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         sessions.logout(token=parse_body(RefreshBody, request.data).refresh_token)
-        return Response(status=204)
+        return HttpResponse(status=204)

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('bookings', '0002_day_version'),
+        ('bookings', '0004_events_by_day'),
         ('restaurants', '0002_plan_version'),
     ]
 

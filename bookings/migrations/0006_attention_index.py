@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("bookings", "0003_attention")]
+    dependencies = [("bookings", "0005_attention")]
 
     operations = [
         AddIndexConcurrently(
