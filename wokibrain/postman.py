@@ -79,12 +79,7 @@ def _item(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": operation["summary"],
         "request": request,
-        "event": [
-            {
-                "listen": "test",
-                "script": {"exec": TEST.format(statuses=statuses).splitlines(), "type": "text/javascript"},
-            }
-        ],
+        "event": [{"listen": "test", "script": {"type": "text/javascript", "exec": script}}],
     }
 
 

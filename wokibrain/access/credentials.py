@@ -105,8 +105,8 @@ def _of_key(token: str, digest: bytes) -> tuple[Caller, datetime | None]:
         noted = ApiKey.objects.filter(
             Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - USE_NOTED_EVERY), pk=key.pk
         ).update(last_used_at=now)
-        if noted:
-            audit.key_used(key, first=key.last_used_at is None)
+        if noted and (key.last_used_at is None or _hour(key.last_used_at) != _hour(now)):
+            audit.key_used(key)
     grants = {key.restaurant_id or EVERYWHERE: permissions_of(key.role, key.scopes)}
     return Caller(CallerKind.API_KEY, str(key.id), grants), key.expires_at
 
@@ -123,3 +123,7 @@ def _of_access_token(token: str) -> tuple[Caller, datetime | None]:
     if session is None:
         raise Unauthorized
     return caller_of_user(session.user), datetime.fromtimestamp(expires, UTC)
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
