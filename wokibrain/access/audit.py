@@ -24,7 +24,11 @@ def key_changed(caller: Caller, action: str, key: ApiKey) -> None:
 def key_used(key: ApiKey) -> None:
     """A key is in use; entered once an hour at most."""
     _enter(
-        f"{CallerKind.API_KEY.value}:{key.id}", "api-key.used", "api_key", str(key.id), key.restaurant_id or ""
+        f"{CallerKind.API_KEY.value}:{key.id}",
+        "api-key.used",
+        "api_key",
+        str(key.id),
+        key.restaurant_id or "",
     )
 
 
