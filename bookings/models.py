@@ -74,6 +74,13 @@ class Booking(models.Model):
         STAFF = "staff", _("Staff")
         WALK_IN = "walk_in", _("Walk-in")
 
+    class Attention(models.TextChoices):
+        """Why staff should look at a booking: a change of plan was made in spite of it."""
+
+        HOURS = "hours", _("Outside of the opening hours")
+        TABLES = "tables", _("Its tables are gone or too small")
+        ZONE = "zone", _("The restaurant's clock was changed")
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     reference = models.CharField(_("reference"), max_length=12, default=ids.reference)
     restaurant = models.ForeignKey(
@@ -100,6 +107,9 @@ class Booking(models.Model):
         Guest, models.SET_NULL, null=True, blank=True, related_name="bookings", verbose_name=_("guest")
     )
     notes = models.TextField(_("notes"), max_length=1000, blank=True)
+    attention = models.CharField(
+        _("needs attention"), max_length=10, choices=Attention.choices, blank=True, default="", db_default=""
+    )
     version = models.PositiveIntegerField(_("version"), default=1)
     created_at = models.DateTimeField(_("created"))
     updated_at = models.DateTimeField(_("updated"))
@@ -110,6 +120,9 @@ class Booking(models.Model):
         ordering = ["start", "id"]
         indexes = [
             models.Index(fields=["restaurant", "service_date", "start", "id"], name="booking_by_service_day"),
+            models.Index(
+                fields=["restaurant", "start"], name="booking_needs_attention", condition=~Q(attention="")
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["reference"], name="booking_reference_once"),
