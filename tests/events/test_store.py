@@ -203,6 +203,9 @@ def test_old_payloads_are_read_in_todays_shape_and_stay_as_they_are() -> None:
     def double(payload: dict[str, Any]) -> dict[str, Any]:
         return payload | {"covers": payload["covers"] * 10}
 
+    row = StoredEvent.objects.get(aggregate_id="a")
+    assert Envelope.from_bytes(Envelope.stored(row).to_bytes()) == Envelope.from_row(row)
+    assert Envelope.from_bytes(Envelope.from_row(row).to_bytes()) == Envelope.from_row(row)
     support.append("b", covers=7)
     assert store.load("booking", "a")[0].payload["covers"] == 20
     assert store.load("booking", "b")[0].payload["covers"] == 7
