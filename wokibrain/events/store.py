@@ -106,6 +106,8 @@ class Envelope:
         """The inverse of ``to_bytes``. Raises ``Unreadable`` on anything else."""
         try:
             body = orjson.loads(raw)
+            if not (isinstance(body["payload"], dict) and isinstance(body["metadata"], dict)):
+                raise TypeError
             event = cls(
                 event_id=UUID(body["eventId"]),
                 aggregate_type=body["aggregateType"],
@@ -121,8 +123,6 @@ class Envelope:
             raise Unreadable(f"not an event: {type(error).__name__}") from None
         texts = (event.aggregate_type, event.aggregate_id, event.event_type)
         if not all(isinstance(text, str) for text in texts) or not isinstance(event.version, int):
-            raise Unreadable("not an event: wrong types")
-        if not isinstance(event.payload, dict) or not isinstance(event.metadata, dict):
             raise Unreadable("not an event: wrong types")
         return upcast(event)
 
