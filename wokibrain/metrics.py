@@ -50,3 +50,12 @@ def exposition() -> bytes:
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     registry.register(_Events())
     return generate_latest(registry)
+
+
+# A series is there from the start, so that a dashboard can tell zero from unknown.
+DISCOVERY_REQUESTS.labels("found")
+LOCK_CONTENTIONS.labels("redis")
+for _backend in ("redis", "postgres"):
+    LOCK_ACQUISITIONS.labels(_backend)
+for _layer in ("memory", "redis"):
+    CACHE_HITS.labels(_layer)
