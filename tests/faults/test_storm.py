@@ -232,6 +232,6 @@ def test_canary_without_locks_and_constraint_the_storm_seats_on_top() -> None:
         with api_servers(3, services=services, environment=environment) as api, clients(api, 20) as hands:
             set_up(hands[0], "ST", {"STS": TABLES})
             until = time.monotonic() + storm.seconds
-            with _doing(*(lambda n=n: storm.client(hands[n], n, 1, until) for n in range(20))):  # type: ignore[misc]
+            with _doing(*(lambda n=n: storm.client(hands[n], n, 1, until) for n in range(20))):
                 pass
         assert value(services, OVERLAPS) > 0
