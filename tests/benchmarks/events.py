@@ -95,7 +95,7 @@ def _drain(pipeline: Pipeline) -> list[Row]:
     day = busy / BACKLOG * DAY_BOOKINGS * EVENTS_PER_BOOKING / 60
     return [
         Row(
-            f"backlog of {BACKLOG:,} events, {len(registry.consumers())} consumers each, written within {appended:.1f} s, drained",
+            f"{BACKLOG:,} events for {len(registry.consumers())} consumers, written within {appended:.1f} s, drained",
             f"{took:.1f} s ({BACKLOG / took:,.0f}/s)",
             "<= 60 s",
             f"{BACKLOG / ceiling:.1f} s for the bare inserts of the same rows",

@@ -238,6 +238,19 @@ def test_a_fold_up_to_an_instant_takes_in_what_occurred_by_then() -> None:
     assert store.fold("booking", "a", _append_log, until=support.NOON - timedelta(seconds=1)).state is None
 
 
+@pytest.mark.usefixtures("upcasters")
+def test_a_snapshot_in_an_older_shape_is_not_used() -> None:
+    for version in range(1, 52):
+        support.append("a", version, partySize=version)
+    store.keep_snapshots(store.load("booking", "a"), _append_log)
+    store.upcaster("BookingCreated", 1)(lambda payload: payload | {"partySize": -payload["partySize"]})
+    sizes = store.fold("booking", "a", _append_log).state
+    assert sizes == {"sizes": [-number for number in range(1, 52)]}
+    store.keep_snapshots(store.load("booking", "a"), _append_log)
+    assert Snapshot.objects.count() == 2
+    assert store.fold("booking", "a", _append_log).state == sizes
+
+
 def test_canary_a_wrong_snapshot_is_seen_in_the_fold() -> None:
     for version in range(1, 61):
         support.append("a", version, partySize=version)

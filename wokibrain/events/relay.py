@@ -5,10 +5,10 @@ It reads what is unpublished, not what lies behind a remembered position: positi
 a relay with a cursor loses those that come late. Handing on comes before marking, so a relay that dies in
 between hands some events on twice; none is lost, and consumers have receipts.
 
-Waking it: NOTIFY takes a lock that every notifying commit waits for (measured with 16 writers: 2,400 commits a second
-instead of 7,400-9,200; this way 8,700). So a writer only notifies a relay that sleeps. A relay that sleeps holds the wake lock;
-the trigger in migration 0003 tries it in share mode, and notifies when it is taken. While the relay can take
-it, no transaction is under way that decided not to notify; while it cannot, it polls.
+Waking it: NOTIFY takes a lock that every notifying commit waits for (measured with 16 writers: 2,400 commits
+a second instead of 7,400-9,200; this way 8,700). So a writer only notifies a relay that sleeps. A relay that
+sleeps holds the wake lock; the trigger in migration 0003 tries it in share mode, and notifies when it is taken.
+While the relay can take it, no transaction is under way that decided not to notify; while it cannot, it polls.
 """
 
 from __future__ import annotations

@@ -321,7 +321,9 @@ def fold(
 
     ``version`` and ``until`` (inclusive) bound what is taken in.
     """
-    snapshots = Snapshot.objects.filter(aggregate_type=aggregate_type, aggregate_id=aggregate_id)
+    snapshots = Snapshot.objects.filter(
+        aggregate_type=aggregate_type, aggregate_id=aggregate_id, shapes=len(_upcasters)
+    )
     events = StoredEvent.objects.filter(aggregate_type=aggregate_type, aggregate_id=aggregate_id)
     if version is not None:
         snapshots, events = snapshots.filter(version__lte=version), events.filter(version__lte=version)
@@ -343,6 +345,7 @@ def keep_snapshots(events: Iterable[Envelope], evolve: Evolve) -> None:
                 aggregate_type=event.aggregate_type,
                 aggregate_id=event.aggregate_id,
                 version=event.version,
+                shapes=len(_upcasters),
                 occurred_at=event.occurred_at,
                 state=fold(event.aggregate_type, event.aggregate_id, evolve, version=event.version).state,
             )
