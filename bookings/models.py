@@ -57,7 +57,10 @@ class Guest(models.Model):
 
 
 class Booking(models.Model):
-    """A party that will come, is here, or was. ``version`` is that of its latest event."""
+    """A party that will come, is here, or was. ``version`` is that of its latest event.
+
+    Each index costs every create, so there are those that a reader of the product needs and no others.
+    """
 
     class Status(models.TextChoices):
         CONFIRMED = "CONFIRMED", _("Confirmed")
@@ -79,11 +82,17 @@ class Booking(models.Model):
         ZONE = "zone", _("The restaurant's clock was changed")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    reference = models.CharField(_("reference"), max_length=12, unique=True, default=ids.reference)
+    reference = models.CharField(_("reference"), max_length=12, default=ids.reference)
     restaurant = models.ForeignKey(
-        Restaurant, models.PROTECT, related_name="bookings", verbose_name=_("restaurant")
+        Restaurant,
+        models.PROTECT,
+        related_name="bookings",
+        verbose_name=_("restaurant"),
+        db_index=False,
     )
-    sector = models.ForeignKey(Sector, models.PROTECT, related_name="bookings", verbose_name=_("sector"))
+    sector = models.ForeignKey(
+        Sector, models.PROTECT, related_name="bookings", verbose_name=_("sector"), db_index=False
+    )
     table_ids = ArrayField(models.CharField(max_length=50), verbose_name=_("tables"), size=MAX_COMBO_TABLES)
     service_date = models.DateField(_("service date"))
     start = models.DateTimeField(_("start"))
@@ -116,6 +125,7 @@ class Booking(models.Model):
             ),
         ]
         constraints = [
+            models.UniqueConstraint(fields=["reference"], name="booking_reference_once"),
             models.CheckConstraint(name="booking_ends_after_start", condition=Q(end__gt=F("start"))),
             models.CheckConstraint(
                 name="booking_party", condition=Q(party_size__gte=1, party_size__lte=MAX_PARTY)
@@ -168,15 +178,25 @@ class Allocation(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    table = models.ForeignKey(Table, models.PROTECT, related_name="allocations", verbose_name=_("table"))
-    sector = models.ForeignKey(Sector, models.PROTECT, related_name="+", verbose_name=_("sector"))
+    table = models.ForeignKey(
+        Table, models.PROTECT, related_name="allocations", verbose_name=_("table"), db_index=False
+    )
+    sector = models.ForeignKey(
+        Sector, models.PROTECT, related_name="+", verbose_name=_("sector"), db_index=False
+    )
     period = DateTimeRangeField(_("period"))
     active = models.BooleanField(_("active"), default=True)
     booking = models.ForeignKey(
         Booking, models.CASCADE, null=True, blank=True, related_name="allocations", verbose_name=_("booking")
     )
     block = models.ForeignKey(
-        TableBlock, models.CASCADE, null=True, blank=True, related_name="allocations", verbose_name=_("block")
+        TableBlock,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="allocations",
+        verbose_name=_("block"),
+        db_index=False,
     )
 
     class Meta:
@@ -200,6 +220,7 @@ class Allocation(models.Model):
             ),
         ]
         indexes = [
+            models.Index(fields=["block"], name="allocation_of_block", condition=Q(block__isnull=False)),
             GistIndex(F("sector"), F("period"), name="allocation_by_sector_period", condition=Q(active=True)),
         ]
 
