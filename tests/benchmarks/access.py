@@ -83,9 +83,8 @@ def _measured(rounds: int) -> list[Row]:
 
         def one() -> object:
             statuses: list[str] = []
-            response = handler(
-                environ | {"wsgi.input": BytesIO()}, lambda status, _: statuses.append(status)
-            )
+            start: Any = lambda status, _headers: statuses.append(status)  # noqa: E731
+            response: Any = handler(environ | {"wsgi.input": BytesIO()}, start)
             body = b"".join(response)
             response.close()
             assert statuses == ["200 OK"], body
@@ -114,7 +113,12 @@ def _measured(rounds: int) -> list[Row]:
             timed[name].append(_turn(one, rounds // 10))
     bare = median(work for _, work in timed["bare view"])
     return [
-        Row(name, median(each for each, _ in turns), work := median(each for _, each in turns), work / bare - 1)
+        Row(
+            name,
+            median(each for each, _ in turns),
+            work := median(each for _, each in turns),
+            work / bare - 1,
+        )
         for name, turns in timed.items()
     ]
 
@@ -132,7 +136,9 @@ def _turn(one: Callable[[], object], count: int) -> tuple[float, float]:
 
 def table(rows: list[Row]) -> str:
     lines = ["| request | median µs | own work µs | on top |", "|---|---|---|---|"]
-    lines += [f"| {each.case} | {each.median_us:.0f} | {each.work_us:.0f} | {each.share:+.0%} |" for each in rows]
+    lines += [
+        f"| {each.case} | {each.median_us:.0f} | {each.work_us:.0f} | {each.share:+.0%} |" for each in rows
+    ]
     return "\n".join(lines)
 
 
