@@ -102,7 +102,7 @@ def _measured(rounds: int) -> list[Row]:
         ("nobody, limited", 10**9, ask("/known")),
     ]
     timed: dict[str, list[tuple[float, float]]] = {name: [] for name, _, _ in cases}
-    for name, limit, one in cases:
+    for _name, limit, one in cases:
         settings.RATE_LIMIT_MAX = limit
         for _ in range(WARM_UP):
             one()
