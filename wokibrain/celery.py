@@ -67,6 +67,12 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
     timezone="UTC",
-    beat_schedule={"webhooks": {"task": "wokibrain.webhooks.sweep", "schedule": 5.0}},
+    beat_schedule={
+        "webhooks": {
+            "task": "wokibrain.webhooks.sweep",
+            "schedule": 5.0,
+            "options": {"queue": "webhook-deliveries", "expires": 10},
+        }
+    },
 )
 app.autodiscover_tasks()

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from uuid import UUID
 
 import psutil
 import pytest
@@ -81,7 +82,7 @@ def test_hostile_receivers_are_bounded_and_delay_nobody(settings: Settings, host
     settings.WEBHOOK_RETRY_PAUSES = []
     settings.WEBHOOK_QUICK_ATTEMPTS = [0]
     with ExitStack() as stack:
-        limits: dict[object, tuple[str, set[str], float]] = {}
+        limits: dict[UUID, tuple[str, set[str], float]] = {}
         for name, (recorded, most) in HOSTILE.items():
             hook = support.webhook(hostile[name])
             limits[hook.pk] = (name, recorded, most)
@@ -105,11 +106,13 @@ def test_hostile_receivers_are_bounded_and_delay_nobody(settings: Settings, host
     assert peak - before < 50 * 2**20
     seen = {
         (attempt.delivery.webhook_id, attempt.error or str(attempt.status_code)): attempt.milliseconds / 1000
-        for attempt in Attempt.objects.select_related("delivery").filter(delivery__webhook_id__in=limits)
+        for attempt in Attempt.objects.select_related("delivery").filter(
+            delivery__webhook_id__in=list(limits)
+        )
     }
-    for (webhook_id, recorded), took in seen.items():
+    for (webhook_id, came), took in seen.items():
         name, expected, most = limits[webhook_id]
-        assert recorded in expected, name
+        assert came in expected, name
         assert took <= most, name
     assert {webhook_id for webhook_id, _ in seen} == set(limits)
     # Each was left to one probe at a time once it had failed often enough, or answered every time.
