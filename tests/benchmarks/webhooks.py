@@ -104,7 +104,7 @@ def receivers() -> Iterator[Receivers]:
 
 
 def run() -> list[Row]:
-    COMMANDS.setdefault("deliver", DELIVER)  # type: ignore[attr-defined]
+    COMMANDS.setdefault("deliver", DELIVER)
     rows = []
     with private_services(durable=True) as services:
         rows.append(_steady(services, spread=True))

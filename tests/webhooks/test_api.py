@@ -533,6 +533,22 @@ def test_super_admin_has_webhooks_of_all_restaurants(call: Call) -> None:
     assert call("GET", "", token=boss)[1]["pagination"]["total"] == 2
 
 
+@pytest.mark.parametrize("path", ["rotate-secret", "test"])
+def test_body_and_its_type_may_be_left_out(client: Client, path: str) -> None:
+    hook = support.webhook(URL)
+    response = client.generic("POST", f"/api/v1/webhooks/{hook.pk}/{path}", headers={"X-API-Key": key()})
+    assert response.status_code in (200, 202)
+
+
+def test_list_costs_the_same_however_long(
+    call: Call, django_assert_max_num_queries: Callable[..., Any]
+) -> None:
+    for _ in range(20):
+        support.webhook(URL)
+    with django_assert_max_num_queries(5):
+        assert len(call("GET", "")[1]["webhooks"]) == 20
+
+
 def test_webhook_for_a_restaurant_of_another_is_refused(call: Call) -> None:
     support.restaurant("R2")
     status, answer = call("POST", "", {"url": URL, "events": ["booking.created"], "restaurantId": "R2"})

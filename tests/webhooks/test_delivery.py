@@ -290,6 +290,16 @@ def test_reference_is_kept_to_search_by_but_not_sent(receiver: Receiver) -> None
     assert b"K7M2QX" not in receiver.requests[0].body
 
 
+def test_logs_do_not_tell_urls_or_secrets(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    support.webhook(f"{receiver.url}?token=not-for-the-logs")
+    support.happen()
+    pump.drain()
+    assert receiver.requests[0].path == "/hook?token=not-for-the-logs"
+    assert "not-for-the-logs" not in caplog.text
+    assert support.SECRET not in caplog.text
+
+
 def test_unknown_delivery_ids_are_passed_by() -> None:
     from webhooks.delivery import Done, Job
     from webhooks.transport import Outcome

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from pytest_django import Settings
 
 from tests.webhooks import support
@@ -85,7 +85,7 @@ def test_worker_delivers_retries_and_makes_up_for_a_lost_call(
     support.happen()
     assert within(15, lambda: len(receiver.requests) == 1)
 
-    assert Delivery.objects.filter(status="PENDING").count() == 1
+    assert within(5, lambda: Delivery.objects.filter(status="PENDING").count() == 1)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(10) == 0
 
@@ -114,6 +114,36 @@ def test_only_as_many_pumps_run_as_may(settings: Settings, receiver: Receiver) -
     assert (mine, found) == (True, [False])
     with pump._place() as free_again:
         assert free_again
+
+
+@pytest.mark.fault
+def test_frozen_pump_loses_its_place(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.WEBHOOK_PUMPS = 1
+    monkeypatch.setattr(pump, "SILENCE", "200ms")
+    inside, go_on = threading.Event(), threading.Event()
+    ended: list[type[BaseException]] = []
+
+    def freeze() -> None:
+        try:
+            with pump._place():
+                inside.set()
+                go_on.wait(10)
+        except OperationalError as error:
+            ended.append(type(error))
+        connections.close_all()
+
+    frozen = threading.Thread(target=freeze)
+    frozen.start()
+    assert inside.wait(5)
+
+    def taken() -> bool:
+        with pump._place() as place:
+            return place
+
+    assert within(5, taken)
+    go_on.set()
+    frozen.join()
+    assert ended == [OperationalError]
 
 
 def test_pump_ends_when_nothing_is_due_and_hands_over_when_something_came_late(
