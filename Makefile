@@ -4,18 +4,18 @@ VENV := .venv
 PYTHON_BIN := $(VENV)/bin/python
 MANAGE := $(PYTHON_BIN) manage.py
 .DEFAULT_GOAL := help
-.PHONY: help run test prove bench lint fmt lock clean
+.PHONY: help run test prove bench lint fmt messages lock clean
 # What is made here may not be half made.
 .DELETE_ON_ERROR:
 
 help: ## What there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
-$(VENV)/runtime: requirements.txt requirements.lock bin/venv
-	@bin/venv runtime
+$(VENV)/runtime: requirements.txt requirements.lock deploy/venv
+	@deploy/venv runtime
 
-$(VENV)/dev: requirements.txt requirements-dev.txt requirements.lock bin/venv
-	@bin/venv dev
+$(VENV)/dev: requirements.txt requirements-dev.txt requirements.lock deploy/venv
+	@deploy/venv dev
 
 # exec: what make waits for is the supervisor itself, so that signals reach it and its exit code is make's.
 run: $(VENV)/runtime ## Start everything and print where it is; Ctrl-C stops it
@@ -41,8 +41,12 @@ fmt: $(VENV)/dev ## Put the code into shape
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
+messages: $(VENV)/dev ## Collect and compile what is to be translated (needs GNU gettext)
+	@$(MANAGE) makemessages -l es -l en --no-location --no-obsolete -i tests -i .venv -i .data -i node_modules
+	@$(MANAGE) compilemessages -i .venv -v 0
+
 lock: ## Resolve requirements*.txt into requirements.lock
-	@test -x $(PYTHON_BIN) || bin/venv runtime
+	@test -x $(PYTHON_BIN) || deploy/venv runtime
 	@$(PYTHON_BIN) -m pip install -q --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements-dev.txt)"
 	@$(PYTHON_BIN) -m uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links requirements-dev.txt -o requirements.lock

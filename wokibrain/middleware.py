@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
-from functools import reduce
+from functools import lru_cache, reduce
 from time import perf_counter
 from typing import Final
 from uuid import UUID, uuid4
@@ -13,11 +14,15 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.module_loading import import_string
+from prometheus_client import Counter, Histogram
 
 from wokibrain import context, metrics
 from wokibrain.errors import ServiceUnavailable
 from wokibrain.rest import error_response
 
+logger = logging.getLogger("wokibrain.requests")
+# For what is not a page: nothing may be made of it. Pages bring a policy of their own.
+POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
@@ -30,6 +35,12 @@ def request_id(given: str | None) -> str:
         except ValueError:
             pass
     return str(uuid4())
+
+
+@lru_cache(maxsize=4096)
+def _meters(method: str, route: str, status: str) -> tuple[Counter, Histogram]:
+    labels = (method, route, status)
+    return metrics.HTTP_REQUESTS.labels(*labels), metrics.HTTP_DURATION.labels(*labels)
 
 
 class RequestMiddleware:
@@ -48,21 +59,32 @@ class RequestMiddleware:
         )
         with context.entered(here):
             response = self.get_response(request)
+            match = request.resolver_match
+            labels = (
+                request.method if request.method in _METHODS else "OTHER",
+                match.route if match else "unmatched",
+                str(response.status_code),
+            )
+            if settings.LOG_REQUESTS or response.status_code >= 500:
+                _log(labels, response.status_code, perf_counter() - began)
         response["X-Request-ID"] = here.request_id
-        match = request.resolver_match
-        labels = (
-            request.method if request.method in _METHODS else "OTHER",
-            match.route if match else "unmatched",
-            str(response.status_code),
-        )
-        metrics.HTTP_REQUESTS.labels(*labels).inc()
-        metrics.HTTP_DURATION.labels(*labels).observe(perf_counter() - began)
+        response.headers.setdefault("Content-Security-Policy", POLICY)
+        requests, duration = _meters(*labels)
+        requests.inc()
+        duration.observe(perf_counter() - began)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, OperationalError | InterfaceError):
             return error_response(ServiceUnavailable(), request)
         return None
+
+
+def _log(labels: tuple[str, str, str], status: int, seconds: float) -> None:
+    method, route, _ = labels
+    logger.info(
+        "request", extra={"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
+    )
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, Final, TypeVar
 
-from drf_spectacular.contrib.pydantic import PydanticExtension as _PydanticExtension  # noqa: F401
+from drf_spectacular.contrib.pydantic import PydanticExtension
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from pydantic import BaseModel, Field
 
@@ -32,11 +33,14 @@ class Error(ApiModel):
     error: Code
     detail: str
     issues: list[IssueOut] = Field(default=[], description="Which fields are at fault; absent when none is.")
+    acknowledge: str = Field(
+        "", description="With CONFLICT over bookings that would lose their place: send it as `?acknowledge=`."
+    )
     request_id: str = Field(examples=["5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"])
 
 
 EXAMPLES: Final[Mapping[Code, str]] = {
-    Code.VALIDATION_ERROR: "Must be at most 50.",
+    Code.VALIDATION_ERROR: "partySize: Must be at most 50.",
     Code.UNAUTHORIZED: "Valid credentials are needed here.",
     Code.FORBIDDEN: "You do not have permission to do this.",
     Code.NOT_FOUND: "There is nothing here, or it is not yours to see.",
@@ -64,6 +68,7 @@ ALWAYS: Final = (
     Code.INTERNAL_SERVER_ERROR,
     Code.SERVICE_UNAVAILABLE,
 )
+ADMIN_SECRET: Final[Any] = [{"adminSecret": []}]
 WITH_BODY: Final = (Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE)
 
 IDEMPOTENCY_KEY: Final = OpenApiParameter(
@@ -88,8 +93,13 @@ def operation(
     keyed: bool = False,
     tag: str = "bookings",
     open_to_all: bool = False,
+    secret: bool = False,
 ) -> Callable[[View], View]:
-    """Document a view's method. ``errors`` are those beyond the ones every operation may give."""
+    """Document a view's method. ``errors`` are those beyond the ones every operation may give.
+
+    ``secret``: it is guarded by ADMIN_SECRET and takes no credentials. The examples of ``body`` and
+    ``out`` are their models' own, else put together from their fields.
+    """
     codes = dict.fromkeys([*ALWAYS, *(WITH_BODY if body else ()), *errors])
     parameters = [*_parameters(query)] if query else []
     if keyed:
@@ -111,9 +121,64 @@ def operation(
         parameters=parameters,
         request=body,
         responses={status: OpenApiResponse(out, summary)} | _responses(codes),
-        examples=[*_error_examples(codes)],
-        auth=[] if open_to_all else None,
+        examples=[*_good_examples(body, out, status), *_error_examples(codes)],
+        auth=[] if open_to_all else ADMIN_SECRET if secret else None,
     )
+
+
+def _good_examples(
+    body: type[BaseModel] | None, out: type[BaseModel] | None, status: int
+) -> Iterable[OpenApiExample]:
+    if body:
+        yield OpenApiExample("Request", _example_of(body), request_only=True)
+    if out:
+        yield OpenApiExample("Answer", _example_of(out), response_only=True, status_codes=[str(status)])
+
+
+def _example_of(model: type[BaseModel]) -> Any:
+    schema = model.model_json_schema()
+    return _sample(schema, schema.get("$defs", {}))
+
+
+SAMPLES: Final[Mapping[str, str]] = {
+    "uuid": "01a1fb61-18a3-73fd-b53a-8a008dc65c1e",
+    "date": "2025-10-22",
+    "date-time": "2025-10-22T20:00:00-03:00",
+}
+
+
+def _sample(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
+    """A value that fits a schema: its own example where it has one, else one made of its parts.
+
+    Of an object's fields those that are required or have an example.
+    """
+    if schema.get("examples"):
+        return schema["examples"][0]
+    if "$ref" in schema:
+        return _sample(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "anyOf" in schema:
+        return _sample(schema["anyOf"][0], definitions)
+    match schema.get("type"):
+        case "object":
+            required = schema.get("required", ())
+            return {
+                name: _sample(each, definitions)
+                for name, each in schema.get("properties", {}).items()
+                if name in required or each.get("examples")
+            }
+        case "array":
+            return [_sample(schema["items"], definitions)]
+        case "string":
+            return SAMPLES.get(schema.get("format", ""), "text")
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case "boolean":
+            return True
+    return None
 
 
 def _responses(codes: Iterable[Code]) -> dict[int, OpenApiResponse]:
@@ -127,7 +192,8 @@ def _error_examples(codes: Iterable[Code]) -> Iterable[OpenApiExample]:
     for code in codes:
         value: dict[str, Any] = {"error": code.value, "detail": EXAMPLES[code]}
         if code is Code.VALIDATION_ERROR:
-            value["issues"] = [{"path": "partySize", "message": EXAMPLES[code]}]
+            path, _, message = EXAMPLES[code].partition(": ")
+            value["issues"] = [{"path": path, "message": message}]
         value["requestId"] = "5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"
         yield OpenApiExample(code.value, value, response_only=True, status_codes=[str(int(STATUS[code]))])
 
@@ -154,8 +220,50 @@ def _plain(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, 
         (only,) = [each for each in schema["anyOf"] if each.get("type") != "null"]
         rest = {key: schema[key] for key in ("examples",) if key in schema}
         return _plain(only, definitions) | rest
+    # Constraints behind a validator of ours keep pydantic's names.
+    schema = {JSON_SCHEMA_NAMES.get(key, key): value for key, value in schema.items()}
     dropped = {"title", "description"} | ({"default"} if schema.get("default", 0) is None else set())
     return {key: value for key, value in schema.items() if key not in dropped}
+
+
+JSON_SCHEMA_NAMES: Final = {"ge": "minimum", "le": "maximum", "multiple_of": "multipleOf"}
+
+
+class ModelExtension(PydanticExtension):  # type: ignore[no-untyped-call]
+    """Pydantic models as components, their enums written where they stand.
+
+    An enum of its own would be a component named after its class, and half the models here have a Status.
+    """
+
+    priority = 1
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        schema = self.target.model_json_schema(
+            ref_template="#/components/schemas/{model}", mode="serialization"
+        )
+        definitions = schema.pop("$defs", {})
+        enums = {name: each for name, each in definitions.items() if "enum" in each}
+        for name, each in definitions.items():
+            if name not in enums:
+                auto_schema.registry.register_on_missing(
+                    ResolvedComponent(  # type: ignore[no-untyped-call]
+                        name=name, type=ResolvedComponent.SCHEMA, object=name, schema=_inlined(each, enums)
+                    )
+                )
+        inlined: dict[str, Any] = _inlined(schema, enums)
+        return inlined
+
+
+def _inlined(part: Any, enums: Mapping[str, Any]) -> Any:
+    if isinstance(part, list):
+        return [_inlined(each, enums) for each in part]
+    if not isinstance(part, dict):
+        return part
+    name = str(part.get("$ref", "")).rpartition("/")[2]
+    if name in enums:
+        beside = {key: value for key, value in part.items() if key != "$ref"}
+        return {key: value for key, value in enums[name].items() if key != "title"} | beside
+    return {key: _inlined(value, enums) for key, value in part.items()}
 
 
 class CredentialScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -177,8 +285,18 @@ def finish(result: dict[str, Any], generator: SchemaGenerator, **_: Any) -> dict
     )
     for path in result["paths"].values():
         for each in path.values():
-            if "security" in each and {} not in each["security"]:
-                each["security"].append({})
+            if "security" in each:
+                # Each alone will do; what is written as one requirement would ask for all at once.
+                names = [name for requirement in each["security"] for name in requirement]
+                each["security"] = [{name: []} for name in names]
+                if "adminSecret" not in names:
+                    each["security"].append({})
+    result["components"]["securitySchemes"]["adminSecret"] = {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Admin-Secret",
+        "description": "ADMIN_SECRET of the installation; for a first look only.",
+    }
     result.setdefault("servers", [{"url": "/"}])
     return result
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
+from urllib.parse import parse_qsl
 
 import orjson
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, ValidationError
 from rest_framework import exceptions
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from wokibrain import context, errors
+from wokibrain.access import throttle
+from wokibrain.access.addresses import client_address
+from wokibrain.access.authentication import anonymous
 from wokibrain.access.callers import Caller
+from wokibrain.access.throttle import Rate
 from wokibrain.errors import Code, DomainError, Issue, ValidationFailed
 from wokibrain.fields import message_for
 
@@ -48,6 +54,7 @@ STATUS: Final[Mapping[Code, HTTPStatus]] = {
     Code.INTERNAL_SERVER_ERROR: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
+QUERY_FIELDS: Final = 100
 SENTENCES: Final[Mapping[Code, errors.Text]] = {
     Code.METHOD_NOT_ALLOWED: _("This method is not allowed here."),
     Code.NOT_ACCEPTABLE: _("Only application/json is served here."),
@@ -64,7 +71,66 @@ class Refused(DomainError):
 
 
 class ApiView(APIView):
-    """The base of every REST view. Its user is a ``Caller``."""
+    """The base of every REST view. Its user is a ``Caller``, who has so many requests a minute here."""
+
+    rate: Rate | None = None
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """None: 405 says what is allowed, and answers do not vary by Accept."""
+        return {}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        endpoint = endpoint_of(request._request)
+        try:
+            caller = cast(Caller | None, request.user)
+        except errors.Unauthorized:
+            # Whoever guesses at credentials is limited by address.
+            self._admit(anonymous(client_address(request.META)), endpoint)
+            raise
+        self._admit(caller or anonymous(client_address(request.META)), endpoint)
+        super().initial(request, *args, **kwargs)
+
+    def _admit(self, caller: Caller, endpoint: str) -> None:
+        try:
+            self.rate = throttle.admit(caller, endpoint)
+        except throttle.Exceeded as refused:
+            self.rate = refused.rate
+            raise
+
+    def finalize_response(  # type: ignore[override]
+        self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if self.rate:
+            for name, value in self.rate.headers.items():
+                response[name] = value
+        return super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
+
+
+def endpoint_of(request: HttpRequest) -> str:
+    """Method and route, as the rate limit counts them."""
+    match = request.resolver_match
+    return f"{request.method} {match.route if match else request.path}"
+
+
+View = TypeVar("View", bound=Callable[..., HttpResponse])
+
+
+def limited(view: View) -> View:
+    """Count requests of a page that is not an ApiView, by client address."""
+
+    @wraps(view)
+    def counted(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            rate = throttle.admit(anonymous(client_address(request.META)), endpoint_of(request))
+        except throttle.Exceeded as refused:
+            return error_response(refused, request)
+        response = view(request, *args, **kwargs)
+        for name, value in rate.headers.items() if rate else ():
+            response[name] = value
+        return response
+
+    return cast(View, counted)
 
 
 def caller_of(request: Request) -> Caller:
@@ -75,13 +141,25 @@ def caller_of(request: Request) -> Caller:
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def parse_query(model: type[Model], query: QueryDict) -> Model:
+def parse_query(model: type[Model], request: Request) -> Model:
     """The query string as ``model``. Raises ValidationFailed naming each parameter at fault."""
-    twice = [name for name, values in query.lists() if len(values) > 1 and name in _names(model)]
-    if twice:
-        issues = [Issue(name, _("Give this parameter once.")) for name in twice]
-        raise ValidationFailed(_summary(issues), issues=issues)
-    return _validated(model, query.dict())
+    try:
+        pairs = parse_qsl(
+            request.META.get("QUERY_STRING", ""), keep_blank_values=True, max_num_fields=QUERY_FIELDS
+        )
+    except ValueError:
+        raise ValidationFailed.at("query", _("There are too many parameters.")) from None
+    query = dict(pairs)
+    if len(query) != len(pairs):
+        times = Counter(name for name, _value in pairs)
+        issues = [
+            Issue(name, _("Give this parameter once."))
+            for name in times
+            if times[name] > 1 and name in _names(model)
+        ]
+        if issues:
+            raise ValidationFailed(_summary(issues), issues=issues)
+    return _validated(model, query)
 
 
 def parse_body(model: type[Model], body: object) -> Model:
@@ -114,13 +192,18 @@ def _summary(issues: Sequence[Issue]) -> errors.Text:
     return format_lazy(_("These fields are not valid: {fields}."), fields=fields)
 
 
-def reply(data: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def reply(data: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """A model as the response's body."""
-    return Response(render_model(data), status=status, headers=dict(headers or {}))
+    return reply_json(data.model_dump_json(by_alias=True).encode(), status, headers)
 
 
-def render_model(data: BaseModel) -> bytes:
-    return data.model_dump_json(by_alias=True).encode()
+def reply_json(
+    body: bytes | None, status: int = 200, headers: Mapping[str, str] | None = None
+) -> HttpResponse:
+    """JSON that is rendered already; what DRF's Response does on the way costs more than some reads."""
+    if body is None:
+        return HttpResponse(status=status, headers=headers)
+    return HttpResponse(body, status=status, headers=headers, content_type="application/json")
 
 
 def error_body(error: DomainError) -> dict[str, Any]:
@@ -128,6 +211,7 @@ def error_body(error: DomainError) -> dict[str, Any]:
     body: dict[str, Any] = {"error": error.code.value, "detail": str(error.detail)}
     if error.issues:
         body["issues"] = [{"path": issue.path, "message": str(issue.message)} for issue in error.issues]
+    body |= error.extra
     body["requestId"] = context.current().request_id
     return body
 

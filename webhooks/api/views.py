@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from webhooks import selectors, services
 from webhooks.api.schemas import (
@@ -46,8 +46,8 @@ class WebhooksView(ApiView):
         errors=ABSENT,
         tag="webhooks",
     )
-    def get(self, request: Request) -> Response:
-        query = parse_query(ListQuery, request.query_params)
+    def get(self, request: Request) -> HttpResponse:
+        query = parse_query(ListQuery, request)
         found, total = selectors.list_webhooks(
             caller=caller_of(request),
             restaurant_id=query.restaurant_id,
@@ -72,7 +72,7 @@ class WebhooksView(ApiView):
         errors=ABSENT,
         tag="webhooks",
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         body = parse_body(NewWebhookBody, request.data)
         webhook, secret = services.create_webhook(
             caller=caller_of(request),
@@ -87,7 +87,7 @@ class WebhooksView(ApiView):
 
 class WebhookView(ApiView):
     @operation("getWebhook", "One webhook", "By id.", out=WebhookOut, errors=ABSENT, tag="webhooks")
-    def get(self, request: Request, webhook: str) -> Response:
+    def get(self, request: Request, webhook: str) -> HttpResponse:
         return reply(webhook_out(selectors.get_webhook(caller_of(request), webhook)))
 
     @operation(
@@ -99,7 +99,7 @@ class WebhookView(ApiView):
         errors=ABSENT,
         tag="webhooks",
     )
-    def put(self, request: Request, webhook: str) -> Response:
+    def put(self, request: Request, webhook: str) -> HttpResponse:
         body = parse_body(ReplaceWebhookBody, request.data)
         changed = services.update_webhook(
             caller=caller_of(request),
@@ -121,7 +121,7 @@ class WebhookView(ApiView):
         errors=ABSENT,
         tag="webhooks",
     )
-    def patch(self, request: Request, webhook: str) -> Response:
+    def patch(self, request: Request, webhook: str) -> HttpResponse:
         body = parse_body(ChangeWebhookBody, request.data)
         changed = services.update_webhook(
             caller=caller_of(request),
@@ -141,7 +141,7 @@ class WebhookView(ApiView):
         errors=ABSENT,
         tag="webhooks",
     )
-    def delete(self, request: Request, webhook: str) -> Response:
+    def delete(self, request: Request, webhook: str) -> HttpResponse:
         services.delete_webhook(caller=caller_of(request), webhook_id=webhook)
         return reply(MessageOut(message=_("The webhook is deleted.")))
 
@@ -156,7 +156,7 @@ class RotateSecretView(ApiView):
         errors=ABSENT,
         tag="webhooks",
     )
-    def post(self, request: Request, webhook: str) -> Response:
+    def post(self, request: Request, webhook: str) -> HttpResponse:
         body = parse_body(RotateBody, request.data)
         rotated, secret = services.rotate_secret(
             caller=caller_of(request), webhook_id=webhook, secret=body.secret
@@ -176,7 +176,7 @@ class TestView(ApiView):
         errors=ABSENT,
         tag="webhooks",
     )
-    def post(self, request: Request, webhook: str) -> Response:
+    def post(self, request: Request, webhook: str) -> HttpResponse:
         body = parse_body(TestBody, request.data)
         queued = services.send_test(caller=caller_of(request), webhook_id=webhook, event=body.event)
         return _queued(queued)
@@ -192,8 +192,8 @@ class DeliveriesView(ApiView):
         errors=ABSENT,
         tag="webhooks",
     )
-    def get(self, request: Request, webhook: str) -> Response:
-        query = parse_query(DeliveriesQuery, request.query_params)
+    def get(self, request: Request, webhook: str) -> HttpResponse:
+        query = parse_query(DeliveriesQuery, request)
         found, deliveries, total = selectors.list_deliveries(
             caller=caller_of(request),
             webhook_id=webhook,
@@ -221,7 +221,7 @@ class RedeliverView(ApiView):
         errors=(*ABSENT, Code.INVALID_TRANSITION),
         tag="webhooks",
     )
-    def post(self, request: Request, webhook: str, delivery: str) -> Response:
+    def post(self, request: Request, webhook: str, delivery: str) -> HttpResponse:
         return _queued(
             services.redeliver(caller=caller_of(request), webhook_id=webhook, delivery_id=delivery)
         )
@@ -239,12 +239,12 @@ class RecoverView(ApiView):
         errors=(*ABSENT, Code.INVALID_TRANSITION),
         tag="webhooks",
     )
-    def post(self, request: Request, webhook: str) -> Response:
-        query = parse_query(RecoverQuery, request.query_params)
+    def post(self, request: Request, webhook: str) -> HttpResponse:
+        query = parse_query(RecoverQuery, request)
         done = services.recover(caller=caller_of(request), webhook_id=webhook, since=query.since)
         text = _("%(count)d deliveries are queued.") % {"count": done.queued}
         return reply(RecoveryOut(message=text, queued=done.queued, complete=done.complete), 202)
 
 
-def _queued(delivery: Delivery) -> Response:
+def _queued(delivery: Delivery) -> HttpResponse:
     return reply(delivery_out(delivery, selectors.zone_of(delivery.webhook)), 202)
