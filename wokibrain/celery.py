@@ -69,7 +69,7 @@ app.conf.update(
     worker_send_task_events=False,
     timezone="UTC",
     beat_schedule={
-"webhooks": {
+        "webhooks": {
             "task": "wokibrain.webhooks.sweep",
             "schedule": 5.0,
             "options": {"queue": "webhook-deliveries", "expires": 10},
