@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ GOOD = {
     "duration": 60,
     "startDate": "2030-01-01",
     "endDate": "2030-01-31",
+    "since": f"{now() - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}",
 }
 
 
