@@ -104,4 +104,6 @@ def _tell(caller: Caller, event_type: str, block: TableBlock, table: Table) -> N
         "start": block.start.astimezone(zone).isoformat(),
         "end": block.end.astimezone(zone).isoformat(),
     }
-    writes.append(aggregate=("table", table.id), event_type=event_type, payload=payload, actor=caller, at=now())
+    writes.append(
+        aggregate=("table", table.id), event_type=event_type, payload=payload, actor=caller, at=now()
+    )

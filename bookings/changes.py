@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bookings import day as days
-from bookings import plan as plans
 from bookings import writes
 from bookings.day import Day, Wish
 from bookings.idempotency import Replay, Ticket
@@ -71,10 +70,8 @@ def update_booking(
     InvalidTransition for a booking that is over.
     """
     seen = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_UPDATE)
-    plan = plans.recent(seen.restaurant_id)
     sector_id = change.sector_id or seen.sector_id
     service_date = change.date or seen.service_date
-    plan.rooms(sector_id)
 
     def work() -> BookingRecord:
         before = locked(seen.id)
@@ -90,8 +87,8 @@ def update_booking(
                 party_size=change.party_size or before.party_size,
                 duration_minutes=change.duration_minutes or before.duration_minutes,
             )
-            check_bounds(plan, wanted.party_size, wanted.duration_minutes, service_date)
-            day = days.read(plan, sector_id, service_date, without=before.id)
+            day = days.read(seen.restaurant_id, sector_id, service_date, without=before.id)
+            check_bounds(day.plan, wanted.party_size, wanted.duration_minutes, service_date)
             after = _seated(day, before, wanted, change)
         private = _private(before, change)
         if change.notes is not None:
@@ -180,9 +177,7 @@ def _private(before: BookingRecord, change: Change) -> dict[str, str]:
     held = before.guest or GuestRecord(uuid7())
     given = {"name": change.guest_name, "email": change.guest_email, "phone": change.guest_phone}
     return {
-        field: value
-        for field, value in given.items()
-        if value is not None and value != getattr(held, field)
+        field: value for field, value in given.items() if value is not None and value != getattr(held, field)
     }
 
 
@@ -190,7 +185,7 @@ def _write_guest(before: BookingRecord, fields: dict[str, str]) -> GuestRecord:
     """Correct the booking's guest, or make one where it has none."""
     if before.guest:
         Guest.objects.filter(pk=before.guest.id).update(**fields, updated_at=now())
-        return replace(before.guest, **fields)
+        return replace(before.guest, **cast(dict[str, Any], fields))
     guest = Guest.objects.create(restaurant_id=before.restaurant_id, **fields)
     return GuestRecord(guest.id, guest.name, guest.email, guest.phone)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection
 
 from bookings.engine import Candidate, Occupancy, Refusal, ServiceDay, explain, find, merge
-from bookings.plan import Plan, SectorRoom, current
+from bookings.plan import Plan, SectorRoom, current, recent
 from wokibrain.errors import NotFound
 
 # One row: the plan's version, and what is held as parallel arrays. Slots are counted from the day's
@@ -121,7 +121,7 @@ class Day:
 
 
 def read(
-    plan: Plan,
+    restaurant_id: str,
     sector_id: str | None,
     service_date: date,
     *,
@@ -131,18 +131,20 @@ def read(
     """The day as the database has it now, ``without`` one booking's own tables.
 
     ``since``: what was over by then holds nothing, not even the rest of its quarter hour.
-    ``plan`` may be old: the read says so, and is done again with the current one. Raises NotFound
-    for a sector that is not the restaurant's and for a restaurant that is gone.
+    Starts from the plan in memory; the read tells whether it is old, and is then done again with the
+    current one. Raises NotFound for a restaurant that is not there and a sector that is not its own.
     """
+    plan = recent(restaurant_id)
+    if sector_id is not None and sector_id not in plan.sectors:
+        plan = current(restaurant_id)
     for _ in range(5):
         rooms = plan.rooms(sector_id)
         service = plan.day(service_date)
         version, held = _held(plan, rooms, service, without, since)
         if version == plan.version:
-            return Day(plan, service, _occupied(rooms, service, held))
-        plan = current(plan.restaurant_id)
-    # The plan changes faster than it is read: the latest one is right enough for a read, and for a
-    # write the constraint decides.
+            break
+        # Should it change faster than it is read, the latest is right enough: the constraint decides.
+        plan = current(restaurant_id)
     return Day(plan, service, _occupied(rooms, service, held))
 
 

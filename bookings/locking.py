@@ -12,7 +12,7 @@ import random
 import secrets
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -97,10 +97,9 @@ def held(days: Iterable[SectorDay], wait: Wait) -> Iterator[None]:
         yield
     finally:
         if locked:
-            try:
+            # Should Redis be away now, it runs out by itself.
+            with suppress(Away):
                 ask(lambda client: _script(client, RELEASE)(keys=keys, args=[token], client=client))
-            except Away:
-                pass  # It runs out by itself.
 
 
 def _take(keys: list[str], token: str, wait: Wait) -> bool:

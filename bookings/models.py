@@ -77,9 +77,7 @@ class Booking(models.Model):
         Restaurant, models.PROTECT, related_name="bookings", verbose_name=_("restaurant")
     )
     sector = models.ForeignKey(Sector, models.PROTECT, related_name="bookings", verbose_name=_("sector"))
-    table_ids = ArrayField(
-        models.CharField(max_length=50), verbose_name=_("tables"), size=MAX_COMBO_TABLES
-    )
+    table_ids = ArrayField(models.CharField(max_length=50), verbose_name=_("tables"), size=MAX_COMBO_TABLES)
     service_date = models.DateField(_("service date"))
     start = models.DateTimeField(_("start"))
     end = models.DateTimeField(_("end"))
@@ -102,9 +100,7 @@ class Booking(models.Model):
         verbose_name_plural = _("bookings")
         ordering = ["start", "id"]
         indexes = [
-            models.Index(
-                fields=["restaurant", "service_date", "start", "id"], name="booking_by_service_day"
-            ),
+            models.Index(fields=["restaurant", "service_date", "start", "id"], name="booking_by_service_day"),
         ]
         constraints = [
             models.CheckConstraint(name="booking_ends_after_start", condition=Q(end__gt=F("start"))),
@@ -191,9 +187,7 @@ class Allocation(models.Model):
             ),
         ]
         indexes = [
-            GistIndex(
-                F("sector"), F("period"), name="allocation_by_sector_period", condition=Q(active=True)
-            ),
+            GistIndex(F("sector"), F("period"), name="allocation_by_sector_period", condition=Q(active=True)),
         ]
 
     def __str__(self) -> str:

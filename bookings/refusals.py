@@ -38,7 +38,9 @@ def _sentence(day: Day, wish: Wish, refusal: Refusal) -> Text:
             return _("The restaurant is closed on that date.")
         case Reason.OUTSIDE_WINDOW:
             hours = ", ".join(f"{each.opens:%H:%M}-{each.closes:%H:%M}" for each in day.service.windows)
-            return format_lazy(_("The restaurant does not serve then; that day it serves {hours}."), hours=hours)
+            return format_lazy(
+                _("The restaurant does not serve then; that day it serves {hours}."), hours=hours
+            )
         case Reason.WINDOW_TOO_SHORT:
             text = format_lazy(
                 _("{minutes} minutes do not fit between the times asked for."), minutes=wish.duration

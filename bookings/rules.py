@@ -70,7 +70,11 @@ def check_bounds(
     if not plan.min_party <= party <= plan.max_party:
         raise ValidationFailed.at(
             "partySize",
-            format_lazy(_("This restaurant takes parties of {least} to {most}."), least=plan.min_party, most=plan.max_party),
+            format_lazy(
+                _("This restaurant takes parties of {least} to {most}."),
+                least=plan.min_party,
+                most=plan.max_party,
+            ),
         )
     if not plan.min_duration <= duration <= plan.max_duration:
         raise ValidationFailed.at(

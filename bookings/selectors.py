@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, time
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
 from bookings import day as days
@@ -24,6 +25,11 @@ from wokibrain.access.permissions import Permission
 from wokibrain.errors import DomainError, NotFound, Unauthorized, ValidationFailed
 
 REFERENCE_LIMIT: Final = 40
+LISTED: Final = """
+WHERE booking.restaurant_id = %(restaurant)s AND booking.service_date = %(date)s
+  AND (%(sector)s::text IS NULL OR booking.sector_id = %(sector)s)
+  AND (%(status)s::text IS NULL OR booking.status = %(status)s)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +55,12 @@ def discover(
 ) -> Discovery:
     """The best ``limit`` candidates of a service day. Raises what ``create_booking`` raises."""
     caller.require(Permission.BOOKING_READ, restaurant_id)
-    plan = plans.recent(restaurant_id)
-    plan.rooms(sector_id)
-    minutes = duration or plan.turn_time(party_size)
-    if minutes is None:
-        raise ValidationFailed.at("duration", _("This field is required."))
     try:
-        check_bounds(plan, party_size, minutes, service_date, duration_path="duration")
-        day = days.read(plan, sector_id, service_date)
+        day = days.read(restaurant_id, sector_id, service_date)
+        minutes = duration or day.plan.turn_time(party_size)
+        if minutes is None:
+            raise ValidationFailed.at("duration", _("This field is required."))
+        check_bounds(day.plan, party_size, minutes, service_date, duration_path="duration")
         wish = Wish(party_size, minutes, window_start, window_end)
         candidates = day.candidates(wish, limit)
         if not candidates:
@@ -89,16 +93,24 @@ def list_bookings(
     """The bookings of a service date. Raises NotFound for a restaurant or sector that is not there."""
     caller.require(Permission.BOOKING_READ, restaurant_id)
     plan = plans.recent(restaurant_id)
-    plan.rooms(sector_id)
-    rows = Booking.objects.filter(restaurant_id=restaurant_id, service_date=service_date)
-    if sector_id is not None:
-        rows = rows.filter(sector_id=sector_id)
-    if status is not None:
-        rows = rows.filter(status=status)
-    first = (page - 1) * limit
-    chosen = fetch(rows.order_by("start", "id")[first : first + limit])
-    short = len(chosen) < limit and (chosen or page == 1)
-    return Page(seen_by(caller, restaurant_id, chosen), first + len(chosen) if short else rows.count())
+    if sector_id is not None and sector_id not in plan.sectors:
+        plans.current(restaurant_id).rooms(sector_id)
+    values: dict[str, Any] = {
+        "restaurant": restaurant_id,
+        "date": service_date,
+        "sector": sector_id,
+        "status": status.value if status else None,
+        "first": (page - 1) * limit,
+        "limit": limit,
+    }
+    chosen = fetch(f"{LISTED} ORDER BY booking.start, booking.id OFFSET %(first)s LIMIT %(limit)s", values)
+    if len(chosen) < limit and (chosen or page == 1):
+        total = (page - 1) * limit + len(chosen)
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM bookings_booking AS booking {LISTED}", values)  # noqa: S608
+            (total,) = cursor.fetchone()
+    return Page(seen_by(caller, restaurant_id, chosen), total)
 
 
 def get_booking(*, caller: Caller, booking: str) -> BookingRecord:
@@ -115,7 +127,7 @@ def find_booking(*, caller: Caller, booking: str, permission: Permission) -> Boo
     """
     if caller.kind is CallerKind.ANONYMOUS and caller.restaurants(permission) == frozenset():
         raise Unauthorized
-    found = fetch(Booking.objects.filter(**_named(booking)))
+    found = fetch(*_named(booking))
     if not found or not caller.permissions_at(found[0].restaurant_id):
         raise NotFound
     caller.require(permission, found[0].restaurant_id)
@@ -129,11 +141,11 @@ def seen_by(caller: Caller, restaurant_id: str, bookings: list[BookingRecord]) -
     return [replace(each, guest=None) for each in bookings]
 
 
-def _named(booking: str) -> dict[str, UUID | str]:
-    """A lookup by id, else by reference; what can be neither finds nothing."""
+def _named(booking: str) -> tuple[str, dict[str, Any]]:
+    """The condition for an id, else for a reference; what can be neither finds nothing."""
     if len(booking) > REFERENCE_LIMIT or "\x00" in booking:
         raise NotFound
     try:
-        return {"id": UUID(booking)}
+        return "WHERE booking.id = %(id)s", {"id": UUID(booking)}
     except ValueError:
-        return {"reference": booking.upper()}
+        return "WHERE booking.reference = %(reference)s", {"reference": booking.upper()}

@@ -49,13 +49,13 @@ def create_booking(
     OutsideServiceWindow, NoCapacity, and Conflict when what was named is taken.
     """
     caller.require(Permission.BOOKING_CREATE, wanted.restaurant_id)
-    plan = plans.recent(wanted.restaurant_id)
-    wish = wish_for(plan, wanted)
-    check_bounds(plan, wanted.party_size, wish.duration, wanted.date)
-    rooms = plan.rooms(wanted.sector_id)
+    sectors = [wanted.sector_id] if wanted.sector_id else plans.recent(wanted.restaurant_id).sectors
 
     def work() -> BookingRecord:
-        day = days.read(plan, wanted.sector_id, wanted.date)
+        day = days.read(wanted.restaurant_id, wanted.sector_id, wanted.date)
+        plan = day.plan
+        wish = wish_for(plan, wanted)
+        check_bounds(plan, wanted.party_size, wish.duration, wanted.date)
         check_tables(day, wish.tables)
         table_ids, start, end = seat_for(day, wish)
         moment = now()
@@ -84,7 +84,7 @@ def create_booking(
         point("booking-written")
         return made
 
-    turn = [SectorDay(room.id, wanted.date) for room in rooms]
+    turn = [SectorDay(sector_id, wanted.date) for sector_id in sectors]
     made = take_turn(turn, work, ticket)
     point("booking-committed")
     if isinstance(made, BookingRecord):
@@ -124,9 +124,7 @@ def seat_booking(*, caller: Caller, booking: str, ticket: Ticket | None = None) 
     return _step(caller, Permission.BOOKING_UPDATE, booking, Status.SEATED, seat, ticket=ticket)
 
 
-def complete_booking(
-    *, caller: Caller, booking: str, ticket: Ticket | None = None
-) -> BookingRecord | Replay:
+def complete_booking(*, caller: Caller, booking: str, ticket: Ticket | None = None) -> BookingRecord | Replay:
     """SEATED -> COMPLETED; before its end it frees the rest of its time."""
 
     def complete(before: BookingRecord) -> None:
@@ -180,7 +178,7 @@ def _step(
 
 def locked(booking_id: UUID) -> BookingRecord:
     """The booking as it is now, its row locked until the transaction ends. Raises NotFound."""
-    found = fetch(Booking.objects.select_for_update(of=("self",)).filter(pk=booking_id))
+    found = fetch("WHERE booking.id = %(id)s FOR UPDATE OF booking", {"id": booking_id})
     if not found:
         raise NotFound
     return found[0]
@@ -220,5 +218,3 @@ def now() -> datetime:
     """Now, to the millisecond: what JSON's readers can hold."""
     moment = clock.now()
     return moment - timedelta(microseconds=moment.microsecond % 1000)
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -41,7 +41,7 @@ class WalkIn:
     sector_id: str | None = None
     table_ids: frozenset[str] | None = None
     duration_minutes: int | None = None
-    contact: Contact = Contact()
+    contact: Contact = field(default_factory=Contact)
     notes: str = ""
 
 
@@ -71,7 +71,7 @@ def choices(*, caller: Caller, wanted: WalkIn) -> list[Choice]:
     moment = now()
     service_date = service_date_at(plan, moment)
     minutes = _minutes(plan, wanted, service_date, moment)
-    day = days.read(plan, wanted.sector_id, service_date, since=moment)
+    day = days.read(wanted.restaurant_id, wanted.sector_id, service_date, since=moment)
     wish = _wish(day, wanted, moment, minutes)
     found = day.candidates(wish, CHOICES, past=True)
     if not found:
@@ -94,7 +94,7 @@ def seat_walk_in(*, caller: Caller, wanted: WalkIn) -> BookingRecord:
     def work() -> BookingRecord:
         moment = now()
         minutes = _minutes(plan, wanted, service_date, moment)
-        day = days.read(plan, wanted.sector_id, service_date, since=moment)
+        day = days.read(wanted.restaurant_id, wanted.sector_id, service_date, since=moment)
         check_tables(day, wanted.table_ids)
         wish = _wish(day, wanted, moment, minutes)
         found = day.candidates(wish, 1, past=True)

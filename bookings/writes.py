@@ -46,7 +46,8 @@ BOOKING: Final = """booking AS (
 # In table order, as the lock's callers expect of whoever writes several rows.
 HELD: Final = """held AS (
     INSERT INTO bookings_allocation (table_id, sector_id, period, active, booking_id)
-    SELECT wanted.id, %(sector_id)s, tstzrange(%(start)s::timestamptz, %(end)s::timestamptz), true, %(id)s::uuid
+    SELECT wanted.id, %(sector_id)s, tstzrange(%(start)s::timestamptz, %(end)s::timestamptz), true,
+           %(id)s::uuid
     FROM unnest(%(table_ids)s::text[]) AS wanted (id) ORDER BY wanted.id
 )"""
 
@@ -105,7 +106,7 @@ UPDATE: Final = f"""WITH booking AS (
         party_size = %(party_size)s, status = %(status)s, guest_id = %(guest_id)s, notes = %(notes)s,
         version = %(version)s, updated_at = %(updated_at)s
     WHERE id = %(id)s
-), {EVENT} SELECT 1"""
+), {EVENT} SELECT 1"""  # noqa: S608
 
 
 def update(

@@ -113,7 +113,9 @@ class Restaurant(models.Model):
             ),
             models.CheckConstraint(
                 name="restaurant_duration_bounds",
-                condition=Q(min_duration__gte=15, min_duration__lte=F("max_duration"), max_duration__lte=1440),
+                condition=Q(
+                    min_duration__gte=15, min_duration__lte=F("max_duration"), max_duration__lte=1440
+                ),
                 violation_error_message=_("The shortest booking must not exceed the longest, 15 to 1440."),
             ),
             models.CheckConstraint(
@@ -210,9 +212,7 @@ class SpecialDay(models.Model):
 class SpecialWindow(_Window):
     """A service held on a special day in place of the weekly ones."""
 
-    day = models.ForeignKey(
-        SpecialDay, models.CASCADE, related_name="windows", verbose_name=_("special day")
-    )
+    day = models.ForeignKey(SpecialDay, models.CASCADE, related_name="windows", verbose_name=_("special day"))
 
     class Meta:
         verbose_name = _("special window")
@@ -320,7 +320,9 @@ class Table(models.Model):
                 condition=Q(
                     capacity_min__gte=1, capacity_min__lte=F("capacity_max"), capacity_max__lte=MAX_PARTY
                 ),
-                violation_error_message=_("A table seats at least 1, at most 50, and not fewer than its least."),
+                violation_error_message=_(
+                    "A table seats at least 1, at most 50, and not fewer than its least."
+                ),
             ),
             # Target of the composite foreign keys that keep joins and combos within one sector.
             models.UniqueConstraint(fields=["sector", "id"], name="table_in_sector"),

@@ -600,7 +600,14 @@ def keep(folder: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)
         pair = servers(folder)
         unused = threading.Event()
-        signal.signal(signal.SIGTERM, lambda *_: unused.set())
+        told = False
+
+        def end(*_: object) -> None:
+            # A plain flag: setting the event from a handler could wait for a lock this very thread holds.
+            nonlocal told
+            told = True
+
+        signal.signal(signal.SIGTERM, end)
         try:
             for server in pair:
                 _wait_until_gone(server)
@@ -612,7 +619,7 @@ def keep(folder: Path) -> int:
             return 1
         _say("ready")
         threading.Thread(target=lambda: (fcntl.flock(users, fcntl.LOCK_EX), unused.set()), daemon=True).start()
-        while not unused.wait(0.5):
+        while not (unused.wait(0.5) or told):
             for server in pair:
                 if server.pid is None:
                     print(f"{server.name} ended; starting it again", file=sys.stderr, flush=True)

@@ -53,7 +53,9 @@ MESSAGES: Final[Mapping[str, str]] = {
     "dict_type": gettext_noop("Expected a JSON object."),
     "model_type": gettext_noop("Expected a JSON object."),
     "model_attributes_type": gettext_noop("Expected a JSON object."),
-    "timezone_aware": gettext_noop("Expected an instant with its UTC offset, e.g. 2025-10-22T20:00:00-03:00."),
+    "timezone_aware": gettext_noop(
+        "Expected an instant with its UTC offset, e.g. 2025-10-22T20:00:00-03:00."
+    ),
     "datetime_type": gettext_noop("Expected an instant with its UTC offset, e.g. 2025-10-22T20:00:00-03:00."),
     # Ours.
     "date_form": gettext_noop("Expected a date that exists, as YYYY-MM-DD."),
@@ -72,7 +74,7 @@ MESSAGES: Final[Mapping[str, str]] = {
 
 def wrong(kind: str) -> PydanticCustomError:
     """A complaint of ours: a key of MESSAGES."""
-    return PydanticCustomError(kind, MESSAGES[kind])  # type: ignore[arg-type]
+    return PydanticCustomError(kind, MESSAGES[kind])
 
 
 def message_for(error: ErrorDetails) -> Text:
@@ -197,15 +199,11 @@ Identifier = Annotated[
     StringConstraints(min_length=1, max_length=50),
     AfterValidator(_no_nul),
     AfterValidator(_identifier),
-    WithJsonSchema(
-        {"type": "string", "minLength": 1, "maxLength": 50, "pattern": rf"^{ids.NAME.pattern}$"}
-    ),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 50, "pattern": rf"^{ids.NAME.pattern}$"}),
 ]
 TableIds = Annotated[list[Identifier], Field(min_length=1, max_length=4), AfterValidator(_once)]
 QueryInt = Annotated[int, BeforeValidator(_whole)]
-ServiceDate = Annotated[
-    date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})
-]
+ServiceDate = Annotated[date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
 WallTime = Annotated[
     time,
     BeforeValidator(_wall_time),

@@ -112,7 +112,7 @@ def operation(
         request=body,
         responses={status: OpenApiResponse(out, summary)} | _responses(codes),
         examples=[*_error_examples(codes)],
-        **({"auth": []} if open_to_all else {}),
+        auth=[] if open_to_all else None,
     )
 
 
@@ -120,9 +120,7 @@ def _responses(codes: Iterable[Code]) -> dict[int, OpenApiResponse]:
     by_status: dict[int, list[str]] = {}
     for code in codes:
         by_status.setdefault(int(STATUS[code]), []).append(f"`{code.value}`")
-    return {
-        status: OpenApiResponse(Error, ", ".join(names)) for status, names in sorted(by_status.items())
-    }
+    return {status: OpenApiResponse(Error, ", ".join(names)) for status, names in sorted(by_status.items())}
 
 
 def _error_examples(codes: Iterable[Code]) -> Iterable[OpenApiExample]:
@@ -162,7 +160,7 @@ def _plain(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, 
 
 class CredentialScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "wokibrain.access.authentication.CredentialAuthentication"
-    name = ["apiKey", "bearer"]  # noqa: RUF012
+    name = ["apiKey", "bearer"]
 
     def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
         return [
@@ -188,5 +186,7 @@ def finish(result: dict[str, Any], generator: SchemaGenerator, **_: Any) -> dict
 @cache
 def document() -> dict[str, Any]:
     """The document, made once a process."""
-    schema: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    schema: dict[str, Any] = SchemaGenerator().get_schema(  # type: ignore[no-untyped-call]
+        request=None, public=True
+    )
     return schema

@@ -85,9 +85,7 @@ def openapi_json(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def openapi_yaml(request: HttpRequest) -> HttpResponse:
-    text = yaml.safe_dump(
-        orjson.loads(orjson.dumps(openapi.document())), sort_keys=False, allow_unicode=True
-    )
+    text = yaml.safe_dump(orjson.loads(orjson.dumps(openapi.document())), sort_keys=False, allow_unicode=True)
     return HttpResponse(text, content_type="application/yaml; charset=utf-8")
 
 

@@ -65,9 +65,6 @@ class Refused(DomainError):
 class ApiView(APIView):
     """The base of every REST view. Its user is a ``Caller``."""
 
-    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        raise Refused(Code.METHOD_NOT_ALLOWED)
-
 
 def caller_of(request: Request) -> Caller:
     """Who is asking."""
@@ -194,5 +191,3 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500, for what fails outside of a view of ours."""
     return error_response(DomainError(), request)
-
-

@@ -107,9 +107,7 @@ class BookingsView(ApiView):
 
 
 class BookingView(ApiView):
-    @operation(
-        "getBooking", "One booking", "By id or reference.", out=BookingOut, errors=(Code.NOT_FOUND,)
-    )
+    @operation("getBooking", "One booking", "By id or reference.", out=BookingOut, errors=(Code.NOT_FOUND,))
     def get(self, request: Request, booking: str) -> Response:
         return Response(booking_out(selectors.get_booking(caller=caller_of(request), booking=booking)))
 
@@ -226,9 +224,7 @@ def _response(caller: Caller, result: BookingRecord | Replay, status: int) -> Re
     return Response(None if status == 204 else _body(caller, result), status=status)
 
 
-def _ticket(
-    request: Request, caller: Caller, respond: Callable[[BookingRecord], Replay]
-) -> Ticket | None:
+def _ticket(request: Request, caller: Caller, respond: Callable[[BookingRecord], Replay]) -> Ticket | None:
     """The request's Idempotency-Key with what was asked. Raises ValidationFailed for a malformed one."""
     key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:

@@ -59,7 +59,7 @@ class RestaurantsView(SetUpView):
     @operation(
         "setUpRestaurant",
         "Make a restaurant",
-        "For a first look: it takes bookings in the past too. Without `windows`: 12:00-16:00 and 20:00-23:45.",
+        "For a first look: takes bookings in the past too. Without `windows`: 12:00-16:00 and 20:00-23:45.",
         body=RestaurantBody,
         out=RestaurantOut,
         status=201,

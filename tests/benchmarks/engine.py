@@ -139,6 +139,9 @@ def adversaries() -> Iterator[tuple[str, int, int, Find]]:
     star = named([(4, 4)] * 499 + [(3, 3)])
     hub = [(table.id, "T500") for table in star[:-1]]
     yield case("star, sums only without the hub", star, 16, share=0.9, joins=hub)
+    mixed = named([(9, 49) if n % 125 == 60 else (1 + n % 6, 1 + n % 6) for n in range(500)])
+    rays = [(table.id, centre) for centre in ("T100", "T300") for table in mixed if table.id != centre]
+    yield case("two stars, few large tables", mixed, 50, share=0.5, joins=rays)
     odd = named([(1, 2)] * 100 + [(1, 3)] * 100)
     cliques = [
         (a.id, b.id)

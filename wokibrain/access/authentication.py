@@ -45,9 +45,7 @@ def caller_of_api_key(token: str) -> Caller:
     )
     if key is None or not hmac.compare_digest(bytes(key.digest), digest_of(token)):
         raise Unauthorized
-    return Caller(
-        CallerKind.API_KEY, str(key.id), {key.restaurant_id or EVERYWHERE: PERMISSIONS[key.role]}
-    )
+    return Caller(CallerKind.API_KEY, str(key.id), {key.restaurant_id or EVERYWHERE: PERMISSIONS[key.role]})
 
 
 def anonymous(address: str) -> Caller:
@@ -92,5 +90,3 @@ def _token(request: Request) -> str | None:
     if key is not None and bearer is not None and not hmac.compare_digest(key, bearer):
         raise Unauthorized
     return key if key is not None else bearer
-
-

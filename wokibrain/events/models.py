@@ -39,7 +39,9 @@ class StoredEvent(models.Model):
             models.CheckConstraint(name="event_version_from_one", condition=Q(version__gte=1)),
         ]
         indexes = [
-            models.Index(fields=["position"], name="event_unpublished", condition=Q(published_at__isnull=True)),
+            models.Index(
+                fields=["position"], name="event_unpublished", condition=Q(published_at__isnull=True)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,82 @@
+"""The web server: `python -m wokibrain.serve`.
+
+Listens on HOST:PORT with WEB_PROCESSES processes of WEB_THREADS threads each. A process that dies is replaced;
+SIGTERM lets requests in flight finish. `--fd N` makes it one such process, on an inherited listening socket.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+
+import uvicorn
+
+from wokibrain import env, processes
+from wokibrain.supervisor import Program, Supervisor
+
+GRACE_SECONDS = 10
+
+
+def web_processes() -> int:
+    return env.integer("WEB_PROCESSES", min(4, max(2, os.cpu_count() or 2)), minimum=1, maximum=128)
+
+
+def listen() -> list[socket.socket]:
+    return processes.listen(
+        env.text("HOST", "127.0.0.1"), env.integer("PORT", 8000, minimum=0, maximum=65_535), web_processes()
+    )
+
+
+def programs(sockets: list[socket.socket]) -> list[Program]:
+    """The web server's processes, each on a socket of its own."""
+    return [
+        Program(f"web-{number}", ("-m", "wokibrain.serve", "--fd", str(sock.fileno())), (sock.fileno(),))
+        for number, sock in enumerate(sockets, start=1)
+    ]
+
+
+def serve(sock: socket.socket) -> None:
+    config = uvicorn.Config(
+        "wokibrain.asgi:application",
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        # Whose word counts about the client's address is for TRUSTED_PROXIES to say, not for the server.
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ws_max_size=65_536,
+    )
+    server = uvicorn.Server(config)
+    # The server passes a signal on to whoever had it before, which would make an orderly end look like a crash.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    server.run([sock])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m wokibrain.serve")
+    parser.add_argument("--fd", type=int, help="serve from this one process, on an inherited listening socket")
+    descriptor = parser.parse_args(arguments).fd
+    if descriptor is not None:
+        serve(socket.socket(fileno=descriptor))
+        return 0
+    try:
+        sockets = listen()
+    except processes.PortTaken as error:
+        print(f"wokibrain: {error}", file=sys.stderr)
+        return 1
+    if len(sockets) == 1:
+        serve(sockets[0])
+        return 0
+    return Supervisor(programs(sockets), prefix=False).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
