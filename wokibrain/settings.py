@@ -54,6 +54,8 @@ PUBLIC_PERMISSIONS = env.items(
 INSTALLED_APPS = [
     "wokibrain",
     "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -65,11 +67,15 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "corsheaders",
+    "channels",
+    "waffle",
     "wokibrain.events",
     "wokibrain.access",
     "restaurants",
     "bookings",
     "webhooks",
+    # After those whose models it registers anew.
+    "wokibrain.backoffice",
 ]
 
 MIDDLEWARE = [
@@ -143,6 +149,14 @@ CACHES: dict[str, dict[str, Any]] = {
         },
     },
 }
+
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL or "redis://unset"], "prefix": "wokibrain"},
+    }
+}
+"""How events reach the sockets of other processes; what it drops, a reconnecting board catches up."""
 
 KAFKA_BROKERS = env.text("KAFKA_BROKERS")
 
