@@ -414,7 +414,7 @@ class BlockForm(forms.ModelForm):  # type: ignore[type-arg]
     def save(self, commit: bool = True) -> TableBlock:
         assert self.made is not None, "only a clean form is saved"
         self.instance = self.made
-        self.save_m2m = self._nothing_more
+        self.save_m2m = self._nothing_more  # type: ignore[method-assign]
         return self.made
 
     def _nothing_more(self) -> None:

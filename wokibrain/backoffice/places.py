@@ -90,7 +90,7 @@ class RestaurantAdmin(TenantAdmin):
     inlines = (WindowInline, SectorInline, TurnTimeInline)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Restaurant]:
-        rows = super().get_queryset(request)
+        rows: QuerySet[Restaurant] = super().get_queryset(request)
         return rows.annotate(
             table_count=Count("sectors__tables"), seat_sum=Sum("sectors__tables__capacity_max")
         )

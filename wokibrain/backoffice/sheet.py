@@ -100,7 +100,8 @@ def as_csv(sheet: Sheet) -> str:
         booking = line.booking
         cells = [
             sheet.date.isoformat(), f"{line.start:%H:%M}", f"{line.end:%H:%M}", str(booking.party_size),
-            line.name, line.phone, line.sector, line.tables, str(booking.status.label), booking.reference, booking.notes,
+            line.name, line.phone, line.sector, line.tables, str(booking.status.label), booking.reference,
+            booking.notes,
         ]  # fmt: skip
         writer.writerow([_harmless(cell) for cell in cells])
     return out.getvalue()
