@@ -4,9 +4,19 @@
 import os
 import sys
 
-SELF_SUFFICIENT = {
-    "check", "collectstatic", "compilemessages", "diffsettings", "help", "makemessages", "run", "spectacular", "version",
-}  # fmt: skip
+SELF_SUFFICIENT = frozenset(
+    {
+        "check",
+        "collectstatic",
+        "compilemessages",
+        "diffsettings",
+        "help",
+        "makemessages",
+        "run",
+        "spectacular",
+        "version",
+    }
+)
 
 
 def main() -> int:
@@ -16,8 +26,8 @@ def main() -> int:
     from wokibrain import embedded
 
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
-    wants_help = not SELF_SUFFICIENT.isdisjoint([command]) or not {"-h", "--help", "--version"}.isdisjoint(sys.argv)
-    if wants_help or not embedded.wanted():
+    asks_for_help = not {"-h", "--help", "--version"}.isdisjoint(sys.argv)
+    if command in SELF_SUFFICIENT or asks_for_help or not embedded.wanted():
         execute_from_command_line(sys.argv)
         return 0
     try:

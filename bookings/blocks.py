@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
@@ -61,7 +62,7 @@ def unblock_table(*, caller: Caller, table_id: str, block_id: str | None = None)
     Raises NotFound where there was none.
     """
     table = _table(caller, table_id)
-    chosen = Q(table_id=table_id) & (Q(pk=block_id) if block_id else Q(end__gt=clock.now()))
+    chosen = Q(table_id=table_id) & (Q(pk=_uuid(block_id)) if block_id else Q(end__gt=clock.now()))
     with transaction.atomic():
         _lock(table_id)
         blocks = list(TableBlock.objects.select_for_update().filter(chosen).order_by("start", "id"))
@@ -71,6 +72,13 @@ def unblock_table(*, caller: Caller, table_id: str, block_id: str | None = None)
             _tell(caller, "TableUnblocked", block, table)
         TableBlock.objects.filter(pk__in=[block.pk for block in blocks]).delete()
     return len(blocks)
+
+
+def _uuid(block_id: str) -> UUID:
+    try:
+        return UUID(block_id)
+    except ValueError:
+        raise NotFound from None
 
 
 def _table(caller: Caller, table_id: str) -> Table:

@@ -156,8 +156,9 @@ def _seated(day: Day, before: BookingRecord, wanted: BookingRecord, change: Chan
                 end = kept + timedelta(minutes=asked.duration)
                 return replace(wanted, table_ids=found[0].table_ids, start=kept, end=end)
         if change.date is None and change.window_start is None and change.window_end is None:
-            raise refuse(day, still)
-    for wish in (replace(asked, tables=own), asked) if same_place and change.start else (asked,):
+            # The start is the booking's own: nobody named it.
+            raise refuse(day, still, named=change.table_ids is not None)
+    for wish in (replace(asked, tables=own), asked) if same_place else (asked,):
         if found := day.candidates(wish, 1):
             best = found[0]
             return replace(wanted, table_ids=best.table_ids, start=best.start, end=best.end)
@@ -182,10 +183,11 @@ def _private(before: BookingRecord, change: Change) -> dict[str, str]:
 
 
 def _write_guest(before: BookingRecord, fields: dict[str, str]) -> GuestRecord:
-    """Correct the booking's guest, or make one where it has none."""
+    """Correct the booking's guest, or make one where it has none; who was erased stays erased."""
     if before.guest:
-        Guest.objects.filter(pk=before.guest.id).update(**fields, updated_at=now())
-        return replace(before.guest, **cast(dict[str, Any], fields))
+        known = Guest.objects.filter(pk=before.guest.id, erased_at__isnull=True)
+        if known.update(**fields, updated_at=now()):
+            return replace(before.guest, **cast(dict[str, Any], fields))
     guest = Guest.objects.create(restaurant_id=before.restaurant_id, **fields)
     return GuestRecord(guest.id, guest.name, guest.email, guest.phone)
 

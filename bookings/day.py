@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection
 
 from bookings.engine import Candidate, Occupancy, Refusal, ServiceDay, explain, find, merge
-from bookings.plan import Plan, SectorRoom, current, recent
+from bookings.plan import Plan, SectorRoom, current, known
 from wokibrain.errors import NotFound
 
 # One row: the plan's version, and what is held as parallel arrays. Slots are counted from the day's
@@ -30,7 +30,7 @@ LEFT JOIN LATERAL (
       ON allocation.sector_id = sector.id
      AND allocation.active
      AND allocation.period && tstzrange(%(since)s::timestamptz, %(end)s::timestamptz)
-    WHERE allocation.booking_id IS DISTINCT FROM %(without)s::uuid
+    WHERE %(without)s::uuid IS NULL OR allocation.booking_id IS DISTINCT FROM %(without)s::uuid
 ) AS held ON true
 WHERE restaurant.id = %(restaurant)s
 """
@@ -134,9 +134,7 @@ def read(
     Starts from the plan in memory; the read tells whether it is old, and is then done again with the
     current one. Raises NotFound for a restaurant that is not there and a sector that is not its own.
     """
-    plan = recent(restaurant_id)
-    if sector_id is not None and sector_id not in plan.sectors:
-        plan = current(restaurant_id)
+    plan = known(restaurant_id, sector_id)
     for _ in range(5):
         rooms = plan.rooms(sector_id)
         service = plan.day(service_date)

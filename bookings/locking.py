@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import connection
 
 from wokibrain import metrics
-from wokibrain.faults import point
+from wokibrain.faults import point, without
 from wokibrain.redis import Away, ask
 
 RELEASE: Final = """
@@ -89,6 +89,9 @@ def held(days: Iterable[SectorDay], wait: Wait) -> Iterator[None]:
 
     Enter it before the transaction: nobody waits here on a database connection.
     """
+    if without("locks"):
+        yield
+        return
     keys = [day.key for day in sorted(set(days))]
     token = secrets.token_hex(16)
     locked = _take(keys, token, wait)
@@ -141,6 +144,8 @@ def lock(days: Iterable[SectorDay], wait: Wait, *, first: int | None = None) -> 
     left runs out.
     """
     assert connection.in_atomic_block, "a sector-day lock lives in a transaction"
+    if without("locks"):
+        return
     numbers = [day.number for day in sorted(set(days))]
     if first is not None:
         numbers.insert(0, first)

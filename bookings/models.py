@@ -217,3 +217,22 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.caller} {self.key}"
+
+
+class DayVersion(models.Model):
+    """How often a sector's service day has changed; counted by triggers (migration 0002).
+
+    What was worked out from a day is good for as long as its number stands.
+    """
+
+    pk = models.CompositePrimaryKey("sector_id", "service_date")
+    sector_id = models.CharField(max_length=50)
+    service_date = models.DateField()
+    version = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = _("version of a day")
+        verbose_name_plural = _("versions of days")
+
+    def __str__(self) -> str:
+        return f"{self.sector_id} {self.service_date} v{self.version}"

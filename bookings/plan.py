@@ -142,6 +142,15 @@ def current(restaurant_id: str) -> Plan:
     return _plans.read(restaurant_id)
 
 
+def known(restaurant_id: str, sector_id: str | None) -> Plan:
+    """A plan that has the sector, read anew where the one in memory has not. Raises NotFound."""
+    plan = recent(restaurant_id)
+    if sector_id is not None and sector_id not in plan.sectors:
+        plan = current(restaurant_id)
+        plan.rooms(sector_id)
+    return plan
+
+
 def load(restaurant_id: str) -> Plan:
     """Read a plan. Its version is read first, so that a change meanwhile can only make it look older."""
     restaurant = Restaurant.objects.filter(pk=restaurant_id).first()

@@ -11,23 +11,24 @@ from wokibrain import clock
 from wokibrain.errors import Conflict, DomainError, NoCapacity, OutsideServiceWindow, Text, ValidationFailed
 
 
-def refuse(day: Day, wish: Wish) -> DomainError:
+def refuse(day: Day, wish: Wish, *, named: bool | None = None) -> DomainError:
     """The error for a wish that no candidate of ``day`` meets.
 
     OutsideServiceWindow when the day is closed or the asked window meets no service window;
     ValidationFailed for a start that is past; Conflict when the caller named tables or a start;
-    NoCapacity for the rest.
+    NoCapacity for the rest. ``named`` says whether the caller did, where the wish does not tell.
     """
     refusal = day.refusal(wish)
     detail = _sentence(day, wish, refusal)
     if refusal.reason in (Reason.CLOSED, Reason.OUTSIDE_WINDOW):
         return OutsideServiceWindow(detail)
+    if named is None:
+        named = wish.tables is not None or wish.start is not None
     if refusal.reason is Reason.TOO_SOON:
-        if wish.start is not None:
+        if named and wish.start is not None:
             return ValidationFailed.at("start", detail)
         if day.service.date < clock.now().astimezone(day.plan.zone).date():
             return ValidationFailed.at("date", _("This date is past."))
-    named = wish.tables is not None or wish.start is not None
     return (Conflict if named else NoCapacity)(detail)
 
 
@@ -37,28 +38,57 @@ def _sentence(day: Day, wish: Wish, refusal: Refusal) -> Text:
         case Reason.CLOSED:
             return _("The restaurant is closed on that date.")
         case Reason.OUTSIDE_WINDOW:
-            hours = ", ".join(f"{each.opens:%H:%M}-{each.closes:%H:%M}" for each in day.service.windows)
-            return format_lazy(
-                _("The restaurant does not serve then; that day it serves {hours}."), hours=hours
+            text = format_lazy(
+                _("The restaurant does not serve then; that day it serves {hours}."), hours=_hours(day)
             )
-        case Reason.WINDOW_TOO_SHORT:
+        case Reason.WINDOW_TOO_SHORT if wish.start is not None:
+            text = format_lazy(
+                _("From that start {minutes} minutes do not fit before closing."), minutes=wish.duration
+            )
+        case Reason.WINDOW_TOO_SHORT if wish.window_start is not None or wish.window_end is not None:
             text = format_lazy(
                 _("{minutes} minutes do not fit between the times asked for."), minutes=wish.duration
             )
-        case Reason.PARTY_TOO_LARGE if refusal.largest_party is not None:
+        case Reason.WINDOW_TOO_SHORT:
+            text = format_lazy(
+                _("No service of that day is {minutes} minutes long; it serves {hours}."),
+                minutes=wish.duration,
+                hours=_hours(day),
+            )
+        case Reason.PARTY_TOO_LARGE if wish.tables is None and refusal.largest_party is not None:
             return format_lazy(
                 _("No table or combination of tables seats a party of {party}; the largest is {largest}."),
                 party=wish.party,
                 largest=refusal.largest_party,
             )
+        case Reason.PARTY_TOO_LARGE | Reason.PARTY_TOO_SMALL if wish.tables is not None:
+            return format_lazy(_("The tables asked for do not seat a party of {party}."), party=wish.party)
         case Reason.PARTY_TOO_LARGE | Reason.PARTY_TOO_SMALL:
             return format_lazy(
-                _("No table or combination of tables asked for seats a party of {party}."), party=wish.party
+                _("No table or combination of tables seats a party of {party}."), party=wish.party
             )
         case Reason.TOO_SOON:
-            return _("It is too late to book that; later times may still be free.")
+            text = _("It is too late to book that.")
+        case Reason.FULL if wish.tables is not None:
+            text = _("The tables asked for are not free then.")
         case Reason.FULL:
             text = format_lazy(_("No table for {party} is free then."), party=wish.party)
     if nearest:
         return format_lazy(_("{text} The nearest times that would work: {times}."), text=text, times=nearest)
     return text
+
+
+def _hours(day: Day) -> Text:
+    """The day's windows as people read them, e.g. ``12:00-16:00, 20:00-23:45 (last seating 22:00)``."""
+    each = [
+        format_lazy(
+            _("{opens}-{closes} (last seating {last})"),
+            opens=f"{window.opens:%H:%M}",
+            closes=f"{window.closes:%H:%M}",
+            last=f"{window.last_seating:%H:%M}",
+        )
+        if window.last_seating is not None
+        else f"{window.opens:%H:%M}-{window.closes:%H:%M}"
+        for window in sorted(day.service.windows, key=lambda window: window.opens)
+    ]
+    return format_lazy(", ".join(["{}"] * len(each)), *each)

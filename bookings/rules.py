@@ -52,7 +52,9 @@ def wish_for(plan: Plan, wanted: NewBooking) -> Wish:
     """The engine's question. The duration is resolved here: the request's, else the turn time."""
     duration = wanted.duration_minutes or plan.turn_time(wanted.party_size)
     if duration is None:
-        raise ValidationFailed.at("durationMinutes", _("This field is required."))
+        raise ValidationFailed.at(
+            "durationMinutes", _("This field is required: the restaurant sets no turn times.")
+        )
     return Wish(
         party=wanted.party_size,
         duration=duration,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, time
 from typing import Any, Final
@@ -11,9 +12,9 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
-from bookings import day as days
 from bookings import plan as plans
-from bookings.day import Wish
+from bookings.cache import Sheet, open_day
+from bookings.day import Day, Wish
 from bookings.engine import Candidate
 from bookings.models import Booking
 from bookings.records import BookingRecord, fetch
@@ -41,35 +42,69 @@ class Discovery:
     candidates: list[Candidate]
 
 
-def discover(
-    *,
-    caller: Caller,
-    restaurant_id: str,
-    sector_id: str | None,
-    service_date: date,
-    party_size: int,
-    duration: int | None,
-    window_start: time | None = None,
-    window_end: time | None = None,
-    limit: int = 10,
-) -> Discovery:
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a guest may ask of a service day. ``duration`` in minutes; None for the usual turn time."""
+
+    restaurant_id: str
+    sector_id: str | None
+    service_date: date
+    party_size: int
+    duration: int | None = None
+    window_start: time | None = None
+    window_end: time | None = None
+    limit: int = 10
+
+
+def discover(*, caller: Caller, question: Question) -> Discovery:
     """The best ``limit`` candidates of a service day. Raises what ``create_booking`` raises."""
-    caller.require(Permission.BOOKING_READ, restaurant_id)
+    sheet, wish = _asked(caller, question)
+    return _found(sheet.day(), wish, question.limit)
+
+
+def discover_rendered(*, caller: Caller, question: Question, render: Callable[[Discovery], bytes]) -> bytes:
+    """What ``render`` (a function of a module) makes of the discovery, kept while the day stands.
+
+    Not kept where the clock decides too: on a day that has begun, lead time counted in.
+    """
+    sheet, wish = _asked(caller, question)
+    soonest = sheet.plan.not_before()
+    if soonest is not None and soonest > sheet.plan.day(question.service_date).origin:
+        return render(_found(sheet.day(), wish, question.limit))
+    body = sheet.answer(
+        (render.__qualname__, wish, question.limit),
+        lambda: render(_found(sheet.day(), wish, question.limit)),
+        shared=True,
+    )
+    metrics.DISCOVERY_REQUESTS.labels("found").inc()
+    return body
+
+
+def _asked(caller: Caller, question: Question) -> tuple[Sheet, Wish]:
+    caller.require(Permission.BOOKING_READ, question.restaurant_id)
     try:
-        day = days.read(restaurant_id, sector_id, service_date)
-        minutes = duration or day.plan.turn_time(party_size)
+        sheet = open_day(question.restaurant_id, question.sector_id, question.service_date)
+        minutes = question.duration or sheet.plan.turn_time(question.party_size)
         if minutes is None:
-            raise ValidationFailed.at("duration", _("This field is required."))
-        check_bounds(day.plan, party_size, minutes, service_date, duration_path="duration")
-        wish = Wish(party_size, minutes, window_start, window_end)
-        candidates = day.candidates(wish, limit)
-        if not candidates:
-            raise refuse(day, wish)
+            raise ValidationFailed.at(
+                "duration", _("This field is required: the restaurant sets no turn times.")
+            )
+        check_bounds(
+            sheet.plan, question.party_size, minutes, question.service_date, duration_path="duration"
+        )
     except DomainError as error:
         metrics.DISCOVERY_REQUESTS.labels(error.code.value).inc()
         raise
-    metrics.DISCOVERY_REQUESTS.labels("found").inc()
-    return Discovery(day.plan.zone, minutes, candidates)
+    return sheet, Wish(question.party_size, minutes, question.window_start, question.window_end)
+
+
+def _found(day: Day, wish: Wish, limit: int) -> Discovery:
+    candidates = day.candidates(wish, limit)
+    if not candidates:
+        refusal = refuse(day, wish)
+        metrics.DISCOVERY_REQUESTS.labels(refusal.code.value).inc()
+        raise refusal
+    return Discovery(day.plan.zone, wish.duration, candidates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,37 +115,55 @@ class Page:
     total: int
 
 
-def list_bookings(
-    *,
-    caller: Caller,
-    restaurant_id: str,
-    sector_id: str | None,
-    service_date: date,
-    status: Booking.Status | None = None,
-    page: int = 1,
-    limit: int = 50,
-) -> Page:
+@dataclass(frozen=True, slots=True)
+class DayList:
+    """Which bookings of a service date to list; ``page`` counts from 1."""
+
+    restaurant_id: str
+    sector_id: str | None
+    service_date: date
+    status: Booking.Status | None = None
+    page: int = 1
+    limit: int = 50
+
+
+def list_bookings(*, caller: Caller, wanted: DayList) -> Page:
     """The bookings of a service date. Raises NotFound for a restaurant or sector that is not there."""
-    caller.require(Permission.BOOKING_READ, restaurant_id)
-    plan = plans.recent(restaurant_id)
-    if sector_id is not None and sector_id not in plan.sectors:
-        plans.current(restaurant_id).rooms(sector_id)
+    caller.require(Permission.BOOKING_READ, wanted.restaurant_id)
+    plans.known(wanted.restaurant_id, wanted.sector_id)
+    return _listed(caller, wanted)
+
+
+def list_rendered(*, caller: Caller, wanted: DayList, render: Callable[[DayList, Page], bytes]) -> bytes:
+    """What ``render`` makes of the page, kept while the day stands; with guests in this process only."""
+    caller.require(Permission.BOOKING_READ, wanted.restaurant_id)
+    sheet = open_day(wanted.restaurant_id, wanted.sector_id, wanted.service_date)
+    with_guests = caller.may(Permission.GUEST_READ, wanted.restaurant_id)
+    return sheet.answer(
+        (render.__qualname__, with_guests, wanted.status, wanted.page, wanted.limit),
+        lambda: render(wanted, _listed(caller, wanted)),
+        shared=not with_guests,
+    )
+
+
+def _listed(caller: Caller, wanted: DayList) -> Page:
+    first = (wanted.page - 1) * wanted.limit
     values: dict[str, Any] = {
-        "restaurant": restaurant_id,
-        "date": service_date,
-        "sector": sector_id,
-        "status": status.value if status else None,
-        "first": (page - 1) * limit,
-        "limit": limit,
+        "restaurant": wanted.restaurant_id,
+        "date": wanted.service_date,
+        "sector": wanted.sector_id,
+        "status": wanted.status.value if wanted.status else None,
+        "first": first,
+        "limit": wanted.limit,
     }
     chosen = fetch(f"{LISTED} ORDER BY booking.start, booking.id OFFSET %(first)s LIMIT %(limit)s", values)
-    if len(chosen) < limit and (chosen or page == 1):
-        total = (page - 1) * limit + len(chosen)
+    if len(chosen) < wanted.limit and (chosen or wanted.page == 1):
+        total = first + len(chosen)
     else:
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT count(*) FROM bookings_booking AS booking {LISTED}", values)  # noqa: S608
             (total,) = cursor.fetchone()
-    return Page(seen_by(caller, restaurant_id, chosen), total)
+    return Page(seen_by(caller, wanted.restaurant_id, chosen), total)
 
 
 def get_booking(*, caller: Caller, booking: str) -> BookingRecord:
@@ -135,7 +188,7 @@ def find_booking(*, caller: Caller, booking: str, permission: Permission) -> Boo
 
 
 def seen_by(caller: Caller, restaurant_id: str, bookings: list[BookingRecord]) -> list[BookingRecord]:
-    """The bookings as the caller may see them: without guests and notes where guest:read is missing."""
+    """The bookings as the caller may see them: without guests where guest:read is missing."""
     if caller.may(Permission.GUEST_READ, restaurant_id):
         return bookings
     return [replace(each, guest=None) for each in bookings]

@@ -31,6 +31,7 @@ from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import (
     AlreadyCancelled,
+    Conflict,
     InvalidTransition,
     NotFound,
 )
@@ -58,6 +59,7 @@ def create_booking(
         check_bounds(plan, wanted.party_size, wish.duration, wanted.date)
         check_tables(day, wish.tables)
         table_ids, start, end = seat_for(day, wish)
+        point("seat-chosen")
         moment = now()
         guest, is_new = guest_of(wanted.restaurant_id, wanted.contact)
         made = BookingRecord(
@@ -118,8 +120,8 @@ def seat_booking(*, caller: Caller, booking: str, ticket: Ticket | None = None) 
 
     def seat(before: BookingRecord) -> None:
         _expect(before, Status.CONFIRMED, Status.NO_SHOW)
-        if before.status is Status.NO_SHOW:
-            writes.hold_again(before.id)
+        if before.status is Status.NO_SHOW and not writes.hold_again(before.id):
+            raise Conflict(_("Its tables are no longer free for its time."))
 
     return _step(caller, Permission.BOOKING_UPDATE, booking, Status.SEATED, seat, ticket=ticket)
 

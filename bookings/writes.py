@@ -136,12 +136,22 @@ def free(booking_id: UUID) -> None:
         )
 
 
-def hold_again(booking_id: UUID) -> None:
-    """Take back what the booking let go. The constraint refuses (23P01) when somebody else has it."""
+def hold_again(booking_id: UUID) -> bool:
+    """Take back what the booking let go; False, and nothing done, where somebody else has any of it."""
     with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM bookings_allocation AS own JOIN bookings_allocation AS other "
+            "ON other.table_id = own.table_id AND other.period && own.period AND other.active "
+            "WHERE own.booking_id = %s AND NOT own.active)",
+            [booking_id],
+        )
+        (taken,) = cursor.fetchone()
+        if taken:
+            return False
         cursor.execute(
             "UPDATE bookings_allocation SET active = true WHERE booking_id = %s AND NOT active", [booking_id]
         )
+    return True
 
 
 def shorten(booking_id: UUID, end: datetime) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import time
 from typing import TypeVar
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models, transaction
 
 from restaurants.models import Restaurant, Sector, ServiceWindow, Table, Weekday
@@ -81,7 +81,8 @@ def set_hours(restaurant: Restaurant, hours: Sequence[Hours]) -> None:
                     opens=each.opens,
                     closes=each.closes,
                     last_seating=each.last_seating,
-                )
+                ),
+                whole="windows",
             )
 
 
@@ -117,19 +118,23 @@ def create_table(
     return save(table)
 
 
-def save(row: Row) -> Row:
-    """Validate and save a row. Raises ValidationFailed with each issue at the field as the API spells it."""
+def save(row: Row, *, whole: str = "body") -> Row:
+    """Validate and save a row. Raises ValidationFailed with each issue at the field as the API spells it.
+
+    ``whole`` is named for what is wrong with no field alone.
+    """
     try:
         row.full_clean()
     except ValidationError as error:
-        raise ValidationFailed(issues=_issues(error)) from error
+        raise _failed(error, whole) from error
     row.save()
     return row
 
 
-def _issues(error: ValidationError) -> list[Issue]:
-    return [
-        Issue(SPELLED.get(field, "body" if field == "__all__" else field), message)
+def _failed(error: ValidationError, whole: str) -> ValidationFailed:
+    issues = [
+        Issue(whole if field == NON_FIELD_ERRORS else SPELLED.get(field, field), message)
         for field, messages in error.message_dict.items()
         for message in messages
     ]
+    return ValidationFailed(issues[0].message if len(issues) == 1 else "", issues=issues)

@@ -1,9 +1,9 @@
 """Real servers for proofs: API processes of their own on a private Postgres and Redis that a test may break.
 
-    with private_services() as services, api_servers(3, services=services) as api:
-        httpx.post(api.urls[0] + "/api/v1/woki/bookings", ...)
-        services.redis.pause()
-        api.servers[1].kill()
+with private_services() as services, api_servers(3, services=services) as api:
+    httpx.post(api.urls[0] + "/api/v1/woki/bookings", ...)
+    services.redis.pause()
+    api.servers[1].kill()
 """
 
 import contextlib
@@ -117,7 +117,10 @@ class ApiServer:
         while True:
             if self.process is None or self.process.poll() is not None:
                 raise RuntimeError(f"the API process ended:\n{self.output()[-3000:]}")
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health/live", timeout=2) as answer:
+            with (
+                contextlib.suppress(OSError),
+                urllib.request.urlopen(f"{self.url}/health/live", timeout=2) as answer,
+            ):
                 if answer.status == 200:
                     return
             if time.monotonic() > deadline:

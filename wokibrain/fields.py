@@ -100,6 +100,9 @@ class _Message(str):
     def __str__(self) -> str:
         return _(self.template) % self.values
 
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
 
 class ApiModel(BaseModel):
     """camelCase outside, snake_case inside."""

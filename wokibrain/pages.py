@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import orjson
@@ -10,10 +12,27 @@ from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_safe
 
 from wokibrain import clock, metrics, openapi
+from wokibrain.errors import Code
 from wokibrain.redis import Away, ask
+from wokibrain.rest import Refused, error_response
+
+Page = Callable[[HttpRequest], HttpResponse]
+
+
+def require_safe(page: Page) -> Page:
+    """Refuse what does not only read, in the one shape of errors."""
+
+    @wraps(page)
+    def safe(request: HttpRequest) -> HttpResponse:
+        if request.method in ("GET", "HEAD"):
+            return page(request)
+        response = error_response(Refused(Code.METHOD_NOT_ALLOWED), request)
+        response["Allow"] = "GET, HEAD"
+        return response
+
+    return safe
 
 
 def _json(data: Any, status: int = 200) -> HttpResponse:

@@ -31,7 +31,9 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
     by its successor.
     """
     try:
-        (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        (family, _, _, _, address), *_ = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
     except socket.gaierror:
         raise PortTaken(f"HOST={host} is not an address of this machine") from None
     sockets: list[socket.socket] = []
@@ -53,6 +55,8 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
         for sock in sockets:
             sock.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortTaken(f"port {port} is taken; stop what uses it, or choose another with PORT={port + 1}") from None
+            raise PortTaken(
+                f"port {port} is taken; stop what uses it, or choose another with PORT={port + 1}"
+            ) from None
         raise PortTaken(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from None
     return sockets

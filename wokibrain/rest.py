@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
 
@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils import translation
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, ValidationError
 from rest_framework import exceptions
@@ -78,7 +79,8 @@ def parse_query(model: type[Model], query: QueryDict) -> Model:
     """The query string as ``model``. Raises ValidationFailed naming each parameter at fault."""
     twice = [name for name, values in query.lists() if len(values) > 1 and name in _names(model)]
     if twice:
-        raise ValidationFailed(issues=[Issue(name, _("Give this parameter once.")) for name in twice])
+        issues = [Issue(name, _("Give this parameter once.")) for name in twice]
+        raise ValidationFailed(_summary(issues), issues=issues)
     return _validated(model, query.dict())
 
 
@@ -95,14 +97,21 @@ def _names(model: type[BaseModel]) -> set[str]:
 
 def _validated(model: type[Model], data: Mapping[str, Any]) -> Model:
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, by_alias=True, by_name=False)
     except ValidationError as error:
         issues = [
             Issue(".".join(str(part) for part in each["loc"]) or "body", message_for(each))
             for each in error.errors(include_url=False, include_input=False)
         ]
-        detail = issues[0].message if len(issues) == 1 else ""
-        raise ValidationFailed(detail, issues=issues) from None
+        raise ValidationFailed(_summary(issues), issues=issues) from None
+
+
+def _summary(issues: Sequence[Issue]) -> errors.Text:
+    """What is wrong, in a sentence that can be read without the list."""
+    if len(issues) == 1:
+        return format_lazy(_("{field}: {message}"), field=issues[0].path, message=issues[0].message)
+    fields = ", ".join(dict.fromkeys(issue.path for issue in issues))
+    return format_lazy(_("These fields are not valid: {fields}."), fields=fields)
 
 
 def reply(data: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -36,9 +36,9 @@ def programs(sockets: list[socket.socket]) -> list[Program]:
     ]
 
 
-def serve(sock: socket.socket) -> None:
+def serve(sock: socket.socket, application: str = "wokibrain.asgi:application") -> None:
     config = uvicorn.Config(
-        "wokibrain.asgi:application",
+        application,
         loop="uvloop",
         http="httptools",
         ws="websockets-sansio",
@@ -62,7 +62,9 @@ def serve(sock: socket.socket) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m wokibrain.serve")
-    parser.add_argument("--fd", type=int, help="serve from this one process, on an inherited listening socket")
+    parser.add_argument(
+        "--fd", type=int, help="serve from this one process, on an inherited listening socket"
+    )
     descriptor = parser.parse_args(arguments).fd
     if descriptor is not None:
         serve(socket.socket(fileno=descriptor))

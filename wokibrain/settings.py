@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from wokibrain import embedded, env
 
@@ -138,14 +140,16 @@ if DATABASE_URL:
         },
     }
 
+REDIS_TIMEOUT_MS = env.integer("REDIS_TIMEOUT_MS", 100, minimum=1)
+"""How long a request waits for one answer of Redis before it goes on without."""
 CACHES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL or "redis://unset",
         "OPTIONS": {
-            "SOCKET_CONNECT_TIMEOUT": 0.25,
-            "SOCKET_TIMEOUT": 0.25,
-            "IGNORE_EXCEPTIONS": True,
+            "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_MS / 1000,
+            "SOCKET_TIMEOUT": REDIS_TIMEOUT_MS / 1000,
+            "CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), 0)},
         },
     },
 }
@@ -208,6 +212,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["wokibrain.media.JsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["wokibrain.media.JsonParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["wokibrain.access.authentication.CredentialAuthentication"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "wokibrain.media.Negotiation",
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "wokibrain.rest.exception_handler",
@@ -231,8 +236,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 # Locks and idempotency (bookings).
 LOCK_TTL_MS = env.integer("LOCK_TTL_MS", 5_000, minimum=100)
 LOCK_WAIT_MS = env.integer("LOCK_WAIT_MS", 5_000, minimum=0)
-REDIS_TIMEOUT_MS = env.integer("REDIS_TIMEOUT_MS", 50, minimum=1)
-"""How long a request waits for one answer of Redis before it goes on without."""
+DAY_CACHE = env.flag("DAY_CACHE", True)
+"""Whether discover and list keep what they worked out; off, they work it out each time."""
 REDIS_COOL_DOWN_MS = env.integer("REDIS_COOL_DOWN_MS", 1_000, minimum=1)
 """How long Redis is left alone after it failed to answer."""
 
@@ -250,5 +255,6 @@ LOGGING: dict[str, Any] = {
         "handlers": ["console"],
         "level": env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     },
-    "loggers": {"django.request": {"level": "ERROR"}},
+    # httpx tells every URL it asks for, with whatever is in it.
+    "loggers": {"django.request": {"level": "ERROR"}, "httpx": {"level": "WARNING"}},
 }

@@ -22,14 +22,15 @@ from bookings.api.schemas import (
     ListQuery,
     NewBookingBody,
     booking_out,
-    bookings_out,
-    discovery_out,
+    bookings_json,
+    discovery_json,
 )
 from bookings.idempotency import Replay, Ticket
 from bookings.records import BookingRecord
-from bookings.selectors import seen_by
+from bookings.selectors import DayList, Question, seen_by
 from wokibrain.access.callers import Caller
 from wokibrain.errors import Code, ValidationFailed
+from wokibrain.faults import without
 from wokibrain.openapi import operation
 from wokibrain.rest import ApiView, caller_of, parse_body, parse_query
 
@@ -51,8 +52,7 @@ class DiscoverView(ApiView):
     )
     def get(self, request: Request) -> Response:
         query = parse_query(DiscoverQuery, request.query_params)
-        found = selectors.discover(
-            caller=caller_of(request),
+        question = Question(
             restaurant_id=query.restaurant_id,
             sector_id=query.sector_id,
             service_date=query.date,
@@ -62,7 +62,9 @@ class DiscoverView(ApiView):
             window_end=query.window_end,
             limit=query.limit,
         )
-        return Response(discovery_out(found))
+        return Response(
+            selectors.discover_rendered(caller=caller_of(request), question=question, render=discovery_json)
+        )
 
 
 class BookingsView(ApiView):
@@ -76,8 +78,7 @@ class BookingsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         query = parse_query(ListQuery, request.query_params)
-        page = selectors.list_bookings(
-            caller=caller_of(request),
+        wanted = DayList(
             restaurant_id=query.restaurant_id,
             sector_id=query.sector_id,
             service_date=query.date,
@@ -85,7 +86,9 @@ class BookingsView(ApiView):
             page=query.page,
             limit=query.limit,
         )
-        return Response(bookings_out(query.date, page, query.page, query.limit))
+        return Response(
+            selectors.list_rendered(caller=caller_of(request), wanted=wanted, render=bookings_json)
+        )
 
     @operation(
         "createBooking",
@@ -227,7 +230,7 @@ def _response(caller: Caller, result: BookingRecord | Replay, status: int) -> Re
 def _ticket(request: Request, caller: Caller, respond: Callable[[BookingRecord], Replay]) -> Ticket | None:
     """The request's Idempotency-Key with what was asked. Raises ValidationFailed for a malformed one."""
     key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
-    if key is None:
+    if key is None or without("idempotency"):
         return None
     if not KEY_FORM.fullmatch(key):
         raise ValidationFailed.at(KEY_HEADER, _("Use 1-255 printable ASCII characters."))

@@ -146,8 +146,10 @@ def _largest(plan: SectorPlan, tables: frozenset[str] | None) -> int | None:
 def _largest_of(plan: SectorPlan) -> int | None:
     floor = max([*plan.singles, *plan.listed], default=0)
     if plan.walked and plan.combinable:
-        # A party so large that no smallest party stands in the way.
-        mix = Mix(plan, sum(table.capacity_min for table in plan.tables), plan.combinable)
+        # A party so large that no smallest party stands in the way, and no larger: Mix gives up early on
+        # a party that no four tables could seat.
+        smallest = sorted((plan.tables[at].capacity_min for at in plan.combinable), reverse=True)[:4]
+        mix = Mix(plan, sum(smallest), plan.combinable)
         moment = Moment(mix, plan.combinable)
         for capacity in range(mix.largest, floor, -1):
             if next(moment.sets(capacity), None):

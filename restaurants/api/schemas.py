@@ -54,11 +54,13 @@ class TableBody(BodyModel):
     max_size: Seats | None = None
 
     def capacity(self) -> tuple[int, int]:
-        """Seats at least and at most. Raises ValidationFailed where it is missing or said twice over."""
-        return (
-            _either("capacityMin", self.capacity_min, "minSize", self.min_size),
-            _either("capacityMax", self.capacity_max, "maxSize", self.max_size),
-        )
+        """Seats at least and at most. Raises ValidationFailed where one is missing, or they contradict."""
+        least = _either("capacityMin", self.capacity_min, "minSize", self.min_size)
+        most = _either("capacityMax", self.capacity_max, "maxSize", self.max_size)
+        if most < least:
+            spelled = "maxSize" if self.capacity_max is None else "capacityMax"
+            raise ValidationFailed.at(spelled, _("A table seats at most no fewer than at least."))
+        return least, most
 
 
 def _either(name: str, value: int | None, other_name: str, other: int | None) -> int:

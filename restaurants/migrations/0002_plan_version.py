@@ -21,15 +21,17 @@ ALTER TABLE restaurants_tablejoin
     DROP CONSTRAINT table_join_first_in_sector, DROP CONSTRAINT table_join_second_in_sector;
 """
 
-# The restaurant's own row counts its updates, whatever version the writer had in hand; every row
-# below it touches that row. Moving a row between parents touches both.
+# The restaurant's own row is numbered anew on each write, whatever version the writer had in hand; every
+# row below it touches that row. Moving a row between parents touches both. One sequence for all, so that a
+# number never comes twice, not even for a restaurant that was deleted, or rolled back, and made again.
 NUMBERED = """
+CREATE SEQUENCE restaurants_plan_version;
 CREATE FUNCTION restaurant_plan_next() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.plan_version := OLD.plan_version + 1;
+    NEW.plan_version := nextval('restaurants_plan_version');
     RETURN NEW;
 END $$;
-CREATE TRIGGER plan_next BEFORE UPDATE ON restaurants_restaurant
+CREATE TRIGGER plan_next BEFORE INSERT OR UPDATE ON restaurants_restaurant
     FOR EACH ROW EXECUTE FUNCTION restaurant_plan_next();
 
 CREATE FUNCTION restaurant_plan_touch() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -55,6 +57,7 @@ NUMBERED_UNDO = """
 DROP TRIGGER plan_next ON restaurants_restaurant;
 DROP FUNCTION restaurant_plan_touch();
 DROP FUNCTION restaurant_plan_next();
+DROP SEQUENCE restaurants_plan_version;
 """
 
 CHILDREN = [

@@ -161,3 +161,8 @@ def test_nearest_over_several_sectors() -> None:
     assert refusal == Refusal(
         Reason.FULL, (at(21).astimezone(UTC), at(21, 15).astimezone(UTC), at(21, 30).astimezone(UTC)), 8
     )
+
+
+def test_largest_party_counts_four_tables_however_many_there_are() -> None:
+    plan = SectorPlan.build(Table(f"T{number}", 2, 2) for number in range(1, 7))
+    assert refused(party=10, plan=plan) == ("PARTY_TOO_LARGE", [], 8)

@@ -1,0 +1,151 @@
+"""Days that are read again and again: kept in memory and in Redis for as long as their number stands.
+
+The database numbers every change of a plan (``Restaurant.plan_version``) and of a sector's day
+(``DayVersion``), in the transaction of the change. Each read asks for the numbers first, one row by
+primary key, and what is kept belongs to one set of numbers. So nothing is ever invalidated or stale:
+not for the writer's next read, not in another process, not after a write by hand in SQL, and not
+when Redis is away.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from threading import Lock
+from typing import Final
+
+from django.conf import settings
+from django.db import connection
+
+from bookings import day as days
+from bookings.day import Day
+from bookings.plan import Plan, current, known
+from wokibrain import metrics
+from wokibrain.errors import NotFound
+from wokibrain.redis import Away, ask
+
+KEPT_DAYS: Final = 512
+KEPT_ANSWERS: Final = 128
+REDIS_SECONDS: Final = 600
+
+# A night's service reaches into the next date, so the neighbours' bookings may hold tables of this day.
+NUMBERS: Final = """
+SELECT restaurant.plan_version, coalesce(sum(day.version), 0)::bigint
+FROM restaurants_restaurant AS restaurant
+LEFT JOIN bookings_dayversion AS day
+  ON day.sector_id = ANY (%s::text[]) AND day.service_date BETWEEN %s AND %s
+WHERE restaurant.id = %s
+GROUP BY restaurant.id
+"""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What was worked out at one set of numbers."""
+
+    numbers: tuple[int, int]
+    day: Day | None = None
+    answers: OrderedDict[Hashable, bytes] = field(default_factory=OrderedDict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A sector's day (or all sectors') at its present numbers; what it gives is as fresh as its opening."""
+
+    plan: Plan
+    sector_id: str | None
+    date: date
+    _kept: _Kept
+
+    def day(self) -> Day:
+        """What is free; read from the database once per set of numbers and process."""
+        if self._kept.day is None:
+            self._kept.day = days.read(self.plan.restaurant_id, self.sector_id, self.date)
+        return self._kept.day
+
+    def answer(self, key: Hashable, make: Callable[[], bytes], *, shared: bool) -> bytes:
+        """The bytes kept under ``key``, else what ``make`` gives, kept from then on.
+
+        ``key`` holds all that the answer depends on besides the day and the plan. ``shared`` keeps it
+        in Redis too, for other processes: never for answers with personal data.
+        """
+        kept = self._kept.answers.get(key)
+        if kept is not None:
+            metrics.CACHE_HITS.labels("memory").inc()
+            return kept
+        name = self._name(key) if shared else ""
+        if name and (found := _from_redis(name)) is not None:
+            metrics.CACHE_HITS.labels("redis").inc()
+            return self._remember(key, found)
+        metrics.CACHE_MISSES.inc()
+        made = make()
+        if name:
+            _to_redis(name, made)
+        return self._remember(key, made)
+
+    def _remember(self, key: Hashable, value: bytes) -> bytes:
+        answers = self._kept.answers
+        answers[key] = value
+        # Another thread may have emptied it meanwhile.
+        while len(answers) > KEPT_ANSWERS:
+            with suppress(KeyError):
+                answers.popitem(last=False)
+        return value
+
+    def _name(self, key: Hashable) -> str:
+        plan, day = self._kept.numbers
+        return f"day:{self.plan.restaurant_id}:{self.sector_id}:{self.date}:{plan}:{day}:{key!r}"
+
+
+_sheets: Final[OrderedDict[tuple[str, str | None, date], _Kept]] = OrderedDict()
+_lock: Final = Lock()
+
+
+def open_day(restaurant_id: str, sector_id: str | None, service_date: date) -> Sheet:
+    """The sheet of a day at its present numbers.
+
+    Raises NotFound for a restaurant that is not there and a sector that is not its own.
+    """
+    plan = known(restaurant_id, sector_id)
+    numbers = _numbers(plan, sector_id, service_date)
+    if numbers[0] != plan.version:
+        plan = current(restaurant_id)
+        numbers = (plan.version, _numbers(plan, sector_id, service_date)[1])
+    if not settings.DAY_CACHE:
+        return Sheet(plan, sector_id, service_date, _Kept(numbers))
+    name = (restaurant_id, sector_id, service_date)
+    with _lock:
+        kept = _sheets.get(name)
+        if kept is None or kept.numbers != numbers:
+            kept = _sheets[name] = _Kept(numbers)
+        _sheets.move_to_end(name)
+        while len(_sheets) > KEPT_DAYS:
+            _sheets.popitem(last=False)
+    return Sheet(plan, sector_id, service_date, kept)
+
+
+def _numbers(plan: Plan, sector_id: str | None, service_date: date) -> tuple[int, int]:
+    sectors = [room.id for room in plan.rooms(sector_id)]
+    one = timedelta(days=1)
+    with connection.cursor() as cursor:
+        cursor.execute(NUMBERS, [sectors, service_date - one, service_date + one, plan.restaurant_id])
+        row = cursor.fetchone()
+    if row is None:
+        raise NotFound.at("restaurantId")
+    return row[0], row[1]
+
+
+def _from_redis(name: str) -> bytes | None:
+    try:
+        found = ask(lambda client: client.get(name))
+    except Away:
+        return None
+    return found if isinstance(found, bytes) else None
+
+
+def _to_redis(name: str, value: bytes) -> None:
+    with suppress(Away):
+        ask(lambda client: client.set(name, value, ex=REDIS_SECONDS))

@@ -1,0 +1,177 @@
+"""What the tests of the API share: a client that speaks JSON, callers with keys, and rows to start from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import time
+from typing import Any
+from uuid import UUID
+
+from django.test import Client
+
+from restaurants.models import Restaurant
+from restaurants.services import Hours, create_restaurant, create_sector, create_table
+from wokibrain.access.authentication import digest_of, new_token, prefix_of
+from wokibrain.access.callers import SYSTEM
+from wokibrain.access.models import ApiKey
+from wokibrain.access.permissions import Role
+from wokibrain.events.models import StoredEvent
+
+BASE = "/api/v1"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response: ``body`` is its JSON, None where it is empty or no JSON."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Api:
+    """A caller of the API, with an API key or without."""
+
+    def __init__(self, key: str | None = None) -> None:
+        self.key = key
+        self.client = Client()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        raw: bytes | None = None,
+        query: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """One request. ``body`` is sent as JSON, ``raw`` as it is; ``path`` is below /api/v1."""
+        sent = dict(headers or {})
+        if self.key:
+            sent["X-API-Key"] = self.key
+        content = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
+        response = self.client.generic(
+            method, BASE + path, content, content_type, query_params=dict(query or {}), headers=sent
+        )
+        content = b"".join(response) if response.streaming else response.content
+        is_json = response.headers.get("Content-Type") == "application/json"
+        answer = json.loads(content) if content and is_json else None
+        return Reply(response.status_code, answer, response.headers, content)
+
+    def get(self, path: str, **query: Any) -> Reply:
+        return self.call("GET", path, query=query)
+
+    def post(self, path: str, body: Any = None, *, key: str | None = None) -> Reply:
+        return self.call("POST", path, body, headers=_keyed(key))
+
+    def patch(self, path: str, body: Any, *, key: str | None = None) -> Reply:
+        return self.call("PATCH", path, body, headers=_keyed(key))
+
+    def delete(self, path: str, *, key: str | None = None) -> Reply:
+        return self.call("DELETE", path, headers=_keyed(key))
+
+    def discover(self, **query: Any) -> Reply:
+        """Discover in S1 on the example's day for 4, 90 minutes; ``query`` overrides, None leaves out."""
+        return self.get("/woki/discover", **_given(DISCOVERY | query))
+
+    def book(self, *, key: str | None = None, **body: Any) -> Reply:
+        """Book in S1 on the example's day for 4, 90 minutes; ``body`` overrides, None leaves out."""
+        return self.post("/woki/bookings", _given(BOOKING | body), key=key)
+
+    def change(self, booking: str, *, key: str | None = None, **body: Any) -> Reply:
+        return self.patch(f"/woki/bookings/{booking}", body, key=key)
+
+    def step(self, booking: str, step: str, *, key: str | None = None) -> Reply:
+        return self.post(f"/woki/bookings/{booking}/{step}", key=key)
+
+    def cancel(self, booking: str, *, key: str | None = None) -> Reply:
+        return self.delete(f"/woki/bookings/{booking}", key=key)
+
+
+DISCOVERY = {"restaurantId": "R1", "sectorId": "S1", "date": "2025-10-22", "partySize": 4, "duration": 90}
+BOOKING = {
+    "restaurantId": "R1",
+    "sectorId": "S1",
+    "date": "2025-10-22",
+    "partySize": 4,
+    "durationMinutes": 90,
+}
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _keyed(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Idempotency-Key": key}
+
+
+def api_as(role: str = Role.SUPER_ADMIN, restaurant_id: str | None = None) -> Api:
+    """A caller with a fresh API key of that role; the whole product where no restaurant is given."""
+    token = new_token()
+    ApiKey.objects.create(
+        name=role, prefix=prefix_of(token), digest=digest_of(token), role=role, restaurant_id=restaurant_id
+    )
+    return Api(token)
+
+
+def refused(reply: Reply, status: int, code: str, *paths: str) -> str:
+    """Assert the one shape of errors, the code, and the fields named; the detail is handed back."""
+    named = [issue["path"] for issue in reply.body.get("issues", [])]
+    assert (reply.status, reply.body["error"], named) == (status, code, list(paths)), reply.body
+    assert set(reply.body) == {"error", "detail", "requestId"} | ({"issues"} if paths else set())
+    assert reply.headers["X-Request-ID"] == str(UUID(reply.body["requestId"]))
+    assert all(set(issue) == {"path", "message"} for issue in reply.body.get("issues", []))
+    detail: str = reply.body["detail"]
+    return detail
+
+
+def at(clock: str, day: str = "2025-10-22", offset: str = "-03:00") -> str:
+    """An instant as the API writes it; in Buenos Aires where no offset is given."""
+    return f"{day}T{clock}:00{offset}"
+
+
+def seat_of(booking: Mapping[str, Any]) -> tuple[list[str], str, str]:
+    """Tables, start and end (wall clock) of a booking or candidate."""
+    return booking["tableIds"], booking["start"][11:16], booking["end"][11:16]
+
+
+def house(
+    restaurant_id: str = "H",
+    *,
+    zone: str = "America/Argentina/Buenos_Aires",
+    hours: tuple[Hours, ...] = (Hours(time(20), time(23)),),
+    tables: Mapping[str, tuple[int, int]] | None = None,
+    refuse_past: bool = False,
+    **bounds: int | None,
+) -> Restaurant:
+    """A restaurant with sector ``<id>-S`` and tables ``<id>-<name>``; T (2-4) where none are given."""
+    made = create_restaurant(
+        caller=SYSTEM,
+        id=restaurant_id,
+        name=restaurant_id,
+        zone=zone,
+        hours=hours,
+        refuse_past=refuse_past,
+        **bounds,
+    )
+    sector = create_sector(caller=SYSTEM, id=f"{restaurant_id}-S", restaurant_id=made.id, name="Room")
+    for name, (least, most) in (tables or {"T": (2, 4)}).items():
+        create_table(
+            caller=SYSTEM,
+            id=f"{restaurant_id}-{name}",
+            sector_id=sector.id,
+            capacity_min=least,
+            capacity_max=most,
+        )
+    return made
+
+
+def events_of(aggregate_id: str) -> list[StoredEvent]:
+    """An aggregate's events, oldest first."""
+    return list(StoredEvent.objects.filter(aggregate_id=aggregate_id).order_by("version"))

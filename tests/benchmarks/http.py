@@ -1,0 +1,283 @@
+"""Requests a second over HTTP, each beside a bare Django view behind the same middleware in the same run;
+and a create beside the same rows written by pgbench. ``python -m tests.benchmarks.http`` prints the tables.
+
+The load tool is wrk (Debian: apt install wrk); without it there is nothing to report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from bookings import day, locking, writes
+from tests.benchmarks.report import Section
+from tests.ledger import set_up, sql
+from tests.processes import Services, private_services
+from wokibrain import embedded, env, processes
+
+SCRIPT = Path(__file__).with_name("load.lua")
+SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
+CONNECTIONS = (16, 64)
+MODES = {
+    "bare": "bare Django view",
+    "discover5": "discover, 5 tables",
+    "discover30": "discover, 30 tables",
+    "list": "list a day (60 bookings)",
+    "one": "get",
+    "create": "create, 30 tables",
+}
+TARGETS = {"discover30": 40, "list": 40, "create": 12}
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One run of wrk. Latencies in milliseconds."""
+
+    per_second: float
+    p50: float
+    p95: float
+    p99: float
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    url: str
+    services: Services
+    booking: str
+
+
+@contextlib.contextmanager
+def server() -> Iterator[Server]:
+    """The product with two web processes on a durable Postgres, and the data the requests are about."""
+    (sock,) = processes.listen("127.0.0.1", 0, 1)
+    port = sock.getsockname()[1]
+    sock.close()
+    url = f"http://127.0.0.1:{port}"
+    with private_services(durable=True) as services:
+        settings = {
+            **os.environ,
+            **services.environment,
+            "PORT": str(port),
+            "WEB_PROCESSES": "2",
+            "RATE_LIMIT_MAX": "0",
+            "LOG_LEVEL": "WARNING",
+        }
+        settings.pop("PROMETHEUS_MULTIPROC_DIR", None)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "wokibrain.serve"], cwd=env.ROOT, env=settings, process_group=0
+        )
+        try:
+            for _ in range(200):
+                with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/health/live", timeout=1):
+                    break
+                time.sleep(0.1)
+            yield Server(url, services, _data(url, services))
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _data(url: str, services: Services) -> str:
+    """B5 and B30, about half booked on 2027-03-10 (B30: 60 bookings); returns a booking's reference."""
+    reference = ""
+    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+        for tables in (5, 30):
+            name = f"B{tables}"
+            sizes = [(1, 2), (2, 4), (2, 4), (4, 6), (2, 4)]
+            set_up(client, name, {f"{name}S": {f"{name}-{n}": sizes[n % 5] for n in range(tables)}})
+            for number in range(2 * tables):
+                body = {
+                    "restaurantId": name,
+                    "sectorId": f"{name}S",
+                    "partySize": 2 + number % 3,
+                    "durationMinutes": 90,
+                    "date": "2027-03-10",
+                }
+                body |= {"windowStart": "20:30"} if number % 2 else {"windowStart": "13:00"}
+                answer = client.post("/api/v1/woki/bookings", json=body)
+                assert answer.status_code == 201, answer.text
+                reference = answer.json()["reference"]
+    sql(services, "VACUUM ANALYZE")
+    return reference
+
+
+def wrk(target: Server, mode: str, connections: int, *, seconds: int = SECONDS, first: int = 0) -> Measure:
+    done = subprocess.run(
+        [_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(SCRIPT), target.url],
+        env=os.environ
+        | {"BENCH_MODE": mode, "BENCH_BOOKING": target.booking, "BENCH_FIRST": str(first), "BENCH_KEY": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    line = next(line for line in done.stdout.splitlines() if line.startswith("BENCH "))
+    requests, micros, p50, p95, p99, errors = (int(part) for part in line.split()[1:])
+    return Measure(requests / micros * 1e6, p50 / 1000, p95 / 1000, p99 / 1000, errors)
+
+
+def _wrk() -> str:
+    path = shutil.which("wrk")
+    if path is None:
+        raise SystemExit("This benchmark needs the load tool wrk (Debian: apt install wrk).")
+    return path
+
+
+def throughput(target: Server) -> Section:
+    rows: list[list[object]] = []
+    first = 0
+    for connections in CONNECTIONS:
+        wrk(target, "discover30", connections, seconds=2)
+        ceiling = wrk(target, "bare", connections)
+        for mode, name in MODES.items():
+            measured = ceiling if mode == "bare" else wrk(target, mode, connections, first=first)
+            first += 1_000_000
+            share = 100 * measured.per_second / ceiling.per_second
+            wanted = f">= {TARGETS[mode]} %" if mode in TARGETS else ""
+            rows.append(
+                [
+                    connections,
+                    name,
+                    f"{measured.per_second:,.0f}",
+                    f"{measured.p50:.1f}",
+                    f"{measured.p95:.1f}",
+                    f"{measured.p99:.1f}",
+                    f"{share:.0f} %",
+                    wanted,
+                    measured.errors,
+                ]
+            )
+    return Section(
+        "HTTP, 2 web processes",
+        ["connections", "request", "requests/s", "p50 ms", "p95 ms", "p99 ms", "share of bare", "wanted", "errors"],
+        rows,
+        ["Wanted at 16 connections: p95 of discover under 20 ms, of create under 50 ms."],
+    )
+
+
+def mixed(target: Server, seconds: int = 60) -> Section:
+    measured = wrk(target, "mixed", 16, seconds=seconds, first=50_000_000)
+    return Section(
+        f"Mixed load for {seconds} s: 8 discover, 1 create, 1 list, 16 connections",
+        ["requests/s", "p50 ms", "p95 ms", "p99 ms", "errors"],
+        [
+            [
+                f"{measured.per_second:,.0f}",
+                f"{measured.p50:.1f}",
+                f"{measured.p95:.1f}",
+                f"{measured.p99:.1f}",
+                measured.errors,
+            ]
+        ],
+        ["Wanted: 1,000 requests/s for 60 s with no error."],
+    )
+
+
+VALUES = {
+    "id": ":id::uuid",
+    "reference": "substr(md5(random()::text), 1, 12)",
+    "restaurant_id": "'B30'",
+    "sector_id": "'B30S'",
+    "table_ids": "ARRAY['B30-' || (:n::int % 30)]",
+    "service_date": "date '2060-01-01' + (:n::int / 30)",
+    "start": "(timestamptz '2060-01-01 20:00+00' + (:n::int / 30) * interval '1 day')",
+    "end": "(timestamptz '2060-01-01 21:30+00' + (:n::int / 30) * interval '1 day')",
+    "duration_minutes": "90",
+    "party_size": "4",
+    "status": "'CONFIRMED'",
+    "channel": "'api'",
+    "guest_id": "NULL::uuid",
+    "notes": "''",
+    "version": "1",
+    "created_at": "now()",
+    "updated_at": "now()",
+    "event_id": "gen_random_uuid()",
+    "aggregate_type": "'booking'",
+    "aggregate_id": ":id::text",
+    "event_type": "'BookingCreated'",
+    "occurred_at": "now()",
+    "payload": "jsonb_build_object('id', :id::text, 'reference', 'ABCDEF', 'restaurantId', 'B30', 'sectorId', "
+    "'B30S', 'tableIds', ARRAY['B30-1'], 'serviceDate', '2027-01-01', 'partySize', 4, 'start', "
+    "'2027-01-01T20:00:00-03:00', 'end', '2027-01-01T21:30:00-03:00', 'durationMinutes', 90, 'status', "
+    "'CONFIRMED', 'channel', 'api', 'guestId', NULL, 'createdAt', '2027-01-01T10:00:00-03:00')",
+    "metadata": "jsonb_build_object('actor', 'anonymous', 'requestId', :id::text, 'source', 'rest')",
+    "restaurant": "'B30'",
+    "sectors": "ARRAY['B30S']",
+    "origin": "(timestamptz '2060-01-01 15:00+00' + (:n::int / 30) * interval '1 day')",
+    "without": "NULL",
+}
+
+
+def pgbench(services: Services) -> float:
+    """The statements of a create, transactions a second: 16 clients, prepared, each on rows of its own."""
+    read = day.READ.replace("%(end)s", "(%(origin)s + interval '12 hours')")
+    script = [
+        "\\set n random(1, 6000000)",
+        "SELECT gen_random_uuid() AS id \\gset",
+        "BEGIN;",
+        locking.ADVISORY.replace("%s", "'5000ms'", 1).replace("%s", "ARRAY[:n::bigint]").strip() + ";",
+        _filled(read) + ";",
+        _filled(f"WITH {writes.BOOKING}, {writes.HELD}, {writes.EVENT} SELECT 1") + ";",
+        "COMMIT;",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "create.sql"
+        file.write_text("\n".join(" ".join(line.split()) for line in script) + "\n")
+        done = subprocess.run(
+            [
+                str(embedded.postgres_binary("pgbench")), "-n", "-M", "prepared", "-c", "16", "-j", "1",
+                "-T", str(SECONDS), "-f", str(file), services.postgres.url,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
+    rate = [line for line in done.stdout.splitlines() if line.startswith("tps")]
+    if done.returncode or not rate:
+        raise RuntimeError(done.stdout + done.stderr)
+    return float(rate[0].split()[2])
+
+
+def _filled(statement: str) -> str:
+    for name, sql_value in VALUES.items():
+        statement = statement.replace(f"%({name})s", sql_value)
+    return statement
+
+
+def beside_pgbench(target: Server) -> Section:
+    ceiling = pgbench(target.services)
+    measured = wrk(target, "create", 16, first=90_000_000)
+    share = 100 * measured.per_second / ceiling
+    return Section(
+        "Create beside its own SQL",
+        ["what", "per second", "share"],
+        [
+            ["the same statements by pgbench, 16 clients", f"{ceiling:,.0f}", ""],
+            ["create over HTTP, 16 connections", f"{measured.per_second:,.0f}", f"{share:.0f} %"],
+        ],
+        ["Wanted: at least 30 %. Both on the same Postgres with fsync on, the same rows and indexes."],
+    )
+
+
+def sections() -> Iterator[Section]:
+    _wrk()
+    with server() as target:
+        yield throughput(target)
+        yield beside_pgbench(target)
+        yield mixed(target)
+
+
+if __name__ == "__main__":
+    for section in sections():
+        print(section.markdown(), flush=True)

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import pytest
+
+from bookings import seed
+from tests.api import Api, api_as
+
+
+@pytest.fixture
+def guest(db: None) -> Api:
+    """A caller without credentials; the example restaurant is there."""
+    seed.example()
+    return Api()
+
+
+@pytest.fixture
+def staff(guest: Api) -> Api:
+    """A caller who may do everything; the example restaurant is there."""
+    return api_as()

@@ -1,0 +1,163 @@
+"""Tables out of service: never over a booking, and nothing is booked over them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from bookings.blocks import block_table, unblock_table
+from bookings.models import Allocation, TableBlock
+from tests.api import Api, at, events_of, house, refused
+from wokibrain.access.callers import SYSTEM, Caller, CallerKind
+from wokibrain.access.permissions import PERMISSIONS, Role
+from wokibrain.clock import frozen
+from wokibrain.errors import Conflict, Forbidden, NotFound, Unauthorized, ValidationFailed
+
+
+def evening(hour: int, minute: int = 0) -> datetime:
+    """20:00 in Buenos Aires is 23:00 UTC."""
+    return datetime(2025, 10, 22 + (hour + 3) // 24, (hour + 3) % 24, minute, tzinfo=UTC)
+
+
+def block(table_id: str, start: datetime, end: datetime, reason: str = "") -> TableBlock:
+    return block_table(caller=SYSTEM, table_id=table_id, start=start, end=end, reason=reason)
+
+
+def test_nothing_is_booked_over_a_block(guest: Api) -> None:
+    block("T3", evening(20), evening(22))
+    assert guest.book(tableIds=["T3"], start=at("20:30")).body["error"] == "CONFLICT"
+    offered = guest.discover(windowStart="20:00", windowEnd="22:00", limit=50).body["candidates"]
+    assert all("T3" not in each["tableIds"] for each in offered)
+    assert guest.book(tableIds=["T3"], start=at("22:00")).status == 201
+
+
+def test_a_block_is_never_laid_over_a_booking_and_names_it(guest: Api) -> None:
+    other = guest.book(tableIds=["T2"], start=at("21:30")).body["reference"]
+    with pytest.raises(Conflict) as caught:
+        block("T2", evening(21), evening(22))
+    assert str(caught.value.detail) == f"The table is booked then: {', '.join(sorted(['B1', other]))}."
+    assert not TableBlock.objects.exists()
+    assert events_of("T2") == []
+
+
+def test_a_block_is_never_laid_over_a_block(guest: Api) -> None:
+    block("T3", evening(20), evening(22))
+    with pytest.raises(Conflict) as caught:
+        block("T3", evening(21, 59), evening(23))
+    assert str(caught.value.detail) == "The table is taken or blocked then."
+    assert TableBlock.objects.count() == 1
+
+
+def test_blocks_and_bookings_touch_without_overlapping(guest: Api) -> None:
+    block("T2", evening(20), evening(20, 30))
+    block("T2", evening(21, 15), evening(22))
+    block("T2", evening(22), evening(22, 45))
+    assert guest.book(tableIds=["T2"], start=at("22:45"), durationMinutes=60).status == 201
+    assert TableBlock.objects.filter(table_id="T2").count() == 3
+
+
+def test_a_cancelled_booking_is_not_in_the_way(guest: Api) -> None:
+    guest.cancel("B1")
+    assert block("T2", evening(20), evening(22)).table_id == "T2"
+
+
+def test_a_block_takes_the_table_out_of_combos_only(guest: Api) -> None:
+    block("T5", evening(20), evening(23, 45))
+    offered = guest.discover(windowStart="21:15", windowEnd="22:45", limit=50).body["candidates"]
+    tables = {table for each in offered for table in each["tableIds"]}
+    assert tables == {"T1", "T2", "T3", "T4"}
+
+
+def test_a_change_cannot_move_a_booking_onto_a_block(staff: Api) -> None:
+    block("T3", evening(20), evening(22))
+    refused(staff.change("B1", tableIds=["T3"]), 409, "CONFLICT")
+    assert staff.change("B1", durationMinutes=90).body["tableIds"] == ["T2"]
+
+
+def test_a_block_ends_after_it_starts(guest: Api) -> None:
+    for end in (evening(20), evening(19)):
+        with pytest.raises(ValidationFailed) as caught:
+            block("T3", evening(20), end)
+        assert [(issue.path, str(issue.message)) for issue in caught.value.issues] == [
+            ("end", "A block ends after it starts.")
+        ]
+
+
+def test_the_database_refuses_a_block_over_a_booking_whoever_writes_it(guest: Api) -> None:
+    row = TableBlock.objects.create(table_id="T2", start=evening(20), end=evening(21))
+    with pytest.raises(IntegrityError, match="allocation_never_overlaps"), transaction.atomic():
+        Allocation.objects.create(table_id="T2", sector_id="S1", period=(evening(20), evening(21)), block=row)
+
+
+def test_unblocking_one_frees_that_interval(guest: Api) -> None:
+    first, second = block("T3", evening(20), evening(21)), block("T3", evening(22), evening(23))
+    assert unblock_table(caller=SYSTEM, table_id="T3", block_id=str(first.id)) == 1
+    assert list(TableBlock.objects.all()) == [second]
+    assert guest.book(tableIds=["T3"], start=at("20:00"), durationMinutes=60).status == 201
+    assert guest.book(tableIds=["T3"], start=at("22:00"), durationMinutes=60).status == 409
+
+
+def test_unblocking_without_naming_one_ends_those_not_over(guest: Api) -> None:
+    over = block("T3", evening(12), evening(13))
+    block("T3", evening(20), evening(21))
+    block("T3", evening(22), evening(23))
+    with frozen(evening(20, 30)):
+        assert unblock_table(caller=SYSTEM, table_id="T3") == 2
+    assert list(TableBlock.objects.all()) == [over]
+
+
+@pytest.mark.parametrize("block_id", [str(uuid4()), "no-uuid", "\x00"])
+def test_unblocking_what_is_not_blocked(guest: Api, block_id: str) -> None:
+    block("T4", evening(20), evening(21))
+    with pytest.raises(NotFound):
+        unblock_table(caller=SYSTEM, table_id="T3", block_id=block_id)
+    with pytest.raises(NotFound):
+        unblock_table(caller=SYSTEM, table_id="T3")
+    assert TableBlock.objects.count() == 1
+
+
+def test_another_tables_block_is_not_this_ones(guest: Api) -> None:
+    other = block("T4", evening(20), evening(21))
+    with pytest.raises(NotFound):
+        unblock_table(caller=SYSTEM, table_id="T3", block_id=str(other.id))
+    assert TableBlock.objects.count() == 1
+
+
+def test_each_block_and_each_end_of_one_is_an_event_of_the_table(guest: Api) -> None:
+    with frozen(datetime(2025, 10, 1, 12, tzinfo=UTC)):
+        one = block("T3", evening(20), evening(21), "Ana's wheelchair")
+        two = block("T3", evening(22), evening(23))
+        unblock_table(caller=SYSTEM, table_id="T3")
+    about = {"tableId": "T3", "sectorId": "S1", "restaurantId": "R1"}
+    first = about | {"blockId": str(one.id), "start": at("20:00"), "end": at("21:00")}
+    second = about | {"blockId": str(two.id), "start": at("22:00"), "end": at("23:00")}
+    events = events_of("T3")
+    assert [(each.aggregate_type, each.version, each.event_type, each.payload) for each in events] == [
+        ("table", 1, "TableBlocked", first),
+        ("table", 2, "TableBlocked", second),
+        ("table", 3, "TableUnblocked", first),
+        ("table", 4, "TableUnblocked", second),
+    ]
+    assert {each.occurred_at for each in events} == {datetime(2025, 10, 1, 12, tzinfo=UTC)}
+    assert {each.metadata["actor"] for each in events} == {"system:wokibrain"}
+
+
+def test_who_may_block(guest: Api) -> None:
+    house("H")
+
+    def caller(role: Role, place: str) -> Caller:
+        return Caller(CallerKind.API_KEY, "k", {place: PERMISSIONS[role]})
+
+    interval = {"start": evening(20), "end": evening(21)}
+    with pytest.raises(NotFound):
+        block_table(caller=caller(Role.ADMIN, "H"), table_id="T3", **interval)
+    with pytest.raises(NotFound):
+        block_table(caller=caller(Role.ADMIN, "R1"), table_id="T9", **interval)
+    with pytest.raises(Forbidden):
+        block_table(caller=caller(Role.STAFF, "R1"), table_id="T3", **interval)
+    with pytest.raises((Unauthorized, NotFound)):
+        block_table(caller=Caller(CallerKind.ANONYMOUS, "a"), table_id="T3", **interval)
+    assert block_table(caller=caller(Role.ADMIN, "R1"), table_id="T3", **interval).table_id == "T3"

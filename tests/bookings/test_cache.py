@@ -1,0 +1,168 @@
+"""What is kept of a day is never stale: not after any kind of write, by whomever, wherever."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import override_settings
+
+from bookings import cache
+from bookings.blocks import block_table, unblock_table
+from bookings.models import Booking, DayVersion, Guest
+from restaurants.services import Hours
+from tests.api import Api, house
+from wokibrain import metrics
+from wokibrain.access.callers import SYSTEM
+from wokibrain.redis import ask
+
+EVENING = {"windowStart": "20:00", "windowEnd": "21:30", "partySize": 4, "limit": 50}
+
+
+def free(api: Api) -> list[list[str]]:
+    """The sets free in the one sitting of the example's evening: single tables, and T1 with T5."""
+    tables = [each["tableIds"] for each in api.discover(**EVENING).body["candidates"]]
+    return [each for each in tables if len(each) == 1 or each == ["T1", "T5"]]
+
+
+def hits(layer: str) -> float:
+    return float(metrics.CACHE_HITS.labels(layer)._value.get())
+
+
+def misses() -> float:
+    return float(metrics.CACHE_MISSES._value.get())
+
+
+def test_an_answer_is_worked_out_once(guest: Api) -> None:
+    first, missed, hit = free(guest), misses(), hits("memory")
+    assert first == [["T3"], ["T1", "T5"], ["T4"]]
+    assert free(guest) == first
+    assert (misses() - missed, hits("memory") - hit) == (0, 1)
+
+
+def test_another_process_finds_it_in_redis(guest: Api) -> None:
+    first = free(guest)
+    cache._sheets.clear()
+    missed, hit = misses(), hits("redis")
+    assert free(guest) == first
+    assert (misses() - missed, hits("redis") - hit) == (0, 1)
+
+
+def test_with_redis_emptied_it_is_worked_out_again(guest: Api) -> None:
+    first = free(guest)
+    cache._sheets.clear()
+    ask(lambda client: client.flushdb())
+    missed = misses()
+    assert free(guest) == first
+    assert misses() - missed == 1
+
+
+@override_settings(DAY_CACHE=False)
+def test_switched_off_it_keeps_nothing_in_memory(guest: Api) -> None:
+    first, hit = free(guest), hits("memory")
+    assert free(guest) == first
+    assert hits("memory") == hit
+
+
+def test_every_kind_of_write_is_in_the_next_read(staff: Api) -> None:
+    assert free(staff) == [["T3"], ["T1", "T5"], ["T4"]]
+    booked = staff.book(windowStart="20:00", windowEnd="21:30").body
+    assert booked["tableIds"] == ["T3"]
+    assert free(staff) == [["T1", "T5"], ["T4"]]
+    assert staff.change(booked["reference"], tableIds=["T4"]).status == 200
+    assert free(staff) == [["T3"], ["T1", "T5"]]
+    assert staff.change(booked["reference"], date="2025-10-23").status == 200
+    assert free(staff) == [["T3"], ["T1", "T5"], ["T4"]]
+    assert staff.change(booked["reference"], date="2025-10-22", tableIds=["T3"]).status == 200
+    assert free(staff) == [["T1", "T5"], ["T4"]]
+    assert staff.step(booked["reference"], "no-show").status == 200
+    assert free(staff) == [["T3"], ["T1", "T5"], ["T4"]]
+    assert staff.step(booked["reference"], "seat").status == 200
+    assert free(staff) == [["T1", "T5"], ["T4"]]
+    assert staff.step(booked["reference"], "complete").status == 200
+    assert staff.cancel("B1").status == 204
+    assert free(staff)[0] == ["T2"]
+
+
+def test_blocks_are_in_the_next_read(guest: Api) -> None:
+    assert ["T3"] in free(guest)
+    start, end = datetime(2025, 10, 22, 22, 0, tzinfo=UTC), datetime(2025, 10, 23, 4, 0, tzinfo=UTC)
+    block_table(caller=SYSTEM, table_id="T3", start=start, end=end)
+    assert ["T3"] not in free(guest)
+    unblock_table(caller=SYSTEM, table_id="T3")
+    assert ["T3"] in free(guest)
+
+
+def test_a_write_by_hand_is_in_the_next_read(guest: Api) -> None:
+    assert ["T3"] in free(guest)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE bookings_allocation SET table_id = 'T3' WHERE table_id = 'T2'")
+        cursor.execute("UPDATE bookings_booking SET table_ids = '{T3}' WHERE reference = 'B1'")
+    assert ["T3"] not in free(guest)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM bookings_allocation")
+    assert ["T3"] in free(guest)
+
+
+def test_a_night_that_reaches_into_the_next_date_is_in_that_dates_next_read(db: None) -> None:
+    house("N", hours=(Hours(time(0), time(0)),), max_duration=480)
+    api = Api()
+    early = {"restaurantId": "N", "sectorId": "N-S", "date": "2025-10-23", "windowEnd": "02:00"}
+    assert api.discover(**early).body["candidates"][0]["start"].startswith("2025-10-23T00:00")
+    late = {"restaurantId": "N", "sectorId": "N-S", "start": "2025-10-22T22:00:00-03:00"}
+    assert api.book(**late, durationMinutes=120).status == 201
+    assert api.discover(**early).status == 200
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE bookings_allocation SET period = tstzrange(lower(period), upper(period) + interval '2 hours')"
+        )
+    assert api.discover(**early).status == 409
+
+
+def names(api: Api) -> list[str | None]:
+    reply = api.get("/woki/bookings", restaurantId="R1", sectorId="S1", date="2025-10-22")
+    return [booking["guestName"] for booking in reply.body["bookings"]]
+
+
+def test_a_list_shows_a_guest_renamed_or_erased_at_once(staff: Api) -> None:
+    staff.change("B1", guestName="Ana")
+    assert names(staff) == ["Ana"]
+    Guest.objects.update(name="Eva")
+    assert names(staff) == ["Eva"]
+    Guest.objects.update(name="", email="", phone="", notes="")
+    assert names(staff) == [None]
+
+
+def test_who_may_not_see_guests_is_never_given_what_was_kept_for_one_who_may(staff: Api) -> None:
+    staff.change("B1", guestName="Ana")
+    assert (names(staff), names(Api()), names(staff)) == (["Ana"], [None], ["Ana"])
+
+
+def test_guests_are_not_kept_in_redis(staff: Api) -> None:
+    ask(lambda client: client.flushdb())
+    staff.change("B1", guestName="Anastasia")
+    assert names(staff) == ["Anastasia"]
+    assert names(Api()) == [None]
+    kept: list[Any] = ask(lambda client: [client.get(name) for name in client.keys("day:*")])
+    assert len(kept) == 1
+    assert b"Anastasia" not in b"".join(kept)
+
+
+def test_a_number_never_comes_twice(guest: Api) -> None:
+    def number() -> int:
+        return DayVersion.objects.get(sector_id="S1", service_date="2025-10-22").version
+
+    seen = [number()]
+    for notes in ("a", "b", "a"):
+        Booking.objects.update(notes=notes)
+        seen.append(number())
+    assert seen == sorted(set(seen))
+
+
+@pytest.mark.parametrize("change", [{"windowEnd": "22:00"}, {"partySize": 2}, {"limit": 1}, {"duration": 60}])
+def test_another_question_gets_another_answer(guest: Api, change: dict[str, Any]) -> None:
+    first = guest.discover(**EVENING).body
+    assert guest.discover(**EVENING | change).body != first
+    assert guest.discover(**EVENING).body == first

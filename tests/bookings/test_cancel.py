@@ -1,0 +1,73 @@
+"""Cancelling: once, by who may, and what it frees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bookings.models import Allocation
+from tests.api import Api, api_as, at, house, refused
+from wokibrain.access.permissions import Role
+
+
+def test_cancelling_answers_204_with_nothing_and_keeps_the_booking(guest: Api) -> None:
+    reply = guest.cancel("B1")
+    assert (reply.status, reply.content) == (204, b"")
+    body = guest.get("/woki/bookings/B1").body
+    assert (body["status"], body["version"], body["tableIds"]) == ("CANCELLED", 2, ["T2"])
+
+
+def test_cancelling_frees_the_tables(guest: Api) -> None:
+    assert guest.book(tableIds=["T2"], start=at("20:30")).status == 409
+    guest.cancel("B1")
+    assert guest.book(tableIds=["T2"], start=at("20:30")).status == 201
+
+
+def test_cancelling_a_combo_frees_all_of_it(guest: Api) -> None:
+    made = guest.book(tableIds=["T1", "T5"], start=at("20:30")).body
+    guest.cancel(made["reference"])
+    assert list(Allocation.objects.filter(booking_id=made["id"]).values_list("active", flat=True)) == [
+        False,
+        False,
+    ]
+    assert guest.book(tableIds=["T1"], partySize=2, start=at("20:30")).status == 201
+
+
+def test_a_second_time_is_refused_and_changes_nothing(guest: Api) -> None:
+    guest.cancel("B1")
+    before = guest.get("/woki/bookings/B1").body
+    assert refused(guest.cancel("B1"), 409, "ALREADY_CANCELLED") == "This booking is already cancelled."
+    assert guest.get("/woki/bookings/B1").body == before
+
+
+def test_with_the_same_key_204_again(guest: Api) -> None:
+    first, second = guest.cancel("B1", key="k"), guest.cancel("B1", key="k")
+    assert (first.status, second.status, second.content) == (204, 204, b"")
+    assert "Idempotent-Replayed" not in first.headers
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert guest.get("/woki/bookings/B1").body["version"] == 2
+    refused(guest.cancel("B1", key="other"), 409, "ALREADY_CANCELLED")
+
+
+def test_a_party_at_its_table_or_gone_cannot_be_cancelled(staff: Api) -> None:
+    staff.step("B1", "seat")
+    assert refused(staff.cancel("B1"), 409, "INVALID_TRANSITION") == (
+        "A booking that is Seated does not allow this."
+    )
+    staff.step("B1", "complete")
+    refused(staff.cancel("B1"), 409, "INVALID_TRANSITION")
+    late = staff.book().body["reference"]
+    staff.step(late, "no-show")
+    refused(staff.cancel(late), 409, "INVALID_TRANSITION")
+
+
+def test_who_may_cancel(guest: Api, settings: Any) -> None:
+    house("H")
+    refused(guest.cancel("B9"), 404, "NOT_FOUND")
+    refused(api_as(Role.ADMIN, "H").cancel("B1"), 404, "NOT_FOUND")
+    assert refused(api_as(Role.API_CLIENT, "R1").cancel("B1"), 403, "FORBIDDEN") == (
+        "You do not have permission to do this."
+    )
+    refused(api_as(Role.STAFF, "R1").cancel("B1"), 403, "FORBIDDEN")
+    settings.PUBLIC_PERMISSIONS = ["booking:read"]
+    refused(guest.cancel("B1"), 401, "UNAUTHORIZED")
+    assert api_as(Role.MANAGER, "R1").cancel("B1").status == 204

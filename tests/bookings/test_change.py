@@ -1,0 +1,442 @@
+"""Changing a booking: what stays, what moves, and that nothing is lost when it cannot."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import pytest
+
+from bookings import writes
+from bookings.models import Allocation, Booking, Guest
+from bookings.records import BookingRecord
+from restaurants.models import Restaurant, ServiceWindow, SpecialDay, Table
+from restaurants.services import Hours, create_sector, create_table
+from tests.api import Api, api_as, at, events_of, house, refused, seat_of
+from wokibrain.access.callers import SYSTEM
+from wokibrain.access.permissions import Role
+from wokibrain.clock import frozen
+from wokibrain.ids import uuid7
+
+Rows = list[tuple[str, datetime, datetime, bool]]
+
+
+def held(booking_id: str) -> Rows:
+    rows = Allocation.objects.filter(booking_id=booking_id).order_by("table_id")
+    return [(each.table_id, each.period.lower, each.period.upper, each.active) for each in rows]
+
+
+def changes_of(booking: dict[str, Any]) -> Any:
+    """The ``changes`` of the booking's latest event."""
+    last = events_of(booking["id"])[-1]
+    assert (last.event_type, last.version) == ("BookingUpdated", booking["version"])
+    return last.payload["changes"]
+
+
+# -- The seat ---------------------------------------------------------------------------------------
+
+
+def test_a_party_its_table_still_seats_stays(staff: Api) -> None:
+    body = staff.change("B1", partySize=4).body
+    assert (body["partySize"], seat_of(body), body["version"]) == (4, (["T2"], "20:30", "21:15"), 2)
+    assert changes_of(body) == {"partySize": {"from": 3, "to": 4}}
+
+
+def test_a_party_its_table_no_longer_seats_moves_and_keeps_its_time(staff: Api) -> None:
+    body = staff.change("B1", partySize=5).body
+    assert seat_of(body) == (["T4"], "20:30", "21:15")
+    assert changes_of(body) == {
+        "partySize": {"from": 3, "to": 5},
+        "tableIds": {"from": ["T2"], "to": ["T4"]},
+    }
+    assert [(table, active) for table, _, _, active in held(body["id"])] == [("T4", True)]
+    assert staff.book(tableIds=["T2"], start=at("20:30")).status == 201
+
+
+def test_its_own_table_may_become_part_of_a_combo(staff: Api) -> None:
+    assert seat_of(staff.change("B1", partySize=10).body) == (["T2", "T4"], "20:30", "21:15")
+
+
+def test_a_party_that_shrinks_below_its_tables_least_moves(staff: Api) -> None:
+    big = staff.book(tableIds=["T4"], start=at("20:30")).body
+    assert seat_of(staff.change(big["id"], partySize=2).body)[0] == ["T1"]
+
+
+def test_a_longer_stay_is_held_on_the_same_table(staff: Api) -> None:
+    body = staff.change("B1", durationMinutes=120).body
+    assert seat_of(body) == (["T2"], "20:30", "22:30")
+    assert changes_of(body) == {
+        "end": {"from": at("21:15"), "to": at("22:30")},
+        "durationMinutes": {"from": 45, "to": 120},
+    }
+    assert staff.book(tableIds=["T2"], start=at("22:15")).status == 409
+
+
+def test_a_shorter_stay_frees_the_rest(staff: Api) -> None:
+    assert seat_of(staff.change("B1", durationMinutes=30).body) == (["T2"], "20:30", "21:00")
+    assert staff.book(tableIds=["T2"], start=at("21:00")).status == 201
+
+
+def test_a_longer_stay_moves_where_the_next_party_is_in_the_way(staff: Api) -> None:
+    staff.book(tableIds=["T2"], start=at("21:30"))
+    body = staff.change("B1", durationMinutes=90).body
+    assert seat_of(body) == (["T3"], "20:30", "22:00")
+
+
+def test_a_longer_stay_up_to_the_next_party_stays(staff: Api) -> None:
+    staff.book(tableIds=["T2"], start=at("21:30"))
+    assert seat_of(staff.change("B1", durationMinutes=60).body) == (["T2"], "20:30", "21:30")
+
+
+def test_a_stay_that_closing_cuts_short_is_refused_not_moved(staff: Api) -> None:
+    late = staff.book(start=at("22:15"), tableIds=["T3"]).body
+    assert refused(staff.change(late["id"], durationMinutes=105), 409, "NO_CAPACITY") == (
+        "From that start 105 minutes do not fit before closing."
+        " The nearest times that would work: 22:00, 21:45, 21:30."
+    )
+
+
+def test_tables_asked_for_are_taken_at_the_same_time(staff: Api) -> None:
+    body = staff.change("B1", tableIds=["T3"]).body
+    assert seat_of(body) == (["T3"], "20:30", "21:15")
+    assert changes_of(body) == {"tableIds": {"from": ["T2"], "to": ["T3"]}}
+    assert seat_of(staff.change("B1", tableIds=["T5", "T1"], partySize=4).body) == (
+        ["T1", "T5"],
+        "20:30",
+        "21:15",
+    )
+
+
+def test_its_own_tables_may_be_asked_for(staff: Api) -> None:
+    body = staff.change("B1", tableIds=["T2"]).body
+    assert (seat_of(body), body["version"]) == ((["T2"], "20:30", "21:15"), 1)
+
+
+def test_another_sector_keeps_the_time_and_takes_its_best_table(staff: Api) -> None:
+    create_sector(caller=SYSTEM, id="S2", restaurant_id="R1", name="Terrace")
+    create_table(caller=SYSTEM, id="T6", sector_id="S2", capacity_min=2, capacity_max=6)
+    create_table(caller=SYSTEM, id="T7", sector_id="S2", capacity_min=2, capacity_max=3)
+    body = staff.change("B1", sectorId="S2").body
+    assert (body["sectorId"], seat_of(body)) == ("S2", (["T7"], "20:30", "21:15"))
+    assert changes_of(body) == {
+        "sectorId": {"from": "S1", "to": "S2"},
+        "tableIds": {"from": ["T2"], "to": ["T7"]},
+    }
+    assert staff.book(tableIds=["T2"], start=at("20:30")).status == 201
+    assert staff.book(sectorId="S2", tableIds=["T7"], partySize=2, start=at("20:30")).status == 409
+
+
+def test_its_own_sector_asked_for_changes_nothing(staff: Api) -> None:
+    assert staff.change("B1", sectorId="S1").body["version"] == 1
+
+
+def test_a_table_retired_since_is_kept_until_it_no_longer_fits(staff: Api) -> None:
+    Table.objects.filter(pk="T2").update(active=False)
+    assert staff.change("B1", notes="Late").body["tableIds"] == ["T2"]
+    assert staff.change("B1", partySize=4).body["tableIds"] == ["T3"]
+
+
+# -- The time ---------------------------------------------------------------------------------------
+
+
+def test_another_start_on_the_same_table(staff: Api) -> None:
+    body = staff.change("B1", start=at("21:00")).body
+    assert seat_of(body) == (["T2"], "21:00", "21:45")
+    assert changes_of(body) == {
+        "start": {"from": at("20:30"), "to": at("21:00")},
+        "end": {"from": at("21:15"), "to": at("21:45")},
+    }
+
+
+def test_another_start_on_another_table_where_its_own_is_taken(staff: Api) -> None:
+    staff.book(tableIds=["T2"], start=at("21:30"))
+    assert seat_of(staff.change("B1", start=at("21:15")).body) == (["T3"], "21:15", "22:00")
+
+
+def test_a_start_stays_where_the_window_asked_for_has_it(staff: Api) -> None:
+    body = staff.change("B1", windowStart="20:00", windowEnd="22:00").body
+    assert (seat_of(body), body["version"]) == ((["T2"], "20:30", "21:15"), 1)
+
+
+def test_a_window_without_the_start_moves_it_to_the_best_there_on_the_same_table(staff: Api) -> None:
+    on_t3 = staff.book(partySize=3, tableIds=["T3"], start=at("20:30"), durationMinutes=45).body
+    # T2 is as good and comes first by name, but T3 still fits.
+    assert seat_of(staff.change(on_t3["id"], windowStart="22:00", windowEnd="23:30").body) == (
+        ["T3"], "22:00", "22:45",
+    )  # fmt: skip
+    assert seat_of(staff.change("B1", windowStart="13:00", windowEnd="15:00").body) == (
+        ["T2"],
+        "13:00",
+        "13:45",
+    )
+
+
+def test_another_date_keeps_tables_and_wall_time(staff: Api) -> None:
+    body = staff.change("B1", date="2025-10-24").body
+    assert (body["start"], body["end"], body["tableIds"]) == (
+        at("20:30", "2025-10-24"), at("21:15", "2025-10-24"), ["T2"],
+    )  # fmt: skip
+    assert changes_of(body) == {
+        "serviceDate": {"from": "2025-10-22", "to": "2025-10-24"},
+        "start": {"from": at("20:30"), "to": at("20:30", "2025-10-24")},
+        "end": {"from": at("21:15"), "to": at("21:15", "2025-10-24")},
+    }
+    listed = staff.get("/woki/bookings", restaurantId="R1", date="2025-10-24").body["bookings"]
+    assert [each["reference"] for each in listed] == ["B1"]
+    assert staff.book(tableIds=["T2"], start=at("20:30")).status == 201
+
+
+def test_another_date_prefers_the_same_time_to_the_same_table(staff: Api) -> None:
+    staff.book(date="2025-10-24", tableIds=["T2"], start=at("20:00", "2025-10-24"))
+    assert seat_of(staff.change("B1", date="2025-10-24").body) == (["T3"], "20:30", "21:15")
+
+
+def test_another_date_with_that_time_full_takes_its_best_time(staff: Api) -> None:
+    for tables in (["T2"], ["T3"], ["T4"], ["T1", "T5"]):
+        made = staff.book(date="2025-10-24", tableIds=tables, start=at("20:00", "2025-10-24"))
+        assert made.status == 201
+    body = staff.change("B1", date="2025-10-24").body
+    assert (body["start"], body["tableIds"]) == (at("12:00", "2025-10-24"), ["T2"])
+
+
+def test_another_date_with_a_start(staff: Api) -> None:
+    body = staff.change("B1", date="2025-10-24", start=at("13:00", "2025-10-24")).body
+    assert (body["start"], body["tableIds"]) == (at("13:00", "2025-10-24"), ["T2"])
+
+
+def test_another_date_on_the_other_side_of_a_clock_change_keeps_the_wall_time(db: None) -> None:
+    house("D", zone="America/Santiago", hours=(Hours(time(19), time(23)),))
+    staff = api_as()
+    made = staff.book(
+        restaurantId="D", sectorId="D-S", date="2026-04-03", start=at("20:00", "2026-04-03")
+    ).body
+    body = staff.change(made["id"], date="2026-04-05").body
+    assert body["start"] == at("20:00", "2026-04-05", "-04:00")
+    assert body["end"] == at("21:30", "2026-04-05", "-04:00")
+
+
+def test_another_date_keeps_a_start_after_midnight_in_the_same_night(db: None) -> None:
+    house("N", hours=(Hours(time(22), time(3)),))
+    staff = api_as()
+    made = staff.book(restaurantId="N", sectorId="N-S", start=at("00:30", "2025-10-23")).body
+    body = staff.change(made["id"], date="2025-10-25").body
+    assert body["start"] == at("00:30", "2025-10-26")
+
+
+def test_another_date_where_the_wall_time_does_not_exist_goes_on_by_the_hour_skipped(db: None) -> None:
+    house("D", zone="America/Santiago", hours=(Hours(time(22), time(4)),))
+    staff = api_as()
+    made = staff.book(
+        restaurantId="D", sectorId="D-S", date="2026-09-04", start=at("00:30", "2026-09-05", "-04:00")
+    ).body
+    assert staff.change(made["id"], date="2026-09-05").body["start"] == at("01:30", "2026-09-06")
+
+
+def test_a_booking_that_has_begun_may_be_changed_where_the_past_is_refused(db: None) -> None:
+    house("H", refuse_past=True, tables={"A": (2, 4), "B": (2, 6)})
+    staff = api_as()
+    with frozen(datetime(2025, 10, 22, 20, tzinfo=UTC)):
+        made = staff.book(restaurantId="H", sectorId="H-S", start=at("20:30")).body
+    with frozen(datetime(2025, 10, 23, 0, tzinfo=UTC)):  # 21:00 in Buenos Aires
+        staff.step(made["id"], "seat")
+        assert seat_of(staff.change(made["id"], durationMinutes=120).body) == (["H-A"], "20:30", "22:30")
+        assert seat_of(staff.change(made["id"], partySize=5).body) == (["H-B"], "20:30", "22:30")
+        detail = refused(staff.change(made["id"], start=at("20:45")), 400, "VALIDATION_ERROR", "start")
+        assert detail.startswith("It is too late to book that.")
+
+
+def test_hours_changed_since_do_not_touch_the_booking_until_its_time_is_changed(staff: Api) -> None:
+    ServiceWindow.objects.filter(restaurant_id="R1", opens=time(20)).delete()
+    assert seat_of(staff.change("B1", partySize=4).body) == (["T2"], "20:30", "21:15")
+    assert refused(staff.change("B1", durationMinutes=60), 422, "OUTSIDE_SERVICE_WINDOW") == (
+        "The restaurant does not serve then; that day it serves 12:00-16:00."
+        " The nearest times that would work: 15:00, 14:45, 14:30."
+    )
+
+
+# -- Off the grid, as walk-ins are ------------------------------------------------------------------
+
+
+@pytest.fixture
+def walk_in(staff: Api) -> str:
+    """Two covers at T3 from 20:37 to 21:37, as staff would put them down."""
+    start = datetime(2025, 10, 22, 23, 37, tzinfo=UTC)
+    record = BookingRecord(
+        id=uuid7(), reference="WALKIN", restaurant_id="R1", zone="America/Argentina/Buenos_Aires", sector_id="S1",
+        table_ids=("T3",), service_date=date(2025, 10, 22), start=start, end=start + timedelta(minutes=60),
+        duration_minutes=60, party_size=2, status=Booking.Status.SEATED, channel=Booking.Channel.WALK_IN,
+        guest=None, notes="", version=1, created_at=start, updated_at=start,
+    )  # fmt: skip
+    writes.insert(record, event_type="BookingCreated", actor=SYSTEM, new_guest=False, ticket=None)
+    return str(record.id)
+
+
+def test_off_the_grid_the_quarters_it_touches_are_taken(staff: Api, walk_in: str) -> None:
+    assert staff.book(tableIds=["T3"], start=at("20:00"), durationMinutes=30).status == 201
+    assert staff.book(tableIds=["T3"], start=at("21:30")).status == 409
+    assert staff.book(tableIds=["T3"], start=at("21:45")).status == 201
+
+
+def test_off_the_grid_the_minute_stays(staff: Api, walk_in: str) -> None:
+    assert seat_of(staff.change(walk_in, partySize=4).body) == (["T3"], "20:37", "21:37")
+    assert seat_of(staff.change(walk_in, durationMinutes=90).body) == (["T3"], "20:37", "22:07")
+    assert seat_of(staff.change(walk_in, tableIds=["T1", "T5"]).body) == (["T1", "T5"], "20:37", "22:07")
+    assert seat_of(staff.change(walk_in, partySize=6).body) == (["T4"], "20:37", "22:07")
+    begin = datetime(2025, 10, 22, 23, 37, tzinfo=UTC)
+    assert held(walk_in) == [("T4", begin, begin + timedelta(minutes=90), True)]
+
+
+def test_off_the_grid_a_longer_stay_sees_the_next_party(staff: Api, walk_in: str) -> None:
+    staff.book(tableIds=["T3"], start=at("21:45"))
+    assert seat_of(staff.change(walk_in, durationMinutes=75).body) == (["T1"], "20:37", "21:52")
+
+
+def test_off_the_grid_another_date_keeps_the_minute(staff: Api, walk_in: str) -> None:
+    assert staff.change(walk_in, date="2025-10-23").body["start"] == at("20:37", "2025-10-23")
+
+
+def test_off_the_grid_a_new_start_is_on_it(staff: Api, walk_in: str) -> None:
+    assert seat_of(staff.change(walk_in, start=at("20:30")).body) == (["T3"], "20:30", "21:30")
+
+
+# -- Refusals lose nothing --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code", "path"),
+    [
+        ({"partySize": 17}, 409, "NO_CAPACITY", None),
+        ({"tableIds": ["T3"]}, 409, "CONFLICT", None),
+        ({"tableIds": ["T1"]}, 409, "CONFLICT", None),
+        ({"tableIds": ["T9"]}, 404, "NOT_FOUND", "tableIds"),
+        ({"tableIds": ["H-T"]}, 404, "NOT_FOUND", "tableIds"),
+        ({"sectorId": "S9"}, 404, "NOT_FOUND", "sectorId"),
+        ({"sectorId": "H-S"}, 404, "NOT_FOUND", "sectorId"),
+        ({"start": at("17:00")}, 422, "OUTSIDE_SERVICE_WINDOW", None),
+        ({"start": at("20:30", "2025-10-23")}, 422, "OUTSIDE_SERVICE_WINDOW", None),
+        ({"start": at("23:30")}, 409, "CONFLICT", None),
+        ({"start": at("22:00"), "tableIds": ["T4"]}, 409, "CONFLICT", None),
+        ({"windowStart": "16:00", "windowEnd": "19:00"}, 422, "OUTSIDE_SERVICE_WINDOW", None),
+        ({"windowStart": "22:00", "windowEnd": "22:30"}, 409, "NO_CAPACITY", None),
+        ({"date": "2025-12-25"}, 422, "OUTSIDE_SERVICE_WINDOW", None),
+        ({"durationMinutes": 15}, 400, "VALIDATION_ERROR", "durationMinutes"),
+        ({"durationMinutes": 195}, 400, "VALIDATION_ERROR", "durationMinutes"),
+        ({"guestName": "Eve", "notes": "x", "partySize": 17}, 409, "NO_CAPACITY", None),
+    ],
+)
+def test_a_change_that_is_refused_loses_nothing(
+    staff: Api, change: dict[str, Any], status: int, code: str, path: str | None
+) -> None:
+    house("H")
+    SpecialDay.objects.create(restaurant_id="R1", date=date(2025, 12, 25))
+    staff.book(tableIds=["T3"], start=at("20:30"))
+    before = staff.get("/woki/bookings/B1").body
+    seats, guests = held(before["id"]), Guest.objects.count()
+    refused(staff.change("B1", **change), status, code, *([path] if path else []))
+    assert staff.get("/woki/bookings/B1").body == before
+    assert held(before["id"]) == seats
+    assert Guest.objects.count() == guests
+    assert [event.event_type for event in events_of(before["id"])] == ["BookingCreated"]
+
+
+def test_a_start_that_was_taken_names_the_nearest(staff: Api) -> None:
+    for tables in (["T3"], ["T4"], ["T1", "T5"]):
+        staff.book(tableIds=tables, start=at("21:30"))
+    staff.book(tableIds=["T2"], start=at("21:15"))
+    assert refused(staff.change("B1", start=at("21:30")), 409, "CONFLICT") == (
+        "No table for 3 is free then. The nearest times that would work: 20:45, 20:30, 20:15."
+    )
+
+
+def test_the_restaurants_own_bounds(staff: Api) -> None:
+    Restaurant.objects.filter(pk="R1").update(min_party=3, max_party=8, horizon_days=2)
+    with frozen(datetime(2025, 10, 22, 12, tzinfo=UTC)):
+        assert refused(staff.change("B1", partySize=2), 400, "VALIDATION_ERROR", "partySize") == (
+            "This restaurant takes parties of 3 to 8."
+        )
+        assert refused(staff.change("B1", date="2025-10-25"), 400, "VALIDATION_ERROR", "date") == (
+            "This restaurant can be booked up to 2025-10-24."
+        )
+
+
+def test_what_is_over_cannot_be_changed(staff: Api) -> None:
+    staff.cancel("B1")
+    refused(staff.change("B1", partySize=2), 409, "ALREADY_CANCELLED")
+    for steps, label in ((("no-show",), "No-show"), (("seat", "complete"), "Completed")):
+        made = staff.book().body["reference"]
+        for step in steps:
+            staff.step(made, step)
+        assert refused(staff.change(made, notes="x"), 409, "INVALID_TRANSITION") == (
+            f"A booking that is {label} cannot be changed."
+        )
+
+
+def test_a_party_at_its_table_may_stay_longer(staff: Api) -> None:
+    staff.step("B1", "seat")
+    body = staff.change("B1", durationMinutes=90).body
+    assert (body["status"], seat_of(body)) == ("SEATED", (["T2"], "20:30", "22:00"))
+
+
+# -- Guest and notes --------------------------------------------------------------------------------
+
+
+def test_contact_data_and_notes_are_set_and_cleared_without_touching_the_seat(staff: Api) -> None:
+    body = staff.change("B1", guestName="Ana", guestEmail="ana@example.com", notes="Window").body
+    assert (body["guestName"], body["guestEmail"], body["guestPhone"], body["notes"]) == (
+        "Ana", "ana@example.com", None, "Window",
+    )  # fmt: skip
+    body = staff.change("B1", guestEmail=None, notes="", guestPhone="+34 600 000 000").body
+    assert (body["guestName"], body["guestEmail"], body["guestPhone"], body["notes"], body["version"]) == (
+        "Ana", None, "+34 600 000 000", None, 3,
+    )  # fmt: skip
+    assert seat_of(body) == (["T2"], "20:30", "21:15")
+
+
+def test_private_changes_are_told_without_their_content(staff: Api) -> None:
+    body = staff.change("B1", guestName="Ana", notes="Allergic to nuts", partySize=4).body
+    redacted = {"from": None, "to": None, "redacted": True}
+    guest_id = str(Booking.objects.get(reference="B1").guest_id)
+    assert changes_of(body) == {
+        "partySize": {"from": 3, "to": 4},
+        "guestId": {"from": None, "to": guest_id},
+        "guestName": redacted,
+        "notes": redacted,
+    }
+
+
+def test_a_change_to_what_already_is_makes_no_version_and_no_event(staff: Api) -> None:
+    staff.change("B1", guestName="Ana")
+    before = staff.get("/woki/bookings/B1").body
+    for change in ({}, {"partySize": 3}, {"guestName": "Ana"}, {"notes": None}, {"start": at("20:30")}):
+        assert staff.patch("/woki/bookings/B1", change).body == before
+    assert len(events_of(before["id"])) == 2
+
+
+def test_a_person_is_corrected_on_all_of_their_bookings(staff: Api) -> None:
+    one = staff.book(date="2025-10-23", guestName="Ana", guestEmail="ana@example.com").body
+    two = staff.book(date="2025-10-24", guestName="Ana", guestEmail="ana@example.com").body
+    staff.change(one["id"], guestName="Ana García")
+    assert staff.get(f"/woki/bookings/{two['id']}").body["guestName"] == "Ana García"
+
+
+def test_an_erased_person_stays_erased_and_the_booking_gets_another(staff: Api) -> None:
+    made = staff.book(guestName="Ana", guestEmail="ana@example.com").body
+    Guest.objects.update(name="", email="", phone="", erased_at=datetime(2025, 10, 1, tzinfo=UTC))
+    assert staff.change(made["id"], guestName="Eve").body["guestName"] == "Eve"
+    assert sorted(Guest.objects.values_list("name", flat=True)) == ["", "Eve"]
+
+
+def test_updated_at_and_version_move_on(staff: Api) -> None:
+    with frozen(datetime(2025, 10, 2, 12, 0, 0, 999_999, tzinfo=UTC)):
+        body = staff.change("B1", partySize=4).body
+    assert (body["version"], body["updatedAt"]) == (2, "2025-10-02T09:00:00.999-03:00")
+    assert staff.get("/woki/bookings/B1").body == body
+
+
+def test_who_may_change(guest: Api) -> None:
+    house("H")
+    refused(guest.change("B1", partySize=2), 401, "UNAUTHORIZED")
+    refused(api_as(Role.API_CLIENT, "R1").change("B1", partySize=2), 403, "FORBIDDEN")
+    refused(api_as(Role.ADMIN, "H").change("B1", partySize=2), 404, "NOT_FOUND")
+    refused(api_as(Role.STAFF, "R1").change("B9", partySize=2), 404, "NOT_FOUND")
+    assert api_as(Role.STAFF, "R1").change("B1", partySize=2).body["partySize"] == 2

@@ -1,0 +1,144 @@
+"""Discover's own rules: who may ask, which question it takes, how it refuses."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from prometheus_client import REGISTRY
+
+from bookings.models import Booking
+from restaurants.models import SpecialDay
+from tests.api import Api, api_as, at, house, refused
+from wokibrain.access.permissions import Role
+from wokibrain.clock import frozen
+
+
+def test_the_whole_answer(guest: Api) -> None:
+    reply = guest.discover(windowStart="20:00", windowEnd="21:30", limit=2)
+    assert reply.status == 200
+    assert reply.headers["Content-Type"] == "application/json"
+    assert reply.body == {
+        "slotMinutes": 15,
+        "durationMinutes": 90,
+        "candidates": [
+            {"kind": "single", "tableIds": ["T3"], "start": at("20:00"), "end": at("21:30"), "score": 100.0},
+            {
+                "kind": "combo",
+                "tableIds": ["T1", "T5"],
+                "start": at("20:00"),
+                "end": at("21:30"),
+                "score": 80.0,
+            },
+        ],
+    }
+
+
+def test_asking_changes_nothing(guest: Api) -> None:
+    before = list(Booking.objects.values())
+    guest.discover()
+    assert list(Booking.objects.values()) == before
+
+
+def test_a_booking_lies_wholly_inside_the_window_asked_for(guest: Api) -> None:
+    body = guest.discover(windowStart="13:00", windowEnd="15:00", limit=50).body
+    assert {(each["start"][11:16], each["end"][11:16]) for each in body["candidates"]} == {
+        ("13:00", "14:30"), ("13:15", "14:45"), ("13:30", "15:00"),
+    }  # fmt: skip
+
+
+def test_one_edge_alone_bounds_one_side(guest: Api) -> None:
+    late = guest.discover(windowStart="22:00", limit=50).body["candidates"]
+    assert {each["start"][11:16] for each in late} == {"22:00", "22:15"}
+    early = guest.discover(windowEnd="13:45", limit=50).body["candidates"]
+    assert {each["start"][11:16] for each in early} == {"12:00", "12:15"}
+
+
+def test_window_edges_off_the_grid_are_kept_inside(guest: Api) -> None:
+    body = guest.discover(windowStart="13:05", windowEnd="14:50", limit=50).body
+    assert {each["start"][11:16] for each in body["candidates"]} == {"13:15"}
+
+
+def test_no_service_of_the_date_meets_the_window(guest: Api) -> None:
+    detail = refused(guest.discover(windowStart="16:00", windowEnd="20:00"), 422, "OUTSIDE_SERVICE_WINDOW")
+    assert detail.startswith(
+        "The restaurant does not serve then; that day it serves 12:00-16:00, 20:00-23:45."
+    )
+
+
+def test_a_closed_date(guest: Api) -> None:
+    SpecialDay.objects.create(restaurant_id="R1", date=date(2025, 12, 25))
+    assert refused(guest.discover(date="2025-12-25"), 422, "OUTSIDE_SERVICE_WINDOW") == (
+        "The restaurant is closed on that date."
+    )
+
+
+def test_nothing_fits(guest: Api) -> None:
+    assert refused(guest.discover(partySize=17), 409, "NO_CAPACITY") == (
+        "No table or combination of tables seats a party of 17; the largest is 16."
+    )
+
+
+def test_a_restaurant_without_tables_seats_nobody(db: None) -> None:
+    house("H", tables={"T": (2, 4)})
+    from restaurants.models import Table
+
+    Table.objects.filter(pk="H-T").delete()
+    reply = Api().discover(restaurantId="H", sectorId="H-S")
+    assert refused(reply, 409, "NO_CAPACITY") == "No table or combination of tables seats a party of 4."
+
+
+def test_the_restaurants_bounds_name_the_parameter(guest: Api) -> None:
+    assert refused(guest.discover(duration=195), 400, "VALIDATION_ERROR", "duration") == (
+        "This restaurant takes bookings of 30 to 180 minutes."
+    )
+    refused(guest.discover(duration=15), 400, "VALIDATION_ERROR", "duration")
+    assert refused(guest.discover(duration=None), 400, "VALIDATION_ERROR", "duration") == (
+        "This field is required: the restaurant sets no turn times."
+    )
+
+
+def test_the_turn_time_stands_in_for_a_duration_left_out(db: None) -> None:
+    house("H").turn_times.create(party_up_to=4, minutes=105)
+    reply = Api().discover(restaurantId="H", sectorId="H-S", duration=None)
+    assert reply.body["durationMinutes"] == 105
+    assert reply.body["candidates"][0]["end"] == at("21:45")
+
+
+def test_past_starts_are_not_offered_where_the_past_is_refused(db: None) -> None:
+    house("H", refuse_past=True)
+    where = {"restaurantId": "H", "sectorId": "H-S", "duration": 60, "limit": 50}
+    with frozen(datetime(2025, 10, 23, 0, 31, tzinfo=UTC)):  # 21:31 in Buenos Aires
+        body = Api().discover(**where).body
+        assert [each["start"][11:16] for each in body["candidates"]] == ["21:45", "22:00"]
+        assert refused(Api().discover(**where, date="2025-10-21"), 400, "VALIDATION_ERROR", "date") == (
+            "This date is past."
+        )
+    with frozen(datetime(2025, 10, 23, 1, 30, tzinfo=UTC)):
+        assert refused(Api().discover(**where), 409, "NO_CAPACITY") == "It is too late to book that."
+
+
+def test_unknown_places_are_named(guest: Api) -> None:
+    house("H")
+    refused(guest.discover(restaurantId="R9"), 404, "NOT_FOUND", "restaurantId")
+    refused(guest.discover(sectorId="S9"), 404, "NOT_FOUND", "sectorId")
+    refused(guest.discover(sectorId="H-S"), 404, "NOT_FOUND", "sectorId")
+
+
+def test_who_may_ask(guest: Api, settings: Any) -> None:
+    house("H")
+    refused(api_as(Role.STAFF, "H").discover(), 404, "NOT_FOUND", "restaurantId")
+    assert api_as(Role.API_CLIENT, "R1").discover().status == 200
+    settings.PUBLIC_PERMISSIONS = []
+    refused(guest.discover(), 401, "UNAUTHORIZED")
+
+
+def test_each_question_is_counted_with_its_outcome(guest: Api) -> None:
+    def asked(outcome: str) -> float:
+        return REGISTRY.get_sample_value("discovery_requests_total", {"outcome": outcome}) or 0.0
+
+    before = {outcome: asked(outcome) for outcome in ("found", "NO_CAPACITY")}
+    guest.discover()
+    guest.discover(partySize=17)
+    assert asked("found") == before["found"] + 1
+    assert asked("NO_CAPACITY") == before["NO_CAPACITY"] + 1

@@ -1,0 +1,180 @@
+"""One event per change, in the transaction of the change, without a word about persons."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from bookings.models import Booking, Guest
+from tests.api import Api, api_as, at, events_of
+from wokibrain.access.models import ApiKey
+from wokibrain.access.permissions import Role
+from wokibrain.clock import frozen
+from wokibrain.events.models import StoredEvent
+
+CANARIES = ("Zephyrina", "zephyrina@canary.example", "+34 699 112 233", "peanut-canary")
+CONTACT = dict(zip(("guestName", "guestEmail", "guestPhone", "notes"), CANARIES, strict=True))
+
+
+def told(booking_id: str) -> list[tuple[int, str]]:
+    return [(event.version, event.event_type) for event in events_of(booking_id)]
+
+
+def test_a_creation_is_event_one_and_says_what_was_booked(staff: Api) -> None:
+    now = datetime(2025, 10, 1, 12, tzinfo=UTC)
+    with frozen(now):
+        made = staff.book(start=at("21:00"), **CONTACT).body
+    (event,) = events_of(made["id"])
+    guest_id = str(Booking.objects.get(pk=made["id"]).guest_id)
+    assert (event.aggregate_type, event.version, event.event_type) == ("booking", 1, "BookingCreated")
+    assert (event.event_id.version, event.occurred_at, event.published_at) == (7, now, None)
+    assert event.payload == {
+        "id": made["id"],
+        "reference": made["reference"],
+        "restaurantId": "R1",
+        "sectorId": "S1",
+        "tableIds": ["T3"],
+        "serviceDate": "2025-10-22",
+        "partySize": 4,
+        "start": at("21:00"),
+        "end": at("22:30"),
+        "durationMinutes": 90,
+        "status": "CONFIRMED",
+        "channel": "api",
+        "guestId": guest_id,
+        "createdAt": "2025-10-01T09:00:00-03:00",
+    }
+
+
+def test_metadata_says_who_through_which_door_and_in_which_request(guest: Api) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    request_id = str(uuid4())
+    client = api_as(Role.API_CLIENT, "R1")
+    reply = client.call(
+        "POST", "/woki/bookings",
+        {"restaurantId": "R1", "date": "2025-10-22", "partySize": 4, "durationMinutes": 90},
+        headers={"X-Request-ID": request_id, "traceparent": trace},
+    )  # fmt: skip
+    (event,) = events_of(reply.body["id"])
+    key = ApiKey.objects.get(role=Role.API_CLIENT)
+    assert event.metadata == {
+        "actor": f"api_key:{key.id}", "requestId": request_id, "traceparent": trace, "source": "rest",
+    }  # fmt: skip
+    assert reply.headers["X-Request-ID"] == request_id
+
+
+def test_an_anonymous_actor_is_told_without_an_address(guest: Api) -> None:
+    reply = guest.call(
+        "POST", "/woki/bookings",
+        {"restaurantId": "R1", "date": "2025-10-22", "partySize": 4, "durationMinutes": 90},
+        headers={"traceparent": "nonsense", "X-Request-ID": "not-a-uuid"},
+    )  # fmt: skip
+    (event,) = events_of(reply.body["id"])
+    assert (event.metadata["actor"], event.metadata["traceparent"]) == ("anonymous", None)
+    assert (
+        event.metadata["requestId"] == reply.headers["X-Request-ID"] == str(UUID(event.metadata["requestId"]))
+    )
+    assert "127.0.0.1" not in json.dumps(event.metadata)
+
+
+def test_a_whole_life_counts_up_without_a_gap(staff: Api) -> None:
+    made = staff.book().body["id"]
+    staff.change(made, partySize=3)
+    staff.change(made, notes="x")
+    staff.step(made, "no-show")
+    staff.step(made, "seat")
+    staff.step(made, "complete")
+    assert told(made) == [
+        (1, "BookingCreated"),
+        (2, "BookingUpdated"),
+        (3, "BookingUpdated"),
+        (4, "BookingNoShow"),
+        (5, "BookingSeated"),
+        (6, "BookingCompleted"),
+    ]
+    events = events_of(made)
+    assert [event.payload["status"] for event in events] == [
+        "CONFIRMED", "CONFIRMED", "CONFIRMED", "NO_SHOW", "SEATED", "COMPLETED",
+    ]  # fmt: skip
+    assert Booking.objects.get(pk=made).version == 6
+    assert len({event.event_id for event in events}) == 6
+
+
+def test_a_cancellation_says_why(guest: Api) -> None:
+    guest.cancel("B1")
+    created, cancelled = events_of(str(Booking.objects.get(reference="B1").id))
+    assert (cancelled.event_type, cancelled.version) == ("BookingCancelled", 2)
+    assert cancelled.payload == created.payload | {"status": "CANCELLED", "reason": "requested"}
+
+
+def test_a_change_tells_the_new_state_and_what_differs(staff: Api) -> None:
+    staff.change("B1", partySize=5)
+    created, updated = events_of(str(Booking.objects.get(reference="B1").id))
+    assert updated.payload == created.payload | {
+        "partySize": 5,
+        "tableIds": ["T4"],
+        "changes": {"partySize": {"from": 3, "to": 5}, "tableIds": {"from": ["T2"], "to": ["T4"]}},
+    }
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        lambda api: api.book(partySize=40),
+        lambda api: api.book(tableIds=["T2"], start=at("20:30")),
+        lambda api: api.change("B1", partySize=40),
+        lambda api: api.step("B1", "complete"),
+        lambda api: api.cancel("B9"),
+        lambda api: api.book(partySize=0),
+    ],
+)
+def test_a_refusal_is_no_event(staff: Api, refusal: Any) -> None:
+    before = StoredEvent.objects.count()
+    assert refusal(staff).status >= 400
+    assert StoredEvent.objects.count() == before
+
+
+def test_a_replay_is_no_event(staff: Api) -> None:
+    made = staff.book(key="k").body["id"]
+    staff.book(key="k")
+    assert told(made) == [(1, "BookingCreated")]
+
+
+def test_reading_is_no_event(staff: Api) -> None:
+    before = StoredEvent.objects.count()
+    staff.discover()
+    staff.get("/woki/bookings/B1")
+    staff.get("/woki/bookings", restaurantId="R1", date="2025-10-22")
+    assert StoredEvent.objects.count() == before
+
+
+def test_the_example_booking_has_its_event_once_however_often_it_is_seeded(guest: Api) -> None:
+    from bookings import seed
+
+    seed.example()
+    assert told(str(Booking.objects.get(reference="B1").id)) == [(1, "BookingCreated")]
+
+
+def test_no_event_says_a_word_about_the_person(staff: Api) -> None:
+    made = staff.book(key="k", **CONTACT).body
+    booking = made["id"]
+    staff.change(booking, guestName="Zephyrina Canary", notes="peanut-canary again", partySize=3)
+    staff.change(booking, guestEmail=None, guestPhone="", notes=None)
+    staff.change(booking, guestName=None)
+    other = staff.book(date="2025-10-23", **CONTACT).body["id"]
+    for step in ("no-show", "seat", "complete"):
+        staff.step(booking, step)
+    staff.cancel(other)
+    text = " ".join(
+        json.dumps([event.payload, event.metadata], ensure_ascii=False) for event in StoredEvent.objects.all()
+    )
+    assert StoredEvent.objects.count() == 10
+    for canary in (*CANARIES, "Canary", "peanut", "699"):
+        assert canary not in text
+    # The person is named by id.
+    guests = {str(pk) for pk in Guest.objects.values_list("pk", flat=True)}
+    assert {event.payload["guestId"] for event in events_of(booking)} <= guests

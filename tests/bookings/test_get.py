@@ -1,0 +1,90 @@
+"""One booking, by id or reference, for those who may see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api import Api, api_as, at, house, refused
+from wokibrain.access.permissions import Role
+
+
+def test_the_example_booking(guest: Api) -> None:
+    body = guest.get("/woki/bookings/B1").body
+    assert {name: body[name] for name in body if name not in ("id", "createdAt", "updatedAt")} == {
+        "reference": "B1",
+        "restaurantId": "R1",
+        "sectorId": "S1",
+        "tableIds": ["T2"],
+        "partySize": 3,
+        "start": at("20:30"),
+        "end": at("21:15"),
+        "durationMinutes": 45,
+        "status": "CONFIRMED",
+        "guestName": None,
+        "guestEmail": None,
+        "guestPhone": None,
+        "notes": None,
+        "version": 1,
+    }
+
+
+def test_id_and_reference_in_any_case_name_the_same_booking(guest: Api) -> None:
+    made = guest.book().body
+    for name in (made["id"], made["id"].upper(), made["reference"], made["reference"].lower()):
+        assert guest.get(f"/woki/bookings/{name}").body == made
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "B2",
+        "0",
+        "%00",
+        "B1%00",
+        "ñ",
+        "%F0%9F%8D%BD",
+        "x" * 10_000,
+        "01890000-0000-7000-8000-000000000000",
+        "..",
+        "%FF",
+    ],
+)
+def test_a_name_of_nothing(guest: Api, name: str) -> None:
+    assert refused(guest.get(f"/woki/bookings/{name}"), 404, "NOT_FOUND") == (
+        "There is nothing here, or it is not yours to see."
+    )
+
+
+def test_somebody_elses_booking_looks_like_none(guest: Api) -> None:
+    house("H")
+    stranger = api_as(Role.ADMIN, "H")
+    there, nowhere = stranger.get("/woki/bookings/B1"), stranger.get("/woki/bookings/B2")
+    assert refused(there, 404, "NOT_FOUND") == refused(nowhere, 404, "NOT_FOUND")
+    assert there.body | {"requestId": ""} == nowhere.body | {"requestId": ""}
+
+
+def test_without_credentials_only_where_it_is_public(guest: Api, settings: Any) -> None:
+    assert guest.get("/woki/bookings/B1").status == 200
+    settings.PUBLIC_PERMISSIONS = ["booking:create"]
+    refused(guest.get("/woki/bookings/B1"), 401, "UNAUTHORIZED")
+    refused(guest.get("/woki/bookings/B2"), 401, "UNAUTHORIZED")
+
+
+def test_the_guest_is_shown_to_who_may_read_guests(staff: Api) -> None:
+    made = staff.book(guestName="Ana", guestEmail="ana@example.com", guestPhone="+34 600 000 000").body
+    for role, seen in (
+        (Role.STAFF, "Ana"),
+        (Role.MANAGER, "Ana"),
+        (Role.ADMIN, "Ana"),
+        (Role.API_CLIENT, None),
+    ):
+        body = api_as(role, "R1").get(f"/woki/bookings/{made['id']}").body
+        assert body["guestName"] == seen, role
+        assert (body["guestEmail"] is None) == (body["guestPhone"] is None) == (seen is None)
+
+
+def test_head_gives_the_headers_alone(guest: Api) -> None:
+    reply = guest.call("HEAD", "/woki/bookings/B1")
+    assert (reply.status, reply.content) == (200, b"")

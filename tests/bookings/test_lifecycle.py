@@ -1,0 +1,170 @@
+"""CONFIRMED -> SEATED -> COMPLETED, CONFIRMED -> NO_SHOW, and a late party that comes after all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from bookings.models import Allocation, Booking
+from tests.api import Api, api_as, at, events_of, house, refused
+from wokibrain.access.permissions import Role
+from wokibrain.clock import frozen
+
+STEPS = ("seat", "complete", "no-show")
+
+
+def here(hour: int, minute: int) -> datetime:
+    """An instant of the example's evening, given as UTC (23:30 is 20:30 in Buenos Aires)."""
+    return datetime(2025, 10, 22, hour, minute, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def evening() -> Iterator[None]:
+    with frozen(here(23, 30)):
+        yield
+
+
+def held(booking: str) -> list[tuple[str, str, str, bool]]:
+    rows = Allocation.objects.filter(booking__reference=booking).order_by("table_id")
+    return [
+        (each.table_id, f"{each.period.lower:%H:%M}", f"{each.period.upper:%H:%M}", each.active)
+        for each in rows
+    ]
+
+
+def test_seating_and_leaving(staff: Api) -> None:
+    seated = staff.step("B1", "seat")
+    assert (seated.status, seated.body["status"], seated.body["version"]) == (200, "SEATED", 2)
+    assert held("B1") == [("T2", "23:30", "00:15", True)]
+    with frozen(here(23, 59).replace(day=23)):
+        done = staff.step("B1", "complete")
+    assert (done.status, done.body["status"], done.body["version"]) == (200, "COMPLETED", 3)
+    assert done.body == staff.get("/woki/bookings/B1").body
+    assert held("B1") == [("T2", "23:30", "00:15", True)]
+
+
+def test_leaving_early_frees_the_rest(staff: Api) -> None:
+    staff.step("B1", "seat")
+    assert staff.book(tableIds=["T2"], start=at("21:00"), durationMinutes=30).status == 409
+    with frozen(here(23, 52)):
+        body = staff.step("B1", "complete").body
+    # What was booked stays on record; only the table is free again.
+    assert (body["start"], body["end"], body["durationMinutes"]) == (at("20:30"), at("21:15"), 45)
+    assert held("B1") == [("T2", "23:30", "23:52", True)]
+    # 20:52 touches the quarter of 20:45.
+    assert staff.book(tableIds=["T2"], start=at("20:45"), durationMinutes=30).status == 409
+    assert staff.book(tableIds=["T2"], start=at("21:00"), durationMinutes=30).status == 201
+
+
+def test_seated_and_gone_before_its_time_began_frees_all_of_it(staff: Api) -> None:
+    with frozen(here(23, 0)):
+        staff.step("B1", "seat")
+        staff.step("B1", "complete")
+    assert held("B1") == [("T2", "23:30", "00:15", False)]
+    assert staff.book(tableIds=["T2"], start=at("20:30"), durationMinutes=45).status == 201
+
+
+def test_leaving_early_frees_every_table_of_a_combo(staff: Api) -> None:
+    made = staff.book(tableIds=["T1", "T5"], start=at("20:30")).body["reference"]
+    staff.step(made, "seat")
+    with frozen(here(23, 45)):
+        staff.step(made, "complete")
+    assert held(made) == [("T1", "23:30", "23:45", True), ("T5", "23:30", "23:45", True)]
+
+
+def test_a_no_show_frees_the_table(staff: Api) -> None:
+    body = staff.step("B1", "no-show").body
+    assert (body["status"], body["version"], body["tableIds"]) == ("NO_SHOW", 2, ["T2"])
+    assert held("B1") == [("T2", "23:30", "00:15", False)]
+    assert staff.book(tableIds=["T2"], start=at("20:30")).status == 201
+
+
+def test_a_no_show_that_comes_after_all_gets_its_table_back(staff: Api) -> None:
+    staff.step("B1", "no-show")
+    body = staff.step("B1", "seat").body
+    assert (body["status"], body["version"]) == ("SEATED", 3)
+    assert held("B1") == [("T2", "23:30", "00:15", True)]
+    assert staff.book(tableIds=["T2"], start=at("20:30")).status == 409
+
+
+def test_a_no_show_whose_table_was_given_away_stays_one(staff: Api) -> None:
+    staff.step("B1", "no-show")
+    staff.book(tableIds=["T2"], start=at("21:00"))
+    assert refused(staff.step("B1", "seat"), 409, "CONFLICT") == "Its tables are no longer free for its time."
+    body = staff.get("/woki/bookings/B1").body
+    assert (body["status"], body["version"]) == ("NO_SHOW", 2)
+    assert held("B1") == [("T2", "23:30", "00:15", False)]
+    assert [event.event_type for event in events_of(body["id"])] == ["BookingCreated", "BookingNoShow"]
+
+
+def test_a_no_show_of_a_combo_needs_all_of_its_tables(staff: Api) -> None:
+    made = staff.book(tableIds=["T1", "T5"], start=at("20:30")).body["reference"]
+    staff.step(made, "no-show")
+    other = staff.book(tableIds=["T5"], partySize=2, start=at("21:45")).body["reference"]
+    refused(staff.step(made, "seat"), 409, "CONFLICT")
+    assert held(made) == [("T1", "23:30", "01:00", False), ("T5", "23:30", "01:00", False)]
+    staff.cancel(other)
+    assert staff.step(made, "seat").body["status"] == "SEATED"
+
+
+ALLOWED = {
+    "CONFIRMED": {"seat": "SEATED", "no-show": "NO_SHOW"},
+    "SEATED": {"complete": "COMPLETED"},
+    "COMPLETED": {},
+    "CANCELLED": {},
+    "NO_SHOW": {"seat": "SEATED"},
+}
+PATHS: dict[str, tuple[str, ...]] = {
+    "CONFIRMED": (),
+    "SEATED": ("seat",),
+    "COMPLETED": ("seat", "complete"),
+    "NO_SHOW": ("no-show",),
+    "CANCELLED": ("cancel",),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("status", list(ALLOWED))
+def test_each_step_from_each_status(staff: Api, status: str, step: str) -> None:
+    for each in PATHS[status]:
+        if each == "cancel":
+            staff.cancel("B1")
+        else:
+            staff.step("B1", each)
+    before = staff.get("/woki/bookings/B1").body
+    assert before["status"] == status
+    reply = staff.step("B1", step)
+    if allowed := ALLOWED[status].get(step):
+        assert (reply.status, reply.body["status"]) == (200, allowed)
+        assert reply.body["version"] == before["version"] + 1
+    else:
+        label = Booking.Status(status).label
+        assert refused(reply, 409, "INVALID_TRANSITION") == f"A booking that is {label} does not allow this."
+        assert staff.get("/woki/bookings/B1").body == before
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_steps_are_for_staff(guest: Api, step: str) -> None:
+    house("H")
+    refused(guest.step("B1", step), 401, "UNAUTHORIZED")
+    refused(guest.step("B9", step), 401, "UNAUTHORIZED")
+    refused(api_as(Role.API_CLIENT, "R1").step("B1", step), 403, "FORBIDDEN")
+    refused(api_as(Role.ADMIN, "H").step("B1", step), 404, "NOT_FOUND")
+    refused(api_as(Role.STAFF, "R1").step("B9", step), 404, "NOT_FOUND")
+
+
+def test_staff_may_take_every_step(guest: Api) -> None:
+    staff = api_as(Role.STAFF, "R1")
+    assert [staff.step("B1", step).status for step in ("no-show", "seat", "complete")] == [200, 200, 200]
+
+
+def test_updated_at_follows_created_at_stays(staff: Api) -> None:
+    with frozen(here(22, 0)):
+        made = staff.book(date="2025-10-23").body
+    assert made["createdAt"] == made["updatedAt"] == "2025-10-22T19:00:00.000-03:00"
+    with frozen(here(23, 15)):
+        body = staff.step(made["reference"], "seat").body
+    assert body["createdAt"] == "2025-10-22T19:00:00.000-03:00"
+    assert body["updatedAt"] == "2025-10-22T20:15:00.000-03:00"

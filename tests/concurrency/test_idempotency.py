@@ -1,0 +1,138 @@
+"""P6: one effect per Idempotency-Key, over processes, kills and twins."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.faults.test_locks import until_stopped
+from tests.ledger import Entry, Ledger, at_once, clients, set_up, sql, value
+from tests.processes import Services, api_servers, private_services
+
+pytestmark = pytest.mark.fault
+
+BOOKINGS = "SELECT count(*) FROM bookings_booking"
+
+
+def body(**more: Any) -> dict[str, Any]:
+    return {
+        "restaurantId": "I",
+        "sectorId": "IS",
+        "partySize": 2,
+        "durationMinutes": 60,
+        "date": "2025-11-01",
+        "guestName": "Ana",
+    } | more
+
+
+TABLES = {"IS": {f"I{number}": (1, 4) for number in range(1, 13)}}
+
+
+def book(ledger: Ledger, client: httpx.Client, key: str, **more: Any) -> Entry:
+    return ledger.send(client, "POST", "/woki/bookings", json=body(**more), key=key)
+
+
+def twins(without: str) -> tuple[list[Entry], int]:
+    """Ten parallel requests with one key, over three processes; and how many bookings there are then."""
+    ledger = Ledger()
+    with (
+        private_services() as services,
+        api_servers(3, services=services, environment={"FAULT_WITHOUT": without}) as api,
+        clients(api, 10) as ten,
+    ):
+        set_up(ten[0], "I", TABLES)
+        entries = at_once([lambda client=client: book(ledger, client, "twin") for client in ten])  # type: ignore[misc]
+        return entries, value(services, BOOKINGS)
+
+
+def test_ten_parallel_twins_get_the_one_booking() -> None:
+    entries, bookings = twins("")
+    assert Counter(entry.status for entry in entries) == {201: 10}
+    assert (len({entry.body["id"] for entry in entries}), bookings) == (1, 1)
+    assert sum(entry.headers.get("idempotent-replayed") == "true" for entry in entries) == 9
+
+
+def test_canary_without_idempotency_the_twins_book_ten_times() -> None:
+    entries, bookings = twins("idempotency")
+    assert (len({entry.body["id"] for entry in entries}), bookings) == (10, 10)
+
+
+@pytest.mark.parametrize(("point", "first_took"), [("booking-written", False), ("booking-committed", True)])
+def test_request_killed_before_or_after_its_commit_books_once_when_repeated(
+    point: str, first_took: bool
+) -> None:
+    ledger = Ledger()
+    with private_services() as services:
+        flag = services.folder / "die-here"
+        environment = {"FAULT_POINTS": f"{point}=kill:{flag}"}
+        with api_servers(2, services=services, environment=environment) as api, clients(api, 2) as (a, b):
+            set_up(b, "I", TABLES)
+            flag.touch()
+            first = book(ledger, a, "k")
+            again = book(ledger, b, "k")
+            assert (first.status, again.status) == (0, 201)
+            assert ("idempotent-replayed" in again.headers) is first_took
+            assert value(services, BOOKINGS) == 1
+            assert value(services, "SELECT id::text FROM bookings_booking") == again.body["id"]
+
+
+def test_twin_of_a_request_that_still_runs_is_told_so_and_gets_its_result_later() -> None:
+    ledger = Ledger()
+    with private_services() as services:
+        flag = services.folder / "stop-here"
+        environment = {"FAULT_POINTS": f"booking-written=stop:{flag}", "LOCK_WAIT_MS": "700"}
+        with api_servers(2, services=services, environment=environment) as api, clients(api, 2) as (a, b):
+            set_up(b, "I", TABLES)
+            flag.touch()
+            first: list[Entry] = []
+            thread = threading.Thread(target=lambda: first.append(book(ledger, a, "k")))
+            thread.start()
+            until_stopped(api.servers[0])
+            twin = book(ledger, b, "k")
+            api.servers[0].resume()
+            thread.join()
+            later = book(ledger, b, "k")
+    assert (twin.status, twin.body["error"]) == (409, "IDEMPOTENCY_IN_PROGRESS")
+    assert (first[0].status, later.status) == (201, 201)
+    assert later.body == first[0].body
+
+
+def test_key_with_another_body_or_caller_or_too_long_or_a_day_later() -> None:
+    ledger = Ledger()
+    with (
+        private_services() as services,
+        api_servers(2, services=services) as api,
+        clients(api, 2) as (a, b),
+    ):
+        set_up(a, "I", TABLES)
+        first = book(ledger, a, "k")
+        other_body = book(ledger, b, "k", partySize=3)
+        other_caller = ledger.send(
+            b, "POST", "/woki/bookings", json=body(), key="k", headers={"X-API-Key": api_key(services)}
+        )
+        longest = book(ledger, a, "x" * 255)
+        too_long = book(ledger, a, "x" * 256)
+        sql(services, "UPDATE bookings_idempotencykey SET expires_at = expires_at - interval '24 hours'")
+        a_day_later = book(ledger, b, "k")
+        replayed = book(ledger, a, "k")
+    assert (other_body.status, other_body.body["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert (other_caller.status, longest.status) == (201, 201)
+    assert (too_long.status, too_long.body["issues"][0]["path"]) == (400, "Idempotency-Key")
+    assert len({entry.body["id"] for entry in (first, other_caller, longest, a_day_later)}) == 4
+    assert (a_day_later.status, replayed.body["id"]) == (201, a_day_later.body["id"])
+
+
+def api_key(services: Services) -> str:
+    """A key of another caller, made by SQL."""
+    token = "wk_" + "proof234" + "k" * 44
+    sql(
+        services,
+        "INSERT INTO access_apikey (id, name, prefix, digest, role, created_at) "
+        "VALUES (gen_random_uuid(), 'proof', 'proof234', sha256(%s::bytea), 'super_admin', now())",
+        [token.encode()],
+    )
+    return token

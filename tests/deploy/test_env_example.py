@@ -1,0 +1,32 @@
+import ast
+import re
+
+from wokibrain import env
+
+READERS = {"text", "integer", "flag", "items", "seconds", "choice"}
+
+
+def read_by_the_product() -> set[str]:
+    """The names of all settings the code asks `wokibrain.env` for."""
+    names = set()
+    for package in ("wokibrain", "restaurants", "bookings", "webhooks"):
+        for file in (env.ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.Call(
+                        func=ast.Attribute(value=ast.Name(id="env"), attr=reader),
+                        args=[ast.Constant(value=str(name)), *_],
+                    ) if reader in READERS:
+                        names.add(name)
+    return names
+
+
+def test_every_setting_is_in_the_example() -> None:
+    example = (env.ROOT / ".env.example").read_text(encoding="utf-8")
+    documented = re.findall(r"^#([A-Z_]+)=", example, re.M)
+    assert len(documented) == len(set(documented))
+    assert read_by_the_product() - set(documented) == set()
+
+
+def test_example_changes_nothing_as_it_is() -> None:
+    assert env.read_file(env.ROOT / ".env.example") == {}

@@ -1,0 +1,222 @@
+"""P4 paused holder and P5 frozen Redis, and a Postgres that goes away and comes back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.ledger import (
+    OVERLAPS,
+    WITHOUT_CONSTRAINT,
+    Entry,
+    Ledger,
+    clients,
+    percentile,
+    set_up,
+    sql,
+    value,
+)
+from tests.processes import ApiServer, Services, api_servers, private_services
+
+pytestmark = pytest.mark.fault
+
+SHORT_LOCKS = {"LOCK_TTL_MS": "300", "LOCK_WAIT_MS": "1500"}
+
+
+def body(**more: Any) -> dict[str, Any]:
+    day = more.pop("date", "2025-11-01")
+    return {
+        "restaurantId": "P",
+        "sectorId": "PS",
+        "partySize": 3,
+        "durationMinutes": 90,
+        "date": day,
+        "windowStart": "20:00",
+        "windowEnd": "21:30",
+    } | more
+
+
+NAMED = {"tableIds": ["P1"], "start": "2025-11-01T20:00:00-03:00"}
+
+
+def state(pid: int) -> str:
+    """The process's state letter; T is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def until_stopped(server: ApiServer) -> None:
+    deadline = time.monotonic() + 15
+    while state(server.pid) != "T":
+        assert time.monotonic() < deadline, "the holder was never stopped"
+        time.sleep(0.02)
+
+
+def race(point: str, wanted: dict[str, Any], *, without: str = "") -> tuple[Entry, Entry, int, Services]:
+    """The holder is stopped at ``point`` past its lock's life, a rival asks for the same, the holder goes on.
+
+    Returns the holder's and the rival's entries, and how many overlaps there are.
+    """
+    ledger = Ledger()
+    with private_services() as services:
+        flag = services.folder / "stop-here"
+        environment = SHORT_LOCKS | {"FAULT_POINTS": f"{point}=stop:{flag}", "FAULT_WITHOUT": without}
+        with (
+            api_servers(2, services=services, environment=environment, threads=2) as api,
+            clients(api, 2) as (holder, rival),
+        ):
+            set_up(rival, "P", {"PS": {"P1": (2, 4), "P2": (2, 4)}})
+            if without:
+                sql(services, WITHOUT_CONSTRAINT)
+            flag.touch()
+            held: list[Entry] = []
+            thread = threading.Thread(
+                target=lambda: held.append(ledger.send(holder, "POST", "/woki/bookings", json=wanted))
+            )
+            thread.start()
+            until_stopped(api.servers[0])
+            time.sleep(0.4)
+            rivals = ledger.send(rival, "POST", "/woki/bookings", json=wanted)
+            api.servers[0].resume()
+            thread.join()
+            return held[0], rivals, value(services, OVERLAPS), services
+
+
+def test_holder_paused_past_its_lock_gets_a_conflict_for_the_table_a_rival_took() -> None:
+    held, rival, overlaps, _ = race("lock-taken", body(**NAMED))
+    assert (rival.status, held.status, held.body["error"], overlaps) == (201, 409, "CONFLICT", 0)
+
+
+def test_holder_paused_past_its_lock_gets_the_next_table_when_it_named_none() -> None:
+    held, rival, overlaps, _ = race("lock-taken", body())
+    assert (rival.status, rival.body["tableIds"]) == (201, ["P1"])
+    assert (held.status, held.body["tableIds"], overlaps) == (201, ["P2"], 0)
+
+
+def test_rival_of_a_holder_paused_in_its_transaction_is_told_to_come_back() -> None:
+    held, rival, overlaps, _ = race("booking-written", body(**NAMED))
+    assert (rival.status, rival.body["error"]) == (409, "CONFLICT")
+    assert (held.status, overlaps) == (201, 0)
+
+
+def test_canary_without_locks_and_constraint_a_paused_holder_seats_on_top() -> None:
+    held, rival, overlaps, _ = race("seat-chosen", body(**NAMED), without="locks")
+    assert (rival.status, held.status, overlaps) == (201, 201, 1)
+
+
+def frozen_redis(creates: int, environment: dict[str, str]) -> tuple[list[Entry], list[Entry]]:
+    """Creates before and while Redis is stopped: it accepts connections and never answers."""
+    ledger = Ledger()
+    with (
+        private_services() as services,
+        api_servers(2, services=services, environment=environment, threads=2) as api,
+        clients(api, 4) as all_clients,
+    ):
+        tables = {f"P{number}": (2, 4) for number in range(1, 11)}
+        set_up(all_clients[0], "P", {"PS": tables})
+
+        def create(first: int) -> list[Entry]:
+            return [
+                ledger.send(
+                    all_clients[number % 4],
+                    "POST",
+                    "/woki/bookings",
+                    json=body(date=f"2025-{1 + number // 28 % 12:02}-{1 + number % 28:02}"),
+                )
+                for number in range(first, first + creates)
+            ]
+
+        create(0)
+        normal = create(creates)
+        services.redis.pause()
+        try:
+            frozen = create(2 * creates)
+        finally:
+            services.redis.resume()
+    return normal, frozen
+
+
+def report(normal: list[Entry], frozen: list[Entry]) -> float:
+    """How many times the normal p95 the frozen one is, 25 ms of the machine's own noise allowed for."""
+    usual, slow = percentile(normal, 0.95), percentile(frozen, 0.95)
+    print(f"P5: create p95 {usual:.0f} ms, with Redis frozen {slow:.0f} ms")
+    return max(slow - 25, 0) / usual
+
+
+def test_frozen_redis_is_hardly_noticed() -> None:
+    normal, frozen = frozen_redis(100, {})
+    assert Counter(entry.status for entry in normal + frozen) == {201: 200}
+    assert report(normal, frozen) <= 2
+
+
+def test_canary_without_the_breaker_a_frozen_redis_is_felt_by_every_create() -> None:
+    normal, frozen = frozen_redis(12, {"REDIS_TIMEOUT_MS": "600", "REDIS_COOL_DOWN_MS": "1"})
+    assert report(normal, frozen) > 2
+
+
+def test_redis_gone_is_not_noticed_and_used_again_when_it_is_back() -> None:
+    ledger = Ledger()
+    with (
+        private_services() as services,
+        api_servers(1, services=services, environment={"REDIS_COOL_DOWN_MS": "50"}) as api,
+        clients(api, 1) as (client,),
+    ):
+        set_up(client, "P", {"PS": {"P1": (2, 4)}})
+        services.redis.kill()
+        for day in range(1, 6):
+            ledger.send(client, "POST", "/woki/bookings", json=body(date=f"2025-11-{day:02}"))
+        assert client.get("/health/ready").json() == {
+            "status": "degraded",
+            "checks": {"database": "ok", "redis": "degraded"},
+        }
+        services.redis.start()
+        time.sleep(0.2)
+        ledger.send(client, "POST", "/woki/bookings", json=body(date="2025-11-06"))
+        ledger.send(client, "POST", "/woki/bookings", json=body(date="2025-11-07"))
+        metrics = client.get("/metrics").text
+    assert ledger.statuses() == {201: 7}
+    assert 'lock_acquisitions_total{backend="redis"}' in metrics
+
+
+def test_postgres_gone_is_503_at_once_and_needs_no_restart() -> None:
+    ledger = Ledger()
+    with (
+        # Durable: a Postgres that forgets what it committed is not what this is about.
+        private_services(durable=True) as services,
+        api_servers(1, services=services) as api,
+        clients(api, 1) as (client,),
+    ):
+        set_up(client, "P", {"PS": {"P1": (2, 4)}})
+        assert ledger.send(client, "POST", "/woki/bookings", json=body()).status == 201
+        services.postgres.kill()
+        away = [
+            ledger.send(client, "POST", "/woki/bookings", json=body(date="2025-11-02")),
+            ledger.send(
+                client, "GET", "/woki/discover?restaurantId=P&date=2025-11-02&partySize=2&duration=60"
+            ),
+            ledger.send(client, "GET", "/woki/bookings?restaurantId=P&date=2025-11-02"),
+        ]
+        ready = client.get("/health/ready")
+        live = client.get("/health/live")
+        services.postgres.start()
+        back = recovered(ledger, client)
+    assert [(entry.status, entry.body["error"]) for entry in away] == [(503, "SERVICE_UNAVAILABLE")] * 3
+    assert all(entry.headers["retry-after"] == "2" and entry.seconds < 2 for entry in away)
+    assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "unavailable")
+    assert live.status_code == 200
+    assert back.status == 201
+
+
+def recovered(ledger: Ledger, client: httpx.Client) -> Entry:
+    """The first create that is not 503; each thread may find out once that its old connection is gone."""
+    for _ in range(20):
+        entry = ledger.send(client, "POST", "/woki/bookings", json=body(date="2025-11-03"))
+        if entry.status != 503:
+            return entry
+        time.sleep(0.05)
+    raise AssertionError("still 503 with Postgres back")

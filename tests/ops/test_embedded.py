@@ -1,0 +1,285 @@
+"""The embedded servers: start, share, stop, and recover from every kind of sudden end."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+import redis
+
+from wokibrain import embedded, env
+
+NOBODY = 65_534
+BOTH = (
+    "import sys; from pathlib import Path; from wokibrain import embedded;"
+    "lease = embedded.Lease(Path(sys.argv[1]));"
+)
+
+
+def until(condition: Callable[[], bool], timeout: float = 15) -> bool:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def using(folder: Path, *, then: str = "sys.stdin.readline(); lease.release()") -> subprocess.Popen[str]:
+    """Another process with a claim on the servers; it gives them up when its input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{BOTH} lease.take(); print('taken', flush=True); {then}", str(folder)],
+        cwd=env.ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "taken\n"
+    return process
+
+
+def leave(process: subprocess.Popen[str]) -> None:
+    process.communicate("\n", timeout=60)
+    assert process.returncode == 0
+
+
+def pids(folder: Path) -> list[int | None]:
+    return [server.pid for server in embedded.servers(folder)]
+
+
+def running(folder: Path) -> list[bool]:
+    return [server.running() for server in embedded.servers(folder)]
+
+
+def leftovers(folder: Path) -> list[int]:
+    """Every process that has to do with the folder."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline", "status"])
+        if process.info["status"] != psutil.STATUS_ZOMBIE
+        and str(folder) in " ".join(process.info["cmdline"] or [])
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "data"
+    for server in embedded.servers(tmp_path / "data"):
+        server.stop()
+
+
+def write(folder: Path, value: str) -> None:
+    postgres, cache = embedded.servers(folder)
+    with psycopg.connect(postgres.url) as connection:
+        connection.execute("create table if not exists kept (value text)")
+        connection.execute("insert into kept values (%s)", [value])
+    client = redis.Redis.from_url(cache.url)
+    client.rpush("kept", value)
+    client.close()
+
+
+def read(folder: Path) -> tuple[list[str], list[bytes]]:
+    postgres, cache = embedded.servers(folder)
+    with psycopg.connect(postgres.url) as connection:
+        rows = [row[0] for row in connection.execute("select value from kept order by value")]
+    client = redis.Redis.from_url(cache.url)
+    items = client.lrange("kept", 0, -1)
+    client.close()
+    assert isinstance(items, list)
+    return rows, sorted(items)
+
+
+def test_stop_and_start_keeps_the_data(folder: Path) -> None:
+    leave_first = using(folder)
+    write(folder, "one")
+    leave(leave_first)
+    assert running(folder) == [False, False]
+    assert leftovers(folder) == []
+    second = using(folder)
+    assert read(folder) == (["one"], [b"one"])
+    leave(second)
+
+
+def test_servers_stay_until_the_last_user_leaves(folder: Path) -> None:
+    first, second = using(folder), using(folder)
+    before = pids(folder)
+    leave(first)
+    assert running(folder) == [True, True]
+    assert pids(folder) == before
+    leave(second)
+    assert running(folder) == [False, False]
+
+
+def test_many_starters_at_once_get_one_pair(folder: Path) -> None:
+    say = "print([server.pid for server in embedded.servers(lease.folder)], flush=True)"
+    code = f"{BOTH} lease.take(); {say}; sys.stdin.readline(); lease.release()"
+    starters = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(folder)],
+            cwd=env.ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(6)
+    ]
+    said = {starter.stdout.readline() for starter in starters if starter.stdout}
+    assert said == {f"{pids(folder)}\n"}
+    for starter in starters:
+        leave(starter)
+    assert leftovers(folder) == []
+
+
+def test_user_killed_with_9_takes_the_servers_with_it(folder: Path) -> None:
+    user = using(folder)
+    write(folder, "one")
+    user.kill()
+    user.wait()
+    assert until(lambda: leftovers(folder) == [])
+    again = using(folder)
+    assert read(folder) == (["one"], [b"one"])
+    leave(again)
+
+
+def test_keeper_killed_with_9_is_recovered_by_the_next_start(folder: Path) -> None:
+    user = using(folder)
+    write(folder, "one")
+    postgres = embedded.servers(folder)[0].pid
+    assert postgres is not None
+    os.kill(psutil.Process(postgres).ppid(), signal.SIGKILL)
+    again = using(folder)
+    assert read(folder) == (["one"], [b"one"])
+    leave(again)
+    leave(user)
+    assert until(lambda: leftovers(folder) == [])
+
+
+def test_server_killed_with_9_comes_back(folder: Path) -> None:
+    user = using(folder)
+    write(folder, "one")
+    for server in embedded.servers(folder):
+        pid = server.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        assert until(lambda server=server, pid=pid: server.pid not in (None, pid) and server.running())  # type: ignore[misc]
+    assert read(folder) == (["one"], [b"one"])
+    leave(user)
+
+
+def test_stale_pid_file_with_the_number_of_a_stranger(folder: Path) -> None:
+    leave(using(folder))
+    # Ours is the number of a living process that is no Postgres.
+    stale = folder / "postgres" / "postmaster.pid"
+    stale.write_text(f"{os.getpid()}\n{folder / 'postgres'}\n1\n5432\n\n\n\nready\n", encoding="utf-8")
+    user = using(folder)
+    assert running(folder) == [True, True]
+    leave(user)
+
+
+def test_interrupted_first_start_is_made_anew(folder: Path) -> None:
+    (folder / "postgres.new").mkdir(parents=True)
+    (folder / "postgres.new" / "PG_VERSION").write_text("18\n", encoding="utf-8")
+    user = using(folder)
+    assert running(folder) == [True, True]
+    leave(user)
+
+
+def test_long_path_and_spaces_move_the_sockets(tmp_path: Path) -> None:
+    for name in ("x" * 120, "with space"):
+        folder = tmp_path / name
+        user = using(folder)
+        write(folder, "one")
+        assert read(folder) == (["one"], [b"one"])
+        sockets = [server.sockets for server in embedded.servers(folder)]
+        assert all(len(str(path)) < 80 and " " not in str(path) for path in sockets)
+        leave(user)
+        assert [path.exists() for path in sockets] == [False, False]
+
+
+def closed_to_others() -> bool:
+    """Whether an ordinary user could not even run this Python."""
+    python = Path(sys.executable).resolve()
+    return not all(
+        path.stat().st_mode & stat.S_IXOTH for path in (python, *python.parents, *env.ROOT.parents)
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(closed_to_others(), reason="Python or the checkout is closed to other users")
+def test_root_goes_on_with_the_data_of_an_ordinary_user() -> None:
+    with tempfile.TemporaryDirectory(prefix="wokibrain-user-") as name:
+        os.chown(name, NOBODY, NOBODY)
+        folder = Path(name) / "data"
+        say = "lease.take(); print([server.running() for server in embedded.servers(lease.folder)])"
+        done = subprocess.run(
+            [sys.executable, "-c", f"{BOTH} {say}", str(folder)],
+            cwd=env.ROOT,
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout == "[True, True]\n", done.stderr
+        assert until(lambda: leftovers(folder) == [])
+        user = using(folder)
+        assert running(folder) == [True, True]
+        leave(user)
+        assert {path.stat().st_uid for path in (folder / "postgres").iterdir()} == {NOBODY}
+
+
+def test_private_pair_is_frozen_killed_and_restarted_in_place(tmp_path: Path) -> None:
+    postgres = embedded.Postgres(tmp_path / "pg", durable=False, options={"max_connections": "20"})
+    cache = embedded.Redis(tmp_path / "redis", durable=False)
+    try:
+        postgres.start()
+        cache.start()
+        with psycopg.connect(postgres.url) as connection:
+            row = connection.execute(
+                "select current_setting('fsync'), current_setting('max_connections')"
+            ).fetchone()
+            assert row == ("off", "20")
+        for server in (postgres, cache):
+            first = server.pid
+            server.pause()
+            # The listen queue still takes connections: that is what makes a frozen server worse than a dead one.
+            assert server.running()
+            server.resume()
+            server.kill()
+            assert server.pid is None
+            assert not server.running()
+            server.start()
+            assert server.pid != first
+            assert server.running()
+    finally:
+        cache.stop()
+        postgres.stop()
+    assert leftovers(tmp_path) == []
+
+
+def test_socket_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "pg").symlink_to(tmp_path)
+    with pytest.raises(embedded.EmbeddedError, match="belongs to somebody else"):
+        embedded.Postgres(tmp_path / "pg").start()
+
+
+def test_answers_tells_a_server_from_the_file_of_a_dead_one(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        assert embedded.answers(path)
+    assert path.exists()
+    assert not embedded.answers(path)

@@ -1,0 +1,220 @@
+"""`make run` seen from outside: one process that starts everything, and takes everything with it when it ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from wokibrain import env
+
+TOUR = "restaurantId=R1&sectorId=S1&date=2025-10-22&partySize=4&duration=90"
+
+
+def until(condition: Callable[[], bool], timeout: float = 20) -> bool:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@dataclass(slots=True)
+class Run:
+    folder: Path
+    port: int
+    process: subprocess.Popen[str]
+
+    def wait_banner(self, timeout: float = 90) -> str:
+        assert self.process.stdout is not None
+        lines: list[str] = []
+        deadline = time.monotonic() + timeout
+        for line in self.process.stdout:
+            lines.append(line)
+            if "Ctrl-C stops it" in line:
+                return "".join(lines)
+            assert time.monotonic() < deadline, "".join(lines)
+        raise AssertionError("".join(lines))
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            return answer.status, answer.read()
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        self.process.communicate(timeout=60)
+        return self.process.returncode
+
+    def family(self) -> list[psutil.Process]:
+        return family(self.folder)
+
+
+def family(folder: Path) -> list[psutil.Process]:
+    """Every process that runs for this folder: it is in their command or their environment."""
+    found = []
+    for process in psutil.process_iter(["status"]):
+        if process.info["status"] == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
+            continue
+        try:
+            known = " ".join(process.cmdline()) + " ".join(process.environ().values())
+        except psutil.Error:
+            continue
+        if str(folder) in known:
+            found.append(process)
+    return found
+
+
+def start(folder: Path, port: int, **more: str) -> Run:
+    settings = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}}
+    settings.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    settings |= {
+        "ENVIRONMENT": "development",
+        "DATA_DIR": str(folder),
+        "PORT": str(port),
+        "WEB_PROCESSES": "2",
+        "PYTHONUNBUFFERED": "1",
+        **more,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "run"],
+        cwd=env.ROOT,
+        env=settings,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return Run(folder, port, process)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One for all these tests: the first start makes the data, the others find it."""
+    folder = tmp_path_factory.mktemp("run") / "data"
+    yield folder
+    for process in family(folder):
+        process.kill()
+
+
+def test_run_serves_and_ends_clean_and_the_second_one_keeps_the_data(folder: Path) -> None:
+    first = start(folder, free_port())
+    banner = first.wait_banner()
+    base = f"http://localhost:{first.port}"
+    for said in (f"{base}/api/v1", f"{base}/docs", f"{base}/admin/", "API key   wk_", "Login     "):
+        assert said in banner
+    found = json.loads(first.get(f"/api/v1/woki/discover?{TOUR}")[1])
+    assert found["slotMinutes"] == 15
+    booking = urllib.request.Request(
+        f"http://127.0.0.1:{first.port}/api/v1/woki/bookings",
+        json.dumps(
+            {
+                "restaurantId": "R1",
+                "sectorId": "S1",
+                "partySize": 4,
+                "durationMinutes": 90,
+                "date": "2025-10-22",
+            }
+        ).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(booking, timeout=10) as answer:
+        made = json.loads(answer.read())
+    assert len(first.family()) > 5
+    assert first.end(signal.SIGTERM) == 0
+    assert first.family() == []
+
+    began = time.monotonic()
+    second = start(folder, first.port)
+    second.wait_banner()
+    assert time.monotonic() - began < 30
+    assert json.loads(second.get(f"/api/v1/woki/bookings/{made['id']}")[1])["tableIds"] == made["tableIds"]
+    assert second.end(signal.SIGINT) == 0
+    assert second.family() == []
+
+
+def test_web_process_that_dies_is_replaced(folder: Path) -> None:
+    run = start(folder, free_port())
+    run.wait_banner()
+    workers = [process for process in run.family() if "wokibrain.serve" in process.cmdline()]
+    assert len(workers) == 2
+    before = {process.pid for process in workers}
+    for process in workers:
+        process.kill()
+
+    def replaced() -> bool:
+        now = {process.pid for process in run.family() if "wokibrain.serve" in process.cmdline()}
+        return len(now) == 2 and not now & before
+
+    assert until(replaced)
+    # What asked meanwhile waits in the socket the supervisor holds, and is answered.
+    assert run.get("/health/live")[0] == 200
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_supervisor_killed_with_9_leaves_nothing_and_the_next_start_works(folder: Path) -> None:
+    run = start(folder, free_port())
+    run.wait_banner()
+    run.process.kill()
+    run.process.wait()
+    assert until(lambda: run.family() == [])
+    again = start(folder, run.port)
+    again.wait_banner()
+    assert again.get("/health/live")[0] == 200
+    assert again.end(signal.SIGTERM) == 0
+
+
+def test_taken_port_is_one_line_and_nothing_is_started(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        run = start(folder, port)
+        said, _ = run.process.communicate(timeout=60)
+    assert run.process.returncode == 1
+    assert (
+        said
+        == f"wokibrain: port {port} is taken; stop what uses it, or choose another with PORT={port + 1}\n"
+    )
+    assert not (folder / "postgres").exists()
+
+
+def test_second_run_on_the_same_port_is_refused_too(folder: Path) -> None:
+    run = start(folder, free_port())
+    run.wait_banner()
+    twin = start(folder, run.port)
+    said, _ = twin.process.communicate(timeout=60)
+    assert (twin.process.returncode, said.count("\n")) == (1, 1)
+    assert run.get("/health/live")[0] == 200
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_other_command_brings_the_servers_for_its_time(folder: Path) -> None:
+    settings = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity=0"],
+        cwd=env.ROOT,
+        env=settings | {"ENVIRONMENT": "development", "DATA_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (folder / "postgres" / "PG_VERSION").exists()
+    assert family(folder) == []
