@@ -83,7 +83,7 @@ def _eight(name: str, x: int, y: int) -> Spot:
 LUMBRE: Final = House(
     id="LUMBRE",
     name="La Lumbre",
-    zone="Europe/Madrid",
+    zone="America/Argentina/Buenos_Aires",
     hours=(Hours(time(13), time(16, 30), time(15, 30)), Hours(time(20), time(0, 30), time(23, 15))),
     services=((time(13), time(14), time(15), 0.55), (time(20), time(21, 30), time(23), 0.85)),
     rooms=(
@@ -121,7 +121,7 @@ LUMBRE: Final = House(
             "García", "Fernández", "López", "Muñoz", "Álvarez", "Romero", "Navarro", "Torres", "Domínguez",
             "Gil", "Ramos", "Serrano", "Ortega", "Núñez", "Iglesias", "Peña", "Castro", "Vidal",
         ),
-        "+34 6{:02d} {:03d} {:03d}",
+        "+54 9 11 5{:02d}{:01d} {:02d}00",
     ),
     notes=("Alergia a los frutos secos", "Cumpleaños", "Silla de bebé", "Prefiere ventana", "Celíaca"),
 )  # fmt: skip
@@ -373,15 +373,9 @@ def _block(house: House, today: date) -> None:
         table_id = f"{house.id}-{name}"
         if not day.slots or TableBlock.objects.filter(table_id=table_id, start__date=day.date).exists():
             continue
-        evening = datetime.combine(day.date, house.services[-1][0], zone)
-        # Booked already: the table serves.
-        try:
+        start = datetime.combine(day.date, house.services[-1][0], zone)
+        # Where a booking has the table already, it keeps it.
+        with suppress(DomainError):
             blocks.block_table(
-                caller=SYSTEM,
-                table_id=table_id,
-                start=evening,
-                end=evening + timedelta(hours=2),
-                reason=reason,
+                caller=SYSTEM, table_id=table_id, start=start, end=start + timedelta(hours=2), reason=reason
             )
-        except DomainError:
-            continue

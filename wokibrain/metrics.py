@@ -27,6 +27,21 @@ LOCK_CONTENTIONS = Counter("lock_contentions_total", "Sector-day locks waited fo
 
 def exposition() -> bytes:
     """All metrics in Prometheus' text format."""
+    return generate_latest(_registry())
+
+
+def discoveries() -> dict[str, int]:
+    """How often a discovery ended in which way since the servers started."""
+    counts: dict[str, int] = {}
+    for family in _registry().collect():
+        for sample in family.samples:
+            if sample.name == "discovery_requests_total":
+                outcome = sample.labels["outcome"]
+                counts[outcome] = counts.get(outcome, 0) + int(sample.value)
+    return counts
+
+
+def _registry() -> CollectorRegistry:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+    return registry

@@ -208,6 +208,28 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 65_536, minimum=1_024)
 """The largest JSON body the API reads."""
 
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "WokiBrain",
+    "SITE_HEADER": "WokiBrain",
+    "SITE_SUBHEADER": _("Back office"),
+    "SITE_SYMBOL": "table_restaurant",
+    "SITE_URL": "/admin/floor/",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/floor/icon.svg"}],
+    "SHOW_LANGUAGES": True,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "9px",
+    "DASHBOARD_CALLBACK": "wokibrain.backoffice.dashboard.callback",
+    "STYLES": ["wokibrain.backoffice.menu.stylesheet"],
+    "COLORS": {
+        "primary": {
+            "50": "#effaf6", "100": "#d8f1e8", "200": "#b4e2d3", "300": "#83ccb8", "400": "#4fb098",
+            "500": "#2c937d", "600": "#0f6b5c", "700": "#0d5d50", "800": "#0e4a41", "900": "#0d3d36",
+            "950": "#06231f",
+        },
+    },
+    "SIDEBAR": {"show_search": True, "navigation": "wokibrain.backoffice.menu.navigation"},
+}  # fmt: skip
+
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["wokibrain.media.JsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["wokibrain.media.JsonParser"],

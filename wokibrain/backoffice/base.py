@@ -7,7 +7,7 @@ as it does for every other caller.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 from django import forms
 from django.contrib.auth.models import User
@@ -18,13 +18,14 @@ from unfold import decorators
 from unfold.admin import ModelAdmin, TabularInline
 
 from restaurants.models import Restaurant, Sector, Table
-from wokibrain.access.callers import Caller
+from wokibrain.access.callers import Caller, CallerKind
 from wokibrain.access.permissions import Permission
-from wokibrain.access.staff import caller_of_user
+from wokibrain.access.staff import caller_of_user, is_staff
 from wokibrain.errors import DomainError
 
 Row = TypeVar("Row", bound=Model)
 
+NOBODY: Final = Caller(CallerKind.ANONYMOUS, "nobody")
 PATHS: Mapping[type[Model], str] = {
     Restaurant: "pk",
     Sector: "restaurant_id",
@@ -37,7 +38,8 @@ def caller_for(request: HttpRequest) -> Caller:
     """The signed-in person as a caller, looked up once a request."""
     caller = getattr(request, "_caller", None)
     if caller is None:
-        caller = caller_of_user(cast(User, request.user))
+        # The login page asks too what it may show.
+        caller = caller_of_user(cast(User, request.user)) if is_staff(request.user) else NOBODY
         request._caller = caller  # type: ignore[attr-defined]
     return cast(Caller, caller)
 

@@ -57,7 +57,7 @@ def day(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[str, 
     """The whole board: rooms, bookings, blocks, hours, and the event it is as new as."""
     caller.require(Permission.BOOKING_READ, restaurant_id)
     # Before the rest, so that what happens meanwhile is told again rather than not at all.
-    cursor = latest_event(restaurant_id)
+    cursor = latest_event()
     plan = plans.current(restaurant_id)
     service = plan.day(service_date)
     bookings = fetch(
@@ -228,14 +228,9 @@ def suggest(*, caller: Caller, asked: Asked) -> dict[str, Any]:
     }
 
 
-def latest_event(restaurant_id: str) -> str | None:
-    """The newest event of the restaurant: where a board takes up again."""
-    newest = (
-        StoredEvent.objects.filter(payload__restaurantId=restaurant_id)
-        .order_by("-position")
-        .values_list("event_id", flat=True)
-        .first()
-    )
+def latest_event() -> str | None:
+    """The newest event there is: where a board takes up again."""
+    newest = StoredEvent.objects.order_by("-position").values_list("event_id", flat=True).first()
     return str(newest) if newest else None
 
 

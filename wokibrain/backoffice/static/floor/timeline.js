@@ -90,8 +90,8 @@ export class Timeline {
       if (!count) return;
       const left = `${index * this.px}px`;
       const wide = `${this.px - 2}px`;
-      const bar = h('div', { class: count > seats * 0.85 ? 'tl-bar full' : 'tl-bar', style: { left, width: wide, height: `${6 + (26 * count) / most}px` } });
-      head.append(bar, h('div', { class: 'tl-count', style: { left, width: wide }, title: t('coversAt', { covers: count, time: clock.at(this.from + index * QUARTER) }) }, String(count)));
+      const bar = h('div', { class: count > seats * 0.85 ? 'tl-bar full' : 'tl-bar', style: { left, width: wide, height: `${3 + (22 * count) / most}px` } });
+      head.append(bar, h('div', { class: 'tl-count', style: { left, width: wide, bottom: `${4 + (22 * count) / most}px` }, title: t('coversAt', { covers: count, time: clock.at(this.from + index * QUARTER) }) }, String(count)));
     });
     return head;
   }
