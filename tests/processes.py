@@ -181,7 +181,8 @@ def api_servers(
     """
     own = {"WEB_THREADS": str(threads), "RATE_LIMIT_MAX": "100000000", "LOG_LEVEL": "WARNING"}
     settings = dict(os.environ) | services.environment | own | dict(environment or {})
-    settings.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
+        settings.pop(name, None)
     servers: list[ApiServer] = []
     try:
         for number in range(n):

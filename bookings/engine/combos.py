@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from bookings.engine.sector import COMBO_SIZES, Combo, SectorPlan, bits
-
-STEPS_AT_MOST = 5_000
-
-# Some joined tables, and the tables that join any of them: bit masks over indexes.
-Part = tuple[int, int]
+from bookings.engine.sector import COMBO_SIZES, SectorPlan
 
 
 class Mix:
@@ -21,7 +15,7 @@ class Mix:
     sums that break the party's allowance fall off the low end.
     """
 
-    __slots__ = ("base", "largest", "neighbours", "own", "party", "tables", "weights")
+    __slots__ = ("base", "largest", "own", "party", "tables", "weights")
 
     def __init__(self, plan: SectorPlan, party: int, members: Sequence[int]) -> None:
         """``members``: indexes of the tables, each with capacity_min <= ``party``."""
@@ -38,10 +32,9 @@ class Mix:
         self.tables = tables
         self.weights = {at: tables[at].capacity_min * step + tables[at].capacity_max for at in members}
         self.own = plan.own
-        self.neighbours = plan.neighbours
 
     def sums(self, members: Sequence[int]) -> int:
-        """Bit c: two to four of ``members``, joined or not, seat the party and add up to capacity_max c."""
+        """Bit c: two to four of ``members`` seat the party and add up to capacity_max c."""
         alike: dict[int, list[int]] = {}
         for at in members:
             alike.setdefault(self.tables[at].capacity_max, []).append(self.weights[at])
@@ -64,21 +57,12 @@ class Mix:
 class Moment:
     """The members of a `Mix` that are free at one start, in natural order."""
 
-    __slots__ = ("alike", "free", "layers", "members", "mix", "sums", "weights")
+    __slots__ = ("layers", "members", "mix", "sums", "weights")
 
     def __init__(self, mix: Mix, members: tuple[int, ...]) -> None:
         self.mix = mix
-        self.free = 0
-        if mix.neighbours is not None:
-            together = sum(1 << at for at in members)
-            members = tuple(at for at in members if mix.neighbours[at] & together)
-            self.free = sum(1 << at for at in members)
         self.members = members
         self.weights = [mix.weights[at] for at in members]
-        self.alike: dict[int, int] = {}
-        if self.free:
-            for at, weight in zip(members, self.weights, strict=True):
-                self.alike[weight] = self.alike.get(weight, 0) | 1 << at
         self.layers = [[mix.base] * (len(members) + 1)]
         self.sums = mix.sums(members)
 
@@ -87,10 +71,9 @@ class Moment:
         if not self.sums >> capacity & 1:
             return
         goal = self.mix.largest - capacity
-        for size in (2, 3, 4):
+        for size in COMBO_SIZES:
             if self._layer(size)[0] >> goal & 1:
-                found = self._walk_joined(0, size, goal, (), ()) if self.free else self._walk(0, size, goal)
-                for chosen in found:
+                for chosen in self._walk(0, size, goal):
                     if chosen not in self.mix.own:
                         yield chosen
 
@@ -118,98 +101,3 @@ class Moment:
                     for chosen in self._walk(at + 1, size - 1, rest):
                         yield (self.members[at], *chosen)
             at += 1
-
-    def _walk_joined(
-        self, at: int, size: int, goal: int, chosen: tuple[int, ...], parts: tuple[Part, ...]
-    ) -> Iterator[tuple[int, ...]]:
-        """As `_walk`, the connected sets only. ``parts``: the pieces of ``chosen`` not joined so far."""
-        here, below = self.layers[size], self.layers[size - 1]
-        neighbours = self.mix.neighbours or ()
-        while here[at] >> goal & 1:
-            rest, member = goal + self.weights[at], self.members[at]
-            at += 1
-            if not below[at] >> rest & 1:
-                continue
-            grown = (*chosen, member)
-            pieces = _joined(parts, member, neighbours[member])
-            later = self.free >> member + 1 << member + 1
-            if size == 2:
-                for _, around in pieces:
-                    later &= around
-                for last in bits(later):
-                    if self.mix.base >> rest + self.mix.weights[last] & 1:
-                        yield (*grown, last)
-            elif all(self._reachable(around & later, size - 1, rest, at) for _, around in pieces):
-                yield from self._walk_joined(at, size - 1, rest, grown, pieces)
-
-    def _reachable(self, around: int, size: int, goal: int, at: int) -> bool:
-        """Whether the members from ``at`` on may meet ``goal`` with one of them taken from ``around``."""
-        below = self.layers[size - 1][at]
-        return any(around & alike and below >> goal + weight & 1 for weight, alike in self.alike.items())
-
-
-def _joined(parts: tuple[Part, ...], member: int, neighbours: int) -> tuple[Part, ...]:
-    """``parts`` with one more table, which may join some of them."""
-    tables, around = 1 << member, neighbours
-    apart = []
-    for part in parts:
-        if part[1] >> member & 1:
-            tables |= part[0]
-            around |= part[1]
-        else:
-            apart.append(part)
-    return (*apart, (tables, around))
-
-
-def joined_in_time(
-    plan: SectorPlan, runs: Sequence[int], party: int, members: Sequence[int]
-) -> list[Combo] | None:
-    """The connected sets of ``members`` that seat ``party`` and are free together at some start of ``runs``.
-
-    None when telling takes too long: then there are mostly many of them, and walking finds some soon.
-    """
-    assert plan.neighbours is not None
-    tables, neighbours = plan.tables, plan.neighbours
-    tops = sorted((tables[at].capacity_max for at in members), reverse=True)
-    lows = sorted(tables[at].capacity_min for at in members)
-    ahead = [sum(tops[:rest]) for rest in range(COMBO_SIZES[-1])]
-    at_least = _thresholds({at: tables[at].capacity_max for at in members})
-    at_most = _thresholds({at: -tables[at].capacity_min for at in members})
-    found: list[Combo] = []
-    steps = 0
-    later = 0
-    for root in reversed(members):
-        # Each set is met once, from its first table: a table left out of a branch stays out of it.
-        stack: list[tuple[tuple[int, ...], int, int, int]]
-        stack = [((root,), runs[root], neighbours[root] & later, neighbours[root] | 1 << root)]
-        later |= 1 << root
-        while stack:
-            chosen, free, around, seen = stack.pop()
-            smallest, largest = plan.sums(chosen)
-            best = largest + ahead[COMBO_SIZES[-1] - 1 - len(chosen)]
-            around &= at_least(party - best) & at_most(smallest - party)
-            for at in bits(around):
-                around &= ~(1 << at)
-                steps += 1
-                if steps > STEPS_AT_MOST:
-                    return None
-                still = free & runs[at]
-                if not still:
-                    continue
-                grown = (*chosen, at)
-                ids = tuple(sorted(grown))
-                least, most = smallest + tables[at].capacity_min, largest + tables[at].capacity_max
-                if most >= party and ids not in plan.own:
-                    found.append(Combo(least, ids))
-                if len(grown) < COMBO_SIZES[-1] and least + lows[0] <= party:
-                    fresh = neighbours[at] & later & ~seen
-                    stack.append((grown, still, around | fresh, seen | neighbours[at]))
-    return found
-
-
-def _thresholds(values: Mapping[int, int]) -> Callable[[int], int]:
-    """A function from a threshold to the mask of the keys whose value is at least that."""
-    order = sorted(set(values.values()))
-    masks = [sum(1 << at for at, value in values.items() if value >= each) for each in order]
-    masks.append(0)
-    return lambda threshold: masks[bisect_left(order, threshold)]

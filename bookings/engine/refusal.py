@@ -12,8 +12,9 @@ from itertools import islice
 from bookings.engine.availability import Busy, Occupancy
 from bookings.engine.combos import Mix, Moment
 from bookings.engine.grid import AskedDay, ServiceDay
-from bookings.engine.sector import SectorPlan, bits
-from bookings.engine.selection import occupancy_of, picks, slots_for, starts_offered
+from bookings.engine.masks import bits
+from bookings.engine.sector import SectorPlan
+from bookings.engine.selection import occupancy_of, seating, slots_for, starts_offered
 
 NEAREST = 3
 
@@ -105,13 +106,8 @@ def _working(
 ) -> Iterator[int]:
     """The slots of ``order`` at which some sector can seat the party."""
     wanted = sum(1 << slot for slot in order)
-    runs = [(plan, occupancy.starts(slots, wanted)) for plan, occupancy in given]
-    for slot in order:
-        for plan, masks in runs:
-            here = [mask & 1 << slot for mask in masks]
-            if any(here) and next(picks(plan, here, party, tables), None):
-                yield slot
-                break
+    sectors = [seating(plan, occupancy.starts(slots, wanted), party, tables) for plan, occupancy in given]
+    return (slot for slot in order if any(seated(slot) for seated in sectors))
 
 
 def _shift(asked: AskedDay, begin: datetime, slots: int, start: datetime | None) -> timedelta:
@@ -129,7 +125,7 @@ def _shift(asked: AskedDay, begin: datetime, slots: int, start: datetime | None)
 
 def _seats(plan: SectorPlan, party: int, tables: frozenset[str] | None) -> bool:
     """Whether the empty sector seats ``party``."""
-    return next(picks(plan, [1] * len(plan.tables), party, tables), None) is not None
+    return seating(plan, [1] * len(plan.tables), party, tables)(0)
 
 
 def _largest(plan: SectorPlan, tables: frozenset[str] | None) -> int | None:
@@ -145,7 +141,7 @@ def _largest(plan: SectorPlan, tables: frozenset[str] | None) -> int | None:
 @lru_cache(maxsize=1024)
 def _largest_of(plan: SectorPlan) -> int | None:
     floor = max([*plan.singles, *plan.listed], default=0)
-    if plan.walked and plan.combinable:
+    if plan.neighbours is None and plan.combinable:
         # A party so large that no smallest party stands in the way, and no larger: Mix gives up early on
         # a party that no four tables could seat.
         smallest = sorted((plan.tables[at].capacity_min for at in plan.combinable), reverse=True)[:4]

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+
+from bookings.engine.listing import Listing, connected_sets
 
 COMBO_SIZES = (2, 3, 4)
-LISTED_AT_MOST = 100_000
 
 _DIGITS = re.compile(r"([0-9]+)")
 
@@ -22,13 +22,6 @@ class Table:
     capacity_min: int
     capacity_max: int
     combinable: bool = True
-
-
-class Combo(NamedTuple):
-    """A set of 2-4 tables (indexes into ``SectorPlan.tables``, ascending) and the smallest party it takes."""
-
-    capacity_min: int
-    tables: tuple[int, ...]
 
 
 def natural_key(table_id: str) -> tuple[tuple[str | int, ...], str]:
@@ -47,19 +40,17 @@ class SectorPlan:
     ``tables`` are in natural order and everything else names them by index. ``singles`` and
     ``listed`` go by capacity_max, which with the kind decides the score. ``listed`` holds the combos
     that are known one by one: those with a capacity of their own and, where tables join in pairs,
-    the connected sets. ``walked`` says whether further combos come from summing the ``combinable``
-    tables, except the sets in ``own``; they must then be connected through ``neighbours`` (bit j of
-    entry i: tables i and j join) unless that is None.
+    the sets connected through ``neighbours`` (bit j of entry i: tables i and j join). Where that is
+    None, further combos come from summing the ``combinable`` tables, except the sets in ``own``.
     """
 
     tables: tuple[Table, ...]
     index: Mapping[str, int] = field(repr=False)
     singles: Mapping[int, tuple[int, ...]] = field(repr=False)
     combinable: tuple[int, ...] = field(repr=False)
-    listed: Mapping[int, tuple[Combo, ...]] = field(repr=False)
+    listed: Mapping[int, Listing] = field(repr=False)
     own: Mapping[tuple[int, ...], tuple[int, int]] = field(repr=False)
     neighbours: tuple[int, ...] | None = field(repr=False)
-    walked: bool = field(repr=False)
 
     @classmethod
     def build(
@@ -140,27 +131,23 @@ def _build(
             own[tuple(sorted(index[each] for each in ids))] = (smallest, largest)
 
     neighbours = _neighbours(tables, index, joins) if joins else None
-    joined = _joined(combinable, neighbours) if neighbours is not None else None
-    listed: dict[int, list[Combo]] = {}
+    mins = [table.capacity_min for table in tables]
+    tops = [table.capacity_max for table in tables]
+    listed: dict[int, list[tuple[tuple[int, ...], int]]] = {}
     for members, (smallest, largest) in own.items():
-        listed.setdefault(largest, []).append(Combo(smallest, members))
-    for members in joined or ():
+        listed.setdefault(largest, []).append((members, smallest))
+    for members in connected_sets(neighbours or ()):
         if members not in own:
-            listed.setdefault(sum(tables[at].capacity_max for at in members), []).append(
-                Combo(sum(tables[at].capacity_min for at in members), members)
-            )
+            largest = sum(map(tops.__getitem__, members))
+            listed.setdefault(largest, []).append((members, sum(map(mins.__getitem__, members))))
     return SectorPlan(
         tables=tables,
         index=index,
         singles={largest: tuple(group) for largest, group in sorted(singles.items())},
         combinable=combinable,
-        listed={
-            largest: tuple(sorted(group, key=lambda combo: (len(combo.tables), combo.tables)))
-            for largest, group in sorted(listed.items())
-        },
+        listed={largest: Listing(group) for largest, group in sorted(listed.items())},
         own=own,
         neighbours=neighbours,
-        walked=joined is None,
     )
 
 
@@ -180,31 +167,3 @@ def _neighbours(
                 masks[a] |= 1 << b
                 masks[b] |= 1 << a
     return tuple(masks)
-
-
-def _joined(combinable: tuple[int, ...], neighbours: tuple[int, ...]) -> list[tuple[int, ...]] | None:
-    """Every connected set of 2-4 tables; None when there are too many to keep."""
-    found: list[tuple[int, ...]] = []
-    sets = {1 << at for at in combinable}
-    for _ in COMBO_SIZES:
-        grown: set[int] = set()
-        for each in sets:
-            around = 0
-            for at in bits(each):
-                around |= neighbours[at]
-            grown.update(each | 1 << at for at in bits(around & ~each))
-            if len(found) + len(grown) > LISTED_AT_MOST:
-                return None
-        found.extend(tuple(bits(each)) for each in grown)
-        sets = grown
-    return found
-
-
-def bits(mask: int) -> list[int]:
-    """Positions of the bits set in ``mask``, ascending."""
-    found = []
-    while mask:
-        low = mask & -mask
-        found.append(low.bit_length() - 1)
-        mask ^= low
-    return found

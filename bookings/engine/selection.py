@@ -6,7 +6,7 @@ depends on the kind and on capacity_max alone. Those pairs are the levels, walke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from fractions import Fraction
@@ -15,9 +15,10 @@ from itertools import islice
 from typing import Literal, NamedTuple
 
 from bookings.engine.availability import Busy, Occupancy
-from bookings.engine.combos import Mix, Moment, joined_in_time
+from bookings.engine.combos import Mix, Moment
 from bookings.engine.grid import SLOT_MINUTES, AskedDay, ServiceDay
-from bookings.engine.sector import SectorPlan, bits, natural_key
+from bookings.engine.masks import at_least_two, bits
+from bookings.engine.sector import SectorPlan, natural_key
 
 Kind = Literal["single", "combo"]
 RankKey = tuple[Fraction, bool, datetime, int, tuple[object, ...]]
@@ -169,6 +170,26 @@ def picks(
         yield from _singles(plan, runs, party, capacity)
 
 
+def seating(
+    plan: SectorPlan, runs: list[int], party: int, tables: frozenset[str] | None = None
+) -> Callable[[int], bool]:
+    """Whether something seats ``party`` at a slot of ``runs`` (see `picks`), asked slot by slot."""
+    known = 0
+    if tables is not None:
+        for pick in _named(plan, runs, party, tables):
+            known |= 1 << pick.slot
+        return lambda slot: bool(known >> slot & 1)
+    for at, table in enumerate(plan.tables):
+        if table.capacity_min <= party <= table.capacity_max:
+            known |= runs[at]
+    for capacity, listing in plan.listed.items():
+        if capacity >= party:
+            known |= listing.starts(runs, party)
+    walk = _Walk(plan, runs, party)
+    walk.levels()
+    return lambda slot: bool(known >> slot & 1) or walk.seats_at(slot)
+
+
 def _single_first(party: int, single: int, combo: int) -> bool:
     """Whether a single of one capacity_max scores no less than a combo of another."""
     bonus = 20 + 30 * (party == single) - 30 * (party == combo)
@@ -209,12 +230,11 @@ class _Walk:
 
     def __init__(self, plan: SectorPlan, runs: list[int], party: int) -> None:
         self.plan, self.runs, self.party = plan, runs, party
-        self.listed = plan.listed
         self.members: list[int] = []
-        if plan.walked:
+        if plan.neighbours is None:
             tables = plan.tables
             self.members = [at for at in plan.combinable if runs[at] and tables[at].capacity_min <= party]
-        self.pairs = _at_least_two(runs[at] for at in self.members)
+        self.pairs = at_least_two(runs[at] for at in self.members)
         self.mix: Mix | None = None
         self.sums = 0
         self.moments: dict[int, Moment] = {}
@@ -230,46 +250,32 @@ class _Walk:
 
     def levels(self) -> list[int]:
         """capacity_max of every combo there may be, ascending from the party."""
-        if self.pairs and self.plan.neighbours is not None:
-            self._list()
         if self.pairs:
             self.mix = Mix(self.plan, self.party, self.members)
             self.sums = self.mix.sums(self.members)
-        levels = {capacity for capacity in self.listed if capacity >= self.party}
+        levels = {capacity for capacity in self.plan.listed if capacity >= self.party}
         levels.update(self.party + above for above in bits(self.sums >> self.party))
         return sorted(levels)
 
-    def _list(self) -> None:
-        """Put the joined sets of this search among the listed combos, where they are few enough."""
-        found = joined_in_time(self.plan, self.runs, self.party, self.members)
-        if found is None:
-            return
-        listed = {capacity: list(combos) for capacity, combos in self.plan.listed.items()}
-        for combo in found:
-            listed.setdefault(self.plan.sums(combo.tables)[1], []).append(combo)
-        self.listed = {
-            capacity: tuple(sorted(combos, key=lambda combo: _by_size(combo.tables)))
-            for capacity, combos in listed.items()
-        }
-        self.pairs = 0
-
     def level(self, capacity: int) -> Iterator[Pick]:
         """The combos of this capacity_max: start up, fewer tables, natural order."""
-        listed = []
-        starts = self.pairs if self.sums >> capacity & 1 else 0
-        walked = starts
-        for combo in self.listed.get(capacity, ()):
-            if combo.capacity_min <= self.party:
-                mask = _together(self.runs, combo.tables)
-                if mask:
-                    starts |= mask
-                    listed.append((mask, combo.tables))
-        for slot in bits(starts):
-            sets: Iterable[tuple[int, ...]] = [tables for mask, tables in listed if mask >> slot & 1]
-            if walked >> slot & 1:
-                summed = self._moment(slot).sets(capacity)
-                sets = merged(sets, summed, key=_by_size) if sets else summed
-            for tables in sets:
+        picks = self._summed(capacity)
+        if capacity in self.plan.listed:
+            found = self.plan.listed[capacity].picks(self.runs, self.party)
+            listed = (Pick(tables, capacity, slot) for slot, tables in found)
+            picks = merged(listed, picks, key=_by_start) if self.sums >> capacity & 1 else listed
+        return picks
+
+    def seats_at(self, slot: int) -> bool:
+        """Whether some summed combo seats the party at this start."""
+        if not self.sums >> self.party or not self.pairs >> slot & 1:
+            return False
+        moment = self._moment(slot)
+        return any(next(moment.sets(self.party + above), None) for above in bits(moment.sums >> self.party))
+
+    def _summed(self, capacity: int) -> Iterator[Pick]:
+        for slot in bits(self.pairs) if self.sums >> capacity & 1 else ():
+            for tables in self._moment(slot).sets(capacity):
                 yield Pick(tables, capacity, slot)
 
     def _moment(self, slot: int) -> Moment:
@@ -284,17 +290,8 @@ class _Walk:
         return moment
 
 
-def _by_size(tables: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-    return len(tables), tables
-
-
-def _at_least_two(masks: Iterable[int]) -> int:
-    """The bits that are set in two or more of ``masks``."""
-    once = twice = 0
-    for mask in masks:
-        twice |= once & mask
-        once |= mask
-    return twice
+def _by_start(pick: Pick) -> tuple[int, int, tuple[int, ...]]:
+    return pick.slot, len(pick.tables), pick.tables
 
 
 def _candidate(plan: SectorPlan, day: ServiceDay, pick: Pick, party: int, length: timedelta) -> Candidate:

@@ -1,4 +1,7 @@
-"""How long one `find` takes. ``python -m tests.benchmarks.engine`` prints a markdown table."""
+"""How long `find` and `explain` take. ``python -m tests.benchmarks.engine`` prints a markdown table.
+
+CPU time, so that other processes on the machine weigh less.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import combinations
 from statistics import median, quantiles
-from time import perf_counter
+from time import process_time
 from zoneinfo import ZoneInfo
 
-from bookings.engine import Busy, Occupancy, SectorPlan, ServiceDay, Table, Window, find
+from bookings.engine import Busy, Occupancy, SectorPlan, ServiceDay, Table, Window, explain, find, sector
 
 ZONE = ZoneInfo("America/Argentina/Buenos_Aires")
 DATE = date(2025, 10, 22)
 WINDOWS = (Window(time(12), time(16)), Window(time(20), time(23, 45)))
 ALL_DAY = (Window(time(8), time(6)),)
 LIMIT = 10
+MAX_JOINS = 8  # restaurants.models has it, and Django with it
 SEED = 7
 
 Find = Callable[[], object]
@@ -26,7 +30,7 @@ Find = Callable[[], object]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Milliseconds of one kind of find over ``runs`` calls."""
+    """Milliseconds of one kind of call over ``runs`` calls."""
 
     case: str
     tables: int
@@ -44,6 +48,8 @@ def run(rounds: int = 200) -> list[Row]:
         plan, busy = half_booked(count)
         for party in (2, 5, 8, 14):
             rows.append(_timed("half booked", count, party, rounds, _finder(plan, day, busy, party)))
+    for count in (20, 500):
+        rows.append(_timed("explain: full when asked", count, 5, rounds, full_when_asked(count, day)))
     for name, count, party, call in adversaries():
         rows.append(_timed(name, count, party, max(5, rounds // 20), call))
     return rows
@@ -62,6 +68,20 @@ def half_booked(count: int) -> tuple[SectorPlan, list[Busy]]:
             start = begin + first * timedelta(minutes=15)
             busy.append(Busy(table.id, start, start + timedelta(minutes=15 * dice.choice([6, 8, 8]))))
     return SectorPlan.build(tables), busy
+
+
+def full_when_asked(count: int, day: ServiceDay) -> Find:
+    """No table is left from 20:30 to 22:00; the rest of the day is half booked."""
+    plan, busy = half_booked(count)
+    begin = datetime.combine(DATE, time(20, 30), ZONE)
+    busy += [Busy(table.id, begin, begin + timedelta(minutes=90)) for table in plan.tables]
+
+    def call() -> object:
+        early, late = time(20), time(22)
+        given = [(plan, busy)]
+        return explain(day, given, party=5, duration_minutes=60, window_start=early, window_end=late)
+
+    return call
 
 
 def adversaries() -> Iterator[tuple[str, int, int, Find]]:
@@ -94,9 +114,12 @@ def adversaries() -> Iterator[tuple[str, int, int, Find]]:
         combos: dict[frozenset[str], tuple[int, int]] | None = None,
         minutes: int = 15,
         limit: int = 50,
+        why: bool = False,
     ) -> tuple[str, int, int, Find]:
         plan = SectorPlan.build(tables, joins or (), combos or {})
         occupancy = Occupancy.of(plan, day, sliver(tables, share, apart))
+        if why:
+            return f"explain: {name}", len(tables), party, _explainer(plan, day, occupancy, party, minutes)
         return name, len(tables), party, _finder(plan, day, occupancy, party, minutes, limit)
 
     def named(sizes: list[tuple[int, int]]) -> list[Table]:
@@ -116,9 +139,9 @@ def adversaries() -> Iterator[tuple[str, int, int, Find]]:
     yield case("twelve tops, nothing that large", named([(1, 12)] * 500), 49, share=0.5)
     # Nothing seats them at any start, though the tables it would take are free at one time or another.
     never = named([(1 + n % 12, 1 + n % 12) for n in range(490)] + [(12, 24)] * 10)
-    yield case(
-        "only together, never together", never, 50, share=0.5, apart=frozenset(t.id for t in never[490:])
-    )
+    apart = frozenset(table.id for table in never[490:])
+    for why in (False, True):
+        yield case("only together, never together", never, 50, share=0.5, apart=apart, why=why)
     tens = named([(1, 10)] * 60)
     pairs = {frozenset((a.id, b.id)): (19, 19) for a, b in combinations(tens, 2)}
     yield case("every pair has its own capacity", tens, 20, share=0.7, combos=pairs)
@@ -136,22 +159,30 @@ def adversaries() -> Iterator[tuple[str, int, int, Find]]:
     ]
     yield case("floor plan, 8 neighbours", grid, 20, share=0.5, joins=near)
     yield case("floor plan, smallest parties never add up", named([(9, 9)] * 500), 17, share=0.5, joins=near)
-    star = named([(4, 4)] * 499 + [(3, 3)])
-    hub = [(table.id, "T500") for table in star[:-1]]
-    yield case("star, sums only without the hub", star, 16, share=0.9, joins=hub)
-    mixed = named([(9, 49) if n % 125 == 60 else (1 + n % 6, 1 + n % 6) for n in range(500)])
-    rays = [(table.id, centre) for centre in ("T100", "T300") for table in mixed if table.id != centre]
-    yield case("two stars, few large tables", mixed, 50, share=0.5, joins=rays)
-    odd = named([(1, 2)] * 100 + [(1, 3)] * 100)
-    cliques = [
-        (a.id, b.id)
-        for a, b in combinations(odd, 2)
-        if a.capacity_max == b.capacity_max or (a.id, b.id) == ("T1", "T200")
-    ]
-    yield case("two cliques with one bridge, sums only across", odd, 9, share=0.7, joins=cliques)
-    dense = named([dice.choice([(1, 2), (2, 4), (4, 6)]) for _ in range(300)])
-    thick = [(a.id, b.id) for a, b in combinations(dense, 2) if dice.random() < 0.05]
-    yield case("random joins, 15 a table", dense, 24, share=0.1, joins=thick)
+    # As many connected sets as MAX_JOINS allows, about 133,000; most of them in one level, or none ever free.
+    alike = named([(1, 5)] * 500)
+    several = named([(1 + n % 3, 1 + n % 3 + n % 4) for n in range(500)])
+    most = full_joins(500, dice)
+    for share in (1.0, 0.5, 0.1, 0.02):
+        yield case(f"eight joins each, all alike, {share:.0%} free", alike, 20, share=share, joins=most)
+    yield case("eight joins each, half free", several, 12, share=0.5, joins=most)
+    yield case("eight joins each, 2 % free", several, 12, share=0.02, joins=most)
+    yield case("eight joins each, almost never free", alike, 20, share=0.005, joins=most)
+    yield case("eight joins each, almost never free", alike, 20, share=0.005, joins=most, why=True)
+    yield case("eight joins each, smallest parties never add up", named([(9, 9)] * 500), 17, joins=most)
+
+    def build() -> object:
+        sector._build.cache_clear()
+        return SectorPlan.build(several, most)
+
+    yield "building the plan: eight joins each", 500, 0, build
+
+
+def full_joins(count: int, dice: random.Random) -> list[tuple[str, str]]:
+    """MAX_JOINS joins for each of ``count`` tables, with few rings, so that connected sets abound."""
+    order = dice.sample(range(1, count + 1), count)
+    jumps = dice.sample(range(2, count // 2), MAX_JOINS // 2)
+    return [(f"T{order[at]}", f"T{order[(at + jump) % count]}") for at in range(count) for jump in jumps]
 
 
 def _finder(
@@ -165,15 +196,19 @@ def _finder(
     return lambda: find(plan, day, busy, party=party, duration_minutes=minutes, limit=limit)
 
 
+def _explainer(plan: SectorPlan, day: ServiceDay, occupancy: Occupancy, party: int, minutes: int) -> Find:
+    return lambda: explain(day, [(plan, occupancy)], party=party, duration_minutes=minutes)
+
+
 def _timed(case: str, tables: int, party: int, rounds: int, call: Find) -> Row:
     call()
     gc.collect()
     gc.disable()
     times = []
     for _ in range(rounds):
-        begin = perf_counter()
+        begin = process_time()
         call()
-        times.append(1000 * (perf_counter() - begin))
+        times.append(1000 * (process_time() - begin))
     gc.enable()
     return Row(case, tables, party, median(times), quantiles(times, n=100, method="inclusive")[98], rounds)
 

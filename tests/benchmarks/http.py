@@ -115,7 +115,17 @@ def _data(url: str, services: Services) -> str:
 
 def wrk(target: Server, mode: str, connections: int, *, seconds: int = SECONDS, first: int = 0) -> Measure:
     done = subprocess.run(
-        [_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(SCRIPT), target.url],
+        [
+            _wrk(),
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}s",
+            "--timeout",
+            "10s",
+            "-s",
+            str(SCRIPT),
+            target.url,
+        ],
         env=os.environ
         | {"BENCH_MODE": mode, "BENCH_BOOKING": target.booking, "BENCH_FIRST": str(first), "BENCH_KEY": ""},
         capture_output=True,
@@ -160,7 +170,17 @@ def throughput(target: Server) -> Section:
             )
     return Section(
         "HTTP, 2 web processes",
-        ["connections", "request", "requests/s", "p50 ms", "p95 ms", "p99 ms", "share of bare", "wanted", "errors"],
+        [
+            "connections",
+            "request",
+            "requests/s",
+            "p50 ms",
+            "p95 ms",
+            "p99 ms",
+            "share of bare",
+            "wanted",
+            "errors",
+        ],
         rows,
         ["Wanted at 16 connections: p95 of discover under 20 ms, of create under 50 ms."],
     )
@@ -215,6 +235,7 @@ VALUES = {
     "restaurant": "'B30'",
     "sectors": "ARRAY['B30S']",
     "origin": "(timestamptz '2060-01-01 15:00+00' + (:n::int / 30) * interval '1 day')",
+    "since": "(timestamptz '2060-01-01 15:00+00' + (:n::int / 30) * interval '1 day')",
     "without": "NULL",
 }
 

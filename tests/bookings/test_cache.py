@@ -89,9 +89,9 @@ def test_every_kind_of_write_is_in_the_next_read(staff: Api) -> None:
 def test_blocks_are_in_the_next_read(guest: Api) -> None:
     assert ["T3"] in free(guest)
     start, end = datetime(2025, 10, 22, 22, 0, tzinfo=UTC), datetime(2025, 10, 23, 4, 0, tzinfo=UTC)
-    block_table(caller=SYSTEM, table_id="T3", start=start, end=end)
+    block = block_table(caller=SYSTEM, table_id="T3", start=start, end=end)
     assert ["T3"] not in free(guest)
-    unblock_table(caller=SYSTEM, table_id="T3")
+    unblock_table(caller=SYSTEM, table_id="T3", block_id=str(block.id))
     assert ["T3"] in free(guest)
 
 

@@ -201,6 +201,7 @@ def answer(case: Case) -> list[Candidate]:
     length = timedelta(minutes=case.duration)
     found = []
     whens = starts(case)
+    at = {table.id: {when for when in whens if free(case, table, when)} for table in case.tables}
     for size in (1, 2, 3, 4):
         for tables in combinations(sorted(case.tables, key=lambda table: natural(table.id)), size):
             capacity = seats(case, tables)
@@ -215,7 +216,7 @@ def answer(case: Case) -> list[Candidate]:
                 Decimal("0.1"), ROUND_HALF_UP
             )
             for when in whens:
-                if all(free(case, table, when) for table in tables):
+                if all(when in at[table.id] for table in tables):
                     found.append(
                         (-score, size > 1, when, size, [natural(t.id) for t in tables], tables, shown)
                     )

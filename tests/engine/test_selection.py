@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import combinations
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,10 +18,13 @@ from bookings.engine import (
     Table,
     Window,
     find,
+    listing,
     merge,
     natural_key,
     rank_key,
 )
+from bookings.engine.listing import connected_sets
+from bookings.engine.sector import connected
 
 ZONE = ZoneInfo("America/Argentina/Buenos_Aires")
 DAY = ServiceDay.build(date(2025, 10, 22), ZONE, (Window(time(12), time(16)), Window(time(20), time(23, 45))))
@@ -149,6 +153,41 @@ def test_joined_tables_must_hang_together() -> None:
     tables = [Table(each, 1, 2) for each in "ABCD"]
     plan = SectorPlan.build(tables, joins=[("A", "B"), ("C", "B"), ("D", "X"), ("D", "D")])
     assert names(plan, 4) == ["A+B", "B+C", "A+B+C"]
+
+
+def test_every_connected_set_is_listed_once() -> None:
+    dice = random.Random(5)
+    for _ in range(200):
+        count, share = dice.randint(2, 9), dice.random()
+        near = [0] * count
+        for a, b in combinations(range(count), 2):
+            if dice.random() < share:
+                near[a] |= 1 << b
+                near[b] |= 1 << a
+        expected = [
+            tables
+            for size in (2, 3, 4)
+            for tables in combinations(range(count), size)
+            if connected(tables, tuple(near))
+        ]
+        assert sorted(connected_sets(near), key=lambda tables: (len(tables), tables)) == expected
+
+
+def test_a_chain_of_500_tables() -> None:
+    joins = [(f"T{n}", f"T{n + 1}") for n in range(1, 500)]
+    plan = SectorPlan.build([Table(f"T{n}", 1, 1 + (n > 480)) for n in range(1, 501)], joins)
+    found = names(plan, 3, limit=3000)
+    assert (len(found), found[:2], found[-1]) == (518, ["T480+T481", "T1+T2+T3"], "T498+T499+T500")
+    assert names(plan, 8)[-2:] == ["T496+T497+T498+T499", "T497+T498+T499+T500"]
+
+
+def test_more_connected_sets_than_memory_should_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "SETS_AT_MOST", 4)
+    tables = [Table(each, 1, 2) for each in "VWXYZ"]
+    ring = list(zip("VWXYZ", "WXYZV", strict=True))
+    with pytest.raises(ValueError, match="too many joins"):
+        SectorPlan.build(tables, joins=ring)
+    assert names(SectorPlan.build(tables, joins=ring[:4]), 8) == ["V+W+X+Y", "W+X+Y+Z"]
 
 
 def test_joins_to_tables_out_of_service_leave_nothing_to_join() -> None:
