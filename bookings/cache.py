@@ -4,13 +4,14 @@ The database numbers every change of a plan (``Restaurant.plan_version``) and of
 (``DayVersion``), in the transaction of the change. Each read asks for the numbers first, one row by
 primary key, and what is kept belongs to one set of numbers. So nothing is ever invalidated or stale:
 not for the writer's next read, not in another process, not after a write by hand in SQL, and not
-when Redis is away.
+when Redis is away. What nobody can ask for any more is thrown out of Redis by ``forget``, which the
+events call: that saves memory, and nothing depends on it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -19,6 +20,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import connection
+from redis import Redis
 
 from bookings import day as days
 from bookings.day import Day
@@ -76,14 +78,14 @@ class Sheet:
         if kept is not None:
             metrics.CACHE_HITS.labels("memory").inc()
             return kept
-        name = self._name(key) if shared else ""
-        if name and (found := _from_redis(name)) is not None:
+        name = self._field(key) if shared else ""
+        if name and (found := _from_redis(self._name, name)) is not None:
             metrics.CACHE_HITS.labels("redis").inc()
             return self._remember(key, found)
         metrics.CACHE_MISSES.inc()
         made = make()
         if name:
-            _to_redis(name, made)
+            _to_redis(self._name, name, made)
         return self._remember(key, made)
 
     def _remember(self, key: Hashable, value: bytes) -> bytes:
@@ -95,9 +97,13 @@ class Sheet:
                 answers.popitem(last=False)
         return value
 
-    def _name(self, key: Hashable) -> str:
+    @property
+    def _name(self) -> str:
+        return _redis_name(self.plan.restaurant_id, self.sector_id, self.date)
+
+    def _field(self, key: Hashable) -> str:
         plan, day = self._kept.numbers
-        return f"day:{self.plan.restaurant_id}:{self.sector_id}:{self.date}:{plan}:{day}:{key!r}"
+        return f"{plan}:{day}:{key!r}"
 
 
 _sheets: Final[OrderedDict[tuple[str, str | None, date], _Kept]] = OrderedDict()
@@ -138,14 +144,37 @@ def _numbers(plan: Plan, sector_id: str | None, service_date: date) -> tuple[int
     return row[0], row[1]
 
 
-def _from_redis(name: str) -> bytes | None:
+def forget(days: Iterable[tuple[str, str, date]]) -> None:
+    """Throw out of Redis what is kept of these restaurants' sectors' days, and of the dates beside them."""
+    names = {
+        _redis_name(restaurant_id, room, service_date + timedelta(days=beside))
+        for restaurant_id, sector_id, service_date in days
+        for room in (sector_id, None)
+        for beside in (-1, 0, 1)
+    }
+    if names:
+        with suppress(Away):
+            ask(lambda client: client.unlink(*names))
+
+
+def _redis_name(restaurant_id: str, sector_id: str | None, service_date: date) -> str:
+    return f"day:{restaurant_id}:{sector_id or '*'}:{service_date}"
+
+
+def _from_redis(name: str, field: str) -> bytes | None:
     try:
-        found = ask(lambda client: client.get(name))
+        found = ask(lambda client: client.hget(name, field))
     except Away:
         return None
     return found if isinstance(found, bytes) else None
 
 
-def _to_redis(name: str, value: bytes) -> None:
+def _to_redis(name: str, field: str, value: bytes) -> None:
+    def put(client: Redis) -> None:
+        with client.pipeline(transaction=False) as pipe:
+            pipe.hset(name, field, value)
+            pipe.expire(name, REDIS_SECONDS)
+            pipe.execute()
+
     with suppress(Away):
-        ask(lambda client: client.set(name, value, ex=REDIS_SECONDS))
+        ask(put)

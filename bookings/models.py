@@ -219,6 +219,72 @@ class IdempotencyKey(models.Model):
         return f"{self.caller} {self.key}"
 
 
+class BookingDay(models.Model):
+    """A sector's service day at a glance. ``bookings`` and ``covers`` count those that come, sit or sat."""
+
+    pk = models.CompositePrimaryKey("restaurant_id", "service_date", "sector_id")
+    restaurant_id = models.CharField(max_length=50)
+    service_date = models.DateField()
+    sector_id = models.CharField(max_length=50)
+    bookings = models.IntegerField(default=0)
+    covers = models.IntegerField(default=0)
+    seated = models.IntegerField(default=0)
+    cancelled = models.IntegerField(default=0)
+    no_shows = models.IntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("day")
+        verbose_name_plural = _("days")
+
+    def __str__(self) -> str:
+        return f"{self.restaurant_id} {self.sector_id} {self.service_date}"
+
+
+class BookingHour(models.Model):
+    """A sector's bookings that start in one local hour of a service day.
+
+    ``bookings`` counts all that were made; ``covers``, ``seated`` and ``table_minutes`` leave out
+    the cancelled and those who did not show.
+    """
+
+    pk = models.CompositePrimaryKey("restaurant_id", "service_date", "hour", "sector_id")
+    restaurant_id = models.CharField(max_length=50)
+    service_date = models.DateField()
+    hour = models.PositiveSmallIntegerField()
+    sector_id = models.CharField(max_length=50)
+    bookings = models.IntegerField(default=0)
+    covers = models.IntegerField(default=0)
+    seated = models.IntegerField(default=0)
+    cancelled = models.IntegerField(default=0)
+    no_shows = models.IntegerField(default=0)
+    table_minutes = models.IntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("figures by hour")
+        verbose_name_plural = _("figures by hour")
+
+    def __str__(self) -> str:
+        return f"{self.restaurant_id} {self.service_date} {self.hour} h"
+
+
+class TableDay(models.Model):
+    """How long a table is taken on a service day, and by how many bookings."""
+
+    pk = models.CompositePrimaryKey("restaurant_id", "service_date", "table_id")
+    restaurant_id = models.CharField(max_length=50)
+    service_date = models.DateField()
+    table_id = models.CharField(max_length=50)
+    bookings = models.IntegerField(default=0)
+    minutes = models.IntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("figures by table")
+        verbose_name_plural = _("figures by table")
+
+    def __str__(self) -> str:
+        return f"{self.table_id} {self.service_date}"
+
+
 class DayVersion(models.Model):
     """How often a sector's service day has changed; counted by triggers (migration 0002).
 

@@ -9,4 +9,7 @@ class WokiBrainConfig(AppConfig):
     verbose_name = "WokiBrain"
 
     def ready(self) -> None:
+        # Not at the head: Celery's app reads the settings, and is what every @shared_task belongs to.
+        from wokibrain import celery  # noqa: F401
+
         refuse_unsafe(settings)

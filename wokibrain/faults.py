@@ -20,6 +20,11 @@ def without(protection: str) -> bool:
     return protection in _WITHOUT
 
 
+def armed(name: str) -> bool:
+    """Whether a proof may stop or kill this process at that point."""
+    return any(entry.startswith(f"{name}=") for entry in _ARMED.split(","))
+
+
 def point(name: str) -> None:
     """Where FAULT_POINTS holds ``name=stop:FILE`` or ``name=kill:FILE``, do that once FILE exists.
 

@@ -163,6 +163,18 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
 """How events reach the sockets of other processes; what it drops, a reconnecting board catches up."""
 
 KAFKA_BROKERS = env.text("KAFKA_BROKERS")
+"""Comma-separated host:port; empty, and the relay feeds the consumers itself."""
+KAFKA_SSL = env.flag("KAFKA_SSL", False)
+KAFKA_SSL_CA = env.text("KAFKA_SSL_CA")
+KAFKA_SASL_MECHANISM = env.text("KAFKA_SASL_MECHANISM")
+KAFKA_SASL_USERNAME = env.text("KAFKA_SASL_USERNAME")
+KAFKA_SASL_PASSWORD = env.text("KAFKA_SASL_PASSWORD")
+KAFKA_PARTITIONS = env.integer("KAFKA_PARTITIONS", 6, minimum=1)
+"""Of topics that are made here; one that exists keeps its own."""
+EVENTS_REDRIVE_SECONDS = env.seconds("EVENTS_REDRIVE_SECONDS", 60, minimum=1)
+"""After how long an event that was handed on and that nobody took is handed on again."""
+EVENTS_RETRY_SECONDS = env.seconds("EVENTS_RETRY_SECONDS", 1, minimum=0.01)
+"""The pause after a consumer's first failure with an event; it doubles each time."""
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

@@ -17,7 +17,11 @@ from wokibrain import embedded, processes, serve
 from wokibrain.supervisor import Program, Supervisor
 
 # Beside the web server. One line makes another process of the product run, be watched and be stopped.
-PROGRAMS: tuple[Program, ...] = ()
+PROGRAMS: tuple[Program, ...] = (
+    Program("relay", ("manage.py", "relay")),
+    Program("worker", ("-m", "celery", "-q", "-A", "wokibrain.celery", "worker")),
+    *((Program("consume", ("manage.py", "consume", "--all")),) if settings.KAFKA_BROKERS else ()),
+)
 
 READY_TIMEOUT = 60.0
 

@@ -1,0 +1,49 @@
+"""What must hold between bookings, what they occupy and their events."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from wokibrain.events.checks import count, register
+
+OVERLAPS: Final = """
+SELECT count(*) FROM bookings_allocation a JOIN bookings_allocation b
+    ON a.table_id = b.table_id AND a.id < b.id AND a.period && b.period
+WHERE a.active AND b.active
+"""
+
+NOT_THE_FOLD: Final = """
+SELECT count(*) FROM bookings_booking b LEFT JOIN LATERAL (
+    SELECT version, payload AS p FROM events_storedevent
+    WHERE aggregate_type = 'booking' AND aggregate_id = b.id::text ORDER BY version DESC LIMIT 1) AS e ON true
+WHERE (e.version, p ->> 'restaurantId', p ->> 'sectorId', p -> 'tableIds', (p ->> 'serviceDate')::date,
+       (p ->> 'start')::timestamptz, (p ->> 'end')::timestamptz, (p ->> 'partySize')::int, p ->> 'status')
+    IS DISTINCT FROM
+      (b.version, b.restaurant_id, b.sector_id, to_jsonb(b.table_ids), b.service_date,
+       b.start, b."end", b.party_size::int, b.status)
+"""
+
+HELD_WRONGLY: Final = """
+SELECT count(*) FROM bookings_booking b WHERE CASE WHEN b.status IN ('CONFIRMED', 'SEATED')
+    THEN (SELECT array_agg(table_id::text ORDER BY table_id) FROM bookings_allocation a
+          WHERE a.booking_id = b.id AND a.active AND a.period = tstzrange(b.start, b."end"))
+         IS DISTINCT FROM (SELECT array_agg(t ORDER BY t) FROM unnest(b.table_ids::text[]) AS t)
+    WHEN b.status IN ('CANCELLED', 'NO_SHOW')
+    THEN EXISTS (SELECT FROM bookings_allocation a WHERE a.booking_id = b.id AND a.active)
+    ELSE false END
+"""
+
+
+@register("no table is held twice at a time")
+def overlaps() -> int:
+    return count(OVERLAPS)
+
+
+@register("every booking is the fold of its events")
+def not_the_fold() -> int:
+    return count(NOT_THE_FOLD)
+
+
+@register("every booking holds its tables, or none once it is gone")
+def held_wrongly() -> int:
+    return count(HELD_WRONGLY)

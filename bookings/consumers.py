@@ -1,0 +1,66 @@
+"""What follows from bookings' events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+
+from bookings import cache, checks, live, projections  # noqa: F401 - checks register themselves
+from wokibrain.events.names import Group, Topic
+from wokibrain.events.registry import Mode, consumer
+from wokibrain.events.store import Envelope
+
+FAN_OUT_SECONDS: Final = 2.0
+
+
+@consumer(name="days", group=Group.PROJECTIONS, topics=[Topic.BOOKING], mode=Mode.BATCH)
+def days(events: Sequence[Envelope]) -> None:
+    projections.apply_days(events)
+    projections.snapshots(events)
+
+
+@consumer(name="analytics", group=Group.ANALYTICS, topics=[Topic.BOOKING], mode=Mode.BATCH)
+def analytics(events: Sequence[Envelope]) -> None:
+    projections.apply_analytics(events)
+
+
+@consumer(name="cache", group=Group.CACHE, mode=Mode.INLINE)
+def invalidate(events: Sequence[Envelope]) -> None:
+    cache.forget({day for event in events for day in _sector_days(event)})
+
+
+@consumer(name="websocket", group=Group.WEBSOCKET, mode=Mode.INLINE)
+def fan_out(events: Sequence[Envelope]) -> None:
+    if (layer := get_channel_layer()) is None:
+        return
+
+    async def send() -> None:
+        async with asyncio.timeout(FAN_OUT_SECONDS):
+            for event in events:
+                text = live.message(event)
+                for group in live.groups(event):
+                    await layer.group_send(group, text)
+
+    async_to_sync(send)()
+
+
+def _sector_days(event: Envelope) -> Iterator[tuple[str, str, date]]:
+    """The restaurant, sector and date of the days an event may change."""
+    payload = event.payload
+    restaurant_id = payload["restaurantId"]
+    if event.aggregate_type == Topic.TABLE:
+        start, end = (datetime.fromisoformat(payload[edge]).date() for edge in ("start", "end"))
+        for days_on in range((end - start).days + 1):
+            yield restaurant_id, payload["sectorId"], start + timedelta(days=days_on)
+        return
+    changes = payload.get("changes") or {}
+    sectors = {payload["sectorId"], changes.get("sectorId", {}).get("from", payload["sectorId"])}
+    dates = {payload["serviceDate"], changes.get("serviceDate", {}).get("from", payload["serviceDate"])}
+    for sector_id in sectors:
+        for service_date in dates:
+            yield restaurant_id, sector_id, date.fromisoformat(service_date)

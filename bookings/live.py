@@ -1,0 +1,47 @@
+"""What goes out to those who watch a restaurant live, and under which group names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from wokibrain.events.store import Envelope
+
+
+def restaurant_group(restaurant_id: str) -> str:
+    return f"restaurant.{_plain(restaurant_id)}"
+
+
+def sector_group(sector_id: str) -> str:
+    return f"sector.{_plain(sector_id)}"
+
+
+def _plain(name: str) -> str:
+    """The id itself, or a stand-in for one with a '~', which Channels does not take in a group's name.
+
+    No id begins with '-', so a stand-in is never another's id.
+    """
+    return name if "~" not in name else f"-{hashlib.sha256(name.encode()).hexdigest()[:40]}"
+
+
+def message(event: Envelope) -> dict[str, Any]:
+    """The Channels message of an event; the same event may reach a socket by several groups and again later."""
+    return {
+        "type": "booking.event",
+        "event": {
+            "type": event.event_type,
+            "data": event.payload,
+            "timestamp": event.occurred_at.isoformat(),
+            "id": str(event.event_id),
+        },
+    }
+
+
+def groups(event: Envelope) -> Sequence[str]:
+    """Where an event is of interest: its restaurant and its sector, and the sector it left."""
+    payload = event.payload
+    sectors = [payload["sectorId"]]
+    if (left := (payload.get("changes") or {}).get("sectorId")) is not None:
+        sectors.append(left["from"])
+    return [restaurant_group(payload["restaurantId"]), *map(sector_group, sectors)]

@@ -1,0 +1,161 @@
+"""What follows from bookings' events, apart from the figures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+from channels.layers import InMemoryChannelLayer
+
+from bookings import cache, consumers, live
+from tests.events import support
+from wokibrain.events import audit, store
+from wokibrain.events.models import AuditEntry
+from wokibrain.events.store import Envelope
+from wokibrain.ids import uuid7
+from wokibrain.redis import ask
+
+pytestmark = pytest.mark.django_db
+
+
+def events() -> list[Envelope]:
+    return list(store.stream())
+
+
+def table_event(**changed: Any) -> Envelope:
+    payload = {
+        "tableId": "T1",
+        "sectorId": "S1",
+        "restaurantId": "R1",
+        "blockId": "b",
+        "start": "2026-05-04T23:00:00-03:00",
+        "end": "2026-05-05T02:00:00-03:00",
+        **changed,
+    }
+    return Envelope(uuid7(), "table", "T1", 1, "TableBlocked", support.NOON, payload)
+
+
+# --- cache -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept() -> Iterator[None]:
+    ask(lambda client: client.flushdb())
+    for name in (
+        "day:R1:S1:2026-05-03",
+        "day:R1:S1:2026-05-04",
+        "day:R1:*:2026-05-05",
+        "day:R1:S1:2026-05-09",
+    ):
+        cache._to_redis(name, "1:1:x", b"x")
+    yield
+    ask(lambda client: client.flushdb())
+
+
+def left() -> set[str]:
+    return {name.decode() for name in ask(lambda client: client.keys("day:*"))}  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_booking_throws_its_day_and_the_neighbours_out_of_redis() -> None:
+    support.append("a")
+    consumers.invalidate(events())
+    assert left() == {"day:R1:S1:2026-05-09"}
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_booking_that_moved_throws_out_the_day_it_left() -> None:
+    moved = {"serviceDate": {"from": "2026-05-09", "to": "2026-05-20"}}
+    support.append("a", serviceDate="2026-05-20", changes=moved)
+    consumers.invalidate(events())
+    assert "day:R1:S1:2026-05-09" not in left()
+    assert len(left()) == 3
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_block_throws_out_every_date_it_touches() -> None:
+    consumers.invalidate([table_event()])
+    assert left() == {"day:R1:S1:2026-05-09"}
+
+
+# --- live ------------------------------------------------------------------------------------------------------------
+
+
+def test_watchers_of_restaurant_and_sector_hear_of_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = InMemoryChannelLayer()
+    monkeypatch.setattr(consumers, "get_channel_layer", lambda: layer)
+
+    async def join() -> None:
+        for channel, group in (
+            ("a", live.restaurant_group("R1")),
+            ("b", live.sector_group("S2")),
+            ("c", live.sector_group("S1")),
+            ("d", live.sector_group("S9")),
+        ):
+            await layer.group_add(group, channel)
+
+    asyncio.run(join())
+    support.append("a", 1, sectorId="S2", changes={"sectorId": {"from": "S1", "to": "S2"}})
+    (event,) = events()
+    consumers.fan_out([event])
+    heard = {channel: queue.qsize() for channel, queue in layer.channels.items()}
+    assert heard == {"a": 1, "b": 1, "c": 1}
+    message = layer.channels["a"].get_nowait()[1]
+    assert message["type"] == "booking.event"
+    assert message["event"]["id"] == str(event.event_id)
+    assert message["event"]["type"] == "BookingCreated"
+
+
+@pytest.mark.parametrize("name", ["R1", "a-b.c_d", "~", "a~b", "x" * 50])
+def test_group_names_are_such_as_channels_takes(name: str) -> None:
+    assert InMemoryChannelLayer().require_valid_group_name(live.restaurant_group(name))
+
+
+def test_no_two_ids_share_a_group() -> None:
+    names = ["a~b", "a-b", live.restaurant_group("a~b").removeprefix("restaurant."), "ab"]
+    assert len({live.restaurant_group(name) for name in names if not name.startswith("-")}) == 3
+    assert live.restaurant_group("a~b").startswith("restaurant.-")
+
+
+# --- audit -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_entry_says_who_what_and_the_fields_before_and_after() -> None:
+    support.append("a")
+    support.append("a", 2, "BookingUpdated", partySize=5, changes={"partySize": {"from": 2, "to": 5}})
+    support.append("a", 3, "BookingCancelled", partySize=5, status="CANCELLED", reason="guest")
+    audit.audit(events())
+    _, updated, cancelled = AuditEntry.objects.order_by("occurred_at")
+    assert (updated.actor, updated.action, updated.target_id, updated.restaurant_id) == (
+        "user:1",
+        "BookingUpdated",
+        "a",
+        "R1",
+    )
+    assert (updated.before, updated.after) == ({"partySize": 2}, {"partySize": 5})
+    assert (cancelled.before, cancelled.after) == ({"status": "CONFIRMED"}, {"status": "CANCELLED"})
+
+
+def test_personal_values_stay_out_and_their_fields_are_named() -> None:
+    support.append("a", 1, notes="allergic", changes={"guestName": {"from": "x", "to": "y"}})
+    audit.audit(events())
+    entry = AuditEntry.objects.get()
+    assert entry.touched == ["guestName"]
+    assert "notes" not in entry.after
+    direct = audit.record(
+        actor="user:1",
+        action="GuestChanged",
+        before={"email": "a@b", "vip": 0},
+        after={"email": "c@d", "vip": 1},
+    )
+    assert (direct.before, direct.after, direct.touched) == ({"vip": 0}, {"vip": 1}, ["email"])
+
+
+def test_days_are_told_in_full() -> None:
+    assert list(consumers._sector_days(table_event())) == [
+        ("R1", "S1", date(2026, 5, 4)),
+        ("R1", "S1", date(2026, 5, 5)),
+    ]

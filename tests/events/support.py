@@ -1,0 +1,77 @@
+"""Events to test with: bookings as the services write them, without their services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from wokibrain.events import registry, store
+from wokibrain.events.models import StoredEvent
+from wokibrain.events.names import Group, Topic
+from wokibrain.events.registry import Mode
+from wokibrain.events.store import Envelope
+from wokibrain.ids import uuid7
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+def payload(booking_id: str, **changed: Any) -> dict[str, Any]:
+    return {
+        "id": booking_id,
+        "reference": "B1",
+        "restaurantId": "R1",
+        "sectorId": "S1",
+        "tableIds": ["T1"],
+        "serviceDate": "2026-05-04",
+        "partySize": 2,
+        "start": "2026-05-04T20:00:00-03:00",
+        "end": "2026-05-04T21:30:00-03:00",
+        "durationMinutes": 90,
+        "status": "CONFIRMED",
+        "channel": "api",
+        "guestId": None,
+        "createdAt": "2026-05-04T09:00:00-03:00",
+        **changed,
+    }
+
+
+def append(
+    booking_id: str = "",
+    version: int = 1,
+    event_type: str = "BookingCreated",
+    at: datetime = NOON,
+    **changed: Any,
+) -> StoredEvent:
+    """Append one booking event, in a transaction of its own where there is none."""
+    booking_id = booking_id or str(uuid7())
+    with transaction.atomic():
+        return store.append(
+            aggregate_type=Topic.BOOKING,
+            aggregate_id=booking_id,
+            expected_version=version - 1,
+            event_type=event_type,
+            payload=payload(booking_id, **changed),
+            actor="user:1",
+            occurred_at=at + timedelta(minutes=version - 1),
+        )
+
+
+def append_many(count: int, **changed: Any) -> list[UUID]:
+    return [append(**changed).event_id for _ in range(count)]
+
+
+@contextmanager
+def consumer(
+    handler: Callable[[Sequence[Envelope]], None], *, name: str = "probe", mode: Mode = Mode.BATCH
+) -> Iterator[registry.Consumer]:
+    """A consumer registered for the block."""
+    registry.consumer(name=name, group=Group.PROJECTIONS, topics=[Topic.BOOKING], mode=mode)(handler)
+    try:
+        yield registry.get(name)
+    finally:
+        registry.unregister(name)

@@ -1,0 +1,172 @@
+"""Whatever is lost outside Postgres, and whoever dies: every event is handled, once, and `verify` says so."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import redis
+
+from tests.kafka import Broker, Kafka
+from tests.pipeline import INSERT, Pipeline, event_row
+from tests.processes import Services, manage, private_services
+from wokibrain.events.names import Topic
+from wokibrain.ids import uuid7
+
+pytestmark = pytest.mark.fault
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[Services]:
+    with private_services() as services:
+        yield services
+
+
+@pytest.fixture
+def direct(services: Services) -> Iterator[Pipeline]:
+    redis.Redis.from_url(services.redis.url).flushall()
+    with Pipeline(services) as pipeline:
+        yield pipeline
+
+
+@pytest.fixture
+def through_kafka(services: Services, real_kafka: Kafka) -> Iterator[Pipeline]:
+    redis.Redis.from_url(services.redis.url).flushall()
+    real_kafka.reset()
+    with Pipeline(services, real_kafka.address) as pipeline:
+        yield pipeline
+
+
+def _write(pipeline: Pipeline, count: int) -> None:
+    pipeline.append_many([event_row(str(uuid7()), restaurantId="R9") for _ in range(count)])
+
+
+@contextmanager
+def _writing(pipeline: Pipeline, pause: float = 0.02) -> Iterator[None]:
+    """Write events all the while: 50 a second by default."""
+    stop = threading.Event()
+
+    def write() -> None:
+        with pipeline.connect() as link:
+            while not stop.wait(pause):
+                link.execute(INSERT, event_row(str(uuid7()), restaurantId="R9"))
+                link.commit()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _all_there(pipeline: Pipeline) -> None:
+    pipeline.until_settled(90)
+    stored = pipeline.value("SELECT count(*) FROM events_storedevent")
+    assert pipeline.value("SELECT sum(bookings) FROM bookings_bookinghour") == stored
+    assert pipeline.value("SELECT count(*) FROM events_auditentry") == stored
+    assert pipeline.value("SELECT count(*) FROM events_failure") == 0
+    manage("verify", environment=pipeline.settings)
+
+
+def test_redis_flushed_with_the_queue_full(direct: Pipeline) -> None:
+    direct.start("relay")
+    _write(direct, 300)
+    direct.until(
+        lambda: direct.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0, 20
+    )
+    redis.Redis.from_url(direct.services.redis.url).flushall()
+    direct.start("worker")
+    _all_there(direct)
+
+
+@pytest.mark.slow
+def test_redis_away_then_back(direct: Pipeline) -> None:
+    direct.start("relay", "worker")
+    _write(direct, 10)
+    direct.until_settled()
+    with _writing(direct):
+        direct.services.redis.kill()
+        threading.Event().wait(3)
+        direct.services.redis.start()
+        threading.Event().wait(1)
+    _all_there(direct)
+
+
+@pytest.mark.slow
+def test_workers_killed_again_and_again(direct: Pipeline) -> None:
+    direct.start("relay")
+    with _writing(direct):
+        for _ in range(3):
+            (worker,) = direct.start("worker")
+            threading.Event().wait(2.5)
+            worker.kill()
+    direct.start("worker")
+    _all_there(direct)
+
+
+def test_everything_stopped_in_order_gives_back_what_it_holds(direct: Pipeline) -> None:
+    started = direct.start("relay", "worker")
+    _write(direct, 1)
+    direct.until_settled()
+    with _writing(direct, 0.005):
+        threading.Event().wait(1)
+        assert [process.stop() for process in started] == [0, 0]
+    direct.start("relay", "worker")
+    _all_there(direct)
+
+
+@pytest.mark.slow
+def test_postgres_restarted(direct: Pipeline) -> None:
+    direct.start("relay", "worker")
+    _write(direct, 20)
+    direct.until_settled()
+    direct.services.postgres.kill()
+    direct.services.postgres.start()
+    direct.reconnect()
+    _write(direct, 20)
+    _all_there(direct)
+
+
+@pytest.mark.slow
+def test_a_topic_deleted_with_messages_nobody_read(through_kafka: Pipeline, real_kafka: Kafka) -> None:
+    through_kafka.start("relay", "worker")
+    _write(through_kafka, 200)
+    through_kafka.until(
+        lambda: (
+            through_kafka.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0
+        ),
+        20,
+    )
+    real_kafka.delete(Topic.BOOKING.kafka)
+    through_kafka.start("consume")
+    _write(through_kafka, 20)
+    _all_there(through_kafka)
+
+
+@pytest.mark.slow
+def test_kafka_killed_and_back(through_kafka: Pipeline, real_kafka: Kafka) -> None:
+    through_kafka.start("relay", "consume", "worker")
+    _write(through_kafka, 20)
+    through_kafka.until_settled()
+    with _writing(through_kafka):
+        real_kafka.kill()
+        threading.Event().wait(3)
+        real_kafka.start()
+    _all_there(through_kafka)
+
+
+@pytest.mark.slow
+def test_readers_killed_again_and_again(through_kafka: Pipeline, kafka: Broker) -> None:
+    through_kafka.start("relay", "worker")
+    with _writing(through_kafka):
+        for _ in range(2):
+            (reader,) = through_kafka.start("consume")
+            threading.Event().wait(3)
+            reader.kill()
+    through_kafka.start("consume")
+    _all_there(through_kafka)
+    print(f"ran on {kafka.kind}")

@@ -1,0 +1,218 @@
+"""P7: no event is lost, and none of an aggregate overtakes another, whenever the relay dies.
+
+Short forms here; the long forms (20 kills at each point, 30 s of an open transaction) are marked slow.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from confluent_kafka import Message
+from django.db import connection, transaction
+
+from tests.events import support
+from tests.kafka import Broker, Kafka
+from tests.pipeline import INSERT, Pipeline, event_row
+from tests.processes import Services, private_services
+from wokibrain.events.models import StoredEvent
+from wokibrain.events.names import Topic
+from wokibrain.events.relay import FAULT_POINTS, Relay
+from wokibrain.events.store import Envelope
+from wokibrain.ids import uuid7
+
+BATCH = 20
+VERSIONS = 5
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[Services]:
+    with private_services() as services:
+        yield services
+
+
+class List:
+    """An outlet that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.events: list[Envelope] = []
+
+    def send(self, events: Sequence[Envelope], halfway: Callable[[], None] | None) -> None:
+        self.events += events
+
+    def idle(self) -> None:
+        pass
+
+
+class CursorRelay(Relay):
+    """The canary: remembers the last position instead of asking what is unpublished."""
+
+    last = 0
+
+    def step(self) -> int:
+        rows = list(StoredEvent.objects.filter(position__gt=self.last).order_by("position")[: self.batch])
+        self.outlet.send([Envelope.from_row(row) for row in rows], None)
+        self.last = max((row.position for row in rows), default=self.last)
+        return len(rows)
+
+
+def _inversions(versions: Sequence[tuple[str, int]]) -> int:
+    """How often a version came for the first time after a later one of its aggregate."""
+    highest: dict[str, int] = defaultdict(int)
+    seen: set[tuple[str, int]] = set()
+    inversions = 0
+    for aggregate_id, version in versions:
+        if (aggregate_id, version) not in seen:
+            inversions += version < highest[aggregate_id]
+            highest[aggregate_id] = max(highest[aggregate_id], version)
+            seen.add((aggregate_id, version))
+    return inversions
+
+
+def _late_commit(relay: Relay, outlet: List, later: int) -> int:
+    """An event that takes its position first and commits last; how many events were lost."""
+    taken, finish = threading.Event(), threading.Event()
+    early: list[UUID] = []
+
+    def open_long() -> None:
+        with transaction.atomic():
+            early.append(support.append().event_id)
+            taken.set()
+            finish.wait(30)
+        connection.close()
+
+    writer = threading.Thread(target=open_long)
+    writer.start()
+    assert taken.wait(10)
+    ids = set(support.append_many(later))
+    while relay.step():
+        pass
+    finish.set()
+    writer.join()
+    while relay.step():
+        pass
+    return len((ids | set(early)) - {event.event_id for event in outlet.events})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_that_commits_late_is_not_lost() -> None:
+    outlet = List()
+    assert _late_commit(Relay(outlet), outlet, later=200) == 0
+    assert len(outlet.events) == 201
+
+
+@pytest.mark.django_db(transaction=True)
+def test_canary_a_relay_with_a_cursor_loses_it() -> None:
+    outlet = List()
+    assert _late_commit(CursorRelay(outlet), outlet, later=200) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_open_while_a_thousand_commit() -> None:
+    outlet = List()
+    assert _late_commit(Relay(outlet), outlet, later=1_000) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_canary_the_order_check_sees_an_inversion() -> None:
+    booking = str(uuid7())
+    for version in (1, 2, 3):
+        support.append(booking, version)
+    outlet = List()
+    relay = Relay(outlet, batch=1)
+    while relay.step():
+        pass
+    good = [(event.aggregate_id, event.version) for event in outlet.events]
+    assert _inversions(good) == 0
+    assert _inversions([good[0], good[2], good[1]]) == 1
+
+
+def _kill_at_every_point(
+    services: Services, broker: Broker, folder: Path, times: int
+) -> tuple[list[Message], set[UUID], int]:
+    """Write events while relays are killed at each point; messages on the topic, events written, kills."""
+    kills = 0
+    broker.reset()
+    with Pipeline(services, broker.address) as pipeline:
+        stop = threading.Event()
+        written: set[UUID] = set()
+
+        def write() -> None:
+            with pipeline.connect() as link:
+                while not stop.is_set():
+                    booking = str(uuid7())
+                    for version in range(1, VERSIONS + 1):
+                        row = event_row(
+                            booking, version, "BookingCreated" if version == 1 else "BookingUpdated"
+                        )
+                        link.execute(INSERT, row)
+                        link.commit()
+                        written.add(row[0])
+                    stop.wait(0.01)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for number in range(times):
+                for point in FAULT_POINTS:
+                    trigger = folder / f"{point}-{number}"
+                    trigger.touch()
+                    relay = pipeline.process(
+                        "relay", f"--batch={BATCH}", FAULT_POINTS=f"{point}=kill:{trigger}"
+                    )
+                    relay.start()
+                    assert relay.wait(30) == -9, relay.output()
+                    kills += 1
+        finally:
+            stop.set()
+            writer.join()
+        pipeline.start("relay")
+        pipeline.until(
+            lambda: pipeline.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0,
+            60,
+        )
+        messages = broker.read(Topic.BOOKING.kafka)
+        (stored,) = pipeline.sql("SELECT count(*) FROM events_storedevent")[0]
+        assert stored >= len(written)
+    return messages, written, kills
+
+
+def _check_kills(services: Services, broker: Broker, folder: Path, times: int) -> None:
+    messages, written, kills = _kill_at_every_point(services, broker, folder, times)
+    read = [Envelope.from_bytes(message.value() or b"") for message in messages]
+    events = [event for event in read if event.event_id in written]
+    assert written - {event.event_id for event in events} == set()
+    assert _inversions([(event.aggregate_id, event.version) for event in events]) == 0
+    duplicates = len(events) - len(written)
+    print(f"{broker.kind}: {kills} kills, {len(written)} events, {duplicates} duplicates")
+    assert duplicates <= kills * BATCH
+
+
+@pytest.mark.fault
+def test_relay_killed_at_each_point_loses_nothing(services: Services, kafka: Broker, tmp_path: Path) -> None:
+    _check_kills(services, kafka, tmp_path, times=1)
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_relay_killed_twenty_times_at_each_point(
+    services: Services, real_kafka: Kafka, tmp_path: Path
+) -> None:
+    _check_kills(services, real_kafka, tmp_path, times=20)
+
+
+@pytest.mark.fault
+def test_a_standby_takes_over(services: Services) -> None:
+    with Pipeline(services) as pipeline:
+        pipeline.start("worker")
+        first, _ = pipeline.start("relay", "relay")
+        pipeline.append()
+        pipeline.until_settled()
+        first.kill()
+        pipeline.append()
+        pipeline.until_settled(20)

@@ -1,0 +1,312 @@
+"""A Kafka for the tests: Apache Kafka from Maven's jars where `mvn` and Java are there, else librdkafka's mock.
+
+`KAFKA_FOR_TESTS=mock` chooses the mock; `KAFKA_FOR_TESTS=real` fails where the real one cannot be had (CI).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from wokibrain.events.names import Topic
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+POM: Final = ROOT / "deploy" / "kafka" / "pom.xml"
+JARS: Final = ROOT / "deploy" / "kafka" / "target" / "jars"
+START_TIMEOUT: Final = 60.0
+RESOLVE_TIMEOUT: Final = 300.0
+
+
+class Unavailable(Exception):
+    """No Apache Kafka can be started here; the message says why."""
+
+
+def _patiently(passing: int, action: Callable[[], object]) -> None:
+    """Do it again while it fails with that error, for as long as a killed client counts as a member."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            action()
+            return
+        except KafkaException as error:
+            if error.args[0].code() != passing or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _forget(admin: AdminClient, group: str) -> None:
+    admin.delete_consumer_groups([group])[group].result(10)
+
+
+@dataclass
+class Broker:
+    """A broker at ``address``; ``kind`` says which one it is."""
+
+    kind: str
+    address: str
+
+    def admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+
+    def create(self, topic: str, partitions: int = 1) -> None:
+        admin = self.admin()
+        # One that was deleted a moment ago is still on its way out.
+        _patiently(
+            KafkaError.TOPIC_ALREADY_EXISTS,
+            lambda: admin.create_topics([NewTopic(topic, partitions)])[topic].result(20),
+        )
+
+    def delete(self, topic: str) -> None:
+        admin = self.admin()
+        admin.delete_topics([topic])[topic].result(20)
+
+    def reset(self, partitions: int = 6) -> None:
+        """Empty topics and no groups, as on the first day."""
+        admin = self.admin()
+        names = [name for topic in Topic for name in (topic.kafka, topic.dead_letters)]
+        for name in set(names) & set(admin.list_topics(timeout=10).topics):
+            self.delete(name)
+        for group in admin.list_consumer_groups().result(10).valid:
+            _patiently(KafkaError.NON_EMPTY_GROUP, partial(_forget, admin, group.group_id))
+        for name in names:
+            self.create(name, partitions)
+
+    def send(self, topic: str, value: bytes, key: bytes = b"") -> None:
+        """Put one message there, whatever it is."""
+        errors: list[Any] = []
+        producer = Producer(
+            {"bootstrap.servers": self.address, "message.max.bytes": 4_000_000, "log_level": 0}
+        )
+        producer.produce(topic, value, key, on_delivery=lambda error, _: errors.append(error))
+        assert producer.flush(10) == 0
+        assert errors == [None]
+
+    def read(self, topic: str, timeout: float = 15.0) -> list[Message]:
+        """All messages of a topic, each partition's in order, up to its present end."""
+        reader = Consumer(
+            {
+                "bootstrap.servers": self.address,
+                "group.id": f"read-{uuid.uuid4()}",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "log_level": 0,
+            }
+        )
+        found: list[Message] = []
+        try:
+            partitions = reader.list_topics(topic, timeout=10).topics[topic].partitions
+            ends = {
+                number: reader.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+                for number in partitions
+            }
+            left = {number: high for number, (low, high) in ends.items() if high > low}
+            reader.assign([TopicPartition(topic, number, ends[number][0]) for number in left])
+            deadline = time.monotonic() + timeout
+            while left and time.monotonic() < deadline:
+                for message in reader.consume(1000, 0.2):
+                    if message.error() is None:
+                        found.append(message)
+                        if (message.offset() or 0) + 1 >= left.get(message.partition(), 0):
+                            left.pop(message.partition(), None)
+            assert not left, f"{topic} could not be read to its end"
+        finally:
+            reader.close()
+        return found
+
+    def ready(self) -> bool:
+        try:
+            return bool(self.admin().list_topics(timeout=1).brokers)
+        except KafkaException:
+            return False
+
+
+@dataclass
+class Mock(Broker):
+    def reset(self, partitions: int = 6) -> None:
+        """It can delete nothing; tests on it share what is there."""
+
+
+@dataclass
+class Kafka(Broker):
+    """A single-node Apache Kafka (KRaft) on a folder; can be killed, stopped, frozen and started again."""
+
+    folder: Path = field(default_factory=Path)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        config = self.folder / "server.properties"
+        if not config.exists():
+            config.write_text(_properties(self.folder, self.address))
+            self._java("kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(config))
+        with (self.folder / "kafka.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*_command(), "kafka.Kafka", str(config)], stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self.ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                tail = (self.folder / "kafka.log").read_text(errors="replace")[-2000:]
+                self.kill()
+                raise Unavailable(f"Apache Kafka did not start: {tail}")
+            time.sleep(0.1)
+
+    def _java(self, *arguments: str) -> None:
+        done = subprocess.run(
+            [*_command(), *arguments], capture_output=True, text=True, check=False, timeout=60
+        )
+        if done.returncode:
+            raise Unavailable(f"{arguments[0]}: {done.stderr[-1000:]}{done.stdout[-1000:]}")
+
+    def stop(self) -> None:
+        """In order. Kafka takes its time; use ``kill`` where that does not matter."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Freeze it: it accepts connections and never answers."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def _end(self, number: int) -> None:
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
+            self.process.wait(30)
+            self.process = None
+
+
+def _cluster_id() -> str:
+    return "d29raWJyYWluLXRlc3RzAA"
+
+
+def _command() -> list[str]:
+    # Small, and with the quick-to-start compiler only: these brokers live for minutes.
+    return ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{JARS}/*"]
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def _properties(folder: Path, address: str) -> str:
+    controller = _free_port()
+    lines = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+        "listeners": f"PLAINTEXT://{address},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": f"PLAINTEXT://{address}",
+        "controller.listener.names": "CONTROLLER",
+        "log.dirs": folder / "data",
+        "offsets.topic.replication.factor": 1,
+        "offsets.topic.num.partitions": 4,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "group.initial.rebalance.delay.ms": 0,
+        "auto.create.topics.enable": "false",
+        "message.max.bytes": 4_000_000,
+        "log.cleaner.enable": "false",
+        # One that was killed is let in again at once.
+        "broker.session.timeout.ms": 1_000,
+        "broker.heartbeat.interval.ms": 300,
+        "num.network.threads": 2,
+        "num.io.threads": 2,
+    }
+    return "".join(f"{name}={value}\n" for name, value in lines.items())
+
+
+def _resolve() -> None:
+    """Have the jars in place. Raises ``Unavailable``."""
+    if os.environ.get("KAFKA_FOR_TESTS") == "mock":
+        raise Unavailable("KAFKA_FOR_TESTS=mock")
+    missing = [tool for tool in ("mvn", "java") if shutil.which(tool) is None]
+    if missing:
+        raise Unavailable(f"no {' and no '.join(missing)} here")
+    if any(JARS.glob("kafka_2.13-*.jar")):
+        return
+    command = ["mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RESOLVE_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        raise Unavailable("Maven took too long") from None
+    if done.returncode:
+        raise Unavailable(f"Maven: {done.stdout[-500:]}")
+
+
+@contextlib.contextmanager
+def real() -> Iterator[Kafka]:
+    """A private Apache Kafka. Raises ``Unavailable``."""
+    _resolve()
+    with tempfile.TemporaryDirectory(prefix="wokibrain-kafka-", ignore_cleanup_errors=True) as name:
+        version = next(JARS.glob("kafka_2.13-*.jar")).stem.removeprefix("kafka_2.13-")
+        kafka = Kafka(f"Apache Kafka {version}", f"127.0.0.1:{_free_port()}", Path(name))
+        try:
+            kafka.start()
+            yield kafka
+        finally:
+            kafka.kill()
+
+
+@contextlib.contextmanager
+def mock() -> Iterator[Broker]:
+    """librdkafka's own broker, in this process: it speaks the protocol and keeps nothing."""
+    host = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "unused:1", "log_level": 0})
+    (broker,) = host.list_topics(timeout=10).brokers.values()
+    for topic in Topic:
+        # It makes what it is asked about, and knows no other way.
+        for name in (topic.kafka, topic.dead_letters):
+            host.list_topics(name, timeout=10)
+    yield Mock("librdkafka's mock broker", f"{broker.host}:{broker.port}")
+
+
+@contextlib.contextmanager
+def any_broker() -> Iterator[Broker]:
+    with contextlib.ExitStack() as stack:
+        try:
+            yield stack.enter_context(real())
+        except Unavailable as why:
+            if os.environ.get("KAFKA_FOR_TESTS") == "real":
+                raise
+            print(f"no Apache Kafka ({why}); using the mock")
+            yield stack.enter_context(mock())
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Broker]:
+    """The session's broker, whichever could be had."""
+    with any_broker() as broker:
+        print(f"tests run on {broker.kind} at {broker.address}")
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def real_kafka(kafka: Broker) -> Kafka:
+    """The session's broker where it is the real one; skips otherwise."""
+    if not isinstance(kafka, Kafka):
+        pytest.skip("needs Apache Kafka")
+    return kafka

@@ -1,0 +1,70 @@
+"""Celery: tasks are hints, the truth about what is done lives in Postgres.
+
+So a lost queue costs a minute (the sweeper brings the events again), a task run twice costs nothing
+(receipts), and no task waits in the queue for a time of day (retry times are rows).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Any
+
+import redis.exceptions
+from celery import Celery
+from django.conf import settings
+from kombu.entity import Queue
+from kombu.transport import redis as transport
+
+from wokibrain import env
+from wokibrain.events.names import Group
+
+
+class QoS(transport.QoS):
+    """Gives unacknowledged messages back when a channel closes, if there is anywhere to give them.
+
+    With Redis gone kombu 5.7 fails in trying and the worker hangs for good, alive and deaf. Then it is better
+    to let go: the visibility timeout brings the messages again, and the sweeper does before.
+    """
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        with suppress(AttributeError, redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+            super().restore_unacked_once(stderr)  # type: ignore[no-untyped-call]
+
+
+transport.Channel.QoS = QoS
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
+
+app = Celery("wokibrain")
+app.set_default()
+app.conf.update(
+    broker_url=env.celery_broker(settings.REDIS_URL, env.redis_number(settings.REDIS_URL) + 1),
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={
+        # No task runs longer than its time limit, so what is out for this long was lost with its worker.
+        "visibility_timeout": 300,
+        "socket_connect_timeout": 1,
+        "socket_timeout": 5,
+        "socket_keepalive": True,
+    },
+    task_publish_retry=False,
+    task_ignore_result=True,
+    task_store_errors_even_if_ignored=False,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_time_limit=120,
+    task_soft_time_limit=90,
+    task_default_queue="default",
+    # What a worker serves unless it is told otherwise with -Q: everything.
+    task_queues=[Queue(name, routing_key=name) for name in ("default", *Group)],  # type: ignore[no-untyped-call]
+    worker_prefetch_multiplier=4,
+    worker_concurrency=env.integer(
+        "WORKER_PROCESSES", min(4, max(2, os.cpu_count() or 2)), minimum=1, maximum=128
+    ),
+    worker_hijack_root_logger=False,
+    worker_send_task_events=False,
+    timezone="UTC",
+)
+app.autodiscover_tasks()

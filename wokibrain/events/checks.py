@@ -1,0 +1,53 @@
+"""What must hold of the stored data at any time, for `manage.py verify` and the proofs.
+
+Apps add their own with ``register``; a check returns how many violations it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db import connection
+
+from wokibrain.events import deadletters, readmodels, registry, sweeper
+
+Check = Callable[[], int]
+
+_checks: dict[str, Check] = {}
+
+VERSION_GAPS: Final = """
+SELECT count(*) FROM (
+    SELECT FROM events_storedevent GROUP BY aggregate_type, aggregate_id
+    HAVING min(version) <> 1 OR max(version) <> count(*)) AS gaps
+"""
+
+
+def register(name: str) -> Callable[[Check], Check]:
+    def add(check: Check) -> Check:
+        _checks[name] = check
+        return check
+
+    return add
+
+
+def run() -> Iterator[tuple[str, int]]:
+    """Each check's name and its violations."""
+    yield "versions of every aggregate count 1..n", count(VERSION_GAPS)
+    for name, check in _checks.items():
+        yield name, check()
+    for name in readmodels.names():
+        yield f"read model {name} is the fold of the events", readmodels.differences(name)
+    # Twice the time after which the sweeper hands on again what was lost.
+    late = timedelta(seconds=2 * settings.EVENTS_REDRIVE_SECONDS)
+    for consumer in registry.consumers():
+        yield f"{consumer.name} has handled what was handed on", len(sweeper.unsettled(consumer, late))
+    yield "dead letters", deadletters.dead().count()
+
+
+def count(sql: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return int(cursor.fetchone()[0])

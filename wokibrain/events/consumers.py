@@ -1,0 +1,3 @@
+from wokibrain.events.audit import audit
+
+__all__ = ["audit"]

@@ -1,0 +1,63 @@
+"""What operators do with dead letters: look, try again, discard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from wokibrain import clock
+from wokibrain.events import dispatch, registry
+from wokibrain.events.models import Failure
+from wokibrain.events.names import Group
+from wokibrain.events.store import Envelope, Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``done``: the effect was had (now or before). Otherwise ``error`` says why it is dead again or waits."""
+
+    done: bool
+    error: str = ""
+
+
+def dead() -> QuerySet[Failure]:
+    """The dead letters nobody has discarded, oldest first."""
+    return Failure.objects.filter(dead_at__isnull=False, discarded_at=None).order_by("id")
+
+
+def waiting() -> QuerySet[Failure]:
+    """What failed and will be tried again, the next one first."""
+    return Failure.objects.filter(retry_at__isnull=False).order_by("retry_at")
+
+
+def replay(letter: Failure) -> Outcome:
+    """Try a dead or discarded letter again, now and here, with a fresh count of attempts."""
+    if letter.raw is not None:
+        return _replay_raw(letter)
+    revived = Failure.objects.filter(~Q(dead_at=None), pk=letter.pk).update(
+        attempts=0, retry_at=clock.now(), dead_at=None, discarded_at=None, announced_at=None
+    )
+    if revived:
+        dispatch.handle(letter.consumer, [letter.event_id], retrying=True)
+    left = Failure.objects.filter(consumer=letter.consumer, event_id=letter.event_id).first()
+    return Outcome(left is None, left.error if left else "")
+
+
+def _replay_raw(letter: Failure) -> Outcome:
+    try:
+        event = Envelope.from_bytes(bytes(letter.raw or b""))
+    except Unreadable as error:
+        return Outcome(False, str(error))
+    for consumer in registry.consumers(Group(letter.consumer)):
+        if event.aggregate_type in consumer.topics:
+            dispatch.handle(consumer.name, [event.event_id])
+    letter.delete()
+    return Outcome(True)
+
+
+def discard(letter: Failure) -> None:
+    """Leave the event without effect for this consumer for good. It can still be replayed."""
+    with transaction.atomic():
+        Failure.objects.filter(pk=letter.pk, dead_at__isnull=False).update(discarded_at=clock.now())

@@ -1,0 +1,26 @@
+"""`manage.py relay`: hand committed events on; see wokibrain/events/relay.py."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from wokibrain.events import outlets, signals
+from wokibrain.events.relay import BATCH, Relay
+
+
+class Command(BaseCommand):
+    help = (
+        "Hand committed events on: to Kafka where KAFKA_BROKERS is set, else straight to the consumers. "
+        "Run as many as you like; one is active, the others take over when it ends."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--batch", type=int, default=BATCH, help=f"events at a time (default {BATCH})")
+
+    def handle(self, *args: Any, batch: int, **options: Any) -> None:
+        where = f"Kafka at {settings.KAFKA_BROKERS}" if settings.KAFKA_BROKERS else "the consumers themselves"
+        self.stderr.write(f"relay: to {where}")
+        relay = Relay(outlets.outlet(), batch=batch)
+        relay.run(signals.until_stopped())
+        self.stderr.write(f"relay: stopped, {relay.sent} events handed on")

@@ -1,0 +1,43 @@
+"""`manage.py status`: how far the events have come."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from wokibrain.events import status
+
+
+class Command(BaseCommand):
+    help = "Show the outbox, each consumer's lag, dead letters and the last rebuilds."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="for machines")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now = status.status()
+        if options["json"]:
+            self.stdout.write(json.dumps(asdict(now), default=str))
+            return
+        self.stdout.write(f"relay        {'active' if now.relay_active else 'NOT RUNNING'}")
+        self.stdout.write(f"outbox       {now.unpublished} events, oldest {now.outbox_age_seconds:.1f} s")
+        self.stdout.write("")
+        self.stdout.write(
+            f"{'consumer':<14}{'group':<20}{'behind':>8}{'lag s':>9}{'retrying':>10}{'dead':>6}"
+        )
+        for one in now.consumers:
+            self.stdout.write(
+                f"{one.name:<14}{one.group:<20}{one.behind:>8}{one.lag_seconds:>9.1f}{one.retrying:>10}{one.dead:>6}"
+            )
+        if now.unreadable:
+            self.stdout.write(
+                f"\n{now.unreadable} messages from Kafka that are no events: `manage.py deadletters list`"
+            )
+        self.stdout.write("")
+        for name, finished in now.rebuilds.items():
+            self.stdout.write(
+                f"rebuilt      {name:<14}{finished:%Y-%m-%d %H:%M:%S}"
+                if finished
+                else f"rebuilt      {name:<14}never"
+            )

@@ -1,0 +1,124 @@
+"""How far the events have come, for operators, /metrics and /health."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import Count, Max, Q
+
+from wokibrain.events import readmodels, registry
+from wokibrain.events.models import Failure, Rebuild
+from wokibrain.events.registry import Consumer
+from wokibrain.events.relay import RELAY_LOCK
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerStatus:
+    """``behind`` events are neither handled nor failed; the oldest of them occurred ``lag_seconds`` ago."""
+
+    name: str
+    group: str
+    behind: int
+    lag_seconds: float
+    retrying: int
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    relay_active: bool
+    unpublished: int
+    outbox_age_seconds: float
+    consumers: list[ConsumerStatus]
+    unreadable: int
+    rebuilds: dict[str, datetime | None]
+
+
+def status() -> Status:
+    consumers = registry.consumers()
+    failures = {
+        row["consumer"]: row
+        for row in Failure.objects.values("consumer").annotate(
+            retrying=Count("pk", filter=Q(retry_at__isnull=False)),
+            dead=Count("pk", filter=Q(dead_at__isnull=False, discarded_at=None)),
+        )
+    }
+    last = dict(Rebuild.objects.values_list("read_model").annotate(Max("finished_at")))
+    nothing = {"retrying": 0, "dead": 0}
+    unpublished, age = outbox()
+    return Status(
+        relay_active=relay_active(),
+        unpublished=unpublished,
+        outbox_age_seconds=age,
+        consumers=[
+            ConsumerStatus(
+                one.name,
+                one.group.value,
+                *lag(one),
+                *(failures.get(one.name, nothing)[key] for key in ("retrying", "dead")),
+            )
+            for one in consumers
+        ],
+        unreadable=sum(
+            row["dead"] for name, row in failures.items() if name not in {one.name for one in consumers}
+        ),
+        rebuilds={name: last.get(name) for name in readmodels.names()},
+    )
+
+
+def outbox() -> tuple[int, float]:
+    """How many events are not handed on yet, and the age of the oldest in seconds."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), coalesce(extract(epoch FROM now() - min(occurred_at)), 0)::float8 "
+            "FROM events_storedevent WHERE published_at IS NULL"
+        )
+        count, age = cursor.fetchone()
+    return count, max(age, 0.0)
+
+
+def lag(consumer: Consumer) -> tuple[int, float]:
+    """How many events the consumer is behind, and for how long in seconds."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(*), coalesce(extract(epoch FROM now() - min(e.occurred_at)), 0)::float8
+            FROM events_storedevent e LEFT JOIN events_watermark w ON w.consumer = %(consumer)s
+            WHERE (e.published_at IS NULL OR e.published_at > coalesce(w.through, '-infinity'))
+              AND e.aggregate_type = ANY (%(topics)s)
+              AND NOT EXISTS (SELECT FROM events_receipt r
+                              WHERE r.consumer = %(consumer)s AND r.event_id = e.event_id)
+              AND NOT EXISTS (SELECT FROM events_failure f
+                              WHERE f.consumer = %(consumer)s AND f.event_id = e.event_id)
+            """,
+            {"consumer": consumer.name, "topics": [topic.value for topic in consumer.topics]},
+        )
+        count, age = cursor.fetchone()
+    return count, max(age, 0.0)
+
+
+def relay_active() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = %s "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND granted)",
+            [RELAY_LOCK],
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def gauges() -> Iterator[tuple[str, dict[str, str], float]]:
+    """Name, labels and value of each gauge, read from the database now."""
+    unpublished, age = outbox()
+    yield "outbox_unpublished", {}, unpublished
+    yield "outbox_age_seconds", {}, age
+    for consumer in registry.consumers():
+        yield (
+            "consumer_lag_seconds",
+            {"consumer": consumer.name, "group": consumer.group.value},
+            lag(consumer)[1],
+        )
+    yield "dead_letters", {}, Failure.objects.filter(dead_at__isnull=False, discarded_at=None).count()

@@ -1,0 +1,35 @@
+"""Celery's side of the consumers, and how events are put into its queues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from wokibrain import context
+from wokibrain.celery import app
+from wokibrain.events import dispatch
+from wokibrain.events.registry import Consumer, Mode
+
+BATCH: Final = 500
+
+
+@app.task(name="wokibrain.events.handle")  # type: ignore[untyped-decorator]
+def handle(consumer: str, event_ids: list[str], retrying: bool = False) -> None:
+    with context.entered(context.Context(source="worker")):
+        dispatch.handle(consumer, map(UUID, event_ids), retrying=retrying)
+
+
+def enqueue(consumer: Consumer, event_ids: Sequence[UUID], *, retrying: bool = False) -> None:
+    """Queue the events for the consumer, one task each or in batches. Raises when the queue is away."""
+    ids = [str(event_id) for event_id in event_ids]
+    size = 1 if consumer.mode is Mode.EACH else BATCH
+    for first in range(0, len(ids), size):
+        handle.apply_async((consumer.name, ids[first : first + size], retrying), queue=consumer.group.value)
+
+
+def queued(consumer: Consumer) -> int:
+    """How many tasks wait in the consumer's queue. Raises when it is away."""
+    with app.connection_for_read() as link:
+        channel = link.default_channel
+        return int(channel._size(consumer.group.value))
