@@ -31,7 +31,7 @@ from django.http.cookie import parse_cookie
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from bookings.groups import groups_of, restaurant_group, sector_group
+from bookings.live import groups_of, restaurant_group, sector_group
 from restaurants.models import Restaurant, Sector
 from wokibrain.access.authentication import anonymous, caller_of_api_key
 from wokibrain.access.callers import Caller

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -50,7 +51,7 @@ class Bar:
         return self.y - 5
 
 
-def bars(values: list[tuple[str, float, str, bool]], width: float) -> list[Bar]:
+def bars(values: Sequence[tuple[str, float, str, bool]], width: float) -> list[Bar]:
     """(label, value, value as read, strong) as bars that fill ``width`` and HEIGHT."""
     most = max((value for _label, value, _read, _strong in values), default=0) or 1
     step = width / max(len(values), 1)

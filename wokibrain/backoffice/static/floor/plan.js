@@ -33,7 +33,8 @@ export class Plan {
   sector(sector, at, width) {
     const right = Math.max(...sector.tables.map((table) => table.x + table.w)) + 60;
     const bottom = Math.max(...sector.tables.map((table) => table.y + table.h)) + 60;
-    const scale = Math.min(width / right, 1.35);
+    // A room is seen whole, as long as its tables stay big enough to touch.
+    const scale = Math.min(width / right, Math.max((this.room.clientHeight - 130) / bottom, 0.62), 1.35);
     const box = h('div', { class: 'room', style: { height: `${bottom * scale}px`, width: `${Math.min(width, right * scale)}px` } });
     for (const table of sector.tables) box.append(this.table(table, at, scale, sector));
     return box;
