@@ -9,11 +9,12 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 GROUPS: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
     (
-        _("Book"),
+        _("Day to day"),
         (("bookings.Booking", "event_seat"), ("bookings.Guest", "person"), ("bookings.TableBlock", "block")),
     ),
     (
@@ -74,7 +75,7 @@ def _item(request: HttpRequest, name: str, icon: str) -> dict[str, Any] | None:
     if shown is None or not shown.has_view_permission(request):
         return None
     return {
-        "title": model._meta.verbose_name_plural,
+        "title": capfirst(model._meta.verbose_name_plural),
         "icon": icon,
         "link": reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"),
     }

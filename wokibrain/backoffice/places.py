@@ -40,6 +40,8 @@ from wokibrain.access.permissions import Permission
 from wokibrain.backoffice.base import TenantAdmin, TenantInline, caller_for, display
 
 LISTED_STRANDED: Final = 5
+USUAL: Final = ((2, 90), (4, 105), (6, 120), (50, 150))
+"""Turn times a new restaurant starts with, so that its first booking need not say how long it stays."""
 
 
 class WindowInline(TenantInline):
@@ -122,6 +124,9 @@ class RestaurantAdmin(TenantAdmin):
             super().save_model(request, obj, form, change)
             return
         create_restaurant(caller=caller_for(request), id=obj.id, name=obj.name, zone=obj.zone)
+        TurnTime.objects.bulk_create(
+            TurnTime(restaurant_id=obj.id, party_up_to=party, minutes=minutes) for party, minutes in USUAL
+        )
         obj._state.adding = False
 
     def response_add(

@@ -16,7 +16,11 @@ export class List {
       timer = setTimeout(() => this.search(event.target.value), 160);
     });
     byId('search').addEventListener('keydown', (event) => {
-      if (event.key === 'Enter') { event.preventDefault(); byId('list').querySelector('.row')?.click(); }
+      if (event.key === 'Enter') {
+        event.preventDefault();
+        clearTimeout(timer);
+        this.search(event.target.value).then(() => { if (this.found) byId('list').querySelector('.row')?.click(); });
+      }
       if (event.key === 'Escape') { event.target.value = ''; this.search(''); }
     });
   }

@@ -61,9 +61,8 @@ export class Plan {
     const element = h('button', {
       type: 'button', class: classes.filter(Boolean).join(' '), 'data-table': table.id,
       style: { left: `${table.x * scale}px`, top: `${table.y * scale}px`, width: `${table.w * scale}px`, height: `${table.h * scale}px` },
-      'aria-label': `${t('table')} ${table.name}, ${t('seats', table)}, ${state.word}${state.line ? `, ${state.line}` : ''}${state.until ? `, ${state.until}` : ''}`,
       onclick: () => { if (!this.editing) this.choose(table, state); },
-    }, h('span', { class: 't' }, sign, table.name), h('span', { class: 'c' }, state.line || `${table.min === table.max ? table.max : `${table.min}-${table.max}`}`), state.until ? h('span', { class: 'u' }, state.until) : null);
+    }, h('span', { class: 'sr' }, t('table')), h('span', { class: 't' }, sign, table.name), h('span', { class: 'sr' }, `${t('seats', table)}, ${state.word}`), h('span', { class: 'c' }, state.line || `${table.min === table.max ? table.max : `${table.min}-${table.max}`}`), state.until ? h('span', { class: 'u' }, state.until) : null);
     if (this.editing) this.movable(element, table, scale, sector);
     return element;
   }

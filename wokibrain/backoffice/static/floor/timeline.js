@@ -54,8 +54,8 @@ export class Timeline {
         this.tops.set(table.id, top);
         this.order.push(table.id);
         const seats = table.min === table.max ? `${table.max}` : `${table.min}-${table.max}`;
-        labels.append(h('button', { type: 'button', class: 'tl-label', 'data-table': table.id, 'aria-label': `${t('table')} ${table.name}, ${t('seats', table)}`, onclick: () => this.open.table(table) },
-          h('b', {}, table.name), h('span', {}, seats, icon('people'))));
+        labels.append(h('button', { type: 'button', class: 'tl-label', 'data-table': table.id, onclick: () => this.open.table(table) },
+          h('span', { class: 'sr' }, t('table')), h('b', {}, table.name), h('span', {}, seats, icon('people'), h('span', { class: 'sr' }, t('covers')))));
         top += this.high;
         canvas.append(h('div', { class: 'tl-line', style: { top: `${top - 1}px` } }));
       }
@@ -133,7 +133,6 @@ export class Timeline {
         'aria-label': this.told(booking, now), title: this.told(booking, now),
       }, icon(toneIcon(now)), h('b', {}, String(booking.party)), h('span', { class: 'n' }, called(booking)),
       booking.notes ? icon('note') : null,
-      booking.tables.length > 1 && runs.length > 1 ? h('span', { class: 'x' }, tableNames(booking)) : null,
       ['CONFIRMED', 'SEATED'].includes(booking.status) && day.data.may.update ? h('span', { class: 'grip' }) : null);
       if (index) piece.setAttribute('aria-hidden', 'true');
       canvas.append(piece);
@@ -142,7 +141,8 @@ export class Timeline {
   }
 
   told(booking, now) {
-    const parts = [`${clock.at(booking.start)}–${clock.at(endOf(booking))}`, called(booking), `${booking.party} ${t('covers')}`, `${t('table')} ${tableNames(booking)}`, toneWord(now)];
+    // Begins with what is to be read on it, for those who say what they see.
+    const parts = [`${booking.party} ${called(booking)}`, `${clock.at(booking.start)}–${clock.at(endOf(booking))}`, `${t('table')} ${tableNames(booking)}`, toneWord(now)];
     if (booking.notes) parts.push(booking.notes);
     return parts.join(', ');
   }
