@@ -8,7 +8,7 @@ from datetime import time
 from typing import TypeVar
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 
 from restaurants.models import Restaurant, Sector, ServiceWindow, Table, Weekday
 from wokibrain.access.callers import Caller
@@ -72,18 +72,24 @@ def create_restaurant(
 def set_hours(restaurant: Restaurant, hours: Sequence[Hours]) -> None:
     """Replace the weekly windows."""
     ServiceWindow.objects.filter(restaurant=restaurant).delete()
-    for each in hours:
-        for weekday in Weekday.values if each.weekday is None else [each.weekday]:
-            save(
-                ServiceWindow(
-                    restaurant=restaurant,
-                    weekday=weekday,
-                    opens=each.opens,
-                    closes=each.closes,
-                    last_seating=each.last_seating,
-                ),
-                whole="windows",
-            )
+    windows = [
+        ServiceWindow(
+            restaurant=restaurant,
+            weekday=weekday,
+            opens=each.opens,
+            closes=each.closes,
+            last_seating=each.last_seating,
+        )
+        for each in hours
+        for weekday in (Weekday.values if each.weekday is None else [each.weekday])
+    ]
+    try:
+        with transaction.atomic():
+            ServiceWindow.objects.bulk_create(windows)
+    except IntegrityError:
+        # One by one, to say what is wrong.
+        for window in windows:
+            save(window, whole="windows")
 
 
 def create_sector(*, caller: Caller, id: str | None = None, restaurant_id: str, name: str) -> Sector:
@@ -125,9 +131,15 @@ def save(row: Row, *, whole: str = "body") -> Row:
     """
     try:
         row.full_clean()
+        try:
+            with transaction.atomic():
+                row.save()
+        except IntegrityError:
+            # Somebody was quicker with the same id: now it can be seen.
+            row.full_clean()
+            raise
     except ValidationError as error:
         raise _failed(error, whole) from error
-    row.save()
     return row
 
 

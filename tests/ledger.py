@@ -111,7 +111,7 @@ def percentile(entries: Iterable[Entry], share: float) -> float:
 def sql(services: Services, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
     """Ask, or change, the proof's own database."""
     with psycopg.connect(services.postgres.url, autocommit=True) as connection:
-        cursor = connection.execute(statement, values)  # type: ignore[call-overload]
+        cursor = connection.execute(statement, values)
         return cursor.fetchall() if cursor.description else []
 
 

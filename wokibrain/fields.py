@@ -116,6 +116,11 @@ class BodyModel(ApiModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
+def example(value: dict[str, Any]) -> ConfigDict:
+    """A model's configuration that shows ``value`` in the documentation."""
+    return ConfigDict(json_schema_extra={"examples": [value]})
+
+
 def _no_nul(text: str) -> str:
     if "\x00" in text:
         raise wrong("nul")

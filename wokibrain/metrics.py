@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
+from django.db import DatabaseError, InterfaceError
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from wokibrain.events import status
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -25,15 +32,29 @@ LOCK_ACQUISITIONS = Counter("lock_acquisitions_total", "Sector-day locks taken",
 LOCK_CONTENTIONS = Counter("lock_contentions_total", "Sector-day locks waited for", ["backend"])
 
 
+class _Events(Collector):
+    """How far the events have come, read from the database when it is asked; nothing when that is away."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        with suppress(DatabaseError, InterfaceError):
+            for name, (text, labels, values) in status.gauges().items():
+                family = GaugeMetricFamily(name, text, labels=labels)
+                for of, value in values.items():
+                    family.add_metric(of, value)
+                yield family
+
+
 def exposition() -> bytes:
     """All metrics in Prometheus' text format."""
-    return generate_latest(_registry())
+    registry = _of_processes()
+    registry.register(_Events())
+    return generate_latest(registry)
 
 
 def discoveries() -> dict[str, int]:
     """How often a discovery ended in which way since the servers started."""
     counts: dict[str, int] = {}
-    for family in _registry().collect():
+    for family in _of_processes().collect():
         for sample in family.samples:
             if sample.name == "discovery_requests_total":
                 outcome = sample.labels["outcome"]
@@ -41,7 +62,16 @@ def discoveries() -> dict[str, int]:
     return counts
 
 
-def _registry() -> CollectorRegistry:
+def _of_processes() -> CollectorRegistry:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return registry
+
+
+# A series is there from the start, so that a dashboard can tell zero from unknown.
+DISCOVERY_REQUESTS.labels("found")
+LOCK_CONTENTIONS.labels("redis")
+for _backend in ("redis", "postgres"):
+    LOCK_ACQUISITIONS.labels(_backend)
+for _layer in ("memory", "redis"):
+    CACHE_HITS.labels(_layer)

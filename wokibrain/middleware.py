@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import reduce
+from functools import lru_cache, reduce
 from time import perf_counter
 from typing import Final
 from uuid import UUID, uuid4
@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.module_loading import import_string
+from prometheus_client import Counter, Histogram
 
 from wokibrain import context, metrics
 from wokibrain.errors import ServiceUnavailable
@@ -30,6 +31,12 @@ def request_id(given: str | None) -> str:
         except ValueError:
             pass
     return str(uuid4())
+
+
+@lru_cache(maxsize=4096)
+def _meters(method: str, route: str, status: str) -> tuple[Counter, Histogram]:
+    labels = (method, route, status)
+    return metrics.HTTP_REQUESTS.labels(*labels), metrics.HTTP_DURATION.labels(*labels)
 
 
 class RequestMiddleware:
@@ -55,8 +62,9 @@ class RequestMiddleware:
             match.route if match else "unmatched",
             str(response.status_code),
         )
-        metrics.HTTP_REQUESTS.labels(*labels).inc()
-        metrics.HTTP_DURATION.labels(*labels).observe(perf_counter() - began)
+        requests, duration = _meters(*labels)
+        requests.inc()
+        duration.observe(perf_counter() - began)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:

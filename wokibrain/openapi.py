@@ -36,7 +36,7 @@ class Error(ApiModel):
 
 
 EXAMPLES: Final[Mapping[Code, str]] = {
-    Code.VALIDATION_ERROR: "Must be at most 50.",
+    Code.VALIDATION_ERROR: "partySize: Must be at most 50.",
     Code.UNAUTHORIZED: "Valid credentials are needed here.",
     Code.FORBIDDEN: "You do not have permission to do this.",
     Code.NOT_FOUND: "There is nothing here, or it is not yours to see.",
@@ -64,6 +64,7 @@ ALWAYS: Final = (
     Code.INTERNAL_SERVER_ERROR,
     Code.SERVICE_UNAVAILABLE,
 )
+ADMIN_SECRET: Final[Any] = [{"adminSecret": []}]
 WITH_BODY: Final = (Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE)
 
 IDEMPOTENCY_KEY: Final = OpenApiParameter(
@@ -88,8 +89,13 @@ def operation(
     keyed: bool = False,
     tag: str = "bookings",
     open_to_all: bool = False,
+    secret: bool = False,
 ) -> Callable[[View], View]:
-    """Document a view's method. ``errors`` are those beyond the ones every operation may give."""
+    """Document a view's method. ``errors`` are those beyond the ones every operation may give.
+
+    ``secret``: it is guarded by ADMIN_SECRET and takes no credentials. The examples of ``body`` and
+    ``out`` are the first of their models' own.
+    """
     codes = dict.fromkeys([*ALWAYS, *(WITH_BODY if body else ()), *errors])
     parameters = [*_parameters(query)] if query else []
     if keyed:
@@ -111,9 +117,23 @@ def operation(
         parameters=parameters,
         request=body,
         responses={status: OpenApiResponse(out, summary)} | _responses(codes),
-        examples=[*_error_examples(codes)],
-        auth=[] if open_to_all else None,
+        examples=[*_good_examples(body, out, status), *_error_examples(codes)],
+        auth=[] if open_to_all else ADMIN_SECRET if secret else None,
     )
+
+
+def _good_examples(
+    body: type[BaseModel] | None, out: type[BaseModel] | None, status: int
+) -> Iterable[OpenApiExample]:
+    if body and (value := _example_of(body)):
+        yield OpenApiExample("Request", value, request_only=True)
+    if out and (value := _example_of(out)):
+        yield OpenApiExample("Answer", value, response_only=True, status_codes=[str(status)])
+
+
+def _example_of(model: type[BaseModel]) -> Any:
+    examples = model.model_json_schema().get("examples")
+    return examples[0] if examples else None
 
 
 def _responses(codes: Iterable[Code]) -> dict[int, OpenApiResponse]:
@@ -127,7 +147,8 @@ def _error_examples(codes: Iterable[Code]) -> Iterable[OpenApiExample]:
     for code in codes:
         value: dict[str, Any] = {"error": code.value, "detail": EXAMPLES[code]}
         if code is Code.VALIDATION_ERROR:
-            value["issues"] = [{"path": "partySize", "message": EXAMPLES[code]}]
+            path, _, message = EXAMPLES[code].partition(": ")
+            value["issues"] = [{"path": path, "message": message}]
         value["requestId"] = "5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"
         yield OpenApiExample(code.value, value, response_only=True, status_codes=[str(int(STATUS[code]))])
 
@@ -154,8 +175,13 @@ def _plain(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, 
         (only,) = [each for each in schema["anyOf"] if each.get("type") != "null"]
         rest = {key: schema[key] for key in ("examples",) if key in schema}
         return _plain(only, definitions) | rest
+    # Constraints behind a validator of ours keep pydantic's names.
+    schema = {JSON_SCHEMA_NAMES.get(key, key): value for key, value in schema.items()}
     dropped = {"title", "description"} | ({"default"} if schema.get("default", 0) is None else set())
     return {key: value for key, value in schema.items() if key not in dropped}
+
+
+JSON_SCHEMA_NAMES: Final = {"ge": "minimum", "le": "maximum", "multiple_of": "multipleOf"}
 
 
 class CredentialScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -177,8 +203,18 @@ def finish(result: dict[str, Any], generator: SchemaGenerator, **_: Any) -> dict
     )
     for path in result["paths"].values():
         for each in path.values():
-            if "security" in each and {} not in each["security"]:
-                each["security"].append({})
+            if "security" in each:
+                # Each alone will do; what is written as one requirement would ask for all at once.
+                names = [name for requirement in each["security"] for name in requirement]
+                each["security"] = [{name: []} for name in names]
+                if "adminSecret" not in names:
+                    each["security"].append({})
+    result["components"]["securitySchemes"]["adminSecret"] = {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Admin-Secret",
+        "description": "ADMIN_SECRET of the installation; for a first look only.",
+    }
     result.setdefault("servers", [{"url": "/"}])
     return result
 

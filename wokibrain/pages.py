@@ -85,8 +85,10 @@ def _kafka() -> str:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
+    from wokibrain.events.kafka import connection_settings
+
     try:
-        AdminClient({"bootstrap.servers": settings.KAFKA_BROKERS}).list_topics(timeout=1)
+        AdminClient(connection_settings(settings.KAFKA_BROKERS)).list_topics(timeout=1)
     except KafkaException:
         return "degraded"
     return "ok"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import orjson
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from bookings.changes import Change
 from bookings.engine import SLOT_MINUTES
@@ -16,7 +16,16 @@ from bookings.records import BookingRecord
 from bookings.rules import Contact, NewBooking
 from bookings.selectors import DayList, Discovery, Page
 from wokibrain import fields
-from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, QueryInt, ServiceDate, WallTime
+from wokibrain.fields import (
+    ApiModel,
+    BodyModel,
+    Identifier,
+    Line,
+    QueryInt,
+    ServiceDate,
+    WallTime,
+    example,
+)
 
 Party = Annotated[int, Field(ge=1, le=50, description="Covers.", examples=[4])]
 Duration = Annotated[
@@ -63,21 +72,17 @@ class ListQuery(ApiModel):
 class NewBookingBody(BodyModel, Windowed):
     """Without ``start`` and ``tableIds`` the best candidate is taken; with them exactly that one."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "restaurantId": "R1",
-                    "sectorId": "S1",
-                    "partySize": 4,
-                    "durationMinutes": 90,
-                    "date": "2025-10-22",
-                    "windowStart": "20:00",
-                    "windowEnd": "23:45",
-                    "guestName": "Ana García",
-                    "guestEmail": "ana@example.com",
-                }
-            ]
+    model_config = example(
+        {
+            "restaurantId": "R1",
+            "sectorId": "S1",
+            "partySize": 4,
+            "durationMinutes": 90,
+            "date": "2025-10-22",
+            "windowStart": "20:00",
+            "windowEnd": "23:45",
+            "guestName": "Ana García",
+            "guestEmail": "ana@example.com",
         }
     )
 
@@ -112,7 +117,7 @@ class NewBookingBody(BodyModel, Windowed):
 class ChangeBody(BodyModel, Windowed):
     """Any of these; what is left out stays. Null or an empty text clears a guest's field or the notes."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"partySize": 5}]})
+    model_config = example({"partySize": 5})
 
     party_size: Party | None = None
     duration_minutes: Duration | None = None
@@ -145,6 +150,27 @@ class ChangeBody(BodyModel, Windowed):
         )
 
 
+BOOKING: Final = {
+    "id": "019a0c3e-5b7a-7c1e-9d52-6f0f3f6f2b11",
+    "reference": "K7QW2M",
+    "restaurantId": "R1",
+    "sectorId": "S1",
+    "tableIds": ["T3"],
+    "partySize": 4,
+    "start": "2025-10-22T20:00:00-03:00",
+    "end": "2025-10-22T21:30:00-03:00",
+    "durationMinutes": 90,
+    "status": "CONFIRMED",
+    "guestName": "Ana García",
+    "guestEmail": "ana@example.com",
+    "guestPhone": None,
+    "notes": None,
+    "version": 1,
+    "createdAt": "2025-10-01T09:30:15.123-03:00",
+    "updatedAt": "2025-10-01T09:30:15.123-03:00",
+}
+
+
 class CandidateOut(ApiModel):
     kind: Literal["single", "combo"]
     table_ids: list[str] = Field(examples=[["T2"]])
@@ -154,6 +180,29 @@ class CandidateOut(ApiModel):
 
 
 class DiscoveryOut(ApiModel):
+    model_config = example(
+        {
+            "slotMinutes": 15,
+            "durationMinutes": 90,
+            "candidates": [
+                {
+                    "kind": "single",
+                    "tableIds": ["T3"],
+                    "start": "2025-10-22T20:00:00-03:00",
+                    "end": "2025-10-22T21:30:00-03:00",
+                    "score": 100.0,
+                },
+                {
+                    "kind": "combo",
+                    "tableIds": ["T1", "T5"],
+                    "start": "2025-10-22T20:00:00-03:00",
+                    "end": "2025-10-22T21:30:00-03:00",
+                    "score": 80.0,
+                },
+            ],
+        }
+    )
+
     slot_minutes: int = Field(SLOT_MINUTES, examples=[15])
     duration_minutes: int = Field(examples=[90])
     candidates: list[CandidateOut]
@@ -161,6 +210,8 @@ class DiscoveryOut(ApiModel):
 
 class BookingOut(ApiModel):
     """A booking. The guest's fields are null for a caller without ``guest:read``."""
+
+    model_config = example(BOOKING)
 
     id: UUID
     reference: str = Field(examples=["B1"])
@@ -189,6 +240,14 @@ class Pagination(ApiModel):
 
 
 class BookingsOut(ApiModel):
+    model_config = example(
+        {
+            "date": "2025-10-22",
+            "bookings": [BOOKING],
+            "pagination": {"page": 1, "limit": 50, "total": 1, "totalPages": 1},
+        }
+    )
+
     date: date
     bookings: list[BookingOut]
     pagination: Pagination

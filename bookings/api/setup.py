@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from django.http import HttpResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from bookings import seed
 from restaurants.api.schemas import SeededData, SeededOut
@@ -19,8 +19,9 @@ class SeedView(SetUpView):
         "R1 with S1, T1-T5 and B1. May be called again and again; what is there stays.",
         out=SeededOut,
         tag="set-up",
+        secret=True,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         seed.example()
         return reply(
             SeededOut(message="Seeded.", data=SeededData(table_ids=[table for table, _, _ in seed.TABLES]))

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
+from django.http import HttpResponse
 from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from bookings import changes, selectors, services
 from bookings.api.schemas import (
@@ -32,7 +32,7 @@ from wokibrain.access.callers import Caller
 from wokibrain.errors import Code, ValidationFailed
 from wokibrain.faults import without
 from wokibrain.openapi import operation
-from wokibrain.rest import ApiView, caller_of, parse_body, parse_query
+from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply_json
 
 KEY_HEADER: Final = "Idempotency-Key"
 KEY_FORM: Final = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
@@ -50,8 +50,8 @@ class DiscoverView(ApiView):
         out=DiscoveryOut,
         errors=(Code.NOT_FOUND, Code.NO_CAPACITY, Code.OUTSIDE_SERVICE_WINDOW),
     )
-    def get(self, request: Request) -> Response:
-        query = parse_query(DiscoverQuery, request.query_params)
+    def get(self, request: Request) -> HttpResponse:
+        query = parse_query(DiscoverQuery, request)
         question = Question(
             restaurant_id=query.restaurant_id,
             sector_id=query.sector_id,
@@ -62,7 +62,7 @@ class DiscoverView(ApiView):
             window_end=query.window_end,
             limit=query.limit,
         )
-        return Response(
+        return reply_json(
             selectors.discover_rendered(caller=caller_of(request), question=question, render=discovery_json)
         )
 
@@ -76,8 +76,8 @@ class BookingsView(ApiView):
         out=BookingsOut,
         errors=(Code.NOT_FOUND,),
     )
-    def get(self, request: Request) -> Response:
-        query = parse_query(ListQuery, request.query_params)
+    def get(self, request: Request) -> HttpResponse:
+        query = parse_query(ListQuery, request)
         wanted = DayList(
             restaurant_id=query.restaurant_id,
             sector_id=query.sector_id,
@@ -86,7 +86,7 @@ class BookingsView(ApiView):
             page=query.page,
             limit=query.limit,
         )
-        return Response(
+        return reply_json(
             selectors.list_rendered(caller=caller_of(request), wanted=wanted, render=bookings_json)
         )
 
@@ -101,18 +101,19 @@ class BookingsView(ApiView):
         errors=(Code.NOT_FOUND, *SEATING, *KEYED),
         keyed=True,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         wanted = parse_body(NewBookingBody, request.data).wanted()
         caller = caller_of(request)
-        ticket = _ticket(request, caller, _answer(caller, 201))
+        ticket = _ticket(request, caller, _answer(caller, 201), request.data)
         made = services.create_booking(caller=caller, wanted=wanted, ticket=ticket)
         return _response(caller, made, 201)
 
 
 class BookingView(ApiView):
     @operation("getBooking", "One booking", "By id or reference.", out=BookingOut, errors=(Code.NOT_FOUND,))
-    def get(self, request: Request, booking: str) -> Response:
-        return Response(booking_out(selectors.get_booking(caller=caller_of(request), booking=booking)))
+    def get(self, request: Request, booking: str) -> HttpResponse:
+        found = selectors.get_booking(caller=caller_of(request), booking=booking)
+        return reply_json(orjson.dumps(booking_out(found)))
 
     @operation(
         "changeBooking",
@@ -124,10 +125,10 @@ class BookingView(ApiView):
         errors=(Code.NOT_FOUND, *SEATING, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION, *KEYED),
         keyed=True,
     )
-    def patch(self, request: Request, booking: str) -> Response:
+    def patch(self, request: Request, booking: str) -> HttpResponse:
         change = parse_body(ChangeBody, request.data).change()
         caller = caller_of(request)
-        ticket = _ticket(request, caller, _answer(caller, 200))
+        ticket = _ticket(request, caller, _answer(caller, 200), request.data)
         changed = changes.update_booking(caller=caller, booking=booking, change=change, ticket=ticket)
         return _response(caller, changed, 200)
 
@@ -139,7 +140,7 @@ class BookingView(ApiView):
         errors=(Code.NOT_FOUND, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION, Code.CONFLICT, *KEYED),
         keyed=True,
     )
-    def delete(self, request: Request, booking: str) -> Response:
+    def delete(self, request: Request, booking: str) -> HttpResponse:
         caller = caller_of(request)
         ticket = _ticket(request, caller, lambda _: Replay(204, ""))
         done = services.cancel_booking(caller=caller, booking=booking, ticket=ticket)
@@ -154,7 +155,7 @@ class _StepView(ApiView):
 
     step: Step
 
-    def post(self, request: Request, booking: str) -> Response:
+    def post(self, request: Request, booking: str) -> HttpResponse:
         caller = caller_of(request)
         ticket = _ticket(request, caller, _answer(caller, 200))
         done = type(self).step(caller=caller, booking=booking, ticket=ticket)
@@ -175,7 +176,7 @@ class SeatView(_StepView):
         errors=STEP_ERRORS,
         keyed=True,
     )
-    def post(self, request: Request, booking: str) -> Response:
+    def post(self, request: Request, booking: str) -> HttpResponse:
         return super().post(request, booking)
 
 
@@ -190,7 +191,7 @@ class CompleteView(_StepView):
         errors=STEP_ERRORS,
         keyed=True,
     )
-    def post(self, request: Request, booking: str) -> Response:
+    def post(self, request: Request, booking: str) -> HttpResponse:
         return super().post(request, booking)
 
 
@@ -205,7 +206,7 @@ class NoShowView(_StepView):
         errors=STEP_ERRORS,
         keyed=True,
     )
-    def post(self, request: Request, booking: str) -> Response:
+    def post(self, request: Request, booking: str) -> HttpResponse:
         return super().post(request, booking)
 
 
@@ -220,20 +221,22 @@ def _body(caller: Caller, booking: BookingRecord) -> bytes:
     return orjson.dumps(booking_out(seen_by(caller, booking.restaurant_id, [booking])[0]))
 
 
-def _response(caller: Caller, result: BookingRecord | Replay, status: int) -> Response:
+def _response(caller: Caller, result: BookingRecord | Replay, status: int) -> HttpResponse:
     if isinstance(result, Replay):
         body = result.body.encode() or None
-        return Response(body, status=result.status, headers={"Idempotent-Replayed": "true"})
-    return Response(None if status == 204 else _body(caller, result), status=status)
+        return reply_json(body, result.status, {"Idempotent-Replayed": "true"})
+    return reply_json(None if status == 204 else _body(caller, result), status)
 
 
-def _ticket(request: Request, caller: Caller, respond: Callable[[BookingRecord], Replay]) -> Ticket | None:
+def _ticket(
+    request: Request, caller: Caller, respond: Callable[[BookingRecord], Replay], body: Any = None
+) -> Ticket | None:
     """The request's Idempotency-Key with what was asked. Raises ValidationFailed for a malformed one."""
     key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None or without("idempotency"):
         return None
     if not KEY_FORM.fullmatch(key):
         raise ValidationFailed.at(KEY_HEADER, _("Use 1-255 printable ASCII characters."))
-    asked: Any = [request.method, request.path, request.data if request.method != "DELETE" else None]
+    asked = [request.method, request.path, body]
     fingerprint = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()
     return Ticket(f"{caller.kind.value}:{caller.id}", key, fingerprint, respond)

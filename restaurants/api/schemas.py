@@ -11,7 +11,7 @@ from pydantic import Field
 from restaurants.models import Restaurant, Sector, Table
 from restaurants.services import Hours
 from wokibrain.errors import ValidationFailed
-from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, WallTime
+from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, WallTime, example
 
 Name = Annotated[Line, Field(min_length=1, max_length=100, examples=["Bistro Central"])]
 Seats = Annotated[int, Field(ge=1, le=50)]
@@ -30,6 +30,15 @@ class WindowBody(BodyModel):
 
 
 class RestaurantBody(BodyModel):
+    model_config = example(
+        {
+            "id": "R2",
+            "name": "Bistro Norte",
+            "timezone": "Europe/Madrid",
+            "windows": [{"start": "20:00", "end": "23:45"}],
+        }
+    )
+
     id: Identifier | None = Field(None, examples=["R2"])
     name: Name
     timezone: Annotated[Line, Field(max_length=64, examples=["America/Argentina/Buenos_Aires"])]
@@ -37,6 +46,8 @@ class RestaurantBody(BodyModel):
 
 
 class SectorBody(BodyModel):
+    model_config = example({"id": "S2", "restaurantId": "R2", "name": "Terrace"})
+
     id: Identifier | None = Field(None, examples=["S2"])
     restaurant_id: Identifier = Field(examples=["R1"])
     name: Name
@@ -44,6 +55,8 @@ class SectorBody(BodyModel):
 
 class TableBody(BodyModel):
     """Capacity in either spelling: `capacityMin`/`capacityMax` or `minSize`/`maxSize`."""
+
+    model_config = example({"id": "T6", "sectorId": "S2", "capacityMin": 2, "capacityMax": 4})
 
     id: Identifier | None = Field(None, examples=["T6"])
     sector_id: Identifier = Field(examples=["S1"])
@@ -80,6 +93,15 @@ class WindowOut(ApiModel):
 
 
 class RestaurantOut(ApiModel):
+    model_config = example(
+        {
+            "id": "R2",
+            "name": "Bistro Norte",
+            "timezone": "Europe/Madrid",
+            "windows": [{"weekday": 0, "start": "20:00", "end": "23:45", "lastSeating": None}],
+        }
+    )
+
     id: str
     name: str
     timezone: str
@@ -87,6 +109,8 @@ class RestaurantOut(ApiModel):
 
 
 class SectorOut(ApiModel):
+    model_config = example({"id": "S2", "restaurantId": "R2", "name": "Terrace"})
+
     id: str
     restaurant_id: str
     name: str
@@ -98,6 +122,21 @@ class CapacityOut(ApiModel):
 
 
 class TableOut(ApiModel):
+    model_config = example(
+        {
+            "id": "T6",
+            "sectorId": "S2",
+            "name": "T6",
+            "capacityMin": 2,
+            "capacityMax": 4,
+            "minSize": 2,
+            "maxSize": 4,
+            "capacity": {"min": 2, "max": 4},
+            "active": True,
+            "combinable": True,
+        }
+    )
+
     id: str
     sector_id: str
     name: str
@@ -155,11 +194,27 @@ class SeededData(ApiModel):
 
 
 class SeededOut(ApiModel):
+    model_config = example(
+        {
+            "message": "Seeded.",
+            "data": {
+                "restaurantId": "R1",
+                "sectorId": "S1",
+                "tableIds": ["T1", "T2", "T3", "T4", "T5"],
+                "bookingId": "B1",
+            },
+        }
+    )
+
     message: str
     data: SeededData
 
 
 class InfoOut(ApiModel):
+    model_config = example(
+        {"name": "WokiBrain", "version": "1.0.0", "environment": "development", "docs": "/docs"}
+    )
+
     name: str
     version: str
     environment: str

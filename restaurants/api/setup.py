@@ -5,8 +5,8 @@ from __future__ import annotations
 import hmac
 
 from django.conf import settings
+from django.http import HttpResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from restaurants import services
 from restaurants.api.schemas import (
@@ -47,7 +47,7 @@ class InfoView(ApiView):
     authentication_classes = []
 
     @operation("info", "What this is", "Open to all.", out=InfoOut, tag="set-up", open_to_all=True)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         return reply(
             InfoOut(
                 name="WokiBrain", version=settings.VERSION, environment=settings.ENVIRONMENT, docs="/docs"
@@ -64,8 +64,9 @@ class RestaurantsView(SetUpView):
         out=RestaurantOut,
         status=201,
         tag="set-up",
+        secret=True,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         body = parse_body(RestaurantBody, request.data)
         hours = services.DEFAULT_HOURS if body.windows is None else [each.hours() for each in body.windows]
         made = services.create_restaurant(
@@ -84,8 +85,9 @@ class SectorsView(SetUpView):
         status=201,
         errors=(Code.NOT_FOUND,),
         tag="set-up",
+        secret=True,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         body = parse_body(SectorBody, request.data)
         made = services.create_sector(
             caller=SYSTEM, id=body.id, restaurant_id=body.restaurant_id, name=body.name
@@ -103,8 +105,9 @@ class TablesView(SetUpView):
         status=201,
         errors=(Code.NOT_FOUND,),
         tag="set-up",
+        secret=True,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         body = parse_body(TableBody, request.data)
         least, most = body.capacity()
         made = services.create_table(

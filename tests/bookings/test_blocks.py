@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -151,7 +152,7 @@ def test_who_may_block(guest: Api) -> None:
     def caller(role: Role, place: str) -> Caller:
         return Caller(CallerKind.API_KEY, "k", {place: PERMISSIONS[role]})
 
-    interval = {"start": evening(20), "end": evening(21)}
+    interval: dict[str, Any] = {"start": evening(20), "end": evening(21)}
     with pytest.raises(NotFound):
         block_table(caller=caller(Role.ADMIN, "H"), table_id="T3", **interval)
     with pytest.raises(NotFound):

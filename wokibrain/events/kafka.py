@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 from confluent_kafka import Consumer as Client
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from django.conf import settings
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 SEND_TIMEOUT: Final = 5.0
 FETCH: Final = 500
+GATHER: Final = 0.03
 MAX_RAW: Final = 65_536
 UNREADABLE_SPACE: Final = UUID("6b1c0c3e-5a3d-4f0e-9a55-9d7a3f0f6a11")
 
@@ -210,6 +211,8 @@ class GroupReader:
             | {
                 "group.id": group.value,
                 "enable.auto.commit": False,
+                # Stored when the work is handed on, not when the message is fetched.
+                "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest",
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": 10_000,
@@ -227,15 +230,18 @@ class GroupReader:
             while not stop.is_set():
                 messages = self._fetch()
                 if messages and self._hand_on(messages, stop):
-                    self._commit()
+                    self._done_with(messages)
+                    self._commit(asynchronous=True)
         finally:
+            self._commit(asynchronous=False)
             self.client.close()
 
     def _fetch(self) -> list[Message]:
         first = self.client.poll(0.25)
         if first is None:
             return []
-        messages = [first, *self.client.consume(FETCH - 1, 0)]
+        # A little more patience: work is done in batches, and partitions arrive one after another.
+        messages = [first, *self.client.consume(FETCH - 1, GATHER)]
         for message in messages:
             if (error := message.error()) is not None:
                 log.warning("%s: %s", self.group.value, error.str())
@@ -267,10 +273,28 @@ class GroupReader:
                 bury(self.group, message, error)
         return events
 
-    def _commit(self) -> None:
+    def _done_with(self, messages: Sequence[Message]) -> None:
+        reached: dict[tuple[str, int], int] = {}
+        for message in messages:
+            topic, partition, offset = message.topic(), message.partition(), message.offset()
+            if topic is not None and partition is not None and offset is not None:
+                reached[topic, partition] = offset
+        for (topic, partition), offset in reached.items():
+            try:
+                self.client.store_offsets(offsets=[TopicPartition(topic, partition, offset + 1)])
+            except KafkaException as error:
+                # It went to another process of the group meanwhile.
+                log.info("%s: %s/%s: %s", self.group.value, topic, partition, error)
+
+    def _commit(self, *, asynchronous: bool) -> None:
         try:
-            self.client.commit(asynchronous=False)
+            if asynchronous:
+                self.client.commit(asynchronous=True)
+            else:
+                self.client.commit(asynchronous=False)
         except KafkaException as error:
+            if error.args[0].code() == KafkaError._NO_OFFSET:
+                return
             # The messages will come again, and meet their receipts.
             log.warning("%s could not commit its offsets: %s", self.group.value, error)
 

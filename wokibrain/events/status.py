@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
 from django.db.models import Count, Max, Q
 
-from wokibrain.events import readmodels, registry
+from wokibrain.events import deadletters, readmodels, registry
 from wokibrain.events.models import Failure, Rebuild
 from wokibrain.events.registry import Consumer
 from wokibrain.events.relay import RELAY_LOCK
@@ -110,15 +109,20 @@ def relay_active() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def gauges() -> Iterator[tuple[str, dict[str, str], float]]:
-    """Name, labels and value of each gauge, read from the database now."""
+Gauges = dict[str, tuple[str, list[str], dict[tuple[str, ...], float]]]
+
+
+def gauges() -> Gauges:
+    """Each gauge's name: what it is, its labels' names, and its values by the labels' values."""
     unpublished, age = outbox()
-    yield "outbox_unpublished", {}, unpublished
-    yield "outbox_age_seconds", {}, age
-    for consumer in registry.consumers():
-        yield (
-            "consumer_lag_seconds",
-            {"consumer": consumer.name, "group": consumer.group.value},
-            lag(consumer)[1],
-        )
-    yield "dead_letters", {}, Failure.objects.filter(dead_at__isnull=False, discarded_at=None).count()
+    consumers = registry.consumers()
+    return {
+        "outbox_unpublished": ("Events that are not handed on yet", [], {(): unpublished}),
+        "outbox_age_seconds": ("Age of the oldest of them", [], {(): age}),
+        "consumer_lag_seconds": (
+            "Age of the oldest event a consumer has not handled",
+            ["consumer", "group"],
+            {(one.name, one.group.value): lag(one)[1] for one in consumers},
+        ),
+        "dead_letters": ("Events a consumer gave up on", [], {(): deadletters.dead().count()}),
+    }

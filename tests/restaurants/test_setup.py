@@ -1,0 +1,223 @@
+"""The set-up endpoints: what they make, what they answer, who they let in."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from bookings.models import Booking
+from restaurants.models import Restaurant, Sector, ServiceWindow, Table
+from tests.api import Api, Reply, refused
+from wokibrain.events.models import StoredEvent
+
+SECRET = {"X-Admin-Secret": settings.ADMIN_SECRET}
+SEEDED = {
+    "message": "Seeded.",
+    "data": {
+        "restaurantId": "R1",
+        "sectorId": "S1",
+        "tableIds": ["T1", "T2", "T3", "T4", "T5"],
+        "bookingId": "B1",
+    },
+}
+
+pytestmark = pytest.mark.django_db
+
+
+def make(what: str, **body: Any) -> Reply:
+    return Api().call("POST", f"/admin/{what}", body, headers=SECRET)
+
+
+def test_the_seed_answers_the_same_however_often_it_is_called() -> None:
+    def everything() -> list[Any]:
+        kinds = (Restaurant, Sector, Table, ServiceWindow, Booking, StoredEvent)
+        return [list(kind.objects.order_by("pk").values()) for kind in kinds]
+
+    first = make("seed")
+    assert (first.status, first.body) == (200, SEEDED)
+    before = everything()
+    assert [len(rows) for rows in before] == [1, 1, 5, 14, 1, 1]
+    again = make("seed")
+    assert (again.status, again.body) == (200, SEEDED)
+    assert everything() == before
+
+
+def test_the_seed_is_the_contracts_example() -> None:
+    make("seed")
+    restaurant = Restaurant.objects.get()
+    assert (restaurant.id, restaurant.name, restaurant.zone) == (
+        "R1", "Bistro Central", "America/Argentina/Buenos_Aires",
+    )  # fmt: skip
+    assert (restaurant.refuse_past, restaurant.lead_minutes, restaurant.horizon_days) == (False, None, None)
+    assert Sector.objects.get().name == "Main Hall"
+    assert list(Table.objects.order_by("position").values_list("id", "capacity_min", "capacity_max")) == [
+        ("T1", 2, 2), ("T2", 2, 4), ("T3", 2, 4), ("T4", 4, 6), ("T5", 2, 2),
+    ]  # fmt: skip
+    windows = ServiceWindow.objects.filter(weekday=2)
+    assert [str(window) for window in windows] == ["12:00-16:00", "20:00-23:45"]
+
+
+def test_the_seed_puts_back_what_is_missing_and_leaves_what_is_changed() -> None:
+    make("seed")
+    Table.objects.filter(pk="T5").delete()
+    Table.objects.filter(pk="T1").update(capacity_max=3)
+    Restaurant.objects.update(name="Changed")
+    make("seed")
+    assert Table.objects.get(pk="T5").capacity_max == 2
+    assert Table.objects.get(pk="T1").capacity_max == 3
+    assert Restaurant.objects.get().name == "Changed"
+
+
+def test_a_restaurant_of_ones_own_can_be_booked_at_once_past_included() -> None:
+    made = make("restaurants", id="R2", name="Segundo", timezone="Europe/Madrid")
+    assert made.status == 201
+    hours = [(each["weekday"], each["start"], each["end"]) for each in made.body["windows"]]
+    assert hours == [
+        (weekday, *window) for weekday in range(7) for window in (("12:00", "16:00"), ("20:00", "23:45"))
+    ]
+    assert {key: made.body[key] for key in ("id", "name", "timezone")} == {
+        "id": "R2", "name": "Segundo", "timezone": "Europe/Madrid",
+    }  # fmt: skip
+    sector = make("sectors", id="S2", restaurantId="R2", name="Sala")
+    assert (sector.status, sector.body) == (201, {"id": "S2", "restaurantId": "R2", "name": "Sala"})
+    table = make("tables", id="T9", sectorId="S2", capacityMin=2, capacityMax=4)
+    assert (table.status, table.body) == (
+        201,
+        {
+            "id": "T9",
+            "sectorId": "S2",
+            "name": "T9",
+            "capacityMin": 2,
+            "capacityMax": 4,
+            "minSize": 2,
+            "maxSize": 4,
+            "capacity": {"min": 2, "max": 4},
+            "active": True,
+            "combinable": True,
+        },
+    )
+    booked = Api().book(restaurantId="R2", sectorId="S2")
+    assert (booked.status, booked.body["start"]) == (201, "2025-10-22T12:00:00+02:00")
+
+
+def test_windows_of_ones_own() -> None:
+    made = make(
+        "restaurants",
+        name="Night",
+        timezone="UTC",
+        windows=[
+            {"start": "22:00", "end": "02:00", "lastSeating": "00:30", "weekday": 5},
+            {"start": "12:00", "end": "15:00", "weekday": 6},
+        ],
+    )
+    assert made.body["windows"] == [
+        {"weekday": 5, "start": "22:00", "end": "02:00", "lastSeating": "00:30"},
+        {"weekday": 6, "start": "12:00", "end": "15:00", "lastSeating": None},
+    ]
+
+
+def test_no_windows_at_all_is_always_closed() -> None:
+    made = make("restaurants", id="R2", name="Closed", timezone="UTC", windows=[])
+    make("sectors", id="S2", restaurantId="R2", name="Room")
+    assert (made.status, made.body["windows"]) == (201, [])
+    refused(Api().discover(restaurantId="R2", sectorId="S2"), 422, "OUTSIDE_SERVICE_WINDOW")
+
+
+def test_ids_left_out_are_made_up() -> None:
+    restaurant = make("restaurants", name="A", timezone="UTC").body["id"]
+    sector = make("sectors", restaurantId=restaurant, name="B").body["id"]
+    table = make("tables", sectorId=sector, capacityMin=1, capacityMax=2, name="Window").body
+    assert [each[:2] for each in (restaurant, sector, table["id"])] == ["R-", "S-", "T-"]
+    assert [len(each) for each in (restaurant, sector, table["id"])] == [10, 10, 10]
+    assert table["name"] == "Window"
+
+
+def test_capacity_in_either_spelling() -> None:
+    make("seed")
+    spellings: list[dict[str, int]] = [
+        {"capacityMin": 3, "capacityMax": 5},
+        {"minSize": 3, "maxSize": 5},
+        {"minSize": 3, "capacityMax": 5},
+        {"capacityMin": 3, "minSize": 3, "capacityMax": 5, "maxSize": 5},
+    ]
+    for spelling in spellings:
+        body = make("tables", sectorId="S1", **spelling).body
+        assert (body["capacityMin"], body["maxSize"], body["capacity"]) == (3, 5, {"min": 3, "max": 5})
+
+
+def test_capacities_that_contradict_are_named() -> None:
+    make("seed")
+    for body, path, detail in (
+        ({"capacityMin": 2, "minSize": 3, "capacityMax": 4}, "minSize", "This differs from capacityMin."),
+        (
+            {"capacityMin": 5, "capacityMax": 4},
+            "capacityMax",
+            "A table seats at most no fewer than at least.",
+        ),
+        ({"minSize": 5, "maxSize": 4}, "maxSize", "A table seats at most no fewer than at least."),
+    ):
+        assert refused(make("tables", sectorId="S1", **body), 400, "VALIDATION_ERROR", path) == detail
+
+
+def test_an_id_that_is_taken_is_refused_and_what_has_it_stays() -> None:
+    make("seed")
+    detail = refused(
+        make("restaurants", id="R1", name="Again", timezone="UTC"), 400, "VALIDATION_ERROR", "id"
+    )
+    assert detail == "Restaurant with this Id already exists."
+    refused(make("sectors", id="S1", restaurantId="R1", name="Again"), 400, "VALIDATION_ERROR", "id")
+    refused(
+        make("tables", id="T1", sectorId="S1", capacityMin=1, capacityMax=9), 400, "VALIDATION_ERROR", "id"
+    )
+    assert Restaurant.objects.get().name == "Bistro Central"
+    assert Table.objects.get(pk="T1").capacity_max == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_take_the_same_id_at_once_one_gets_it() -> None:
+    def one(number: int) -> tuple[int, str]:
+        try:
+            reply = make("restaurants", id="R2", name=f"Number {number}", timezone="UTC")
+            return reply.status, reply.body.get("error", "")
+        finally:
+            connection.close()
+
+    for _ in range(3):
+        with ThreadPoolExecutor(6) as pool:
+            answers = sorted(pool.map(one, range(6)))
+        assert answers == [(201, ""), *[(400, "VALIDATION_ERROR")] * 5]
+        Restaurant.objects.get(pk="R2").delete()
+
+
+def test_windows_that_cannot_be_are_named_and_nothing_is_made() -> None:
+    twice = make("restaurants", name="A", timezone="UTC", windows=[{"start": "12:00", "end": "15:00"}] * 2)
+    assert refused(twice, 400, "VALIDATION_ERROR", "windows") == "A window opens at this time already."
+    odd = make("restaurants", name="A", timezone="UTC", windows=[{"start": "12:05", "end": "15:00"}])
+    assert refused(odd, 400, "VALIDATION_ERROR", "windows") == "Times lie on quarter hours."
+    assert not Restaurant.objects.exists()
+
+
+def test_the_secret_in_the_query_is_for_development_only(settings: Any) -> None:
+    path = f"/admin/seed?secret={settings.ADMIN_SECRET}"
+    assert Api().call("POST", path).body == SEEDED
+    refused(Api().call("POST", "/admin/seed?secret=wrong"), 401, "UNAUTHORIZED")
+    settings.PRODUCTION = True
+    refused(Api().call("POST", path), 401, "UNAUTHORIZED")
+    assert Api().call("POST", "/admin/seed", headers=SECRET).status == 200
+
+
+def test_a_wrong_header_is_not_mended_by_the_query() -> None:
+    reply = Api().call(
+        "POST", f"/admin/seed?secret={settings.ADMIN_SECRET}", headers={"X-Admin-Secret": "wrong"}
+    )
+    refused(reply, 401, "UNAUTHORIZED")
+
+
+def test_info_is_open() -> None:
+    assert Api().get("/admin/info").body == {
+        "name": "WokiBrain", "version": settings.VERSION, "environment": "test", "docs": "/docs",
+    }  # fmt: skip

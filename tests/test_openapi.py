@@ -1,0 +1,272 @@
+"""The OpenAPI document: valid, complete, and true to what is answered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, get_resolver
+from jsonschema import Draft202012Validator, FormatChecker
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from bookings import seed
+from tests.api import Api, Reply, api_as
+from wokibrain import openapi
+from wokibrain.errors import Code
+from wokibrain.rest import STATUS
+
+METHODS = ("get", "put", "post", "patch", "delete")
+PAGES = {"health", "health/live", "health/ready", "metrics", "docs", "openapi.json", "openapi.yaml"}
+SECRET = {"X-Admin-Secret": settings.ADMIN_SECRET}
+ALWAYS = {"400", "401", "403", "406", "429", "500", "503"}
+
+Operation = tuple[str, str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return openapi.document()
+
+
+def operations(document: dict[str, Any]) -> Iterator[Operation]:
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def everything(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from everything(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from everything(value)
+
+
+def routes(patterns: list[Any] | None = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for each in get_resolver().url_patterns if patterns is None else patterns:
+        if isinstance(each, URLResolver):
+            yield from routes(each.url_patterns, prefix + str(each.pattern))
+        elif isinstance(each, URLPattern):
+            yield prefix + str(each.pattern), each.callback
+
+
+def test_it_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1.")
+    assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
+
+
+def test_no_reference_dangles_and_nothing_lies_unused(document: dict[str, Any]) -> None:
+    referred = {node["$ref"] for node in everything(document) if isinstance(node.get("$ref"), str)}
+    defined = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert referred == defined
+
+
+def test_operation_ids_are_unique_names(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z][A-Za-z]+", name) for name in names)
+
+
+def test_every_path_of_the_api_is_documented_with_all_its_methods(document: dict[str, Any]) -> None:
+    served = set()
+    for route, callback in routes():
+        rest = route.removeprefix("api/v1/")
+        if not route.startswith("api/v1/") or rest in PAGES:
+            continue
+        path = "/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route)
+        served |= {(path, method) for method in METHODS if hasattr(callback.view_class, method)}
+    assert {(path, method) for path, method, _ in operations(document)} == served
+
+
+def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        assert operation["summary"], (path, method)
+        assert operation["description"], (path, method)
+        assert operation["tags"], (path, method)
+
+
+def test_every_operation_lists_all_that_it_may_refuse(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        here = set(operation["responses"])
+        assert here >= ALWAYS, (path, method)
+        assert ("requestBody" in operation) == ({"413", "415"} <= here), (path, method)
+        for status in here - {"200", "201", "204"}:
+            (content,) = operation["responses"][status]["content"].values()
+            assert content["schema"] == {"$ref": "#/components/schemas/Error"}
+            codes = {each["value"]["error"] for each in content["examples"].values()}
+            assert codes, (path, method, status)
+            assert {str(int(STATUS[Code(code)])) for code in codes} == {status}
+            assert all(f"`{code}`" in operation["responses"][status]["description"] for code in codes)
+
+
+REFUSALS = {
+    "discoverTables": {"NOT_FOUND", "NO_CAPACITY", "OUTSIDE_SERVICE_WINDOW"},
+    "listBookings": {"NOT_FOUND"},
+    "getBooking": {"NOT_FOUND"},
+    "createBooking": {
+        "NOT_FOUND", "NO_CAPACITY", "CONFLICT", "OUTSIDE_SERVICE_WINDOW", "IDEMPOTENCY_IN_PROGRESS",
+        "IDEMPOTENCY_KEY_REUSED",
+    },
+    "changeBooking": {
+        "NOT_FOUND", "NO_CAPACITY", "CONFLICT", "OUTSIDE_SERVICE_WINDOW", "ALREADY_CANCELLED",
+        "INVALID_TRANSITION", "IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_KEY_REUSED",
+    },
+    "cancelBooking": {
+        "NOT_FOUND", "ALREADY_CANCELLED", "INVALID_TRANSITION", "CONFLICT", "IDEMPOTENCY_IN_PROGRESS",
+        "IDEMPOTENCY_KEY_REUSED",
+    },
+    "seatBooking": {
+        "NOT_FOUND", "INVALID_TRANSITION", "CONFLICT", "IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_KEY_REUSED",
+    },
+}  # fmt: skip
+REFUSALS |= {"completeBooking": REFUSALS["seatBooking"], "markNoShow": REFUSALS["seatBooking"]}
+
+
+def test_the_booking_operations_refuse_as_the_contract_says(document: dict[str, Any]) -> None:
+    by_name = {operation["operationId"]: operation for _, _, operation in operations(document)}
+    for name, expected in REFUSALS.items():
+        codes = {
+            each["value"]["error"]
+            for status, response in by_name[name]["responses"].items()
+            if status in ("404", "409", "422")
+            for each in response["content"]["application/json"]["examples"].values()
+        }
+        assert codes == expected, name
+
+
+def test_every_body_and_answer_has_an_example_that_fits_its_schema(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        contents = [response.get("content", {}) for response in operation["responses"].values()]
+        contents.append(operation.get("requestBody", {}).get("content", {}))
+        for content in contents:
+            for each in content.values():
+                assert each["examples"], (path, method)
+                for shown in each["examples"].values():
+                    assert problems(document, each["schema"], shown["value"]) == [], (path, method)
+        for parameter in operation.get("parameters", []):
+            assert problems(document, {}, parameter["schema"]) == []
+            Draft202012Validator.check_schema(parameter["schema"])
+            assert set(parameter["schema"]) <= {
+                "type", "format", "pattern", "enum", "default", "examples", "minLength", "maxLength", "minimum",
+                "maximum", "multipleOf",
+            }, parameter  # fmt: skip
+
+
+def test_bounds_of_query_parameters_are_told(document: dict[str, Any]) -> None:
+    parameters = document["paths"]["/api/v1/woki/discover"]["get"]["parameters"]
+    told = {each["name"]: each for each in parameters}
+    assert {name for name, each in told.items() if each.get("required")} == {
+        "restaurantId",
+        "date",
+        "partySize",
+    }
+    bounds = {key: told["duration"]["schema"][key] for key in ("minimum", "maximum", "multipleOf")}
+    assert bounds == {"minimum": 15, "maximum": 1440, "multipleOf": 15}
+    assert (told["limit"]["schema"]["default"], told["limit"]["schema"]["maximum"]) == (10, 50)
+
+
+def test_either_credential_alone_will_do(document: dict[str, Any]) -> None:
+    assert document["paths"]["/api/v1/woki/bookings"]["post"]["security"] == [
+        {"apiKey": []},
+        {"bearer": []},
+        {},
+    ]
+    assert document["paths"]["/api/v1/admin/seed"]["post"]["security"] == [{"adminSecret": []}]
+    used = {name for _, _, each in operations(document) for one in each.get("security", []) for name in one}
+    assert used <= set(document["components"]["securitySchemes"])
+
+
+def problems(document: dict[str, Any], schema: dict[str, Any], value: Any) -> list[str]:
+    """What is wrong with ``value`` by a schema of the document; an unknown property is wrong too."""
+    whole = {"components": strict(document["components"]), **strict(schema)}
+    validator = Draft202012Validator(whole, format_checker=FormatChecker())
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
+
+
+def strict(node: Any) -> Any:
+    if isinstance(node, list):
+        return [strict(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    closed = {key: strict(value) for key, value in node.items()}
+    if isinstance(node.get("properties"), dict) and node.get("type") == "object":
+        closed.setdefault("additionalProperties", False)
+    return closed
+
+
+WALK: list[tuple[str, str, Any, int]] = [
+    ("GET", "/admin/info", None, 200),
+    ("POST", "/admin/seed", None, 200),
+    ("POST", "/admin/restaurants", {"id": "R2", "name": "Two", "timezone": "Europe/Madrid"}, 201),
+    ("POST", "/admin/sectors", {"id": "S2", "restaurantId": "R2", "name": "Sala"}, 201),
+    ("POST", "/admin/tables", {"id": "T9", "sectorId": "S2", "minSize": 2, "maxSize": 4}, 201),
+    ("GET", "/woki/discover?restaurantId=R1&date=2025-10-22&partySize=4&duration=90", None, 200),
+    ("GET", "/woki/discover?restaurantId=R1&date=2025-10-22&partySize=40&duration=90", None, 409),
+    ("GET", "/woki/discover?restaurantId=R9&date=2025-10-22&partySize=4&duration=90", None, 404),
+    ("GET", "/woki/discover", None, 400),
+    ("POST", "/woki/bookings", {"restaurantId": "R1", "date": "2025-10-22", "partySize": 4, "durationMinutes": 90,
+                                "guestName": "Ana", "guestEmail": "ana@example.com", "notes": "x"}, 201),
+    ("POST", "/woki/bookings", {"restaurantId": "R1", "date": "2025-10-22", "partySize": 4, "durationMinutes": 90,
+                                "start": "2025-10-22T17:00:00-03:00"}, 422),
+    ("POST", "/woki/bookings", {"restaurantId": "R1"}, 400),
+    ("GET", "/woki/bookings?restaurantId=R1&date=2025-10-22", None, 200),
+    ("GET", "/woki/bookings?restaurantId=R1&date=2025-10-22&status=X", None, 400),
+    ("GET", "/woki/bookings/B1", None, 200),
+    ("GET", "/woki/bookings/B9", None, 404),
+    ("PATCH", "/woki/bookings/B1", {"partySize": 5, "guestName": "Ana"}, 200),
+    ("PATCH", "/woki/bookings/B1", {"partySize": 40}, 409),
+    ("POST", "/woki/bookings/B1/no-show", None, 200),
+    ("POST", "/woki/bookings/B1/seat", None, 200),
+    ("POST", "/woki/bookings/B1/complete", None, 200),
+    ("POST", "/woki/bookings/B1/complete", None, 409),
+    ("DELETE", "/woki/bookings/{made}", None, 204),
+    ("DELETE", "/woki/bookings/{made}", None, 409),
+]  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_what_is_answered_is_what_is_documented(document: dict[str, Any]) -> None:
+    seed.example()
+    api = api_as()
+    made, walked = "", set()
+    for method, path, body, status in WALK:
+        reply = api.call(method, path.replace("{made}", made), body, headers=SECRET)
+        assert reply.status == status, (method, path, reply.body)
+        template = "/api/v1" + re.sub(r"/bookings/[^/?]+", "/bookings/{booking}", path).partition("?")[0]
+        operation = document["paths"][template][method.lower()]
+        walked.add(operation["operationId"])
+        assert_documented(document, operation, reply)
+        if (method, status) == ("POST", 201) and "reference" in reply.body:
+            made = reply.body["reference"]
+    core = {
+        each["operationId"]
+        for _, _, each in operations(document)
+        if set(each["tags"]) & {"bookings", "set-up"}
+    }
+    assert walked >= core
+
+
+def assert_documented(document: dict[str, Any], operation: dict[str, Any], reply: Reply) -> None:
+    response = operation["responses"][str(reply.status)]
+    if "content" not in response:
+        assert reply.content == b""
+        return
+    assert reply.headers["Content-Type"] in response["content"]
+    assert problems(document, response["content"]["application/json"]["schema"], reply.body) == []
+
+
+@pytest.mark.django_db
+def test_it_is_served_as_json_and_as_yaml_the_same() -> None:
+    import yaml
+
+    as_json = Api().get("/openapi.json")
+    as_yaml = Api().get("/openapi.yaml")
+    assert as_json.headers["Content-Type"] == "application/json"
+    assert as_yaml.headers["Content-Type"] == "application/yaml; charset=utf-8"
+    assert yaml.safe_load(as_yaml.content) == as_json.body

@@ -1,0 +1,140 @@
+"""Health, metrics and documentation, at the root and under /api/v1."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from django.test import Client
+
+from bookings import seed
+from tests.api import Api
+from wokibrain.clock import frozen
+
+ROOTS = ("", "/api/v1")
+BOTH = pytest.mark.parametrize("root", ROOTS)
+PAGES = ("/health", "/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json", "/openapi.yaml")
+
+pytestmark = pytest.mark.django_db
+
+
+def get(path: str, **headers: str) -> Any:
+    return Client().get(path, headers=headers)
+
+
+@BOTH
+def test_health(root: str) -> None:
+    with frozen(datetime(2025, 10, 22, 12, tzinfo=UTC)):
+        response = get(f"{root}/health")
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "ok", "version": settings.VERSION, "timestamp": "2025-10-22T12:00:00+00:00",
+    }  # fmt: skip
+
+
+@BOTH
+def test_live_asks_nobody(root: str, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        response = get(f"{root}/health/live")
+    assert (response.status_code, response.json()["status"]) == (200, "ok")
+
+
+@BOTH
+def test_ready_with_postgres_and_redis(root: str) -> None:
+    response = get(f"{root}/health/ready")
+    body = response.json()
+    assert (response.status_code, body["status"]) == (200, "ok")
+    assert (body["checks"]["database"], body["checks"]["redis"]) == ("ok", "ok")
+
+
+NAMES = (
+    "http_request_duration_seconds",
+    "http_requests_total",
+    "booking_created_total",
+    "booking_cancelled_total",
+    "discovery_requests_total",
+    "cache_hits_total",
+    "cache_misses_total",
+    "lock_acquisitions_total",
+    "lock_contentions_total",
+)
+
+
+@BOTH
+def test_metrics_bear_the_contracts_names(root: str) -> None:
+    text = get(f"{root}/metrics").content.decode()
+    declared = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE))
+    for name in NAMES:
+        assert declared[name] == ("histogram" if name.endswith("seconds") else "counter"), name
+
+
+def sample(text: str, series: str) -> float:
+    found = re.search(rf"^{re.escape(series)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_metrics_count_bookings_and_requests() -> None:
+    seed.example()
+    api = Api()
+    series = (
+        "booking_created_total",
+        "booking_cancelled_total",
+        'discovery_requests_total{outcome="found"}',
+        'http_requests_total{method="POST",route="api/v1/woki/bookings",status="201"}',
+    )
+
+    def now() -> list[float]:
+        text = get("/metrics").content.decode()
+        return [sample(text, each) for each in series]
+
+    before = now()
+    api.discover()
+    made = [api.book().body["reference"] for _ in range(2)]
+    api.cancel(made[0])
+    api.cancel(made[0])
+    assert [after - was for after, was in zip(now(), before, strict=True)] == [2, 1, 1, 2]
+
+
+def test_metrics_name_routes_not_bookings() -> None:
+    seed.example()
+    Api().get("/woki/bookings/B1")
+    Api().get("/woki/secret-person")
+    text = get("/metrics").content.decode()
+    assert 'route="api/v1/woki/bookings/<str:booking>"' in text
+    assert "B1" not in text
+    assert "secret-person" not in text
+
+
+@BOTH
+def test_docs_are_served_from_here_alone(root: str) -> None:
+    response = get(f"{root}/docs")
+    page = response.content.decode()
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "//" not in re.sub(r"<!--.*?-->", "", page.replace("<!doctype html>", ""))
+    (script,) = re.findall(r'<script src="([^"]+)"', page)
+    assert script.startswith(settings.STATIC_URL)
+    assert finders.find(script.removeprefix(settings.STATIC_URL))
+    (document,) = re.findall(r'spec-url="([^"]+)"', page)
+    assert get(document).json()["info"]["title"] == "WokiBrain"
+
+
+@BOTH
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_are_only_read(root: str, page: str) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        response = Client().generic(method, root + page)
+        assert response.status_code == 405
+        assert response.json()["error"] == "METHOD_NOT_ALLOWED"
+        assert response.headers["Allow"] == "GET, HEAD"
+    assert Client().head(root + page).status_code == 200
+
+
+def test_every_answer_bears_its_request_id() -> None:
+    given = "5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"
+    for path in (*PAGES, "/nope", "/api/v1/woki/bookings/B9"):
+        assert get(path, **{"X-Request-ID": given}).headers["X-Request-ID"] == given
+        assert len(get(path, **{"X-Request-ID": "<script>"}).headers["X-Request-ID"]) == 36
