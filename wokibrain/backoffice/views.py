@@ -127,7 +127,7 @@ def board(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 @data
 def day(request: HttpRequest, caller: Caller) -> Any:
-    query = parse_query(DayQuery, request.GET)
+    query = parse_query(DayQuery, request)
     caller.require(Permission.BOOKING_READ, query.restaurant)
     return floor.day(caller=caller, restaurant_id=query.restaurant, service_date=query.day())
 
@@ -135,7 +135,7 @@ def day(request: HttpRequest, caller: Caller) -> Any:
 @require_GET
 @data
 def search(request: HttpRequest, caller: Caller) -> Any:
-    query = parse_query(DayQuery, request.GET)
+    query = parse_query(DayQuery, request)
     return {
         "bookings": floor.search(
             caller=caller, restaurant_id=query.restaurant, text=query.q, service_date=query.day()
@@ -155,7 +155,7 @@ class SuggestQuery(ApiModel):
 @require_GET
 @data
 def suggest(request: HttpRequest, caller: Caller) -> Any:
-    query = parse_query(SuggestQuery, request.GET)
+    query = parse_query(SuggestQuery, request)
     asked = floor.Asked(query.restaurant, query.date, query.start, query.party, query.minutes, query.sector)
     return floor.suggest(caller=caller, asked=asked)
 
@@ -285,7 +285,7 @@ def spots(request: HttpRequest, caller: Caller) -> Any:
 def day_sheet(request: HttpRequest) -> HttpResponseBase:
     """The list a host prints before service."""
     try:
-        query = parse_query(DayQuery, request.GET)
+        query = parse_query(DayQuery, request)
         found = sheet.read(
             caller=caller_for(request), restaurant_id=query.restaurant, service_date=query.day()
         )
@@ -298,7 +298,7 @@ def export(render_as: Callable[[sheet.Sheet], str], kind: str, ending: str) -> V
     @page
     def inner(request: HttpRequest) -> HttpResponseBase:
         try:
-            query = parse_query(DayQuery, request.GET)
+            query = parse_query(DayQuery, request)
             found = sheet.read(
                 caller=caller_for(request), restaurant_id=query.restaurant, service_date=query.day()
             )
