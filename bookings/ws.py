@@ -415,7 +415,7 @@ class Socket:
             await self._send({"type": "websocket.send", "text": await self._waiting.get()})
 
     async def _read(self, receive: Receive) -> None:
-        while True:
+        while not self._closing.done():
             message = await receive()
             if message["type"] == "websocket.disconnect":
                 return

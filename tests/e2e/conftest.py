@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.pipeline import Pipeline
-from tests.processes import api_servers, manage, private_services
+from tests.processes import Services, api_servers, manage, private_services
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -55,6 +55,11 @@ User.objects.create_superuser("root", password="{password}")
 @dataclass(frozen=True)
 class Product:
     url: str
+    services: Services
+
+    @property
+    def live(self) -> str:
+        return self.url.replace("http", "ws", 1) + "/ws/"
 
     def book(self, **changed: Any) -> dict[str, Any]:
         """A booking made by REST, as an integrator would."""
@@ -74,7 +79,7 @@ def product() -> Iterator[Product]:
         environment = {"PUBLIC_PERMISSIONS": "booking:create,booking:read,booking:delete"}
         with api_servers(1, services=services, environment=environment) as api, Pipeline(services) as work:
             work.start("relay")
-            yield Product(api.urls[0])
+            yield Product(api.urls[0], services)
 
 
 @pytest.fixture(scope="session")

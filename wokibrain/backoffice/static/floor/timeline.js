@@ -131,7 +131,7 @@ export class Timeline {
         type: 'button', class: classes.filter(Boolean).join(' '), 'data-id': booking.id, tabindex: tab && !index ? '0' : '-1',
         style: { left: `${this.x(booking.start) + 1}px`, width: `${wide}px`, top: `${run.top + 3}px`, height: `${run.height - 7}px` },
         'aria-label': this.told(booking, now), title: this.told(booking, now),
-      }, icon(toneIcon(now)), h('b', {}, String(booking.party)), h('span', { class: 'n' }, called(booking)),
+      }, icon(toneIcon(now)), h('b', {}, String(booking.party)), ' ', h('span', { class: 'n' }, called(booking)),
       booking.notes ? icon('note') : null,
       ['CONFIRMED', 'SEATED'].includes(booking.status) && day.data.may.update ? h('span', { class: 'grip' }) : null);
       if (index) piece.setAttribute('aria-hidden', 'true');
