@@ -10,7 +10,7 @@ COPY . .
 # Settings are read for this too, and production's refuse to be empty; none of these is kept.
 RUN ENVIRONMENT=production DATA_DIR=/var/lib/wokibrain ALLOWED_HOSTS=build \
     SECRET_KEY=only-while-the-image-is-built-0000000 JWT_SECRET=only-while-the-image-is-built-1111111 \
-    ADMIN_SECRET=only-while-the-image-is-built-2222222 \
+    ADMIN_SECRET=only-while-the-image-is-built-2222222 WEBHOOK_SECRET_KEYS=only-while-the-image-is-built-3333333 \
     DATABASE_URL=postgresql://build@build/build REDIS_URL=redis://build/0 \
     /opt/venv/bin/python manage.py collectstatic --noinput --verbosity 0 \
     && rm -rf /var/lib/wokibrain/metrics image.txt \

@@ -11,11 +11,11 @@ MANAGE := $(PYTHON_BIN) manage.py
 help: ## What there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
-$(VENV)/runtime: requirements.txt requirements.lock bin/venv
-	@bin/venv runtime
+$(VENV)/runtime: requirements.txt requirements.lock deploy/venv
+	@deploy/venv runtime
 
-$(VENV)/dev: requirements.txt requirements-dev.txt requirements.lock bin/venv
-	@bin/venv dev
+$(VENV)/dev: requirements.txt requirements-dev.txt requirements.lock deploy/venv
+	@deploy/venv dev
 
 # exec: what make waits for is the supervisor itself, so that signals reach it and its exit code is make's.
 run: $(VENV)/runtime ## Start everything and print where it is; Ctrl-C stops it
@@ -42,7 +42,7 @@ fmt: $(VENV)/dev ## Put the code into shape
 	@$(VENV)/bin/ruff format .
 
 lock: ## Resolve requirements*.txt into requirements.lock
-	@test -x $(PYTHON_BIN) || bin/venv runtime
+	@test -x $(PYTHON_BIN) || deploy/venv runtime
 	@$(PYTHON_BIN) -m pip install -q --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements-dev.txt)"
 	@$(PYTHON_BIN) -m uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links requirements-dev.txt -o requirements.lock

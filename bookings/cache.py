@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection
@@ -164,7 +164,8 @@ def _redis_name(restaurant_id: str, sector_id: str | None, service_date: date) -
 
 def _from_redis(name: str, field: str) -> bytes | None:
     try:
-        found = ask(lambda client: client.hget(name, field))
+        # The client's types know one answer, text; it gives bytes.
+        found: Any = ask(lambda client: client.hget(name, field))
     except Away:
         return None
     return found if isinstance(found, bytes) else None
@@ -173,7 +174,7 @@ def _from_redis(name: str, field: str) -> bytes | None:
 def _to_redis(name: str, field: str, value: bytes) -> None:
     def put(client: Redis) -> None:
         with client.pipeline(transaction=False) as pipe:
-            pipe.hset(name, field, value)
+            pipe.hset(name, mapping={field: value})
             pipe.expire(name, REDIS_SECONDS)
             pipe.execute()
 

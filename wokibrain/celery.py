@@ -57,7 +57,8 @@ app.conf.update(
     task_time_limit=120,
     task_soft_time_limit=90,
     task_default_queue="default",
-    # What a worker serves unless it is told otherwise with -Q: everything.
+    # What a worker serves unless it is told otherwise with -Q: everything but webhooks.tasks.QUEUE, which has a
+    # worker to itself, because its one task goes on for minutes.
     task_queues=[Queue(name, routing_key=name) for name in ("default", *Group)],  # type: ignore[no-untyped-call]
     worker_prefetch_multiplier=4,
     worker_concurrency=env.integer(
@@ -66,5 +67,6 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
     timezone="UTC",
+    beat_schedule={"webhooks": {"task": "wokibrain.webhooks.sweep", "schedule": 5.0}},
 )
 app.autodiscover_tasks()

@@ -20,6 +20,12 @@ def unsafe(settings: Any) -> Iterator[str]:
             yield f"{name} must be set to at least {MIN_SECRET} characters of your own"
     if settings.JWT_SECRET == settings.SECRET_KEY:
         yield "JWT_SECRET must differ from SECRET_KEY"
+    for key in settings.WEBHOOK_SECRET_KEYS or [""]:
+        if key.startswith("development-only") or len(key) < MIN_SECRET:
+            yield f"WEBHOOK_SECRET_KEYS must be set to keys of at least {MIN_SECRET} characters of your own"
+            break
+    if settings.WEBHOOK_ALLOW_PRIVATE:
+        yield "WEBHOOK_ALLOW_PRIVATE must be off"
     if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
         yield "ALLOWED_HOSTS must name the hosts that are served, not '*'"
     if settings.CORS_ALLOW_ALL_ORIGINS:

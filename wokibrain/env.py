@@ -73,6 +73,17 @@ def seconds(name: str, default: float, minimum: float = 0, maximum: float | None
     return value
 
 
+def numbers(name: str, default: list[float]) -> list[float]:
+    """A comma-separated list of seconds in ascending order, none negative."""
+    try:
+        values = [float(item) for item in items(name, [str(each) for each in default])]
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be numbers with commas between") from None
+    if not all(0 <= value <= 1e7 for value in values) or values != sorted(values):
+        raise ImproperlyConfigured(f"{name} must be in ascending order, each from 0 to 10000000 seconds")
+    return values
+
+
 def flag(name: str, default: bool = False) -> bool:
     raw = text(name).lower()
     if not raw:

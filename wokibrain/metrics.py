@@ -30,6 +30,7 @@ CACHE_HITS = Counter("cache_hits_total", "Days served from memory or Redis", ["l
 CACHE_MISSES = Counter("cache_misses_total", "Days read from Postgres")
 LOCK_ACQUISITIONS = Counter("lock_acquisitions_total", "Sector-day locks taken", ["backend"])
 LOCK_CONTENTIONS = Counter("lock_contentions_total", "Sector-day locks waited for", ["backend"])
+WEBHOOK_DELIVERIES = Counter("webhook_deliveries_total", "Attempts to deliver to webhooks", ["outcome"])
 
 
 class _Events(Collector):

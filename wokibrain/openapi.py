@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, Final, TypeVar
 
-from drf_spectacular.contrib.pydantic import PydanticExtension as _PydanticExtension  # noqa: F401
+from drf_spectacular.contrib.pydantic import PydanticExtension
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from pydantic import BaseModel, Field
 
@@ -94,7 +95,7 @@ def operation(
     """Document a view's method. ``errors`` are those beyond the ones every operation may give.
 
     ``secret``: it is guarded by ADMIN_SECRET and takes no credentials. The examples of ``body`` and
-    ``out`` are the first of their models' own.
+    ``out`` are their models' own, else put together from their fields.
     """
     codes = dict.fromkeys([*ALWAYS, *(WITH_BODY if body else ()), *errors])
     parameters = [*_parameters(query)] if query else []
@@ -125,15 +126,56 @@ def operation(
 def _good_examples(
     body: type[BaseModel] | None, out: type[BaseModel] | None, status: int
 ) -> Iterable[OpenApiExample]:
-    if body and (value := _example_of(body)):
-        yield OpenApiExample("Request", value, request_only=True)
-    if out and (value := _example_of(out)):
-        yield OpenApiExample("Answer", value, response_only=True, status_codes=[str(status)])
+    if body:
+        yield OpenApiExample("Request", _example_of(body), request_only=True)
+    if out:
+        yield OpenApiExample("Answer", _example_of(out), response_only=True, status_codes=[str(status)])
 
 
 def _example_of(model: type[BaseModel]) -> Any:
-    examples = model.model_json_schema().get("examples")
-    return examples[0] if examples else None
+    schema = model.model_json_schema()
+    return _sample(schema, schema.get("$defs", {}))
+
+
+SAMPLES: Final[Mapping[str, str]] = {
+    "uuid": "01a1fb61-18a3-73fd-b53a-8a008dc65c1e",
+    "date": "2025-10-22",
+    "date-time": "2025-10-22T20:00:00-03:00",
+}
+
+
+def _sample(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
+    """A value that fits a schema: its own example where it has one, else one made of its parts.
+
+    Of an object's fields those that are required or have an example.
+    """
+    if schema.get("examples"):
+        return schema["examples"][0]
+    if "$ref" in schema:
+        return _sample(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "anyOf" in schema:
+        return _sample(schema["anyOf"][0], definitions)
+    match schema.get("type"):
+        case "object":
+            required = schema.get("required", ())
+            return {
+                name: _sample(each, definitions)
+                for name, each in schema.get("properties", {}).items()
+                if name in required or each.get("examples")
+            }
+        case "array":
+            return [_sample(schema["items"], definitions)]
+        case "string":
+            return SAMPLES.get(schema.get("format", ""), "text")
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case "boolean":
+            return True
+    return None
 
 
 def _responses(codes: Iterable[Code]) -> dict[int, OpenApiResponse]:
@@ -182,6 +224,43 @@ def _plain(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, 
 
 
 JSON_SCHEMA_NAMES: Final = {"ge": "minimum", "le": "maximum", "multiple_of": "multipleOf"}
+
+
+class ModelExtension(PydanticExtension):  # type: ignore[no-untyped-call]
+    """Pydantic models as components, their enums written where they stand.
+
+    An enum of its own would be a component named after its class, and half the models here have a Status.
+    """
+
+    priority = 1
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        schema = self.target.model_json_schema(
+            ref_template="#/components/schemas/{model}", mode="serialization"
+        )
+        definitions = schema.pop("$defs", {})
+        enums = {name: each for name, each in definitions.items() if "enum" in each}
+        for name, each in definitions.items():
+            if name not in enums:
+                auto_schema.registry.register_on_missing(
+                    ResolvedComponent(  # type: ignore[no-untyped-call]
+                        name=name, type=ResolvedComponent.SCHEMA, object=name, schema=_inlined(each, enums)
+                    )
+                )
+        inlined: dict[str, Any] = _inlined(schema, enums)
+        return inlined
+
+
+def _inlined(part: Any, enums: Mapping[str, Any]) -> Any:
+    if isinstance(part, list):
+        return [_inlined(each, enums) for each in part]
+    if not isinstance(part, dict):
+        return part
+    name = str(part.get("$ref", "")).rpartition("/")[2]
+    if name in enums:
+        beside = {key: value for key, value in part.items() if key != "$ref"}
+        return {key: value for key, value in enums[name].items() if key != "title"} | beside
+    return {key: _inlined(value, enums) for key, value in part.items()}
 
 
 class CredentialScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

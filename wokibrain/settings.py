@@ -276,6 +276,33 @@ DAY_CACHE = env.flag("DAY_CACHE", True)
 REDIS_COOL_DOWN_MS = env.integer("REDIS_COOL_DOWN_MS", 1_000, minimum=1)
 """How long Redis is left alone after it failed to answer."""
 
+# Webhooks. Durations in the names' own units.
+WEBHOOK_SECRET_KEYS = env.items("WEBHOOK_SECRET_KEYS", ["development-only-webhook-secret-key"])
+"""What secrets are encrypted with at rest: the first encrypts, all decrypt."""
+WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", False)
+"""Deliver to this machine and to private networks too; for development, refused in production."""
+WEBHOOK_TIMEOUT_SECONDS = env.seconds("WEBHOOK_TIMEOUT_SECONDS", 10, minimum=0.1, maximum=60)
+WEBHOOK_QUICK_ATTEMPTS = env.numbers("WEBHOOK_QUICK_ATTEMPTS", [0, 1, 2, 4])
+"""When the first attempts are due, in seconds from the first one."""
+WEBHOOK_RETRY_PAUSES = env.numbers(
+    "WEBHOOK_RETRY_PAUSES", [300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]
+)
+"""How many seconds to wait after each attempt from then on, +-20 %."""
+WEBHOOK_CONCURRENCY = env.integer("WEBHOOK_CONCURRENCY", 10, minimum=1, maximum=100)
+"""How many deliveries to one webhook are under way at a time."""
+WEBHOOK_BREAKER_FAILURES = env.integer("WEBHOOK_BREAKER_FAILURES", 5, minimum=1)
+"""After so many failures in a row an endpoint is only probed, one delivery at a time."""
+WEBHOOK_BREAKER_SECONDS = env.seconds("WEBHOOK_BREAKER_SECONDS", 5, minimum=0.1)
+"""Between the first two probes; doubles up to a minute."""
+WEBHOOK_PUMPS = env.integer("WEBHOOK_PUMPS", 1, minimum=1, maximum=16)
+"""How many workers send at the same time, over all processes and hosts."""
+WEBHOOK_GRACE_HOURS = env.seconds("WEBHOOK_GRACE_HOURS", 24)
+WEBHOOK_HOLD_HOURS = env.seconds("WEBHOOK_HOLD_HOURS", 72)
+WEBHOOK_FAILING_HOURS = env.seconds("WEBHOOK_FAILING_HOURS", 120)
+WEBHOOK_RETENTION_DAYS = env.integer("WEBHOOK_RETENTION_DAYS", 30, minimum=1)
+WEBHOOK_LIMIT = env.integer("WEBHOOK_LIMIT", 100, minimum=1)
+"""How many webhooks a restaurant may have."""
+
 # One file a process, added up when /metrics is asked.
 METRICS_DIR = env.data_dir() / "metrics"
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(METRICS_DIR))

@@ -18,6 +18,7 @@ outside = [
 urlpatterns = [
     path("api/v1/", include("bookings.api.urls")),
     path("api/v1/", include("restaurants.api.urls")),
+    path("api/v1/", include("webhooks.api.urls")),
     path("api/v1/", include(outside)),
     path("", include(outside)),
     path("admin/i18n/", include("django.conf.urls.i18n")),

@@ -185,7 +185,12 @@ def _to_kafka(pipeline: Pipeline, broker: brokers.Broker) -> list[Row]:
 
 def _bare_producer(broker: brokers.Broker, bodies: Sequence[tuple[bytes, bytes]]) -> float:
     producer = Producer(
-        {"bootstrap.servers": broker.address, "enable.idempotence": True, "acks": "all", "compression.type": "lz4"}
+        {
+            "bootstrap.servers": broker.address,
+            "enable.idempotence": True,
+            "acks": "all",
+            "compression.type": "lz4",
+        }
     )
     producer.list_topics(Topic.BOOKING.kafka, timeout=10)
     began = time.monotonic()

@@ -43,6 +43,8 @@ def test_everything_the_product_is_made_of_is_there() -> None:
         "migrate",
         "web",
         "worker",
+        "deliver",
+        "announce",
         "relay",
         "consume",
         "beat",

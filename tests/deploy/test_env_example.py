@@ -3,7 +3,7 @@ import re
 
 from wokibrain import env
 
-READERS = {"text", "integer", "flag", "items", "seconds", "choice"}
+READERS = {"text", "integer", "flag", "items", "seconds", "numbers", "choice"}
 
 
 def read_by_the_product() -> set[str]:

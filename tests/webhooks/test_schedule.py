@@ -1,0 +1,226 @@
+"""P11: when attempts are made, and when none is."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from pytest_django import Settings
+
+from tests.webhooks import support
+from tests.webhooks.support import Answer, Receiver
+from webhooks import delivery, pump, schedule, transport
+from webhooks.models import Attempt, Delivery, Webhook
+from webhooks.schedule import Schedule, Verdict, judge
+from webhooks.transport import Outcome, Trouble
+from wokibrain import clock
+
+T0 = datetime(2026, 5, 4, 12, tzinfo=UTC)
+PLAN = Schedule([0, 1, 2, 4], [300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400])
+
+
+def outcome(status: int | None, retry_after: float | None = None) -> Outcome:
+    return Outcome(status, None if status else Trouble.TIMEOUT, 5, retry_after=retry_after)
+
+
+def seconds(tries: int, *, result: Outcome | None = None, took: float = 0.0, seed: int = 0) -> float | None:
+    """From the start of attempt number ``tries`` to when the next one is due."""
+    due = PLAN.next(
+        tries,
+        started=T0,
+        ended=T0 + timedelta(seconds=took),
+        outcome=result or outcome(500),
+        chance=random.Random(seed),
+    )
+    return None if due is None else (due - T0).total_seconds()
+
+
+def test_first_four_attempts_are_at_0_1_2_and_4_seconds() -> None:
+    assert [seconds(tries) for tries in (1, 2, 3)] == [1, 1, 2]
+
+
+def test_slow_failure_is_not_followed_at_once() -> None:
+    assert seconds(1, took=10) == 10.5
+
+
+@pytest.mark.parametrize(
+    ("tries", "least", "most"),
+    [
+        (4, 300, 360), (5, 1_440, 2_160), (6, 5_760, 8_640), (7, 14_400, 21_600), (8, 28_800, 43_200),
+        (9, 40_320, 60_480), (10, 57_600, 86_400), (11, 69_120, 103_680),
+    ],
+)  # fmt: skip
+def test_later_pauses_vary_by_a_fifth_but_none_is_under_five_minutes(
+    tries: int, least: float, most: float
+) -> None:
+    drawn = [seconds(tries, seed=seed) or 0 for seed in range(300)]
+    assert least <= min(drawn) <= least * 1.05
+    assert most * 0.95 <= max(drawn) <= most
+
+
+def test_after_the_twelfth_attempt_there_is_no_more() -> None:
+    assert PLAN.attempts == 12
+    assert seconds(12) is None
+
+
+@pytest.mark.parametrize(
+    ("result", "wait"),
+    [
+        (outcome(429), 60),
+        (outcome(429, 5), 5),
+        (outcome(429, 0), 1),
+        (outcome(429, 90), 90),
+        (outcome(429, 7_200), 3_600),
+        (outcome(503, 30), 30),
+        (outcome(503), 1),
+        (outcome(500, 30), 1),
+    ],
+)
+def test_receiver_that_asks_for_time_gets_it(result: Outcome, wait: float) -> None:
+    assert seconds(1, result=result) == wait
+
+
+@pytest.mark.parametrize("status", [500, 501, 502, 503, 599, 408, 425, 429, None])
+def test_what_may_pass_is_retried(status: int | None) -> None:
+    assert judge(outcome(status)) is Verdict.RETRY
+
+
+@pytest.mark.parametrize(
+    "status", [300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 409, 413, 415, 422]
+)
+def test_what_will_not_change_is_not_retried(status: int) -> None:
+    assert judge(outcome(status)) is Verdict.FAILED
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_any_2xx_is_delivered(status: int) -> None:
+    assert judge(outcome(status)) is Verdict.DELIVERED
+
+
+def test_retry_after_is_read_in_both_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    with clock.frozen(T0):
+        assert transport._retry_after("120") == 120
+        assert transport._retry_after(format_datetime(T0 + timedelta(seconds=90), usegmt=True)) == 90
+        assert transport._retry_after(format_datetime(T0 - timedelta(days=1), usegmt=True)) == 0
+        for malformed in ("", "soon", "-5", "1.5", "9" * 10, "١٢"):
+            assert transport._retry_after(malformed) is None
+
+
+# --- the same against a receiver -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def breakerless(settings: Settings) -> None:
+    """The breaker would space out what is to be seen here; it has its own tests."""
+    settings.WEBHOOK_BREAKER_FAILURES = 1_000
+
+
+def attempts_at() -> list[float]:
+    """When the attempts were made, in seconds from the first."""
+    started = list(Attempt.objects.order_by("number").values_list("started_at", flat=True))
+    return [(at - started[0]).total_seconds() for at in started]
+
+
+def follow_due_times(limit: int = 20) -> None:
+    """Move the clock to each next due time and send, until nothing is due any more."""
+    with clock.frozen(T0):
+        pump.drain()
+    for _ in range(limit):
+        due = delivery.next_due()
+        if due is None:
+            return
+        with clock.frozen(due):
+            pump.drain()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("breakerless")
+def test_receiver_that_always_fails_is_tried_twelve_times_on_schedule(receiver: Receiver) -> None:
+    receiver.answer = Answer(500, body=b"broken")
+    support.webhook(receiver.url)
+    with clock.frozen(T0):
+        support.happen()
+    follow_due_times()
+    at = attempts_at()
+    assert [round(each) for each in at[:4]] == [0, 1, 2, 4]
+    assert at[4] - at[3] >= 300
+    assert len(receiver.requests) == len(at) == 12
+    assert {request.body for request in receiver.requests} == {receiver.requests[0].body}
+    assert {request.headers["x-wokibrain-delivery-id"] for request in receiver.requests} == {
+        str(Delivery.objects.get().pk)
+    }
+    assert [request.headers["x-wokibrain-attempt"] for request in receiver.requests] == [
+        str(number) for number in range(1, 13)
+    ]
+    assert Delivery.objects.get().status == "FAILED"
+    assert set(Attempt.objects.values_list("status_code", "response_head")) == {(500, "broken")}
+
+
+@pytest.mark.django_db
+def test_nothing_is_sent_between_the_quick_attempts_and_five_minutes(receiver: Receiver) -> None:
+    receiver.answer = Answer(500)
+    support.webhook(receiver.url)
+    with clock.frozen(T0):
+        support.happen()
+    for second in range(0, 300, 2):
+        with clock.frozen(T0 + timedelta(seconds=second)):
+            pump.drain()
+    assert len(receiver.requests) == 4
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", [302, 400, 404])
+def test_answer_that_will_not_change_is_taken_once(receiver: Receiver, status: int) -> None:
+    with Receiver() as canary:
+        receiver.answer = Answer(status, {"Location": canary.url})
+        support.webhook(receiver.url)
+        support.happen()
+        follow_due_times()
+        assert canary.requests == []
+    assert (len(receiver.requests), Delivery.objects.get().status) == (1, "FAILED")
+
+
+@pytest.mark.django_db
+def test_receiver_that_says_later_is_left_alone_until_then(receiver: Receiver) -> None:
+    receiver.answer = Answer(429, {"Retry-After": "90"})
+    support.webhook(receiver.url)
+    with clock.frozen(T0):
+        support.happen()
+        pump.drain()
+    with clock.frozen(T0 + timedelta(seconds=89)):
+        pump.drain()
+    assert len(receiver.requests) == 1
+    receiver.answer = Answer(200)
+    with clock.frozen(T0 + timedelta(seconds=91)):
+        pump.drain()
+    assert (len(receiver.requests), Delivery.objects.get().status) == (2, "SUCCEEDED")
+
+
+@pytest.mark.django_db
+def test_gone_means_gone(receiver: Receiver) -> None:
+    receiver.answer = Answer(410)
+    support.webhook(receiver.url)
+    support.happen()
+    follow_due_times()
+    support.happen()
+    follow_due_times()
+    assert (len(receiver.requests), Webhook.objects.get().status) == (1, "INACTIVE")
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("breakerless")
+def test_without_the_pauses_the_proof_would_see_it(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The canary: a schedule that forgets to wait does not pass for one that waits."""
+    monkeypatch.setattr(
+        schedule.Schedule, "next", lambda self, tries, *, ended, **_: ended if tries < 12 else None
+    )
+    receiver.answer = Answer(500)
+    support.webhook(receiver.url)
+    with clock.frozen(T0):
+        support.happen()
+    follow_due_times()
+    assert [round(each) for each in attempts_at()[:4]] != [0, 1, 2, 4]

@@ -1,0 +1,316 @@
+"""Webhooks for people: how each endpoint fares, what was sent to it, and sending it again.
+
+Everything goes through the services, as the person who is signed in. What a restaurant's people may see is
+decided by ``selectors``, as for the API.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+
+from webhooks import selectors, services, signing
+from webhooks.models import Attempt, Delivery, Webhook
+from webhooks.names import Happening
+from webhooks.selectors import Hour
+from wokibrain.access.callers import EVERYWHERE, Caller, CallerKind
+from wokibrain.access.models import Membership
+from wokibrain.access.permissions import PERMISSIONS, Permission, Role
+from wokibrain.errors import DomainError
+
+WIDTH, HEIGHT = 96, 24
+
+
+def caller_of(request: HttpRequest) -> Caller:
+    """The signed-in person with what their memberships grant; a superuser is super administrator."""
+    user = request.user
+    grants: dict[str, frozenset[Permission]] = {}
+    if user.is_active and user.is_superuser:
+        grants[EVERYWHERE] = PERMISSIONS[Role.SUPER_ADMIN]
+    elif user.is_active and user.is_staff:
+        for place, role in Membership.objects.filter(user=user).values_list("restaurant_id", "role"):
+            where = place or EVERYWHERE
+            grants[where] = grants.get(where, frozenset()) | PERMISSIONS[role]
+    return Caller(CallerKind.USER, str(user.pk), grants)
+
+
+def may_manage(request: HttpRequest) -> bool:
+    places = caller_of(request).restaurants(Permission.WEBHOOK_MANAGE)
+    return places is None or bool(places)
+
+
+def sparkline(hours: list[Hour]) -> SafeString:
+    """A bar for each hour: what was delivered, and on top what failed."""
+    most = max([hour.delivered + hour.failed for hour in hours] + [1])
+    step = WIDTH / len(hours)
+    bars = []
+    for place, hour in enumerate(hours):
+        good, bad = (round(count / most * HEIGHT, 1) for count in (hour.delivered, hour.failed))
+        for y, height, colour in ((HEIGHT - good, good, "#16a34a"), (HEIGHT - good - bad, bad, "#dc2626")):
+            if height:
+                bars.append((round(place * step, 1), round(y, 1), round(step - 1, 1), height, colour))
+    return format_html(
+        '<svg width="{}" height="{}" viewBox="0 0 {} {}" role="img"><title>{}</title>{}</svg>',
+        WIDTH,
+        HEIGHT,
+        WIDTH,
+        HEIGHT,
+        _("Delivered and failed in the last 24 hours"),
+        format_html_join("", '<rect x="{}" y="{}" width="{}" height="{}" fill="{}"/>', bars),
+    )
+
+
+class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
+    events = forms.MultipleChoiceField(
+        label=_("events"), choices=Happening.choices, widget=forms.CheckboxSelectMultiple
+    )
+    new_secret = forms.CharField(
+        label=_("new secret"),
+        required=False,
+        min_length=signing.MIN_SECRET,
+        max_length=signing.MAX_SECRET,
+        help_text=_(
+            "Empty: a new webhook gets a generated one, shown once; an old one keeps its own. "
+            "After a change both sign for a day."
+        ),
+    )
+
+    class Meta:
+        model = Webhook
+        fields = ("restaurant", "url", "events", "status")
+
+    def clean_url(self) -> str:
+        url: str = self.cleaned_data["url"]
+        try:
+            services.check_url(url)
+        except DomainError as error:
+            raise forms.ValidationError(str(error.detail)) from None
+        return url
+
+    def clean_new_secret(self) -> str:
+        secret: str = self.cleaned_data["new_secret"]
+        if secret:
+            try:
+                services.check_secret(secret)
+            except DomainError as error:
+                raise forms.ValidationError(str(error.detail)) from None
+        return secret
+
+
+class Managed(ModelAdmin):  # type: ignore[misc]
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return may_manage(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_manage(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_manage(request)
+
+
+@admin.register(Webhook)
+class WebhookAdmin(Managed):
+    form = WebhookForm
+    list_display = ("url", "restaurant", "shown_status", "health", "failing_since")
+    list_filter = ("status",)
+    search_fields = ("url", "=restaurant__id", "restaurant__name")
+    list_select_related = ("restaurant",)
+    list_per_page = 50
+    readonly_fields = ("reason", "health", "failing_since", "created_at", "updated_at")
+    actions = ("send_test",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
+        return selectors.webhooks(caller_of(request)) if may_manage(request) else Webhook.objects.none()
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        hours = selectors.last_day([webhook.pk for webhook in changelist.result_list])
+        for webhook in changelist.result_list:
+            webhook.hours = hours[webhook.pk]
+        return changelist
+
+    def get_fields(self, request: HttpRequest, obj: Webhook | None = None) -> tuple[str, ...]:
+        editable = ("restaurant", "url", "events", "status", "new_secret")
+        return editable if obj is None else editable + self.readonly_fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Webhook | None = None) -> tuple[str, ...]:
+        # A webhook does not move to another restaurant: what waits for it is that one's.
+        return self.readonly_fields if obj is None else (*self.readonly_fields, "restaurant")
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        places = caller_of(request).restaurants(Permission.WEBHOOK_MANAGE)
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if field is not None and places is not None:
+            field.queryset = field.queryset.filter(pk__in=places)
+            field.required = True
+        return field
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return may_manage(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_manage(request)
+
+    def save_model(self, request: HttpRequest, obj: Webhook, form: WebhookForm, change: bool) -> None:
+        given = form.cleaned_data
+        secret = given["new_secret"] or None
+        if change:
+            services.update_webhook(
+                caller=caller_of(request),
+                webhook_id=str(obj.pk),
+                url=given["url"],
+                events=given["events"],
+                secret=secret,
+                status=Webhook.Status(given["status"]),
+            )
+            return
+        made, shown = services.create_webhook(
+            caller=caller_of(request),
+            restaurant_id=given["restaurant"].pk if given["restaurant"] else None,
+            url=given["url"],
+            events=given["events"],
+            secret=secret,
+            status=Webhook.Status(given["status"]),
+        )
+        obj.pk = made.pk
+        text = _("The secret, shown this once: %(secret)s")
+        self.message_user(request, text % {"secret": shown}, messages.WARNING)
+
+    def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
+        services.delete_webhook(caller=caller_of(request), webhook_id=str(obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
+        for webhook in queryset:
+            self.delete_model(request, webhook)
+
+    @display(
+        description=_("status"),
+        ordering="status",
+        label={"ACTIVE": "success", "PAUSED": "warning", "INACTIVE": "danger"},
+    )
+    def shown_status(self, webhook: Webhook) -> tuple[str, str]:
+        return webhook.status, webhook.get_status_display()
+
+    @display(description=_("last 24 hours"))
+    def health(self, webhook: Webhook) -> SafeString | str:
+        hours: list[Hour] = getattr(webhook, "hours", None) or selectors.last_day([webhook.pk])[webhook.pk]
+        delivered = sum(hour.delivered for hour in hours)
+        total = delivered + sum(hour.failed for hour in hours)
+        if not total:
+            return "–"
+        return format_html("{} {} %", sparkline(hours), round(100 * delivered / total))
+
+    @admin.action(description=_("Send a test"))
+    def send_test(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
+        for webhook in queryset:
+            services.send_test(caller=caller_of(request), webhook_id=str(webhook.pk))
+        self.message_user(request, _("Tests are queued; see the deliveries."))
+
+
+class AttemptInline(TabularInline):  # type: ignore[misc]
+    model = Attempt
+    fields = readonly_fields = (
+        "number",
+        "started_at",
+        "milliseconds",
+        "status_code",
+        "error",
+        "response_head",
+    )
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_manage(request)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(Managed):
+    list_display = ("booking", "event", "webhook", "shown_status", "attempts", "due_at", "created_at")
+    list_filter = ("status", "message__event")
+    search_fields = ("=message__reference",)
+    search_help_text = _("A booking's reference, or the id of a delivery or an event")
+    list_select_related = ("webhook", "message")
+    show_full_result_count = False
+    inlines = (AttemptInline,)
+    actions = ("redeliver",)
+    fields = readonly_fields = (
+        "id", "webhook", "event", "booking", "sequence", "status", "attempts", "due_at", "created_at",
+        "finished_at", "body",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        if not may_manage(request):
+            return Delivery.objects.none()
+        return Delivery.objects.filter(webhook__in=selectors.webhooks(caller_of(request)))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
+    ) -> tuple[QuerySet[Delivery], bool]:
+        try:
+            wanted = UUID(search_term.strip())
+        except ValueError:
+            return queryset.filter(
+                message__reference=search_term.strip().upper()
+            ) if search_term else queryset, False
+        return queryset.filter(Q(pk=wanted) | Q(message_id=wanted)), False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(description=_("booking"), ordering="message__reference")
+    def booking(self, delivery: Delivery) -> str:
+        return delivery.message.reference or "–"
+
+    @display(description=_("event"))
+    def event(self, delivery: Delivery) -> str:
+        return delivery.message.event
+
+    @display(
+        description=_("status"),
+        ordering="status",
+        label={"PENDING": "info", "SUCCEEDED": "success", "FAILED": "danger", "DROPPED": "warning"},
+    )
+    def shown_status(self, delivery: Delivery) -> tuple[str, str]:
+        return delivery.status, delivery.get_status_display()
+
+    @display(description=_("body"))
+    def body(self, delivery: Delivery) -> str:
+        return bytes(delivery.message.body).decode()
+
+    @admin.action(description=_("Deliver again"))
+    def redeliver(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        done = 0
+        for delivery in queryset:
+            try:
+                services.redeliver(
+                    caller=caller_of(request),
+                    webhook_id=str(delivery.webhook_id),
+                    delivery_id=str(delivery.pk),
+                )
+                done += 1
+            except DomainError as error:
+                self.message_user(request, str(error.detail), messages.ERROR)
+        if done:
+            text = ngettext("%(count)d delivery is queued.", "%(count)d deliveries are queued.", done)
+            self.message_user(request, text % {"count": done})

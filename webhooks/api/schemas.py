@@ -1,0 +1,269 @@
+"""What the webhook endpoints take and give."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext_lazy as _
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from webhooks import addresses, fanout, signing
+from webhooks.models import Attempt, Delivery, Webhook
+from webhooks.names import Happening
+from wokibrain import fields
+from wokibrain.errors import ValidationFailed
+from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, QueryInt
+
+NAMES = [happening.value for happening in Happening]
+
+
+def _known(events: list[str]) -> list[str]:
+    if not set(events) <= set(NAMES):
+        raise PydanticCustomError("literal_error", "unknown", {"expected": ", ".join(NAMES)})
+    if len(set(events)) != len(events):
+        raise fields.wrong("repeated")
+    return events
+
+
+Events = Annotated[
+    list[str],
+    Field(min_length=1, max_length=len(NAMES), examples=[["booking.created", "booking.cancelled"]]),
+    AfterValidator(_known),
+    WithJsonSchema(
+        {"type": "array", "items": {"type": "string", "enum": NAMES}, "minItems": 1, "uniqueItems": True}
+    ),
+]
+Url = Annotated[
+    Line,
+    Field(min_length=1, max_length=addresses.MAX_URL, examples=["https://example.com/hooks/wokibrain"]),
+]
+Secret = Annotated[
+    Line,
+    StringConstraints(min_length=signing.MIN_SECRET, max_length=signing.MAX_SECRET),
+    Field(description="Printable text; what begins with `whsec_` goes on with 16 to 64 bytes in base64."),
+]
+Status = Literal["ACTIVE", "PAUSED", "INACTIVE"]
+ACTIVE_HELP = "Mirrors `status`: true is ACTIVE. Alone, false means INACTIVE."
+
+
+class _WithStatus(BodyModel):
+    status: Status | None = None
+    active: bool | None = Field(None, description=ACTIVE_HELP)
+
+    def chosen_status(self) -> Webhook.Status | None:
+        """What `status` and `active` say together. Raises ValidationFailed where they disagree."""
+        if self.status is None:
+            if self.active is None:
+                return None
+            return Webhook.Status.ACTIVE if self.active else Webhook.Status.INACTIVE
+        if self.active is not None and self.active is not (self.status == Webhook.Status.ACTIVE):
+            raise ValidationFailed.at("active", _("This disagrees with status."))
+        return Webhook.Status(self.status)
+
+
+class NewWebhookBody(_WithStatus):
+    """Without `secret` one is generated. Without `restaurantId` it belongs to the only restaurant you manage,
+    or to all where you manage all."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"url": "https://example.com/hooks/wokibrain", "events": ["booking.created"]}]
+        }
+    )
+
+    restaurant_id: Identifier | None = Field(None, examples=["R1"])
+    url: Url
+    events: Events
+    secret: Secret | None = None
+
+
+class ReplaceWebhookBody(_WithStatus):
+    """Without `status` it becomes ACTIVE; without `secret` it keeps the one it has."""
+
+    url: Url
+    events: Events
+    secret: Secret | None = None
+
+
+class ChangeWebhookBody(_WithStatus):
+    """Any of these; what is left out stays. A new `secret` is a rotation."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "PAUSED"}]})
+
+    url: Url | None = None
+    events: Events | None = None
+    secret: Secret | None = None
+
+
+class RotateBody(BodyModel):
+    """Without `secret` one is generated."""
+
+    secret: Secret | None = None
+
+
+class TestBody(BodyModel):
+    """Without `event` it is the first one the webhook hears."""
+
+    event: Annotated[str, AfterValidator(lambda name: _known([name])[0])] | None = Field(
+        None, json_schema_extra={"enum": [*NAMES, None]}
+    )
+
+
+class ListQuery(ApiModel):
+    restaurant_id: Identifier | None = Field(None, examples=["R1"])
+    status: Webhook.Status | None = None
+    page: Annotated[QueryInt, Field(ge=1, le=10_000)] = 1
+    limit: Annotated[QueryInt, Field(ge=1, le=200)] = 50
+
+
+class DeliveriesQuery(ApiModel):
+    status: Delivery.Status | None = None
+    event: Happening | None = None
+    page: Annotated[QueryInt, Field(ge=1, le=10_000)] = 1
+    limit: Annotated[QueryInt, Field(ge=1, le=200)] = 50
+
+
+class RecoverQuery(ApiModel):
+    since: fields.Instant = Field(examples=["2025-10-22T20:00:00-03:00"])
+
+
+class WebhookOut(ApiModel):
+    """A webhook. Its secret is shown when it is made and when it is rotated, and never again."""
+
+    id: UUID
+    restaurant_id: str | None = Field(description="Null: all restaurants.", examples=["R1"])
+    url: str = Field(examples=["https://example.com/hooks/wokibrain"])
+    events: list[Happening]
+    status: Webhook.Status
+    active: bool
+    status_reason: Webhook.Reason | None = Field(
+        description="Why it is not active: asked for, the endpoint answered 410, or nothing but failures for days."
+    )
+    previous_secret_valid_until: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class WebhookWithSecretOut(WebhookOut):
+    secret: str = Field(examples=["whsec_c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IQ=="])
+
+
+class PageOut(ApiModel):
+    page: int = Field(examples=[1])
+    limit: int = Field(examples=[50])
+    total: int = Field(examples=[1])
+    total_pages: int = Field(examples=[1])
+
+
+class WebhooksOut(ApiModel):
+    webhooks: list[WebhookOut]
+    pagination: PageOut
+
+
+class AttemptOut(ApiModel):
+    number: int = Field(examples=[1])
+    started_at: datetime
+    latency_ms: int = Field(examples=[84])
+    status: int | None = Field(
+        description="The HTTP status that came back; null when none did.", examples=[200]
+    )
+    error: str | None = Field(
+        description="Why none came back: timeout, dns, address_refused, connect, tls, protocol, too_large, "
+        "secret_unreadable."
+    )
+    response_head: str = Field(description="The first 2 kB of the response's body.")
+
+
+class DeliveryOut(ApiModel):
+    id: UUID = Field(description="X-WokiBrain-Delivery-ID; the same over all attempts.")
+    webhook_id: UUID
+    event: Happening
+    event_id: UUID = Field(description="The payload's id, and webhook-id.")
+    booking_reference: str | None = Field(examples=["B1"])
+    sequence: int = Field(description="X-WokiBrain-Sequence.", examples=[1])
+    test: bool
+    status: Delivery.Status
+    next_attempt_at: datetime | None
+    created_at: datetime
+    finished_at: datetime | None
+    attempts: list[AttemptOut]
+
+
+class DeliveriesOut(ApiModel):
+    deliveries: list[DeliveryOut]
+    pagination: PageOut
+
+
+class MessageOut(ApiModel):
+    message: str
+
+
+class RecoveryOut(ApiModel):
+    message: str
+    queued: int = Field(examples=[12])
+    complete: bool = Field(description="False where there was more; ask again with a later `since`.")
+
+
+def _local(instant: datetime | None, zone: ZoneInfo) -> datetime | None:
+    return instant.astimezone(zone) if instant is not None else None
+
+
+def webhook_out(webhook: Webhook) -> WebhookOut:
+    return WebhookOut(**_webhook(webhook))
+
+
+def webhook_with_secret_out(webhook: Webhook, secret: str) -> WebhookWithSecretOut:
+    return WebhookWithSecretOut(**_webhook(webhook), secret=secret)
+
+
+def _webhook(webhook: Webhook) -> dict[str, Any]:
+    zone = fanout.zone_of(webhook.restaurant_id)
+    return {
+        "id": webhook.pk,
+        "restaurant_id": webhook.restaurant_id,
+        "url": webhook.url,
+        "events": webhook.events,
+        "status": webhook.status,
+        "active": webhook.active,
+        "status_reason": webhook.reason or None,
+        "previous_secret_valid_until": _local(webhook.previous_until, zone),
+        "created_at": _local(webhook.created_at, zone),
+        "updated_at": _local(webhook.updated_at, zone),
+    }
+
+
+def delivery_out(delivery: Delivery, zone: ZoneInfo) -> DeliveryOut:
+    message = delivery.message
+    return DeliveryOut(
+        id=delivery.pk,
+        webhook_id=delivery.webhook_id,
+        event=Happening(message.event),
+        event_id=message.pk,
+        booking_reference=message.reference or None,
+        sequence=delivery.sequence,
+        test=message.test,
+        status=Delivery.Status(delivery.status),
+        next_attempt_at=_local(delivery.due_at, zone),
+        created_at=delivery.created_at.astimezone(zone),
+        finished_at=_local(delivery.finished_at, zone),
+        attempts=[_attempt(attempt, zone) for attempt in delivery.attempts_made.all()],
+    )
+
+
+def _attempt(attempt: Attempt, zone: ZoneInfo) -> AttemptOut:
+    return AttemptOut(
+        number=attempt.number,
+        started_at=attempt.started_at.astimezone(zone),
+        latency_ms=attempt.milliseconds,
+        status=attempt.status_code,
+        error=attempt.error or None,
+        response_head=attempt.response_head,
+    )
+
+
+def page_out(page: int, limit: int, total: int) -> PageOut:
+    return PageOut(page=page, limit=limit, total=total, total_pages=-(-total // limit))

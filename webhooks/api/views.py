@@ -1,0 +1,250 @@
+"""REST for webhooks: thin views over the services and selectors."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.utils.translation import gettext as _
+from rest_framework.request import Request
+
+from webhooks import fanout, selectors, services
+from webhooks.api.schemas import (
+    ChangeWebhookBody,
+    DeliveriesOut,
+    DeliveriesQuery,
+    DeliveryOut,
+    ListQuery,
+    MessageOut,
+    NewWebhookBody,
+    RecoverQuery,
+    RecoveryOut,
+    ReplaceWebhookBody,
+    RotateBody,
+    TestBody,
+    WebhookOut,
+    WebhooksOut,
+    WebhookWithSecretOut,
+    delivery_out,
+    page_out,
+    webhook_out,
+    webhook_with_secret_out,
+)
+from webhooks.models import Delivery, Webhook
+from wokibrain.errors import Code
+from wokibrain.openapi import operation
+from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply
+
+ABSENT = (Code.NOT_FOUND,)
+
+
+class WebhooksView(ApiView):
+    @operation(
+        "listWebhooks",
+        "Your webhooks",
+        "Oldest first.",
+        query=ListQuery,
+        out=WebhooksOut,
+        errors=ABSENT,
+        tag="webhooks",
+    )
+    def get(self, request: Request) -> HttpResponse:
+        query = parse_query(ListQuery, request)
+        found, total = selectors.list_webhooks(
+            caller=caller_of(request),
+            restaurant_id=query.restaurant_id,
+            status=query.status,
+            page=query.page,
+            limit=query.limit,
+        )
+        return reply(
+            WebhooksOut(
+                webhooks=[webhook_out(webhook) for webhook in found],
+                pagination=page_out(query.page, query.limit, total),
+            )
+        )
+
+    @operation(
+        "createWebhook",
+        "Make a webhook",
+        "The response is the only one, but for rotations, that shows the secret.",
+        body=NewWebhookBody,
+        out=WebhookWithSecretOut,
+        status=201,
+        errors=ABSENT,
+        tag="webhooks",
+    )
+    def post(self, request: Request) -> HttpResponse:
+        body = parse_body(NewWebhookBody, request.data)
+        webhook, secret = services.create_webhook(
+            caller=caller_of(request),
+            restaurant_id=body.restaurant_id,
+            url=body.url,
+            events=body.events,
+            secret=body.secret,
+            status=body.chosen_status() or Webhook.Status.ACTIVE,
+        )
+        return reply(webhook_with_secret_out(webhook, secret), 201)
+
+
+class WebhookView(ApiView):
+    @operation("getWebhook", "One webhook", "By id.", out=WebhookOut, errors=ABSENT, tag="webhooks")
+    def get(self, request: Request, webhook: str) -> HttpResponse:
+        return reply(webhook_out(selectors.get_webhook(caller_of(request), webhook)))
+
+    @operation(
+        "replaceWebhook",
+        "Replace a webhook",
+        "Without `status` it becomes ACTIVE; without `secret` it keeps its own.",
+        body=ReplaceWebhookBody,
+        out=WebhookOut,
+        errors=ABSENT,
+        tag="webhooks",
+    )
+    def put(self, request: Request, webhook: str) -> HttpResponse:
+        body = parse_body(ReplaceWebhookBody, request.data)
+        changed = services.update_webhook(
+            caller=caller_of(request),
+            webhook_id=webhook,
+            url=body.url,
+            events=body.events,
+            secret=body.secret,
+            status=body.chosen_status() or Webhook.Status.ACTIVE,
+        )
+        return reply(webhook_out(changed))
+
+    @operation(
+        "changeWebhook",
+        "Change a webhook",
+        """PAUSED holds deliveries for up to 72 hours and sends them on resume; INACTIVE drops what waits and
+        queues nothing. What is left out stays.""",
+        body=ChangeWebhookBody,
+        out=WebhookOut,
+        errors=ABSENT,
+        tag="webhooks",
+    )
+    def patch(self, request: Request, webhook: str) -> HttpResponse:
+        body = parse_body(ChangeWebhookBody, request.data)
+        changed = services.update_webhook(
+            caller=caller_of(request),
+            webhook_id=webhook,
+            url=body.url,
+            events=body.events,
+            secret=body.secret,
+            status=body.chosen_status(),
+        )
+        return reply(webhook_out(changed))
+
+    @operation(
+        "deleteWebhook",
+        "Delete a webhook",
+        "With its deliveries.",
+        out=MessageOut,
+        errors=ABSENT,
+        tag="webhooks",
+    )
+    def delete(self, request: Request, webhook: str) -> HttpResponse:
+        services.delete_webhook(caller=caller_of(request), webhook_id=webhook)
+        return reply(MessageOut(message=_("The webhook is deleted.")))
+
+
+class RotateSecretView(ApiView):
+    @operation(
+        "rotateWebhookSecret",
+        "Give a webhook a new secret",
+        "The present one signs as well for a grace period, 24 hours by default. The body may be left out.",
+        body=RotateBody,
+        out=WebhookWithSecretOut,
+        errors=ABSENT,
+        tag="webhooks",
+    )
+    def post(self, request: Request, webhook: str) -> HttpResponse:
+        body = parse_body(RotateBody, request.data)
+        rotated, secret = services.rotate_secret(
+            caller=caller_of(request), webhook_id=webhook, secret=body.secret
+        )
+        return reply(webhook_with_secret_out(rotated, secret))
+
+
+class TestView(ApiView):
+    @operation(
+        "testWebhook",
+        "Send a test",
+        """One made-up message with header `X-WokiBrain-Test: true`, signed like any other, whatever the webhook's
+        status; tried once. The body may be left out. See the outcome among the deliveries.""",
+        body=TestBody,
+        out=DeliveryOut,
+        status=202,
+        errors=ABSENT,
+        tag="webhooks",
+    )
+    def post(self, request: Request, webhook: str) -> HttpResponse:
+        body = parse_body(TestBody, request.data)
+        queued = services.send_test(caller=caller_of(request), webhook_id=webhook, event=body.event)
+        return _queued(queued)
+
+
+class DeliveriesView(ApiView):
+    @operation(
+        "listWebhookDeliveries",
+        "What was sent to a webhook",
+        "Latest first, each with its attempts. Kept for 30 days.",
+        query=DeliveriesQuery,
+        out=DeliveriesOut,
+        errors=ABSENT,
+        tag="webhooks",
+    )
+    def get(self, request: Request, webhook: str) -> HttpResponse:
+        query = parse_query(DeliveriesQuery, request)
+        found, deliveries, total = selectors.list_deliveries(
+            caller=caller_of(request),
+            webhook_id=webhook,
+            status=query.status,
+            event=query.event,
+            page=query.page,
+            limit=query.limit,
+        )
+        zone = fanout.zone_of(found.restaurant_id)
+        return reply(
+            DeliveriesOut(
+                deliveries=[delivery_out(delivery, zone) for delivery in deliveries],
+                pagination=page_out(query.page, query.limit, total),
+            )
+        )
+
+
+class RedeliverView(ApiView):
+    @operation(
+        "redeliver",
+        "Make a delivery again",
+        "Now, whatever became of it, with the same id and the same bytes and a fresh schedule.",
+        out=DeliveryOut,
+        status=202,
+        errors=(*ABSENT, Code.INVALID_TRANSITION),
+        tag="webhooks",
+    )
+    def post(self, request: Request, webhook: str, delivery: str) -> HttpResponse:
+        return _queued(
+            services.redeliver(caller=caller_of(request), webhook_id=webhook, delivery_id=delivery)
+        )
+
+
+class RecoverView(ApiView):
+    @operation(
+        "recoverWebhook",
+        "Deliver what was missed",
+        """Since an instant of the last 30 days: what failed or was dropped, and what happened while the webhook was
+        inactive or not there yet. What was delivered is not sent again.""",
+        query=RecoverQuery,
+        out=RecoveryOut,
+        status=202,
+        errors=(*ABSENT, Code.INVALID_TRANSITION),
+        tag="webhooks",
+    )
+    def post(self, request: Request, webhook: str) -> HttpResponse:
+        query = parse_query(RecoverQuery, request)
+        done = services.recover(caller=caller_of(request), webhook_id=webhook, since=query.since)
+        text = _("%(count)d deliveries are queued.") % {"count": done.queued}
+        return reply(RecoveryOut(message=text, queued=done.queued, complete=done.complete), 202)
+
+
+def _queued(delivery: Delivery) -> HttpResponse:
+    return reply(delivery_out(delivery, fanout.zone_of(delivery.webhook.restaurant_id)), 202)

@@ -1,0 +1,25 @@
+"""What follows from events: deliveries, and somebody to send them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from webhooks import delivery, fanout, tasks
+from wokibrain.events.names import Group, Topic
+from wokibrain.events.registry import Mode, Start, consumer
+from wokibrain.events.store import Envelope
+
+
+@consumer(
+    name=delivery.CONSUMER,
+    group=Group.WEBHOOKS,
+    topics=(Topic.BOOKING, Topic.TABLE),
+    mode=Mode.EACH,
+    # What happened before there were webhooks is nobody's to hear; `recover` sends it to who asks.
+    start=Start.NOW,
+)
+def deliveries(events: Sequence[Envelope]) -> None:
+    if made := fanout.fan_out(events):
+        transaction.on_commit(lambda: tasks.wake(made))

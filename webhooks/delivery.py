@@ -1,0 +1,288 @@
+"""Which deliveries go out now, and what became of them. Postgres holds all of it; HTTP is elsewhere."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from webhooks import health, signing, vault
+from webhooks.models import TEST_STREAM, Delivery, Webhook
+from webhooks.schedule import Schedule, Verdict, judge
+from webhooks.transport import Outcome
+from wokibrain import clock, metrics
+
+CLAIM_LOCK: Final = 0x574F4B57
+LEASE: Final = timedelta(seconds=20)
+"""On top of the time-out: how long an attempt may be under way before its worker counts as dead."""
+PATIENCE: Final = timedelta(seconds=5)
+"""How long a delivery waits for those of earlier events of its aggregate to be written."""
+
+CONSUMER: Final = "webhooks"
+_chance: Final = random.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt to be made: everything that is sent."""
+
+    delivery_id: UUID
+    webhook_id: UUID
+    number: int
+    url: str
+    headers: dict[str, str]
+    body: bytes
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    job: Job
+    outcome: Outcome
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """``jobs`` are to be sent; ``unreadable`` cannot be, their secret's key is not here."""
+
+    jobs: list[Job]
+    unreadable: list[Job]
+
+
+# Webhooks that may be sent to, each with the room it has left; of each the deliveries that are due, in order. Who
+# has fewest under way comes first.
+# A first attempt waits while one of an earlier event of its aggregate waits or is under way, and for a little
+# while also for earlier events that are not fanned out yet: workers take events in any order.
+CLAIM: Final = f"""
+WITH roomy AS (
+    SELECT w.id, busy.count AS busy,
+           CASE WHEN w.failures >= %(breaker)s THEN 1 ELSE %(concurrency)s END - busy.count AS room
+    FROM webhooks_webhook w
+    CROSS JOIN LATERAL (
+        SELECT count(*) FROM webhooks_delivery b WHERE b.webhook_id = w.id AND b.leased_until > %(now)s
+    ) AS busy
+    WHERE w.status = 'ACTIVE' AND (w.open_until IS NULL OR w.open_until <= %(now)s)
+), due AS (
+    SELECT d.id, d.due_at, roomy.busy + row_number() OVER (PARTITION BY roomy.id ORDER BY d.due_at, d.id) AS turn
+    FROM roomy
+    CROSS JOIN LATERAL (
+        SELECT p.id, p.due_at FROM webhooks_delivery p
+        WHERE p.webhook_id = roomy.id AND p.status = 'PENDING' AND p.due_at <= %(now)s
+          AND (p.leased_until IS NULL OR p.leased_until <= %(now)s) AND p.stream <> '{TEST_STREAM}'
+          AND (p.attempts > 0 OR NOT EXISTS (
+              SELECT FROM webhooks_delivery e
+              WHERE e.webhook_id = p.webhook_id AND e.stream = p.stream AND e.sequence < p.sequence
+                AND e.status = 'PENDING' AND (e.attempts = 0 OR e.attempts = 1 AND e.leased_until > %(now)s)
+          ) AND (p.created_at < %(patience)s OR NOT EXISTS (
+              SELECT FROM events_storedevent s
+              LEFT JOIN events_watermark m ON m.consumer = '{CONSUMER}'
+              WHERE s.aggregate_type = split_part(p.stream, ':', 1)
+                AND s.aggregate_id = substr(p.stream, strpos(p.stream, ':') + 1) AND s.version < p.sequence
+                AND (s.published_at IS NULL OR m.through IS NULL OR s.published_at > m.through)
+                AND NOT EXISTS (
+                    SELECT FROM events_receipt r WHERE r.consumer = '{CONSUMER}' AND r.event_id = s.event_id)
+                AND NOT EXISTS (
+                    SELECT FROM events_failure f WHERE f.consumer = '{CONSUMER}' AND f.event_id = s.event_id)
+          )))
+        ORDER BY p.due_at, p.id LIMIT greatest(roomy.room, 0)
+    ) AS d
+    UNION ALL (
+        SELECT t.id, t.due_at, 0 FROM webhooks_delivery t
+        WHERE t.stream = '{TEST_STREAM}' AND t.status = 'PENDING' AND t.due_at <= %(now)s
+          AND (t.leased_until IS NULL OR t.leased_until <= %(now)s)
+        ORDER BY t.due_at LIMIT 10
+    )
+), claimed AS (
+    UPDATE webhooks_delivery c SET attempts = c.attempts + 1, tries = c.tries + 1, leased_until = %(lease)s
+    FROM (SELECT id FROM due ORDER BY turn, due_at, id LIMIT %(limit)s) AS chosen
+    WHERE c.id = chosen.id
+    RETURNING c.id, c.webhook_id, c.message_id, c.attempts, c.sequence, c.stream, c.due_at
+)
+SELECT c.id, c.webhook_id, c.attempts, c.sequence, c.stream, m.id, m.event, m.body, w.url, w.secret,
+       CASE WHEN w.previous_until > %(now)s THEN w.previous_secret END
+FROM claimed c JOIN webhooks_message m ON m.id = c.message_id JOIN webhooks_webhook w ON w.id = c.webhook_id
+ORDER BY c.due_at, c.id
+"""  # noqa: S608 - made of constants
+
+
+def claim(limit: int, *, concurrency: int | None = None) -> Claim:
+    """Take up to ``limit`` attempts that are due, so that nobody else makes them. Signed as of now.
+
+    ``concurrency``: how many of one webhook may be under way, where that is fewer than WEBHOOK_CONCURRENCY.
+    """
+    now = clock.now()
+    with transaction.atomic(), connection.cursor() as cursor:
+        # One claims at a time: room and order are counted over all that is under way.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIM_LOCK])
+        cursor.execute(
+            CLAIM,
+            {
+                "now": now,
+                "lease": now + timedelta(seconds=settings.WEBHOOK_TIMEOUT_SECONDS) + LEASE,
+                "patience": now - PATIENCE,
+                "breaker": settings.WEBHOOK_BREAKER_FAILURES,
+                "concurrency": min(concurrency or settings.WEBHOOK_CONCURRENCY, settings.WEBHOOK_CONCURRENCY),
+                "limit": limit,
+            },
+        )
+        rows = cursor.fetchall()
+    taken = Claim([], [])
+    for row in rows:
+        try:
+            taken.jobs.append(_job(row, now))
+        except vault.Unreadable:
+            taken.unreadable.append(_unsigned(row, now, {}))
+    return taken
+
+
+def _job(row: tuple[Any, ...], now: datetime) -> Job:
+    message_id, body, secret, previous = row[5], bytes(row[7]), row[9], row[10]
+    valid = [vault.unseal(each) for each in (secret, previous) if each]
+    return _unsigned(row, now, signing.headers(valid, message_id=message_id, at=now, body=body))
+
+
+def _unsigned(row: tuple[Any, ...], now: datetime, signed: dict[str, str]) -> Job:
+    delivery_id, webhook_id, number, sequence, stream, _, event, body, url, *_ = row
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": f"WokiBrain/{settings.VERSION}",
+        "X-WokiBrain-Event": event,
+        "X-WokiBrain-Delivery-ID": str(delivery_id),
+        "X-WokiBrain-Attempt": str(number),
+        "X-WokiBrain-Sequence": str(sequence),
+    }
+    if stream == TEST_STREAM:
+        headers["X-WokiBrain-Test"] = "true"
+    return Job(delivery_id, webhook_id, number, url, headers | signed, bytes(body), now)
+
+
+RECORD_ATTEMPTS: Final = """
+INSERT INTO webhooks_attempt (delivery_id, number, started_at, milliseconds, status_code, error, response_head)
+SELECT * FROM unnest(%s::uuid[], %s::int[], %s::timestamptz[], %s::int[], %s::int[], %s::text[], %s::text[])
+ON CONFLICT DO NOTHING
+"""
+RECORD_DELIVERIES: Final = """
+UPDATE webhooks_delivery d SET status = n.status, due_at = n.due_at, finished_at = n.finished_at, leased_until = NULL
+FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::timestamptz[]) AS n (id, status, due_at, finished_at)
+WHERE d.id = n.id
+"""
+RECOVERED: Final = """
+UPDATE webhooks_webhook SET failures = 0, open_until = NULL, failing_since = NULL
+WHERE id = ANY (%s) AND (failures > 0 OR failing_since IS NOT NULL)
+"""
+
+
+def record(results: Sequence[Done]) -> None:
+    """Write down what the attempts came to: attempt rows, the deliveries' next step, the endpoints' health.
+
+    An attempt that comes back after its lease ran out, or after its delivery was dropped, still counts when
+    it succeeded; otherwise only its row is kept.
+    """
+    schedule = Schedule(settings.WEBHOOK_QUICK_ATTEMPTS, settings.WEBHOOK_RETRY_PAUSES)
+    with transaction.atomic():
+        ailing = _lock_ailing(results)
+        rows = {
+            row.pk: row
+            for row in Delivery.objects.select_for_update()
+            .filter(pk__in={done.job.delivery_id for done in results})
+            .order_by("pk")
+        }
+        # What was deleted meanwhile, with its webhook, is of no interest any more.
+        results = [done for done in results if done.job.delivery_id in rows]
+        steps = [step for done in results if (step := _step(done, rows[done.job.delivery_id], schedule))]
+        with connection.cursor() as cursor:
+            if results:
+                cursor.execute(
+                    RECORD_ATTEMPTS, [list(column) for column in zip(*map(_attempt, results), strict=True)]
+                )
+            if steps:
+                cursor.execute(RECORD_DELIVERIES, [list(column) for column in zip(*steps, strict=True)])
+        # Last, because giving an endpoint up drops what is still pending.
+        for webhook, verdicts in ailing:
+            health.note(webhook, verdicts)
+    for done in results:
+        metrics.WEBHOOK_DELIVERIES.labels(judge(done.outcome).name.lower()).inc()
+
+
+def _attempt(done: Done) -> tuple[object, ...]:
+    job, outcome = done.job, done.outcome
+    error = outcome.trouble.value if outcome.trouble else ""
+    return (
+        job.delivery_id,
+        job.number,
+        job.started_at,
+        outcome.milliseconds,
+        outcome.status,
+        error,
+        outcome.head,
+    )
+
+
+def _step(
+    done: Done, row: Delivery, schedule: Schedule
+) -> tuple[UUID, str, datetime | None, datetime | None] | None:
+    verdict = judge(done.outcome)
+    pending = row.status == Delivery.Status.PENDING
+    if verdict is Verdict.DELIVERED:
+        if row.status == Delivery.Status.SUCCEEDED:
+            return None
+        return row.pk, Delivery.Status.SUCCEEDED, None, done.ended_at
+    if not pending or row.attempts != done.job.number:
+        return None
+    due = None
+    if verdict is Verdict.RETRY and row.stream != TEST_STREAM:
+        due = schedule.next(
+            row.tries, started=done.job.started_at, ended=done.ended_at, outcome=done.outcome, chance=_chance
+        )
+    if due is not None:
+        return row.pk, Delivery.Status.PENDING, due, None
+    return row.pk, Delivery.Status.FAILED, None, done.ended_at
+
+
+def _lock_ailing(results: Sequence[Done]) -> list[tuple[Webhook, list[tuple[Verdict, datetime]]]]:
+    """The webhooks with a failure, locked, each with what its attempts came to; the others are well at once."""
+    by_webhook: dict[UUID, list[tuple[Verdict, datetime]]] = defaultdict(list)
+    for done in results:
+        verdict = judge(done.outcome)
+        # A failed test says nothing new to who asked for it.
+        if verdict is Verdict.DELIVERED or "X-WokiBrain-Test" not in done.job.headers:
+            by_webhook[done.job.webhook_id].append((verdict, done.job.started_at))
+    ailing = [
+        webhook_id
+        for webhook_id, verdicts in by_webhook.items()
+        if any(verdict is not Verdict.DELIVERED for verdict, _ in verdicts)
+    ]
+    if well := sorted(set(by_webhook) - set(ailing)):
+        with connection.cursor() as cursor:
+            cursor.execute(RECOVERED, [well])
+    if not ailing:
+        return []
+    locked = Webhook.objects.select_for_update(no_key=True).filter(pk__in=ailing).order_by("pk")
+    return [(webhook, by_webhook[webhook.pk]) for webhook in locked]
+
+
+def next_due() -> datetime | None:
+    """When the next delivery that may be sent is due; None when none waits."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT least(
+                (SELECT min(greatest(first.due_at, coalesce(w.open_until, first.due_at)))
+                 FROM webhooks_webhook w CROSS JOIN LATERAL (
+                     SELECT greatest(d.due_at, coalesce(d.leased_until, d.due_at)) AS due_at FROM webhooks_delivery d
+                     WHERE d.webhook_id = w.id AND d.status = 'PENDING' ORDER BY d.due_at LIMIT 1) AS first
+                 WHERE w.status = 'ACTIVE'),
+                (SELECT min(due_at) FROM webhooks_delivery
+                 WHERE stream = '{TEST_STREAM}' AND status = 'PENDING'))
+            """  # noqa: S608
+        )
+        due: datetime | None = cursor.fetchone()[0]
+    return due

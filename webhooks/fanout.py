@@ -1,0 +1,95 @@
+"""From an event to one delivery for each webhook that wants to hear of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+from django.db.models import Q
+
+from webhooks import payload
+from webhooks.models import Delivery, Message, Webhook
+from webhooks.names import HAPPENINGS
+from wokibrain import clock
+from wokibrain.events.store import Envelope
+
+
+def fan_out(events: Sequence[Envelope], *, only: Webhook | None = None) -> list[Delivery]:
+    """Write the deliveries of these events; once for each (event, webhook), however often it is called.
+
+    Runs within a transaction. ``only`` limits it to one webhook. Returns those written now. Raises KeyError for
+    a payload that lacks what receivers are promised.
+    """
+    told = [event for event in events if event.event_type in HAPPENINGS]
+    hearing = _hearing({event.payload["restaurantId"] for event in told}, only)
+    wanted = {
+        (event.event_id, webhook.pk): event
+        for event in told
+        for webhook in hearing
+        if HAPPENINGS[event.event_type] in webhook.events
+        and webhook.restaurant_id in (None, event.payload["restaurantId"])
+    }
+    there = set(
+        Delivery.objects.filter(message_id__in={event_id for event_id, _ in wanted}).values_list(
+            "message_id", "webhook_id"
+        )
+    )
+    missing = {pair: event for pair, event in wanted.items() if pair not in there}
+    if not missing:
+        return []
+    Message.objects.bulk_create(
+        _messages(list({event.event_id: event for event in missing.values()}.values())), ignore_conflicts=True
+    )
+    now = clock.now()
+    made = [
+        Delivery(
+            webhook_id=webhook_id,
+            message_id=event_id,
+            stream=f"{event.aggregate_type}:{event.aggregate_id}",
+            sequence=event.version,
+            due_at=now,
+            created_at=now,
+        )
+        for (event_id, webhook_id), event in missing.items()
+    ]
+    Delivery.objects.bulk_create(made, ignore_conflicts=True)
+    return made
+
+
+def _hearing(restaurants: set[str], only: Webhook | None) -> list[Webhook]:
+    webhooks = Webhook.objects.filter(Q(restaurant_id__in=restaurants) | Q(restaurant_id=None)).exclude(
+        status=Webhook.Status.INACTIVE
+    )
+    if only is not None:
+        webhooks = webhooks.filter(pk=only.pk)
+    return list(webhooks.only("id", "restaurant_id", "events"))
+
+
+def _messages(events: Sequence[Envelope]) -> list[Message]:
+    now = clock.now()
+    zones = {place: zone_of(place) for place in {event.payload["restaurantId"] for event in events}}
+    return [
+        Message(
+            id=event.event_id,
+            event=HAPPENINGS[event.event_type],
+            restaurant_id=event.payload["restaurantId"],
+            reference=event.payload.get("reference", ""),
+            body=payload.body(
+                HAPPENINGS[event.event_type],
+                event.payload,
+                event_id=event.event_id,
+                at=event.occurred_at,
+                zone=zones[event.payload["restaurantId"]],
+            ),
+            created_at=now,
+        )
+        for event in events
+    ]
+
+
+def zone_of(restaurant_id: str | None) -> ZoneInfo:
+    """The restaurant's zone; UTC where there is no such restaurant (any more)."""
+    restaurants = Webhook._meta.get_field("restaurant").related_model
+    assert not isinstance(restaurants, str)
+    name = restaurants._default_manager.filter(pk=restaurant_id).values_list("zone", flat=True).first()
+    return clock.zone(name) if name else ZoneInfo("UTC")

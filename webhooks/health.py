@@ -1,0 +1,129 @@
+"""How an endpoint fares: the circuit breaker, and when it is given up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db import connection
+
+from webhooks.models import TEST_STREAM, Attempt, Delivery, Webhook
+from webhooks.schedule import Verdict
+from wokibrain import clock, context
+from wokibrain.access.callers import SYSTEM
+from wokibrain.events import store
+from wokibrain.events.models import AuditEntry
+
+LONGEST_OPEN: Final = 60.0
+ENOUGH: Final = 20
+"""Fewer deliveries than this say nothing about an endpoint, however long they fail."""
+
+
+def note(webhook: Webhook, verdicts: Iterable[tuple[Verdict, datetime]]) -> None:
+    """Bring the health of a webhook, locked by the caller, up to what its attempts came to, in order.
+
+    An endpoint that answers at all is there: only what is worth a retry counts for the breaker.
+    """
+    before = (webhook.failures, webhook.failing_since, webhook.open_until)
+    gone = False
+    for verdict, started in verdicts:
+        if verdict is Verdict.DELIVERED:
+            webhook.failures, webhook.failing_since, webhook.open_until = 0, None, None
+            continue
+        webhook.failing_since = webhook.failing_since or started
+        gone = gone or verdict is Verdict.GONE
+        if verdict is Verdict.RETRY:
+            webhook.failures += 1
+            webhook.open_until = _open_until(webhook.failures)
+        else:
+            webhook.failures, webhook.open_until = 0, None
+    if (webhook.failures, webhook.failing_since, webhook.open_until) != before:
+        webhook.save(update_fields=["failures", "failing_since", "open_until"])
+    if gone:
+        deactivate(webhook, Webhook.Reason.GONE)
+    elif _hopeless(webhook):
+        deactivate(webhook, Webhook.Reason.FAILING)
+
+
+def _open_until(failures: int) -> datetime | None:
+    beyond = failures - settings.WEBHOOK_BREAKER_FAILURES
+    if beyond < 0:
+        return None
+    pause = min(settings.WEBHOOK_BREAKER_SECONDS * 2 ** min(beyond, 16), LONGEST_OPEN)
+    return clock.now() + timedelta(seconds=pause)
+
+
+def _hopeless(webhook: Webhook) -> bool:
+    since = webhook.failing_since
+    if since is None or clock.now() - since < timedelta(hours=settings.WEBHOOK_FAILING_HOURS):
+        return False
+    tried = Attempt.objects.filter(delivery__webhook=webhook, started_at__gte=since).exclude(
+        delivery__stream=TEST_STREAM
+    )
+    return tried.values("delivery_id").distinct()[:ENOUGH].count() >= ENOUGH
+
+
+def deactivate(webhook: Webhook, reason: Webhook.Reason) -> None:
+    """Give the endpoint up: nothing is queued for it any more. Tells of it in an event and the audit trail.
+
+    Runs within a transaction, with the webhook locked by the caller. Does nothing to one that is inactive.
+    """
+    if webhook.status == Webhook.Status.INACTIVE:
+        return
+    before, now = webhook.status, clock.now()
+    webhook.status, webhook.reason, webhook.paused_at = Webhook.Status.INACTIVE, reason, None
+    webhook.updated_at = now
+    webhook.save(update_fields=["status", "reason", "paused_at", "updated_at"])
+    drop_pending(webhook)
+    event = store.append(
+        aggregate_type="webhook",
+        aggregate_id=str(webhook.pk),
+        expected_version=_version(webhook),
+        event_type="WebhookDeactivated",
+        payload={
+            "id": str(webhook.pk),
+            "restaurantId": webhook.restaurant_id,
+            "status": webhook.status,
+            "reason": reason.value,
+        },
+        actor=SYSTEM.actor,
+        occurred_at=now,
+    )
+    here = context.current()
+    AuditEntry.objects.create(
+        event_id=event.event_id,
+        occurred_at=now,
+        actor=SYSTEM.actor,
+        action=event.event_type,
+        target_type=event.aggregate_type,
+        target_id=event.aggregate_id,
+        restaurant_id=webhook.restaurant_id or "",
+        source=here.source,
+        request_id=here.request_id,
+        before={"status": before},
+        after={"status": webhook.status, "reason": reason.value},
+    )
+
+
+def _version(webhook: Webhook) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(max(version), 0) FROM events_storedevent "
+            "WHERE aggregate_type = 'webhook' AND aggregate_id = %s",
+            [str(webhook.pk)],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def drop_pending(webhook: Webhook, *, created_before: datetime | None = None) -> int:
+    """Drop what waits for the webhook, tests aside. Returns how many deliveries that were."""
+    waiting = Delivery.objects.filter(webhook=webhook, status=Delivery.Status.PENDING).exclude(
+        stream=TEST_STREAM
+    )
+    if created_before is not None:
+        waiting = waiting.filter(created_at__lt=created_before)
+    return waiting.update(
+        status=Delivery.Status.DROPPED, due_at=None, leased_until=None, finished_at=clock.now()
+    )

@@ -1,0 +1,67 @@
+"""What time does to deliveries: those held too long are dropped, those kept too long deleted."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db import transaction
+
+from webhooks import delivery, health, vault
+from webhooks.models import TEST_STREAM, Delivery, Message, Webhook
+from wokibrain import clock
+
+AHEAD: Final = timedelta(seconds=10)
+PURGED: Final = 1_000
+
+
+def sweep() -> bool:
+    """Let go what is over. Returns whether something is due now or shortly."""
+    expire_held()
+    drop_for_inactive()
+    purge()
+    due = delivery.next_due()
+    return due is not None and due < clock.now() + AHEAD
+
+
+def expire_held() -> int:
+    """Drop what a paused webhook has held for WEBHOOK_HOLD_HOURS. Returns how many deliveries."""
+    over = clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS)
+    paused = Webhook.objects.filter(status=Webhook.Status.PAUSED, paused_at__lt=over)
+    return sum(health.drop_pending(webhook, created_before=over) for webhook in paused)
+
+
+def drop_for_inactive() -> int:
+    """Drop what a fan-out wrote while its webhook was becoming inactive."""
+    return (
+        Delivery.objects.filter(webhook__status=Webhook.Status.INACTIVE, status=Delivery.Status.PENDING)
+        .exclude(stream=TEST_STREAM)
+        .update(status=Delivery.Status.DROPPED, due_at=None, leased_until=None, finished_at=clock.now())
+    )
+
+
+def purge() -> int:
+    """Delete messages, with all that was done about them, after WEBHOOK_RETENTION_DAYS; some at a time."""
+    over = clock.now() - timedelta(days=settings.WEBHOOK_RETENTION_DAYS)
+    old = list(Message.objects.filter(created_at__lt=over).values_list("pk", flat=True)[:PURGED])
+    if old:
+        Message.objects.filter(pk__in=old).delete()
+    return len(old)
+
+
+def rekey() -> int:
+    """Encrypt every secret with the first of WEBHOOK_SECRET_KEYS. Returns how many webhooks.
+
+    Raises vault.Unreadable at the first that cannot be read; those before it stay as they were made.
+    """
+    ids = list(Webhook.objects.values_list("pk", flat=True))
+    for webhook_id in ids:
+        with transaction.atomic():
+            webhook = Webhook.objects.select_for_update().filter(pk=webhook_id).first()
+            if webhook is None:
+                continue
+            webhook.secret = vault.reseal(webhook.secret)
+            webhook.previous_secret = webhook.previous_secret and vault.reseal(webhook.previous_secret)
+            webhook.save(update_fields=["secret", "previous_secret"])
+    return len(ids)

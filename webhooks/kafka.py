@@ -1,0 +1,110 @@
+"""Deliveries over Kafka, where it runs: announced on a topic by who wrote them, read by who wakes the senders.
+
+The topic carries no more than which deliveries there are, keyed by webhook; Postgres stays the truth, so
+what the topic loses costs a few seconds, and what it repeats costs nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import orjson
+from confluent_kafka import Consumer as Client
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from django.conf import settings
+
+from webhooks.models import Delivery
+from wokibrain.events.kafka import connection_settings
+from wokibrain.events.names import Group
+
+log = logging.getLogger(__name__)
+
+TOPIC: Final = "wokibrain.webhooks.deliveries"
+FETCH: Final = 500
+
+_producers: dict[int, Producer] = {}
+
+
+def announce(made: Sequence[Delivery]) -> None:
+    """Put the deliveries on the topic. Returns at once and never raises: ``tasks.sweep`` finds them anyway."""
+    producer = _producer()
+    try:
+        for delivery in made:
+            value = {
+                "deliveryId": delivery.pk,
+                "webhookId": delivery.webhook_id,
+                "eventId": delivery.message_id,
+            }
+            producer.produce(TOPIC, key=str(delivery.webhook_id), value=orjson.dumps(value))
+        producer.poll(0)
+    except (BufferError, KafkaException) as error:
+        log.warning("deliveries are not announced: %s", error)
+
+
+def _producer() -> Producer:
+    """This process's own: one made before a fork delivers nothing."""
+    pid = os.getpid()
+    if pid not in _producers:
+        _producers.clear()
+        _producers[pid] = Producer(
+            connection_settings(settings.KAFKA_BROKERS)
+            | {"enable.idempotence": True, "acks": "all", "linger.ms": 5, "message.timeout.ms": 10_000}
+        )
+    return _producers[pid]
+
+
+def ensure_topic() -> None:
+    """Make the topic where it is missing. Raises KafkaException when no broker answers."""
+    admin = AdminClient(connection_settings(settings.KAFKA_BROKERS))
+    if TOPIC in admin.list_topics(timeout=5).topics:
+        return
+    for future in admin.create_topics([NewTopic(TOPIC, settings.KAFKA_PARTITIONS)]).values():
+        try:
+            future.result(timeout=10)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+
+
+def read(stop: threading.Event, wake: Callable[[], None]) -> int:
+    """Call ``wake`` whenever deliveries are announced, until ``stop`` is set. Returns how many there were.
+
+    Offsets are committed after the call. Raises KafkaException when no broker answers at first.
+    """
+    ensure_topic()
+    client = Client(
+        connection_settings(settings.KAFKA_BROKERS)
+        | {
+            "group.id": Group.WEBHOOKS.value,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": 10_000,
+        }
+    )
+    client.subscribe([TOPIC])
+    seen = 0
+    try:
+        while not stop.is_set():
+            first = client.poll(0.25)
+            messages = [] if first is None else [first, *client.consume(FETCH - 1, 0)]
+            good = sum(message.error() is None for message in messages)
+            if good:
+                wake()
+                _commit(client)
+                seen += good
+    finally:
+        client.close()
+    return seen
+
+
+def _commit(client: Client) -> None:
+    try:
+        client.commit(asynchronous=False)
+    except KafkaException as error:
+        log.warning("offsets are not committed: %s", error)

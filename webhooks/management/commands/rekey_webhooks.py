@@ -1,0 +1,22 @@
+"""`manage.py rekey_webhooks`: after a new key was put in front of WEBHOOK_SECRET_KEYS."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from webhooks import housekeeping, vault
+
+
+class Command(BaseCommand):
+    help = (
+        "Encrypt all webhook secrets with the first of WEBHOOK_SECRET_KEYS; the others may then be removed."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            count = housekeeping.rekey()
+        except vault.Unreadable:
+            raise CommandError(
+                "A secret was encrypted with a key that is not in WEBHOOK_SECRET_KEYS."
+            ) from None
+        self.stdout.write(f"{count} webhooks")

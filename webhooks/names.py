@@ -1,0 +1,33 @@
+"""What integrators can be told of, and which domain event tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Happening(models.TextChoices):
+    """The names a webhook subscribes to."""
+
+    BOOKING_CREATED = "booking.created", _("Booking created")
+    BOOKING_UPDATED = "booking.updated", _("Booking changed")
+    BOOKING_CANCELLED = "booking.cancelled", _("Booking cancelled")
+    TABLE_UNAVAILABLE = "table.unavailable", _("Table out of service")
+    BOOKING_SEATED = "booking.seated", _("Party seated")
+    BOOKING_COMPLETED = "booking.completed", _("Booking completed")
+    BOOKING_NO_SHOW = "booking.no_show", _("Party did not come")
+
+
+HAPPENINGS: Final[Mapping[str, Happening]] = {
+    "BookingCreated": Happening.BOOKING_CREATED,
+    "BookingUpdated": Happening.BOOKING_UPDATED,
+    "BookingCancelled": Happening.BOOKING_CANCELLED,
+    "BookingSeated": Happening.BOOKING_SEATED,
+    "BookingCompleted": Happening.BOOKING_COMPLETED,
+    "BookingNoShow": Happening.BOOKING_NO_SHOW,
+    "TableBlocked": Happening.TABLE_UNAVAILABLE,
+}
+"""Event type -> happening. An event type that is not here concerns no webhook."""

@@ -1,0 +1,106 @@
+"""What a receiver reads: ``{event, data, timestamp, id}``, as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from webhooks import jsform
+from webhooks.names import Happening
+
+NOT_TOLD: Final = frozenset({"guestId", "channel"})
+"""Changes that are nobody's business outside."""
+
+
+def body(
+    happening: Happening, payload: Mapping[str, Any], *, event_id: UUID, at: datetime, zone: ZoneInfo
+) -> bytes:
+    """The bytes to send for an event with this payload. Raises KeyError where the payload lacks a field."""
+    data = _of_block(payload, at, zone) if happening is Happening.TABLE_UNAVAILABLE else _of_booking(payload)
+    if happening is Happening.BOOKING_UPDATED:
+        data["changes"] = {
+            name: payload["changes"][name]
+            for name in _in_order(payload["changes"], payload)
+            if name not in NOT_TOLD
+        }
+    return envelope(happening, data, event_id=event_id, at=at, zone=zone)
+
+
+def envelope(
+    happening: Happening, data: Mapping[str, Any], *, event_id: UUID, at: datetime, zone: ZoneInfo
+) -> bytes:
+    return jsform.dumps(
+        {
+            "event": happening.value,
+            "data": data,
+            "timestamp": at.astimezone(zone).isoformat(timespec="milliseconds"),
+            "id": str(event_id),
+        }
+    )
+
+
+FIELDS: Final = (
+    "id", "restaurantId", "sectorId", "tableIds", "partySize", "start", "end", "durationMinutes", "status", "createdAt",
+)  # fmt: skip
+
+
+def _of_booking(payload: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: payload[name] for name in FIELDS}
+
+
+def _of_block(payload: Mapping[str, Any], at: datetime, zone: ZoneInfo) -> dict[str, Any]:
+    """A block in the shape of a booking: nobody's party, one table, status UNAVAILABLE."""
+    elapsed = datetime.fromisoformat(payload["end"]) - datetime.fromisoformat(payload["start"])
+    return {
+        "id": payload["blockId"],
+        "restaurantId": payload["restaurantId"],
+        "sectorId": payload["sectorId"],
+        "tableIds": [payload["tableId"]],
+        "partySize": None,
+        "start": payload["start"],
+        "end": payload["end"],
+        "durationMinutes": round(elapsed.total_seconds() / 60),
+        "status": "UNAVAILABLE",
+        "createdAt": at.astimezone(zone).isoformat(),
+    }
+
+
+def _in_order(changes: Mapping[str, Any], payload: Mapping[str, Any]) -> list[str]:
+    # The store does not keep the order of keys, so it is made again: as in data, then by name.
+    return [name for name in FIELDS if name in changes] + sorted(set(changes) - set(FIELDS))
+
+
+def sample(
+    happening: Happening, *, restaurant_id: str, event_id: UUID, at: datetime, zone: ZoneInfo
+) -> bytes:
+    """A made-up example for a test delivery. Its id is all zeros, so that nobody takes it for a booking."""
+    start = datetime(2030, 1, 5, 20, 0, tzinfo=zone)
+    data: dict[str, Any] = {
+        "id": str(UUID(int=0)),
+        "restaurantId": restaurant_id,
+        "sectorId": "S1",
+        "tableIds": ["T1"],
+        "partySize": 4,
+        "start": start.isoformat(),
+        "end": start.replace(hour=21, minute=30).isoformat(),
+        "durationMinutes": 90,
+        "status": SAMPLE_STATUS.get(happening, "CONFIRMED"),
+        "createdAt": at.astimezone(zone).isoformat(timespec="seconds"),
+    }
+    if happening is Happening.TABLE_UNAVAILABLE:
+        data["partySize"] = None
+    if happening is Happening.BOOKING_UPDATED:
+        data["changes"] = {"partySize": {"from": 2, "to": 4}}
+    return envelope(happening, data, event_id=event_id, at=at, zone=zone)
+
+
+SAMPLE_STATUS: Final = {
+    Happening.BOOKING_CANCELLED: "CANCELLED",
+    Happening.BOOKING_SEATED: "SEATED",
+    Happening.BOOKING_COMPLETED: "COMPLETED",
+    Happening.BOOKING_NO_SHOW: "NO_SHOW",
+    Happening.TABLE_UNAVAILABLE: "UNAVAILABLE",
+}

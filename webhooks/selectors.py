@@ -1,0 +1,127 @@
+"""The readers of webhooks and deliveries. Each takes the caller: what is not theirs is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import TruncHour
+
+from webhooks.models import TEST_STREAM, Delivery, Webhook
+from wokibrain import clock
+from wokibrain.access.callers import Caller, CallerKind
+from wokibrain.access.permissions import Permission
+from wokibrain.errors import Forbidden, NotFound, Unauthorized
+
+HOURS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """What became of the deliveries queued within an hour."""
+
+    start: datetime
+    delivered: int
+    failed: int
+
+
+def places(caller: Caller) -> frozenset[str] | None:
+    """The restaurants whose webhooks the caller manages; None means all. Raises Unauthorized, Forbidden."""
+    found = caller.restaurants(Permission.WEBHOOK_MANAGE)
+    if found is None or found:
+        return found
+    raise Unauthorized if caller.kind is CallerKind.ANONYMOUS else Forbidden
+
+
+def webhooks(caller: Caller) -> QuerySet[Webhook]:
+    """The caller's webhooks. One of all restaurants belongs to those who manage all."""
+    found = places(caller)
+    return Webhook.objects.all() if found is None else Webhook.objects.filter(restaurant_id__in=found)
+
+
+def get_webhook(caller: Caller, webhook_id: str) -> Webhook:
+    """One of the caller's webhooks. Raises NotFound."""
+    return _one(webhooks(caller), webhook_id)
+
+
+def locked(caller: Caller, webhook_id: str) -> Webhook:
+    """The same, locked until the transaction ends."""
+    return _one(webhooks(caller).select_for_update(no_key=True), webhook_id)
+
+
+def _one(among: QuerySet[Webhook], webhook_id: str) -> Webhook:
+    webhook = among.filter(pk=as_uuid(webhook_id)).first()
+    if webhook is None:
+        raise NotFound
+    return webhook
+
+
+def list_webhooks(
+    *, caller: Caller, restaurant_id: str | None, status: str | None, page: int, limit: int
+) -> tuple[Sequence[Webhook], int]:
+    """A page of the caller's webhooks, oldest first, and how many there are in all.
+
+    Raises NotFound for a restaurant that is not the caller's.
+    """
+    found = webhooks(caller)
+    if restaurant_id is not None:
+        caller.require(Permission.WEBHOOK_MANAGE, restaurant_id)
+        found = found.filter(restaurant_id=restaurant_id)
+    if status is not None:
+        found = found.filter(status=status)
+    return list(found[(page - 1) * limit : page * limit]), found.count()
+
+
+def list_deliveries(
+    *, caller: Caller, webhook_id: str, status: str | None, event: str | None, page: int, limit: int
+) -> tuple[Webhook, Sequence[Delivery], int]:
+    """A page of a webhook's deliveries with their attempts, latest first, and how many there are in all."""
+    webhook = get_webhook(caller, webhook_id)
+    found = webhook.deliveries.select_related("message").prefetch_related("attempts_made")
+    if status is not None:
+        found = found.filter(status=status)
+    if event is not None:
+        found = found.filter(message__event=event)
+    return webhook, list(found[(page - 1) * limit : page * limit]), found.count()
+
+
+def last_day(webhook_ids: Sequence[UUID]) -> dict[UUID, list[Hour]]:
+    """For each webhook the last 24 hours, oldest first, tests aside."""
+    now = clock.now().replace(minute=0, second=0, microsecond=0)
+    hours = [now - timedelta(hours=ago) for ago in reversed(range(HOURS))]
+    failed = Q(status__in=[Delivery.Status.FAILED, Delivery.Status.DROPPED]) | Q(
+        status=Delivery.Status.PENDING, attempts__gt=0
+    )
+    rows = (
+        Delivery.objects.filter(webhook_id__in=webhook_ids, created_at__gte=hours[0])
+        .exclude(stream=TEST_STREAM)
+        .annotate(hour=TruncHour("created_at"))
+        .values_list("webhook_id", "hour")
+        .annotate(
+            delivered=Count("id", filter=Q(status=Delivery.Status.SUCCEEDED)),
+            failed=Count("id", filter=failed),
+        )
+        .order_by()
+    )
+    counted = {(webhook_id, hour): (delivered, bad) for webhook_id, hour, delivered, bad in rows}
+    return {
+        webhook_id: [Hour(hour, *counted.get((webhook_id, hour), (0, 0))) for hour in hours]
+        for webhook_id in webhook_ids
+    }
+
+
+def restaurant_exists(restaurant_id: str) -> bool:
+    restaurants = Webhook._meta.get_field("restaurant").related_model
+    assert not isinstance(restaurants, str)
+    return bool(restaurants._default_manager.filter(pk=restaurant_id).exists())
+
+
+def as_uuid(text: str) -> UUID:
+    """Raises NotFound for what is not one: there is nothing of that id."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound from None

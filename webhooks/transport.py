@@ -1,0 +1,332 @@
+"""One POST to somebody else's server, which may be slow, endless, hostile or not there.
+
+Everything about it is bounded: one deadline over name, connection, TLS, headers and body; so many bytes in
+all; so many of the body, as they are on the wire. Redirects are not followed, no proxy is taken from the
+environment. A connection goes only to an address that was checked after its name was resolved, so a name
+that means something else the second time gains nothing; the name stays in SNI, certificate and Host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from functools import cache
+from ipaddress import ip_address
+from typing import Any, Final
+
+import httpcore
+import httpx
+
+from webhooks.addresses import Address, Refused, check_url, may_connect
+from wokibrain import clock
+
+HEAD_BYTES: Final = 2_048
+"""How much of a response's body is kept."""
+BODY_BYTES: Final = 16_384
+"""How much of it is read."""
+WIRE_BYTES: Final = 131_072
+"""How much is read in all, headers, interim responses and TLS's own data included."""
+LOOKUPS: Final = 64
+"""How many names may be looked up at a time; a lookup cannot be interrupted, only left alone."""
+
+Resolver = Callable[[str, int], Awaitable[list[Address]]]
+
+
+class Trouble(StrEnum):
+    """Why there was no response."""
+
+    TIMEOUT = "timeout"
+    DNS = "dns"
+    REFUSED = "address_refused"
+    CONNECT = "connect"
+    TLS = "tls"
+    PROTOCOL = "protocol"
+    TOO_LARGE = "too_large"
+    SECRET = "secret_unreadable"  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one attempt: a status, or the trouble. ``head`` is the start of the response's body."""
+
+    status: int | None
+    trouble: Trouble | None
+    milliseconds: int
+    head: str = ""
+    retry_after: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+class _Unresolved(httpcore.ConnectError):
+    pass
+
+
+class _AddressRefused(httpcore.ConnectError):
+    pass
+
+
+class _TooMuch(httpcore.ReadError):
+    pass
+
+
+class _TlsFailed(httpcore.ConnectError):
+    pass
+
+
+class _Bounded(httpcore.AsyncNetworkStream):
+    """A stream that ends with an error when more than WIRE_BYTES came in."""
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+        self._inner = inner
+        self._left = WIRE_BYTES
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        # In small pieces: what a flood sends is parsed between two turns of the loop.
+        data = await self._inner.read(min(max_bytes, 16_384), timeout)
+        self._left -= len(data)
+        if self._left < 0:
+            raise _TooMuch("more than a response may have")
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return _Bounded(await self._inner.start_tls(ssl_context, server_hostname, timeout))
+        except httpcore.ConnectError as error:
+            raise _TlsFailed(str(error)) from error
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class _Pinned(httpcore.AsyncNetworkBackend):
+    """Resolves, checks every address, and connects to those very addresses."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolve = resolver
+        self._inner = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        addresses = await self._resolve(host, port)
+        # One bad address among good ones is an attack or a mistake; either way nothing is sent.
+        if not addresses or not all(may_connect(address) for address in addresses):
+            raise _AddressRefused(host)
+        failure: Exception | None = None
+        for address in addresses[:4]:
+            try:
+                return _Bounded(await self._inner.connect_tcp(str(address), port, timeout))
+            except httpcore.ConnectError as error:
+                failure = error
+        assert failure is not None
+        raise failure
+
+
+class _Transport(httpx.AsyncBaseTransport):
+    """One connection of its own for each request: attempts share nothing, so none can wait for another's."""
+
+    def __init__(self, resolver: Resolver, tls: ssl.SSLContext) -> None:
+        self._backend = _Pinned(resolver)
+        self._tls = tls
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = httpcore.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
+        )
+        connection = httpcore.AsyncHTTPConnection(
+            origin=url.origin, ssl_context=self._tls, network_backend=self._backend
+        )
+        try:
+            response = await connection.handle_async_request(
+                httpcore.Request(
+                    method=request.method, url=url, headers=request.headers.raw, content=request.stream
+                )
+            )
+        except BaseException:
+            await connection.aclose()
+            raise
+        return httpx.Response(response.status, headers=response.headers, stream=_Stream(response, connection))
+
+
+class _Stream(httpx.AsyncByteStream):
+    def __init__(self, response: httpcore.Response, connection: httpcore.AsyncHTTPConnection) -> None:
+        self._response = response
+        self._connection = connection
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self._response.aiter_stream():
+            yield part
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+        await self._connection.aclose()
+
+
+class Client:
+    """Sends deliveries. Made and used within one event loop."""
+
+    def __init__(
+        self, *, timeout: float, resolver: Resolver | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._timeout = timeout
+        self._http = httpx.AsyncClient(
+            transport=_Transport(resolver or resolve, tls or trusted()),
+            follow_redirects=False,
+            trust_env=False,
+            timeout=None,  # noqa: S113 - one deadline over everything instead
+        )
+
+    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """POST ``body`` and say what came of it. Raises nothing but cancellation."""
+        began = time.monotonic()
+        status: int | None = None
+        trouble: Trouble | None = None
+        head, retry_after = "", None
+        try:
+            check_url(url)
+            async with (
+                asyncio.timeout(self._timeout),
+                self._http.stream(
+                    "POST", url, content=body, headers={**headers, "Accept-Encoding": "identity"}
+                ) as response,
+            ):
+                head = await _head(response)
+                status = response.status_code
+                retry_after = _retry_after(response.headers.get("retry-after", ""))
+        except (TimeoutError, Refused, httpx.InvalidURL, httpcore.ProxyError, OSError) as error:
+            trouble = _trouble(error)
+        except (
+            httpcore.NetworkError,
+            httpcore.ProtocolError,
+            httpcore.TimeoutException,
+            httpx.HTTPError,
+        ) as error:
+            trouble = _trouble(error)
+        except ValueError:
+            # h11 and httpx on what is not HTTP at all.
+            trouble = Trouble.PROTOCOL
+        return Outcome(status, trouble, round((time.monotonic() - began) * 1000), head, retry_after)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+
+def _trouble(error: BaseException) -> Trouble:
+    match error:
+        case TimeoutError() | httpcore.TimeoutException():
+            return Trouble.TIMEOUT
+        case Refused() | _AddressRefused():
+            return Trouble.REFUSED
+        case _Unresolved():
+            return Trouble.DNS
+        case _TooMuch():
+            return Trouble.TOO_LARGE
+        case _TlsFailed() | ssl.SSLError():
+            return Trouble.TLS
+        case httpcore.ConnectError():
+            return Trouble.CONNECT
+    return Trouble.PROTOCOL
+
+
+async def _head(response: httpx.Response) -> str:
+    """The start of the body as text; undecoded, so that nothing can unfold in memory."""
+    kept = bytearray()
+    async for part in response.aiter_raw():
+        kept += part[: BODY_BYTES - len(kept)]
+        if len(kept) >= BODY_BYTES:
+            break
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        return f"({encoding[:20]})"
+    return bytes(kept[:HEAD_BYTES]).decode(errors="replace").replace("\x00", "�")
+
+
+def _retry_after(value: str) -> float | None:
+    """Seconds from now that a Retry-After header names; None for none, or for one that is malformed."""
+    value = value.strip()
+    if value.isascii() and value.isdigit() and len(value) < 10:
+        return float(value)
+    try:
+        at = parsedate_to_datetime(value)
+    except (ValueError, IndexError):
+        return None
+    return max(0.0, at.timestamp() - clock.now().timestamp())
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """Certificates are verified, always. Made once a process: reading the authorities takes a while."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+_lookups: Final = threading.BoundedSemaphore(LOOKUPS)
+
+
+async def resolve(host: str, port: int) -> list[Address]:
+    """The addresses a name means now. Raises ``_Unresolved``.
+
+    Each lookup has a thread of its own: the loop's few would all wait for the same dead name server. The
+    threads are daemons, so that such a server cannot hold up the end of the process either.
+    """
+    try:
+        return [ip_address(host)]
+    except ValueError:
+        pass
+    if not _lookups.acquire(blocking=False):
+        raise _Unresolved("too many names are being looked up")
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[Address]] = loop.create_future()
+
+    def settle(result: list[Address] | None) -> None:
+        if found.done():
+            return
+        if result is None:
+            found.set_exception(_Unresolved(host))
+        else:
+            found.set_result(result)
+
+    def look_up() -> None:
+        result: list[Address] | None
+        try:
+            result = addresses_of(host, port)
+        except (OSError, UnicodeError):
+            result = None
+        finally:
+            _lookups.release()
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result)
+
+    threading.Thread(target=look_up, name="lookup", daemon=True).start()
+    return await found
+
+
+def addresses_of(host: str, port: int) -> list[Address]:
+    """What the system's resolver says. Blocks. Raises OSError."""
+    answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [ip_address(text) for text in dict.fromkeys(str(answer[4][0]) for answer in answers)]
