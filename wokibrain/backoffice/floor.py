@@ -50,7 +50,7 @@ def restaurants(caller: Caller) -> list[Restaurant]:
 
 def today(restaurant_id: str) -> date:
     """The service date it is at the restaurant; after midnight still last night's while it is open."""
-    return service_date_at(plans.recent(restaurant_id), clock.now())
+    return service_date_at(plans.current(restaurant_id), clock.now())
 
 
 def day(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[str, Any]:
