@@ -65,19 +65,19 @@ class House:
 
 
 def _two(name: str, x: int, y: int) -> Spot:
-    return (name, 1, 2, x, y, 70, 70, "round")
+    return (name, 1, 2, x, y, 100, 100, "round")
 
 
 def _four(name: str, x: int, y: int) -> Spot:
-    return (name, 2, 4, x, y, 90, 90, "square")
+    return (name, 2, 4, x, y, 115, 115, "square")
 
 
 def _six(name: str, x: int, y: int) -> Spot:
-    return (name, 4, 6, x, y, 160, 90, "square")
+    return (name, 4, 6, x, y, 190, 110, "square")
 
 
 def _eight(name: str, x: int, y: int) -> Spot:
-    return (name, 6, 8, x, y, 150, 150, "round")
+    return (name, 6, 8, x, y, 170, 170, "round")
 
 
 LUMBRE: Final = House(

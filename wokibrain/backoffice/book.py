@@ -12,7 +12,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
-from django.utils.text import format_lazy
+from django.utils.text import capfirst, format_lazy
 from django.utils.translation import gettext_lazy as _
 from pydantic import TypeAdapter, ValidationError
 from unfold.contrib.filters.admin import RangeDateFilter
@@ -57,6 +57,11 @@ FIELDS: Final = {
 """A field as the services spell it -> the form's."""
 
 
+STEPS: Final[dict[str, tuple[str, ...]]] = {
+    "CONFIRMED": ("_seat", "_no_show", "_cancel"),
+    "SEATED": ("_complete",),
+}
+"""Status -> the ends of the names of the buttons offered."""
 Value = TypeVar("Value")
 DATE: Final[TypeAdapter[date]] = TypeAdapter(ServiceDate)
 PHONE: Final[TypeAdapter[str]] = TypeAdapter(PhoneOrEmpty)
@@ -90,7 +95,9 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
     record: BookingRecord | None = None
 
     date = forms.DateField(label=_("service date"), widget=UnfoldAdminDateWidget)
-    time = forms.TimeField(label=_("time"), widget=UnfoldAdminTimeWidget, help_text=_("On the quarter hour."))
+    time = forms.TimeField(
+        label=_("time"), widget=UnfoldAdminTimeWidget(format="%H:%M"), help_text=_("On the quarter hour.")
+    )
     party_size = forms.IntegerField(
         label=_("party"), min_value=1, max_value=MAX_PARTY, widget=UnfoldAdminIntegerFieldWidget
     )
@@ -141,6 +148,8 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
         for name in ("restaurant", "tables"):
             if name in self.fields:
                 self.fields[name].queryset = self.offered[name]  # type: ignore[attr-defined]
+        for field in self.fields.values():
+            field.label = capfirst(str(field.label))
         self.fields["tables"].label_from_instance = _label  # type: ignore[attr-defined]
 
     @staticmethod
@@ -261,7 +270,7 @@ class BookingAdmin(TenantAdmin):
     search_fields = ("reference__iexact", "guest__name", "guest__phone", "guest__email")
     search_help_text = _("Guest's name or phone, or the reference")
     ordering = ("-start",)
-    readonly_fields = ("reference", "shown_status", "channel", "sector", "story")
+    readonly_fields = ("reference", "state", "story")
     actions_submit_line = ("seat", "complete", "no_show", "cancel")
     actions = ("seat_all", "complete_all", "no_show_all", "cancel_all")
 
@@ -270,7 +279,7 @@ class BookingAdmin(TenantAdmin):
         person = (_("Guest"), {"fields": ("guest_name", ("guest_phone", "guest_email"), "notes")})
         if obj is None:
             return ((None, {"fields": ("restaurant", *seat)}), person)
-        head = ("reference", "shown_status")
+        head = ("reference", "state")
         return (
             (None, {"fields": (head, *seat)}),
             person,
@@ -295,9 +304,19 @@ class BookingAdmin(TenantAdmin):
 
     def save_model(self, request: HttpRequest, obj: Booking, form: Any, change: bool) -> None:
         """The service wrote it while the form was cleaned; what is left is the button that was pressed."""
-        for each in self.get_actions_submit_line(request, obj.pk):
+        for each in self.get_actions_submit_line(request, str(obj.pk)):
             if each.action_name in request.POST:
                 each.method(request, obj)
+
+    def get_actions_submit_line(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """The steps that the booking's status allows."""
+        status = Booking.objects.filter(pk=object_id).values_list("status", flat=True).first()
+        wanted = STEPS.get(status or "", ())
+        return [
+            each
+            for each in super().get_actions_submit_line(request, object_id)
+            if each.action_name.endswith(wanted)
+        ]
 
     def has_change_permission(self, request: HttpRequest, obj: Booking | None = None) -> bool:
         """What is over is looked at, not edited."""
@@ -320,6 +339,10 @@ class BookingAdmin(TenantAdmin):
     )
     def shown_status(self, obj: Booking) -> tuple[str, str]:
         return obj.status, str(Booking.Status(obj.status).label)
+
+    @display(description=_("status"))
+    def state(self, obj: Booking) -> str:
+        return str(Booking.Status(obj.status).label)
 
     @display(description=_("what happened"))
     def story(self, obj: Booking) -> str:

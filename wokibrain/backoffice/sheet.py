@@ -36,6 +36,15 @@ class Line:
     end: datetime
 
     @property
+    def at(self) -> str:
+        """Not for a template to format: those would show it in the server's zone."""
+        return f"{self.start:%H:%M}"
+
+    @property
+    def until(self) -> str:
+        return f"{self.end:%H:%M}"
+
+    @property
     def name(self) -> str:
         return self.booking.guest.name if self.booking.guest else ""
 
@@ -51,6 +60,10 @@ class Sheet:
     lines: tuple[Line, ...]
     """By time; those who cancelled or did not show are left out."""
     by_table: tuple[tuple[str, tuple[Line, ...]], ...]
+
+    @property
+    def read_at(self) -> str:
+        return f"{clock.now().astimezone(clock.zone(self.restaurant.zone)):%Y-%m-%d %H:%M}"
 
     @property
     def covers(self) -> int:
@@ -99,7 +112,7 @@ def as_csv(sheet: Sheet) -> str:
     for line in sheet.lines:
         booking = line.booking
         cells = [
-            sheet.date.isoformat(), f"{line.start:%H:%M}", f"{line.end:%H:%M}", str(booking.party_size),
+            sheet.date.isoformat(), line.at, line.until, str(booking.party_size),
             line.name, line.phone, line.sector, line.tables, str(booking.status.label), booking.reference,
             booking.notes,
         ]  # fmt: skip

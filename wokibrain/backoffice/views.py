@@ -34,7 +34,7 @@ from bookings.idempotency import Replay
 from bookings.models import Booking
 from bookings.records import BookingRecord
 from bookings.rules import Contact
-from wokibrain import clock, fields
+from wokibrain import fields
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.access.staff import is_staff
@@ -291,7 +291,7 @@ def day_sheet(request: HttpRequest) -> HttpResponseBase:
         )
     except DomainError as error:
         return error_response(error, request)
-    return render(request, "floor/sheet.html", {"sheet": found, "by": query.by, "printed": clock.now()})
+    return render(request, "floor/sheet.html", {"sheet": found, "by": query.by})
 
 
 def export(render_as: Callable[[sheet.Sheet], str], kind: str, ending: str) -> View:

@@ -29,6 +29,9 @@ export function icon(name) {
   return svg;
 }
 
+/** How this person writes dates, as long as it is the page's language. */
+const locale = navigator.language.startsWith(start.language) ? navigator.language : start.language;
+
 export const byId = (id) => document.getElementById(id);
 export const QUARTER = 15 * 60000;
 
@@ -37,8 +40,8 @@ export const clock = {
   offset: 0,
   set(zone, serverNow) {
     this.offset = serverNow - Date.now();
-    this.time = new Intl.DateTimeFormat(start.language, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: zone });
-    this.stamp = new Intl.DateTimeFormat(start.language, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: zone });
+    this.time = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: zone });
+    this.stamp = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: zone });
   },
   now() { return Date.now() + this.offset; },
   at(ms) { return this.time.format(ms); },
@@ -48,7 +51,7 @@ export const clock = {
 /** A date without a zone, YYYY-MM-DD, in words. */
 export function dateWords(iso, long = true) {
   const style = long ? { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' } : { weekday: 'short', day: 'numeric', month: 'short' };
-  return new Intl.DateTimeFormat(start.language, { ...style, timeZone: 'UTC' }).format(new Date(`${iso}T00:00:00Z`));
+  return new Intl.DateTimeFormat(locale, { ...style, timeZone: 'UTC' }).format(new Date(`${iso}T00:00:00Z`));
 }
 
 export function addDays(iso, days) {

@@ -10,7 +10,11 @@ import { Timeline } from './timeline.js';
 
 const panel = new Panel();
 const open = {
-  booking: (booking) => panel.booking(booking),
+  booking: (booking) => {
+    panel.booking(booking);
+    // The drawer may have taken the place where it was.
+    if (view === 'timeline') requestAnimationFrame(() => requestAnimationFrame(() => views.timeline.reveal(booking.id)));
+  },
   create: (given) => panel.create(given),
   table: (table, at) => panel.table(table, at),
   block: (held) => panel.block(held),

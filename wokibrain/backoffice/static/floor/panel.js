@@ -131,7 +131,8 @@ export class Panel {
     if (given.minutes && !lengths.includes(given.minutes)) lengths.push(given.minutes);
     const length = h('select', { name: 'minutes' }, given.minutes ? null : h('option', { value: '' }, this.usual(given.party ?? 2)),
       ...lengths.sort((a, b) => a - b).map((minutes) => h('option', { value: minutes, selected: minutes === given.minutes }, t('minutes', { minutes }))));
-    const party = stepper(given.party ?? 2);
+    // A finger is not met with the on-screen keyboard before it asked for it.
+    const party = stepper(given.party ?? 2, !given.id && matchMedia('(pointer: fine)').matches);
     return {
       main: [label(t('party'), party, 'wide'), label(t('time'), time), label(t('duration'), length)],
       person: [
@@ -288,8 +289,8 @@ function label(text, control, kind = '') {
   return h('label', { class: kind }, h('span', {}, text), control, h('span', { class: 'bad', 'data-bad': control.name ?? control.querySelector?.('[name]')?.name ?? '' }));
 }
 
-function stepper(value) {
-  const input = h('input', { name: 'party', type: 'text', inputmode: 'numeric', value, maxlength: 3, 'data-first': true });
+function stepper(value, first) {
+  const input = h('input', { name: 'party', type: 'text', inputmode: 'numeric', value, maxlength: 3, 'data-first': first });
   const by = (step) => { input.value = String(Math.max(1, (Number(input.value) || 0) + step)); input.dispatchEvent(new Event('input', { bubbles: true })); };
   return h('span', { class: 'stepper' }, h('button', { type: 'button', tabindex: '-1', 'aria-label': '−1', onclick: () => by(-1) }, '−'), input, h('button', { type: 'button', tabindex: '-1', 'aria-label': '+1', onclick: () => by(1) }, '+'));
 }

@@ -48,7 +48,7 @@ export class Plan {
     const next = here_.find((each) => each.start > at && each.status === 'CONFIRMED');
     if (now) {
       const kind = this.at === null ? tone(now) : now.status;
-      return { kind, booking: now, word: toneWord(kind), line: `${now.party} · ${called(now)}`, until: t('until', { time: clock.at(now.end) }) };
+      return { kind, booking: now, word: toneWord(kind), line: `${now.party} · ${table.w < 150 ? called(now).split(' ')[0] : called(now)}`, until: t('until', { time: clock.at(now.end) }) };
     }
     if (next) return { kind: next.start - at < 2 * 3600000 ? 'soon' : '', booking: null, next, word: t('freeUntil', { time: clock.at(next.start) }), line: '', until: t('next', { time: clock.at(next.start) }) };
     return { kind: '', booking: null, word: t('free'), line: '', until: '' };

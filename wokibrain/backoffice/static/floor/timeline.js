@@ -166,7 +166,14 @@ export class Timeline {
 
   reveal(id) {
     const piece = this.element?.querySelector(`.bk[data-id="${id}"]`);
-    piece?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    if (!piece) return null;
+    const room = this.element.getBoundingClientRect();
+    const box = piece.getBoundingClientRect();
+    const left = room.left + this.element.querySelector('.tl-corner').offsetWidth;
+    if (box.left < left || box.right > room.right) this.element.scrollLeft += box.left - left - 2 * this.px;
+    const top = room.top + this.element.querySelector('.tl-corner').offsetHeight;
+    if (box.top < top) this.element.scrollTop -= top - box.top + this.high;
+    else if (box.bottom > room.bottom) this.element.scrollTop += box.bottom - room.bottom + this.high;
     return piece;
   }
 
@@ -319,7 +326,7 @@ export class Timeline {
     this.canvas.querySelector('.bk[tabindex="0"]')?.setAttribute('tabindex', '-1');
     const piece = this.reveal(best.id);
     piece?.setAttribute('tabindex', '0');
-    piece?.focus();
+    piece?.focus({ preventScroll: true });
   }
 
   beginMove(booking) {
