@@ -8,6 +8,7 @@ import pytest
 
 from bookings import services, walkins
 from bookings.models import Allocation, Booking
+from bookings.records import BookingRecord
 from bookings.walkins import WalkIn
 from restaurants.models import TurnTime
 from tests.api import Api, events_of
@@ -22,7 +23,7 @@ def evening(hour: int, minute: int = 0) -> datetime:
     return datetime(2025, 10, 22 + (hour + 3) // 24, (hour + 3) % 24, minute, tzinfo=UTC)
 
 
-def seat(wanted: WalkIn, at: datetime) -> walkins.BookingRecord:
+def seat(wanted: WalkIn, at: datetime) -> BookingRecord:
     with frozen(at):
         return walkins.seat_walk_in(caller=SYSTEM, wanted=wanted)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from tests.e2e.conftest import Product
 from tests.e2e.test_board import iso, quarter, tomorrow
@@ -123,11 +124,11 @@ def test_a_session_counts_from_our_own_pages_only(product: Product, signed_in: C
     page = signed_in("bea")
     key = next(each["value"] for each in page.context.cookies() if each["name"] == "sessionid")
     cookie = {"Cookie": f"sessionid={key}"}
-    for origin in ("https://evil.example", None):
+    for origin in (Origin("https://evil.example"), None):
         with pytest.raises(InvalidStatus) as refused:
-            connect(product.live, additional_headers=cookie, origin=origin)  # type: ignore[arg-type]
+            connect(product.live, additional_headers=cookie, origin=origin, legacy=True)
         assert refused.value.response.status_code == 403
-    with connect(product.live, additional_headers=cookie, origin=product.url) as socket:  # type: ignore[arg-type]
+    with connect(product.live, additional_headers=cookie, origin=Origin(product.url)) as socket:
         say(socket, type="subscribe", restaurantId="OPEN")
         say(socket, type="subscribe", restaurantId="OTHER")
         assert hear(socket)["success"] is True
