@@ -4,7 +4,7 @@ VENV := .venv
 PYTHON_BIN := $(VENV)/bin/python
 MANAGE := $(PYTHON_BIN) manage.py
 .DEFAULT_GOAL := help
-.PHONY: help run test prove bench lint fmt lock clean
+.PHONY: help run test prove bench lint fmt messages lock clean
 # What is made here may not be half made.
 .DELETE_ON_ERROR:
 
@@ -40,6 +40,10 @@ lint: $(VENV)/dev ## Style, types, layering, migrations
 fmt: $(VENV)/dev ## Put the code into shape
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
+
+messages: $(VENV)/dev ## Collect and compile what is to be translated (needs GNU gettext)
+	@$(MANAGE) makemessages -l es -l en --no-location --no-obsolete -i tests -i .venv -i .data -i node_modules
+	@$(MANAGE) compilemessages -i .venv -v 0
 
 lock: ## Resolve requirements*.txt into requirements.lock
 	@test -x $(PYTHON_BIN) || deploy/venv runtime

@@ -6,3 +6,9 @@ class BookingsConfig(AppConfig):
     name = "bookings"
     verbose_name = _("Bookings")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from bookings.strands import PlanWatch
+        from restaurants import guards
+
+        guards.register(PlanWatch)

@@ -17,6 +17,7 @@ from bookings.models import Allocation, TableBlock
 from bookings.services import now
 from bookings.turns import sqlstate
 from restaurants.models import Table
+from restaurants.selectors import Page, get_table
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
@@ -31,7 +32,7 @@ def block_table(
 
     Never laid over a booking: Conflict names those in the way. Raises NotFound, ValidationFailed.
     """
-    table = _table(caller, table_id)
+    table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_UPDATE)
     if end <= start:
         raise ValidationFailed.at("end", _("A block ends after it starts."))
     try:
@@ -56,12 +57,20 @@ def block_table(
     return block
 
 
+def list_blocks(*, caller: Caller, table_id: str, page: int = 1, limit: int = 50) -> Page[TableBlock]:
+    """A table's blocks that are not over, in order of start. Raises NotFound, Forbidden."""
+    table = get_table(caller=caller, table_id=table_id)
+    rows = TableBlock.objects.filter(table=table, end__gt=clock.now()).order_by("start", "id")
+    first = (page - 1) * limit
+    return Page(list(rows[first : first + limit]), rows.count())
+
+
 def unblock_table(*, caller: Caller, table_id: str, block_id: str | None = None) -> int:
     """Put a table back: one block, or all that are not over. Returns how many there were.
 
     Raises NotFound where there was none.
     """
-    table = _table(caller, table_id)
+    table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_UPDATE)
     chosen = Q(table_id=table_id) & (Q(pk=_uuid(block_id)) if block_id else Q(end__gt=clock.now()))
     with transaction.atomic():
         _lock(table_id)
@@ -79,14 +88,6 @@ def _uuid(block_id: str) -> UUID:
         return UUID(block_id)
     except ValueError:
         raise NotFound from None
-
-
-def _table(caller: Caller, table_id: str) -> Table:
-    table = Table.objects.select_related("sector__restaurant").filter(pk=table_id).first()
-    if table is None or not caller.permissions_at(table.sector.restaurant_id):
-        raise NotFound.at("tableId")
-    caller.require(Permission.TABLE_UPDATE, table.sector.restaurant_id)
-    return table
 
 
 def _lock(table_id: str) -> None:

@@ -21,6 +21,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 
+from restaurants.models import Sector
 from wokibrain import metrics
 from wokibrain.faults import point, without
 from wokibrain.redis import Away, ask
@@ -40,6 +41,11 @@ return 1
 """
 # The time-out counts from the first wait on; one statement, since each costs a round trip.
 ADVISORY: Final = """
+SELECT CASE WHEN shared THEN pg_advisory_xact_lock_shared(number) ELSE pg_advisory_xact_lock(number) END
+FROM (SELECT set_config('lock_timeout', %s, true) OFFSET 0) AS timeout,
+     unnest(%s::bigint[], %s::bool[]) AS lock (number, shared)
+"""
+PLANS: Final = """
 SELECT pg_advisory_xact_lock(number)
 FROM (SELECT set_config('lock_timeout', %s, true) OFFSET 0) AS timeout, unnest(%s::bigint[]) AS number
 """
@@ -140,15 +146,43 @@ _scripts: Final[dict[str, redis.commands.core.Script]] = {}
 def lock(days: Iterable[SectorDay], wait: Wait, *, first: int | None = None) -> None:
     """Take the advisory locks of ``days`` in key order, inside the transaction, until it ends.
 
-    ``first`` is a lock number to take before them. Raises OperationalError (55P03) when the time
-    left runs out.
+    With them, shared, those of their sectors' plans: who changes a plan waits until nobody is
+    seating by the old one. ``first`` is a lock number to take before them. Raises OperationalError
+    (55P03) when the time left runs out.
     """
     assert connection.in_atomic_block, "a sector-day lock lives in a transaction"
     if without("locks"):
         return
-    numbers = [day.number for day in sorted(set(days))]
-    if first is not None:
-        numbers.insert(0, first)
+    ordered = sorted(set(days))
+    plans = [_plan_number(sector_id) for sector_id in sorted({day.sector_id for day in ordered})]
+    numbers = [day.number for day in ordered]
+    firsts = [] if first is None else [first]
     with connection.cursor() as cursor:
-        cursor.execute(ADVISORY, [f"{max(int(wait.left * 1000), 50)}ms", numbers])
-    metrics.LOCK_ACQUISITIONS.labels("postgres").inc(len(numbers))
+        cursor.execute(
+            ADVISORY,
+            [
+                _timeout(wait),
+                [*firsts, *plans, *numbers],
+                [*[False] * len(firsts), *[True] * len(plans), *[False] * len(numbers)],
+            ],
+        )
+    metrics.LOCK_ACQUISITIONS.labels("postgres").inc(len(numbers) + len(firsts))
+
+
+def lock_plans(restaurant_id: str) -> None:
+    """Let nobody seat anybody in any sector of the restaurant until the transaction ends.
+
+    Raises OperationalError (55P03) when those who do so now take too long.
+    """
+    assert connection.in_atomic_block, "a plan's lock lives in a transaction"
+    sectors = Sector.objects.filter(restaurant_id=restaurant_id).values_list("id", flat=True)
+    with connection.cursor() as cursor:
+        cursor.execute(PLANS, [_timeout(Wait.begin()), [_plan_number(each) for each in sorted(sectors)]])
+
+
+def _plan_number(sector_id: str) -> int:
+    return advisory_number(f"plan:{sector_id}")
+
+
+def _timeout(wait: Wait) -> str:
+    return f"{max(int(wait.left * 1000), 50)}ms"

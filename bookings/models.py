@@ -57,7 +57,10 @@ class Guest(models.Model):
 
 
 class Booking(models.Model):
-    """A party that will come, is here, or was. ``version`` is that of its latest event."""
+    """A party that will come, is here, or was. ``version`` is that of its latest event.
+
+    Each index costs every create, so there are those that a reader of the product needs and no others.
+    """
 
     class Status(models.TextChoices):
         CONFIRMED = "CONFIRMED", _("Confirmed")
@@ -71,12 +74,25 @@ class Booking(models.Model):
         STAFF = "staff", _("Staff")
         WALK_IN = "walk_in", _("Walk-in")
 
+    class Attention(models.TextChoices):
+        """Why staff should look at a booking: a change of plan was made in spite of it."""
+
+        HOURS = "hours", _("Outside of the opening hours")
+        TABLES = "tables", _("Its tables are gone or too small")
+        ZONE = "zone", _("The restaurant's clock was changed")
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    reference = models.CharField(_("reference"), max_length=12, unique=True, default=ids.reference)
+    reference = models.CharField(_("reference"), max_length=12, default=ids.reference)
     restaurant = models.ForeignKey(
-        Restaurant, models.PROTECT, related_name="bookings", verbose_name=_("restaurant")
+        Restaurant,
+        models.PROTECT,
+        related_name="bookings",
+        verbose_name=_("restaurant"),
+        db_index=False,
     )
-    sector = models.ForeignKey(Sector, models.PROTECT, related_name="bookings", verbose_name=_("sector"))
+    sector = models.ForeignKey(
+        Sector, models.PROTECT, related_name="bookings", verbose_name=_("sector"), db_index=False
+    )
     table_ids = ArrayField(models.CharField(max_length=50), verbose_name=_("tables"), size=MAX_COMBO_TABLES)
     service_date = models.DateField(_("service date"))
     start = models.DateTimeField(_("start"))
@@ -91,6 +107,9 @@ class Booking(models.Model):
         Guest, models.SET_NULL, null=True, blank=True, related_name="bookings", verbose_name=_("guest")
     )
     notes = models.TextField(_("notes"), max_length=1000, blank=True)
+    attention = models.CharField(
+        _("needs attention"), max_length=10, choices=Attention.choices, blank=True, default="", db_default=""
+    )
     version = models.PositiveIntegerField(_("version"), default=1)
     created_at = models.DateTimeField(_("created"))
     updated_at = models.DateTimeField(_("updated"))
@@ -101,8 +120,12 @@ class Booking(models.Model):
         ordering = ["start", "id"]
         indexes = [
             models.Index(fields=["restaurant", "service_date", "start", "id"], name="booking_by_service_day"),
+            models.Index(
+                fields=["restaurant", "start"], name="booking_needs_attention", condition=~Q(attention="")
+            ),
         ]
         constraints = [
+            models.UniqueConstraint(fields=["reference"], name="booking_reference_once"),
             models.CheckConstraint(name="booking_ends_after_start", condition=Q(end__gt=F("start"))),
             models.CheckConstraint(
                 name="booking_party", condition=Q(party_size__gte=1, party_size__lte=MAX_PARTY)
@@ -155,15 +178,25 @@ class Allocation(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    table = models.ForeignKey(Table, models.PROTECT, related_name="allocations", verbose_name=_("table"))
-    sector = models.ForeignKey(Sector, models.PROTECT, related_name="+", verbose_name=_("sector"))
+    table = models.ForeignKey(
+        Table, models.PROTECT, related_name="allocations", verbose_name=_("table"), db_index=False
+    )
+    sector = models.ForeignKey(
+        Sector, models.PROTECT, related_name="+", verbose_name=_("sector"), db_index=False
+    )
     period = DateTimeRangeField(_("period"))
     active = models.BooleanField(_("active"), default=True)
     booking = models.ForeignKey(
         Booking, models.CASCADE, null=True, blank=True, related_name="allocations", verbose_name=_("booking")
     )
     block = models.ForeignKey(
-        TableBlock, models.CASCADE, null=True, blank=True, related_name="allocations", verbose_name=_("block")
+        TableBlock,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="allocations",
+        verbose_name=_("block"),
+        db_index=False,
     )
 
     class Meta:
@@ -187,6 +220,7 @@ class Allocation(models.Model):
             ),
         ]
         indexes = [
+            models.Index(fields=["block"], name="allocation_of_block", condition=Q(block__isnull=False)),
             GistIndex(F("sector"), F("period"), name="allocation_by_sector_period", condition=Q(active=True)),
         ]
 

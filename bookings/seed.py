@@ -17,8 +17,9 @@ from bookings.records import BookingRecord
 from restaurants.models import Restaurant, Sector, Table
 from restaurants.services import DEFAULT_HOURS, create_restaurant, create_sector, create_table
 from wokibrain import clock, env
-from wokibrain.access.authentication import digest_of, new_token, prefix_of
 from wokibrain.access.callers import SYSTEM
+from wokibrain.access.credentials import digest_of, prefix_of
+from wokibrain.access.keys import new_token
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.access.permissions import Role
 from wokibrain.ids import uuid7

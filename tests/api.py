@@ -13,8 +13,9 @@ from django.test import Client
 
 from restaurants.models import Restaurant
 from restaurants.services import Hours, create_restaurant, create_sector, create_table
-from wokibrain.access.authentication import digest_of, new_token, prefix_of
 from wokibrain.access.callers import SYSTEM
+from wokibrain.access.credentials import digest_of, prefix_of
+from wokibrain.access.keys import new_token
 from wokibrain.access.models import ApiKey
 from wokibrain.access.permissions import Role
 from wokibrain.events.models import StoredEvent

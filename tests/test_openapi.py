@@ -19,7 +19,10 @@ from wokibrain.errors import Code
 from wokibrain.rest import STATUS
 
 METHODS = ("get", "put", "post", "patch", "delete")
-PAGES = {"health", "health/live", "health/ready", "metrics", "docs", "openapi.json", "openapi.yaml"}
+PAGES = {
+    "health", "health/live", "health/ready", "metrics", "docs", "docs/redoc.js", "docs/websockets", "openapi.json",
+    "openapi.yaml", "asyncapi.json", "asyncapi.yaml", "postman.json",
+}  # fmt: skip
 SECRET = {"X-Admin-Secret": settings.ADMIN_SECRET}
 ALWAYS = {"400", "401", "403", "406", "429", "500", "503"}
 

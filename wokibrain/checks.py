@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
@@ -30,10 +31,31 @@ def unsafe(settings: Any) -> Iterator[str]:
         yield "ALLOWED_HOSTS must name the hosts that are served, not '*'"
     if settings.CORS_ALLOW_ALL_ORIGINS:
         yield "CORS_ALLOWED_ORIGINS must name origins, not '*'"
+    yield from _unsafe_callers(settings)
     if not settings.DATABASE_URL:
         yield "DATABASE_URL must name a PostgreSQL server"
     if not settings.REDIS_URL:
         yield "REDIS_URL must name a Redis server"
+
+
+SAFE_FOR_ALL: Final = frozenset(
+    {"booking:create", "booking:read", "booking:delete", "restaurant:read", "table:read"}
+)
+
+
+def _unsafe_callers(settings: Any) -> Iterator[str]:
+    for proxy in settings.TRUSTED_PROXIES:
+        try:
+            network = ip_network(proxy, strict=False)
+        except ValueError:
+            yield "TRUSTED_PROXIES must hold addresses or networks"
+            continue
+        if network.prefixlen == 0:
+            yield "TRUSTED_PROXIES must not be everybody"
+    if not SAFE_FOR_ALL.issuperset(settings.PUBLIC_PERMISSIONS):
+        yield f"PUBLIC_PERMISSIONS may hold no more than {', '.join(sorted(SAFE_FOR_ALL))}"
+    if not settings.RATE_LIMIT_MAX:
+        yield "RATE_LIMIT_MAX must not be 0"
 
 
 def refuse_unsafe(settings: Any) -> None:

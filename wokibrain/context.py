@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wokibrain.ids import uuid7
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """``source`` says through which door the work came: rest, admin, command, worker ..."""
+    """``source`` says through which door the work came: rest, admin, command, worker ...
+
+    ``actor`` is who is asking, once that is known, as events and logs name them.
+    """
 
     request_id: str = field(default_factory=lambda: str(uuid7()))
     traceparent: str | None = None
     source: str = "command"
+    actor: str | None = None
 
 
 _current: ContextVar[Context | None] = ContextVar("wokibrain_context", default=None)
@@ -27,6 +31,11 @@ def current() -> Context:
     return _current.get() or Context()
 
 
+def current_or_none() -> Context | None:
+    """The context that was entered, if any."""
+    return _current.get()
+
+
 @contextmanager
 def entered(context: Context) -> Iterator[Context]:
     """Make ``context`` current for the block."""
@@ -35,3 +44,10 @@ def entered(context: Context) -> Iterator[Context]:
         yield context
     finally:
         _current.reset(token)
+
+
+def act_as(actor: str) -> None:
+    """Name who is asking, from here to the end of the context that was entered."""
+    here = _current.get()
+    if here is not None:
+        _current.set(replace(here, actor=actor))

@@ -6,9 +6,10 @@ places that know how a code is spelled on their wire.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import ClassVar, TypeAlias
 
 from django.utils.functional import Promise
@@ -53,6 +54,8 @@ class DomainError(Exception):
 
     code: ClassVar[Code] = Code.INTERNAL_SERVER_ERROR
     message: ClassVar[Text] = _("Something went wrong on our side.")
+    extra: Mapping[str, str] = MappingProxyType({})
+    """Further fields of the error's body, e.g. the token that acknowledges a list."""
 
     def __init__(self, detail: Text = "", *, issues: Sequence[Issue] = ()) -> None:
         super().__init__(self.code.value)
@@ -133,6 +136,14 @@ class OutsideServiceWindow(DomainError):
 class RateLimitExceeded(DomainError):
     code = Code.RATE_LIMIT_EXCEEDED
     message = _("Too many requests; slow down.")
+    headers: Mapping[str, str] = MappingProxyType({})
+
+    @classmethod
+    def after(cls, seconds: int) -> RateLimitExceeded:
+        """Refused for that long."""
+        error = cls()
+        error.headers = {"Retry-After": str(seconds)}
+        return error
 
 
 class ServiceUnavailable(DomainError):

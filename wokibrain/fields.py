@@ -57,6 +57,7 @@ MESSAGES: Final[Mapping[str, str]] = {
         "Expected an instant with its UTC offset, e.g. 2025-10-22T20:00:00-03:00."
     ),
     "datetime_type": gettext_noop("Expected an instant with its UTC offset, e.g. 2025-10-22T20:00:00-03:00."),
+    "uuid_parsing": gettext_noop("Expected a UUID."),
     # Ours.
     "date_form": gettext_noop("Expected a date that exists, as YYYY-MM-DD."),
     "date_range": gettext_noop("Expected a date from 2000-01-01 to 2099-12-31."),
@@ -195,7 +196,7 @@ def _phone(text: str) -> str:
     return text
 
 
-def _once(entries: list[str]) -> list[str]:
+def once(entries: list[str]) -> list[str]:
     if len(set(entries)) != len(entries):
         raise wrong("repeated")
     return entries
@@ -209,7 +210,7 @@ Identifier = Annotated[
     AfterValidator(_identifier),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 50, "pattern": rf"^{ids.NAME.pattern}$"}),
 ]
-TableIds = Annotated[list[Identifier], Field(min_length=1, max_length=4), AfterValidator(_once)]
+TableIds = Annotated[list[Identifier], Field(min_length=1, max_length=4), AfterValidator(once)]
 QueryInt = Annotated[int, BeforeValidator(_whole)]
 ServiceDate = Annotated[date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
 WallTime = Annotated[

@@ -45,7 +45,7 @@ class JsonRenderer(BaseRenderer):
 
 
 class JsonParser(BaseParser):
-    """Strict JSON of at most MAX_BODY_BYTES."""
+    """Strict JSON of at most MAX_BODY_BYTES, nested at most MAX_JSON_DEPTH deep."""
 
     media_type = "application/json"
 
@@ -62,6 +62,26 @@ class JsonParser(BaseParser):
         if len(body) > settings.MAX_BODY_BYTES:
             raise PayloadTooLarge
         try:
-            return orjson.loads(body)
+            parsed = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise ValidationFailed.at("body", _("The body is not valid JSON.")) from error
+        # Fewer brackets than the limit cannot be nested deeper than it.
+        if body.count(b"[") + body.count(b"{") > settings.MAX_JSON_DEPTH and _too_deep(parsed):
+            raise ValidationFailed.at("body", _("The body is nested too deep."))
+        return parsed
+
+
+def _too_deep(parsed: Any) -> bool:
+    layer, depth = [parsed], 0
+    while layer:
+        inner: list[Any] = []
+        for each in layer:
+            if isinstance(each, dict):
+                inner.extend(each.values())
+            elif isinstance(each, list):
+                inner.extend(each)
+        layer = [each for each in inner if isinstance(each, dict | list)]
+        depth += 1
+        if depth > settings.MAX_JSON_DEPTH:
+            return True
+    return False

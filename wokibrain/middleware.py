@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -19,6 +20,9 @@ from wokibrain import context, metrics
 from wokibrain.errors import ServiceUnavailable
 from wokibrain.rest import error_response
 
+logger = logging.getLogger("wokibrain.requests")
+# For what is not a page: nothing may be made of it. Pages bring a policy of their own.
+POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
@@ -55,13 +59,16 @@ class RequestMiddleware:
         )
         with context.entered(here):
             response = self.get_response(request)
+            match = request.resolver_match
+            labels = (
+                request.method if request.method in _METHODS else "OTHER",
+                match.route if match else "unmatched",
+                str(response.status_code),
+            )
+            if settings.LOG_REQUESTS or response.status_code >= 500:
+                _log(labels, response.status_code, perf_counter() - began)
         response["X-Request-ID"] = here.request_id
-        match = request.resolver_match
-        labels = (
-            request.method if request.method in _METHODS else "OTHER",
-            match.route if match else "unmatched",
-            str(response.status_code),
-        )
+        response.headers.setdefault("Content-Security-Policy", POLICY)
         requests, duration = _meters(*labels)
         requests.inc()
         duration.observe(perf_counter() - began)
@@ -71,6 +78,13 @@ class RequestMiddleware:
         if isinstance(exception, OperationalError | InterfaceError):
             return error_response(ServiceUnavailable(), request)
         return None
+
+
+def _log(labels: tuple[str, str, str], status: int, seconds: float) -> None:
+    method, route, _ = labels
+    logger.info(
+        "request", extra={"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
+    )
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})

@@ -33,6 +33,9 @@ class Error(ApiModel):
     error: Code
     detail: str
     issues: list[IssueOut] = Field(default=[], description="Which fields are at fault; absent when none is.")
+    acknowledge: str = Field(
+        "", description="With CONFLICT over bookings that would lose their place: send it as `?acknowledge=`."
+    )
     request_id: str = Field(examples=["5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"])
 
 

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from functools import wraps
-from typing import Any
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any, Final
 
 import orjson
 import yaml
 from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.gzip import gzip_page
 
-from wokibrain import clock, metrics, openapi
+from wokibrain import asyncapi, clock, metrics, openapi, postman
 from wokibrain.errors import Code
 from wokibrain.redis import Away, ask
-from wokibrain.rest import Refused, error_response
+from wokibrain.rest import Refused, error_response, limited
+
+DAY: Final = 86_400
+# ReDoc styles itself as it goes and searches in a worker that it makes of a blob.
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 
 Page = Callable[[HttpRequest], HttpResponse]
 
@@ -39,7 +51,13 @@ def _json(data: Any, status: int = 200) -> HttpResponse:
     return HttpResponse(orjson.dumps(data), status=status, content_type="application/json")
 
 
+def _yaml(data: Any) -> HttpResponse:
+    text = yaml.safe_dump(orjson.loads(orjson.dumps(data)), sort_keys=False, allow_unicode=True)
+    return HttpResponse(text, content_type="application/yaml; charset=utf-8")
+
+
 @require_safe
+@limited
 def health(request: HttpRequest) -> HttpResponse:
     """That this process answers, and which version it is."""
     return _json({"status": "ok", "version": settings.VERSION, "timestamp": clock.now().isoformat()})
@@ -100,17 +118,68 @@ def prometheus(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@limited
 def openapi_json(request: HttpRequest) -> HttpResponse:
     return _json(openapi.document())
 
 
 @require_safe
+@limited
 def openapi_yaml(request: HttpRequest) -> HttpResponse:
-    text = yaml.safe_dump(orjson.loads(orjson.dumps(openapi.document())), sort_keys=False, allow_unicode=True)
-    return HttpResponse(text, content_type="application/yaml; charset=utf-8")
+    return _yaml(openapi.document())
 
 
 @require_safe
+@limited
 def docs(request: HttpRequest) -> HttpResponse:
     """The reference, rendered by a ReDoc that this server serves itself."""
-    return render(request, "docs/redoc.html")
+    response = render(request, "docs/redoc.html")
+    response["Content-Security-Policy"] = DOCS_POLICY
+    return response
+
+
+@require_safe
+@gzip_page
+def redoc(request: HttpRequest) -> HttpResponse:
+    """ReDoc's script, without the logo that it would fetch from its makers' server on every visit."""
+    response = HttpResponse(_redoc(), content_type="text/javascript; charset=utf-8")
+    response["Cache-Control"] = f"public, max-age={DAY}"
+    return response
+
+
+@cache
+def _redoc() -> bytes:
+    file = finders.find("drf_spectacular_sidecar/redoc/bundles/redoc.standalone.js")
+    return Path(str(file)).read_bytes().replace(b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"data:,")
+
+
+@require_safe
+@limited
+def asyncapi_json(request: HttpRequest) -> HttpResponse:
+    return _json(asyncapi.document())
+
+
+@require_safe
+@limited
+def asyncapi_yaml(request: HttpRequest) -> HttpResponse:
+    return _yaml(asyncapi.document())
+
+
+@require_safe
+@limited
+def postman_json(request: HttpRequest) -> HttpResponse:
+    return _json(postman.collection())
+
+
+@require_safe
+@limited
+def websockets(request: HttpRequest) -> HttpResponse:
+    """The live channel for people, made of the same document."""
+    sections = [
+        (title, [each | {"shown": json.dumps(each["examples"][0]["payload"], indent=2)} for each in messages])
+        for title, messages in (("What you send", asyncapi.SENT), ("What you are sent", asyncapi.RECEIVED))
+    ]
+    page = {"document": asyncapi.document(), "sections": sections}
+    response = render(request, "docs/websockets.html", page)
+    response["Content-Security-Policy"] = DOCS_POLICY
+    return response

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl
@@ -22,7 +23,11 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from wokibrain import context, errors
+from wokibrain.access import throttle
+from wokibrain.access.addresses import client_address
+from wokibrain.access.authentication import anonymous
 from wokibrain.access.callers import Caller
+from wokibrain.access.throttle import Rate
 from wokibrain.errors import Code, DomainError, Issue, ValidationFailed
 from wokibrain.fields import message_for
 
@@ -66,12 +71,66 @@ class Refused(DomainError):
 
 
 class ApiView(APIView):
-    """The base of every REST view. Its user is a ``Caller``."""
+    """The base of every REST view. Its user is a ``Caller``, who has so many requests a minute here."""
+
+    rate: Rate | None = None
 
     @property
     def default_response_headers(self) -> dict[str, str]:
         """None: 405 says what is allowed, and answers do not vary by Accept."""
         return {}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        endpoint = endpoint_of(request._request)
+        try:
+            caller = cast(Caller | None, request.user)
+        except errors.Unauthorized:
+            # Whoever guesses at credentials is limited by address.
+            self._admit(anonymous(client_address(request.META)), endpoint)
+            raise
+        self._admit(caller or anonymous(client_address(request.META)), endpoint)
+        super().initial(request, *args, **kwargs)
+
+    def _admit(self, caller: Caller, endpoint: str) -> None:
+        try:
+            self.rate = throttle.admit(caller, endpoint)
+        except throttle.Exceeded as refused:
+            self.rate = refused.rate
+            raise
+
+    def finalize_response(  # type: ignore[override]
+        self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if self.rate:
+            for name, value in self.rate.headers.items():
+                response[name] = value
+        return super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
+
+
+def endpoint_of(request: HttpRequest) -> str:
+    """Method and route, as the rate limit counts them."""
+    match = request.resolver_match
+    return f"{request.method} {match.route if match else request.path}"
+
+
+View = TypeVar("View", bound=Callable[..., HttpResponse])
+
+
+def limited(view: View) -> View:
+    """Count requests of a page that is not an ApiView, by client address."""
+
+    @wraps(view)
+    def counted(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            rate = throttle.admit(anonymous(client_address(request.META)), endpoint_of(request))
+        except throttle.Exceeded as refused:
+            return error_response(refused, request)
+        response = view(request, *args, **kwargs)
+        for name, value in rate.headers.items() if rate else ():
+            response[name] = value
+        return response
+
+    return cast(View, counted)
 
 
 def caller_of(request: Request) -> Caller:
@@ -152,6 +211,7 @@ def error_body(error: DomainError) -> dict[str, Any]:
     body: dict[str, Any] = {"error": error.code.value, "detail": str(error.detail)}
     if error.issues:
         body["issues"] = [{"path": issue.path, "message": str(issue.message)} for issue in error.issues]
+    body |= error.extra
     body["requestId"] = context.current().request_id
     return body
 

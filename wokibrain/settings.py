@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.utils.translation import gettext_lazy as _
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from wokibrain import embedded, env
+from wokibrain import embedded, env, logs
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = env.environment()
@@ -52,6 +54,21 @@ PUBLIC_PERMISSIONS = env.items(
     "PUBLIC_PERMISSIONS", [] if PRODUCTION else ["booking:create", "booking:read", "booking:delete"]
 )
 """What a caller without credentials may do, everywhere."""
+CREDENTIAL_TTL_MS = env.integer("CREDENTIAL_TTL_MS", 1_000, minimum=0, maximum=60_000)
+"""How long a process believes in a credential before it asks the database again."""
+RATE_LIMIT_MAX = env.integer("RATE_LIMIT_MAX", 100, minimum=0)
+"""Requests a minute, of one caller at one endpoint; 0 for no limit."""
+TRUSTED_PROXIES = env.items("TRUSTED_PROXIES")
+"""Addresses or networks whose X-Forwarded-For is believed."""
+AUTHENTICATION_BACKENDS = ["wokibrain.access.backends.GuardedBackend"]
+SIMPLE_JWT: dict[str, Any] = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": JWT_SECRET,
+    "ISSUER": "wokibrain",
+    "AUDIENCE": "wokibrain-api",
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
+}
 
 INSTALLED_APPS = [
     "wokibrain",
@@ -88,6 +105,7 @@ MIDDLEWARE = [
     "wokibrain.middleware.BackOfficeMiddleware",
 ]
 BACK_OFFICE_MIDDLEWARE = [
+    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -98,8 +116,13 @@ BACK_OFFICE_MIDDLEWARE = [
 ]
 """Sessions, languages and CSRF are for people in a browser; the API path does not pay for them."""
 BACK_OFFICE_PATHS = ("/admin",)
-# The admin looks for these three in MIDDLEWARE itself; BackOfficeMiddleware runs them for its paths.
-SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410"]
+SILENCED_SYSTEM_CHECKS = [
+    # These look in MIDDLEWARE itself; BackOfficeMiddleware runs them for its paths. The API has no
+    # cookies to forge requests with, and a Content-Security-Policy that nothing may frame.
+    "admin.E408", "admin.E409", "admin.E410", "security.W002", "security.W003",
+    # Redirecting to HTTPS is for the proxy that ends TLS: here a redirect would come after the secret.
+    "security.W008",
+]  # fmt: skip
 
 ROOT_URLCONF = "wokibrain.urls"
 WSGI_APPLICATION = "wokibrain.asgi.wsgi"
@@ -216,10 +239,27 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
 SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        # Unfold's pages are written for Alpine, which compiles the expressions in its attributes; an
+        # inline script needs request.csp_nonce, and a script from elsewhere cannot be had.
+        "script-src": [SELF, NONCE, UNSAFE_EVAL],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+"""The back-office's; wokibrain.middleware and wokibrain.pages have those of everything else."""
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 65_536, minimum=1_024)
 """The largest JSON body the API reads."""
+MAX_JSON_DEPTH = 32
+"""How deep its arrays and objects may be nested."""
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "WokiBrain",
@@ -268,6 +308,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
+GUEST_RETENTION_DAYS = env.integer("GUEST_RETENTION_DAYS", 0, minimum=0)
+"""A guest whose last visit is longer ago is erased by `manage.py tidy`; 0 keeps them."""
+
 # Locks and idempotency (bookings).
 LOCK_TTL_MS = env.integer("LOCK_TTL_MS", 5_000, minimum=100)
 LOCK_WAIT_MS = env.integer("LOCK_WAIT_MS", 5_000, minimum=0)
@@ -308,15 +351,9 @@ METRICS_DIR = env.data_dir() / "metrics"
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(METRICS_DIR))
 METRICS_DIR.mkdir(parents=True, exist_ok=True)
 
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {
-        "handlers": ["console"],
-        "level": env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
-    },
-    # httpx tells every URL it asks for, with whatever is in it.
-    "loggers": {"django.request": {"level": "ERROR"}, "httpx": {"level": "WARNING"}},
-}
+LOGGING: dict[str, Any] = logs.configuration(
+    env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+    env.choice("LOG_FORMAT", "json" if PRODUCTION else "text", ("json", "text")),
+)
+LOG_REQUESTS = env.flag("LOG_REQUESTS", PRODUCTION)
+"""A line for each request; one that fails on our side has one anyway."""

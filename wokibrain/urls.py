@@ -11,13 +11,19 @@ outside = [
     path("health/ready", pages.ready),
     path("metrics", pages.prometheus),
     path("docs", pages.docs),
+    path("docs/redoc.js", pages.redoc),
+    path("docs/websockets", pages.websockets),
     path("openapi.json", pages.openapi_json),
     path("openapi.yaml", pages.openapi_yaml),
+    path("asyncapi.json", pages.asyncapi_json),
+    path("asyncapi.yaml", pages.asyncapi_yaml),
+    path("postman.json", pages.postman_json),
 ]
 
 urlpatterns = [
     path("api/v1/", include("bookings.api.urls")),
     path("api/v1/", include("restaurants.api.urls")),
+    path("api/v1/", include("wokibrain.access.api.urls")),
     path("api/v1/", include("webhooks.api.urls")),
     path("api/v1/", include(outside)),
     path("", include(outside)),

@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
             name='Booking',
             fields=[
                 ('id', models.UUIDField(default=wokibrain.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('reference', models.CharField(default=wokibrain.ids.reference, max_length=12, unique=True, verbose_name='reference')),
+                ('reference', models.CharField(default=wokibrain.ids.reference, max_length=12, verbose_name='reference')),
                 ('table_ids', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=50), size=4, verbose_name='tables')),
                 ('service_date', models.DateField(verbose_name='service date')),
                 ('start', models.DateTimeField(verbose_name='start')),
@@ -58,8 +58,8 @@ class Migration(migrations.Migration):
                 ('version', models.PositiveIntegerField(default=1, verbose_name='version')),
                 ('created_at', models.DateTimeField(verbose_name='created')),
                 ('updated_at', models.DateTimeField(verbose_name='updated')),
-                ('restaurant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='bookings', to='restaurants.restaurant', verbose_name='restaurant')),
-                ('sector', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='bookings', to='restaurants.sector', verbose_name='sector')),
+                ('restaurant', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='bookings', to='restaurants.restaurant', verbose_name='restaurant')),
+                ('sector', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='bookings', to='restaurants.sector', verbose_name='sector')),
                 ('guest', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='bookings', to='bookings.guest', verbose_name='guest')),
             ],
             options={
@@ -107,10 +107,10 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('period', django.contrib.postgres.fields.ranges.DateTimeRangeField(verbose_name='period')),
                 ('active', models.BooleanField(default=True, verbose_name='active')),
-                ('sector', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.sector', verbose_name='sector')),
-                ('table', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='restaurants.table', verbose_name='table')),
+                ('sector', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.sector', verbose_name='sector')),
+                ('table', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='restaurants.table', verbose_name='table')),
                 ('booking', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='allocations', to='bookings.booking', verbose_name='booking')),
-                ('block', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='allocations', to='bookings.tableblock', verbose_name='block')),
+                ('block', models.ForeignKey(db_index=False, blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='allocations', to='bookings.tableblock', verbose_name='block')),
             ],
             options={
                 'verbose_name': 'allocation',
@@ -135,6 +135,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='booking',
+            constraint=models.UniqueConstraint(fields=('reference',), name='booking_reference_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='booking',
             constraint=models.CheckConstraint(condition=models.Q(('end__gt', models.F('start'))), name='booking_ends_after_start'),
         ),
         migrations.AddConstraint(
@@ -156,6 +160,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='tableblock',
             constraint=models.CheckConstraint(condition=models.Q(('end__gt', models.F('start'))), name='table_block_ends_after_start', violation_error_message='A block ends after it starts.'),
+        ),
+        migrations.AddIndex(
+            model_name='allocation',
+            index=models.Index(condition=models.Q(('block__isnull', False)), fields=['block'], name='allocation_of_block'),
         ),
         migrations.AddIndex(
             model_name='allocation',

@@ -68,9 +68,14 @@ class RestaurantsView(SetUpView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(RestaurantBody, request.data)
-        hours = services.DEFAULT_HOURS if body.windows is None else [each.hours() for each in body.windows]
+        calendar = body.calendar()
         made = services.create_restaurant(
-            caller=SYSTEM, id=body.id, name=body.name, zone=body.timezone, hours=hours, refuse_past=False
+            caller=SYSTEM,
+            id=body.id,
+            hours=services.DEFAULT_HOURS if calendar.hours is None else calendar.hours,
+            special=calendar.special or (),
+            turns=calendar.turns or (),
+            **({"refuse_past": False} | body.settings()),
         )
         return reply(restaurant_out(made), 201)
 
@@ -116,6 +121,6 @@ class TablesView(SetUpView):
             sector_id=body.sector_id,
             capacity_min=least,
             capacity_max=most,
-            name=body.name or "",
+            **body.settings(),
         )
         return reply(table_out(made), 201)

@@ -83,7 +83,10 @@ def test_a_restaurant_of_ones_own_can_be_booked_at_once_past_included() -> None:
         "id": "R2", "name": "Segundo", "timezone": "Europe/Madrid",
     }  # fmt: skip
     sector = make("sectors", id="S2", restaurantId="R2", name="Sala")
-    assert (sector.status, sector.body) == (201, {"id": "S2", "restaurantId": "R2", "name": "Sala"})
+    assert (sector.status, sector.body) == (
+        201,
+        {"id": "S2", "restaurantId": "R2", "name": "Sala", "position": 0, "joins": [], "combos": []},
+    )
     table = make("tables", id="T9", sectorId="S2", capacityMin=2, capacityMax=4)
     assert (table.status, table.body) == (
         201,
@@ -98,6 +101,12 @@ def test_a_restaurant_of_ones_own_can_be_booked_at_once_past_included() -> None:
             "capacity": {"min": 2, "max": 4},
             "active": True,
             "combinable": True,
+            "position": 0,
+            "x": 0,
+            "y": 0,
+            "width": 80,
+            "height": 80,
+            "shape": "square",
         },
     )
     booked = Api().book(restaurantId="R2", sectorId="S2")
@@ -168,7 +177,7 @@ def test_an_id_that_is_taken_is_refused_and_what_has_it_stays() -> None:
     detail = refused(
         make("restaurants", id="R1", name="Again", timezone="UTC"), 400, "VALIDATION_ERROR", "id"
     )
-    assert detail == "Restaurant with this Id already exists."
+    assert detail == "This id is taken."
     refused(make("sectors", id="S1", restaurantId="R1", name="Again"), 400, "VALIDATION_ERROR", "id")
     refused(
         make("tables", id="T1", sectorId="S1", capacityMin=1, capacityMax=9), 400, "VALIDATION_ERROR", "id"

@@ -71,6 +71,14 @@ class Caller:
             raise NotFound.at("restaurantId")
         raise Forbidden
 
+    def require_somewhere(self, permission: Permission) -> None:
+        """Raise Unauthorized for a caller without credentials who holds ``permission`` nowhere.
+
+        Asked before something is looked up that must not be probed for.
+        """
+        if self.kind is CallerKind.ANONYMOUS and self.restaurants(permission) == frozenset():
+            raise Unauthorized
+
 
 SYSTEM: Final = Caller(CallerKind.SYSTEM, "wokibrain", {EVERYWHERE: PERMISSIONS[Role.SUPER_ADMIN]})
 """The product itself: commands, scheduled jobs, the seed."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from wokibrain.access.permissions import Role
+from wokibrain.access.permissions import Permission, Role
 from wokibrain.ids import uuid7
 
 
@@ -37,7 +38,7 @@ class Membership(models.Model):
             ),
             models.CheckConstraint(
                 name="membership_everywhere_only_super_admin",
-                condition=Q(restaurant__isnull=False, role__in=set(Role.values) - {Role.SUPER_ADMIN})
+                condition=Q(restaurant__isnull=False, role__in=sorted(set(Role.values) - {Role.SUPER_ADMIN}))
                 | Q(restaurant__isnull=True, role=Role.SUPER_ADMIN),
             ),
         ]
@@ -50,7 +51,8 @@ class ApiKey(models.Model):
     """A credential of a program. The secret is shown once; only its SHA-256 is kept.
 
     The secret has 256 random bits, so a plain hash is as good as a slow one and costs nothing
-    on the hot path. ``restaurant`` empty means everywhere.
+    on the hot path. ``restaurant`` empty means everywhere. ``scopes`` narrow what the role may do;
+    null leaves all of it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -66,6 +68,13 @@ class ApiKey(models.Model):
         verbose_name=_("restaurant"),
     )
     role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.API_CLIENT)
+    scopes = ArrayField(
+        models.CharField(max_length=30, choices=[(each.value, each.value) for each in Permission]),
+        verbose_name=_("scopes"),
+        null=True,
+        blank=True,
+        help_text=_("Only these of the role's permissions; empty for all of them."),
+    )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
@@ -74,7 +83,13 @@ class ApiKey(models.Model):
     class Meta:
         verbose_name = _("API key")
         verbose_name_plural = _("API keys")
+        ordering = ["created_at"]
         constraints = [
+            models.CheckConstraint(
+                name="api_key_scopes_known",
+                condition=Q(scopes__isnull=True)
+                | Q(scopes__contained_by=[each.value for each in Permission]),
+            ),
             models.CheckConstraint(
                 name="api_key_expires_after_creation",
                 condition=Q(expires_at__isnull=True) | Q(expires_at__gt=F("created_at")),
@@ -83,3 +98,47 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} (wk_{self.prefix}…)"
+
+
+class LoginSession(models.Model):
+    """One sign-in and the family of refresh tokens that came of it.
+
+    ``token_id`` is the only refresh token of the family that is still good. Whoever shows an older
+    one has a copy of it, or is the owner of a stolen one: the family ends.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="login_sessions", verbose_name=_("user")
+    )
+    token_id = models.CharField(max_length=32, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires"))
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("login session")
+        verbose_name_plural = _("login sessions")
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["expires_at"], name="login_session_expiry")]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class SignInCount(models.Model):
+    """Password guesses in the running quarter of an hour, by what they have in common.
+
+    ``subject`` is a keyed hash of an account, an address or both: neither is kept in the clear.
+    """
+
+    subject = models.CharField(primary_key=True, max_length=64)
+    tries = models.PositiveIntegerField()
+    until = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("sign-in count")
+        verbose_name_plural = _("sign-in counts")
+
+    def __str__(self) -> str:
+        return self.subject

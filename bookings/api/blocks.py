@@ -1,0 +1,135 @@
+"""REST for taking tables out of service. Here and not with the tables, because a block is an allocation."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+from django.http import HttpResponse
+from pydantic import Field
+from rest_framework.request import Request
+
+from bookings import blocks
+from bookings.models import TableBlock
+from restaurants.api.schemas import ONE_PAGE, PageQuery, Pagination, pagination
+from restaurants.models import Table
+from restaurants.selectors import get_table
+from wokibrain import clock, fields
+from wokibrain.errors import Code
+from wokibrain.fields import ApiModel, BodyModel, Line, example
+from wokibrain.openapi import operation
+from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply
+
+
+class BlockBody(BodyModel):
+    """Out of service from `start` up to `end`."""
+
+    model_config = example(
+        {"start": "2025-10-23T12:00:00-03:00", "end": "2025-10-23T16:00:00-03:00", "reason": "Wobbly leg"}
+    )
+
+    start: fields.Instant
+    end: fields.Instant
+    reason: Annotated[Line, Field(max_length=200)] = ""
+
+
+class UnblockQuery(ApiModel):
+    block_id: UUID | None = Field(None, description="Only this block; else all that are not over.")
+
+
+BLOCK: Final = {
+    "id": "019a0b5e-6d2a-7c3f-9a41-0c5d8e7f1b22",
+    "tableId": "T2",
+    "start": "2025-10-23T12:00:00-03:00",
+    "end": "2025-10-23T16:00:00-03:00",
+    "reason": "Wobbly leg",
+    "createdAt": "2025-10-20T09:00:00-03:00",
+}
+
+
+class BlockOut(ApiModel):
+    model_config = example(BLOCK)
+
+    id: UUID
+    table_id: str = Field(examples=["T2"])
+    start: datetime
+    end: datetime
+    reason: str
+    created_at: datetime
+
+
+class BlocksOut(ApiModel):
+    model_config = example({"blocks": [BLOCK], "pagination": ONE_PAGE})
+
+    blocks: list[BlockOut]
+    pagination: Pagination
+
+
+def block_out(block: TableBlock, table: Table) -> BlockOut:
+    zone = clock.zone(table.sector.restaurant.zone)
+    return BlockOut(
+        id=block.id,
+        table_id=block.table_id,
+        start=block.start.astimezone(zone),
+        end=block.end.astimezone(zone),
+        reason=block.reason,
+        created_at=block.created_at.astimezone(zone),
+    )
+
+
+class BlocksView(ApiView):
+    @operation(
+        "listTableBlocks",
+        "When a table is out of service",
+        "Its blocks that are not over, in order of start.",
+        query=PageQuery,
+        out=BlocksOut,
+        errors=(Code.NOT_FOUND,),
+        tag="management",
+    )
+    def get(self, request: Request, table: str) -> HttpResponse:
+        query = parse_query(PageQuery, request)
+        caller = caller_of(request)
+        found = blocks.list_blocks(caller=caller, table_id=table, page=query.page, limit=query.limit)
+        row = get_table(caller=caller, table_id=table)
+        return reply(
+            BlocksOut(
+                blocks=[block_out(each, row) for each in found.rows], pagination=pagination(found, query)
+            )
+        )
+
+    @operation(
+        "blockTable",
+        "Take a table out of service",
+        "Never over a booking: 409 names those in the way.",
+        body=BlockBody,
+        out=BlockOut,
+        status=201,
+        errors=(Code.NOT_FOUND, Code.CONFLICT),
+        tag="management",
+    )
+    def post(self, request: Request, table: str) -> HttpResponse:
+        body = parse_body(BlockBody, request.data)
+        block = blocks.block_table(
+            caller=caller_of(request), table_id=table, start=body.start, end=body.end, reason=body.reason
+        )
+        return reply(block_out(block, block.table), 201)
+
+    @operation(
+        "unblockTable",
+        "Put a table back into service",
+        "Ends one block, or all that are not over.",
+        query=UnblockQuery,
+        status=204,
+        errors=(Code.NOT_FOUND,),
+        tag="management",
+    )
+    def delete(self, request: Request, table: str) -> HttpResponse:
+        query = parse_query(UnblockQuery, request)
+        blocks.unblock_table(
+            caller=caller_of(request),
+            table_id=table,
+            block_id=str(query.block_id) if query.block_id else None,
+        )
+        return HttpResponse(status=204)

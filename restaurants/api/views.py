@@ -1,0 +1,309 @@
+"""REST for restaurants, sectors and tables."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from restaurants import selectors, services
+from restaurants.api.schemas import (
+    AcknowledgeQuery,
+    NewSectorBody,
+    PageQuery,
+    RestaurantBody,
+    RestaurantOut,
+    RestaurantPatch,
+    RestaurantsOut,
+    SectorOut,
+    SectorPatch,
+    SectorsOut,
+    TableBody,
+    TableOut,
+    TablePatch,
+    TablesOut,
+    pagination,
+    restaurant_out,
+    sector_out,
+    table_out,
+)
+from wokibrain.errors import Code
+from wokibrain.openapi import operation
+from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply
+
+ACKNOWLEDGED = """Where it would leave future bookings without their place, 409 lists them with a token;
+send that as `?acknowledge=` to go on, and they are flagged for staff."""
+
+
+class RestaurantsView(ApiView):
+    @operation(
+        "listRestaurants",
+        "Your restaurants",
+        "Those the caller may read, by name.",
+        query=PageQuery,
+        out=RestaurantsOut,
+        tag="management",
+    )
+    def get(self, request: Request) -> HttpResponse:
+        query = parse_query(PageQuery, request)
+        found = selectors.list_restaurants(caller=caller_of(request), page=query.page, limit=query.limit)
+        return reply(
+            RestaurantsOut(
+                restaurants=[restaurant_out(each) for each in found.rows],
+                pagination=pagination(found, query),
+            )
+        )
+
+    @operation(
+        "createRestaurant",
+        "Make a restaurant",
+        """Without `windows`: 12:00-16:00 and 20:00-23:45, every day. It refuses bookings in the past
+        unless told otherwise. Ids are shared by everybody: one that is taken is refused, whoever has it.""",
+        body=RestaurantBody,
+        out=RestaurantOut,
+        status=201,
+        tag="management",
+    )
+    def post(self, request: Request) -> HttpResponse:
+        body = parse_body(RestaurantBody, request.data)
+        calendar = body.calendar()
+        made = services.create_restaurant(
+            caller=caller_of(request),
+            id=body.id,
+            hours=services.DEFAULT_HOURS if calendar.hours is None else calendar.hours,
+            special=calendar.special or (),
+            turns=calendar.turns or (),
+            **body.settings(),
+        )
+        return reply(restaurant_out(made), 201)
+
+
+class RestaurantView(ApiView):
+    @operation(
+        "getRestaurant",
+        "One restaurant",
+        "With its hours, special days, turn times and bounds.",
+        out=RestaurantOut,
+        errors=(Code.NOT_FOUND,),
+        tag="management",
+    )
+    def get(self, request: Request, restaurant: str) -> HttpResponse:
+        return reply(
+            restaurant_out(selectors.get_restaurant(caller=caller_of(request), restaurant_id=restaurant))
+        )
+
+    @operation(
+        "changeRestaurant",
+        "Change a restaurant",
+        ACKNOWLEDGED,
+        query=AcknowledgeQuery,
+        body=RestaurantPatch,
+        out=RestaurantOut,
+        errors=(Code.NOT_FOUND, Code.CONFLICT),
+        tag="management",
+    )
+    def patch(self, request: Request, restaurant: str) -> HttpResponse:
+        query = parse_query(AcknowledgeQuery, request)
+        body = parse_body(RestaurantPatch, request.data)
+        caller = caller_of(request)
+        services.update_restaurant(
+            caller=caller,
+            restaurant_id=restaurant,
+            settings=body.settings(),
+            calendar=body.calendar(),
+            acknowledge=query.acknowledge,
+        )
+        return reply(restaurant_out(selectors.get_restaurant(caller=caller, restaurant_id=restaurant)))
+
+    @operation(
+        "deleteRestaurant",
+        "Delete a restaurant",
+        "With all it has. One that ever had a booking stays: CONFLICT.",
+        status=204,
+        errors=(Code.NOT_FOUND, Code.CONFLICT),
+        tag="management",
+    )
+    def delete(self, request: Request, restaurant: str) -> HttpResponse:
+        services.delete_restaurant(caller=caller_of(request), restaurant_id=restaurant)
+        return HttpResponse(status=204)
+
+
+class RestaurantSectorsView(ApiView):
+    @operation(
+        "listSectors",
+        "The sectors of a restaurant",
+        "In order of position.",
+        query=PageQuery,
+        out=SectorsOut,
+        errors=(Code.NOT_FOUND,),
+        tag="management",
+    )
+    def get(self, request: Request, restaurant: str) -> HttpResponse:
+        query = parse_query(PageQuery, request)
+        found = selectors.list_sectors(
+            caller=caller_of(request), restaurant_id=restaurant, page=query.page, limit=query.limit
+        )
+        return reply(
+            SectorsOut(sectors=[sector_out(each) for each in found.rows], pagination=pagination(found, query))
+        )
+
+    @operation(
+        "createSector",
+        "Make a sector",
+        "A room or terrace. Tables combine within one, never across.",
+        body=NewSectorBody,
+        out=SectorOut,
+        status=201,
+        errors=(Code.NOT_FOUND,),
+        tag="management",
+    )
+    def post(self, request: Request, restaurant: str) -> HttpResponse:
+        body = parse_body(NewSectorBody, request.data)
+        made = services.create_sector(
+            caller=caller_of(request),
+            id=body.id,
+            restaurant_id=restaurant,
+            name=body.name,
+            position=body.position,
+        )
+        return reply(sector_out(made), 201)
+
+
+class SectorView(ApiView):
+    @operation(
+        "getSector",
+        "One sector",
+        "With the tables that join and the combos that have a capacity of their own.",
+        out=SectorOut,
+        errors=(Code.NOT_FOUND,),
+        tag="management",
+    )
+    def get(self, request: Request, sector: str) -> HttpResponse:
+        return reply(sector_out(selectors.get_sector(caller=caller_of(request), sector_id=sector)))
+
+    @operation(
+        "changeSector",
+        "Change a sector",
+        ACKNOWLEDGED,
+        query=AcknowledgeQuery,
+        body=SectorPatch,
+        out=SectorOut,
+        errors=(Code.NOT_FOUND, Code.CONFLICT),
+        tag="management",
+    )
+    def patch(self, request: Request, sector: str) -> HttpResponse:
+        query = parse_query(AcknowledgeQuery, request)
+        body = parse_body(SectorPatch, request.data)
+        changed = services.update_sector(
+            caller=caller_of(request),
+            sector_id=sector,
+            settings=body.settings(),
+            joins=None if body.joins is None else [frozenset(pair) for pair in body.joins],
+            combos=None if body.combos is None else [each.joined() for each in body.combos],
+            acknowledge=query.acknowledge,
+        )
+        return reply(sector_out(changed))
+
+    @operation(
+        "deleteSector",
+        "Delete a sector",
+        "With its tables. One that ever had a booking stays: CONFLICT; deactivate its tables instead.",
+        status=204,
+        errors=(Code.NOT_FOUND, Code.CONFLICT),
+        tag="management",
+    )
+    def delete(self, request: Request, sector: str) -> HttpResponse:
+        services.delete_sector(caller=caller_of(request), sector_id=sector)
+        return HttpResponse(status=204)
+
+
+class SectorTablesView(ApiView):
+    @operation(
+        "listTables",
+        "The tables of a sector",
+        "In order of position.",
+        query=PageQuery,
+        out=TablesOut,
+        errors=(Code.NOT_FOUND,),
+        tag="management",
+    )
+    def get(self, request: Request, sector: str) -> HttpResponse:
+        query = parse_query(PageQuery, request)
+        found = selectors.list_tables(
+            caller=caller_of(request), sector_id=sector, page=query.page, limit=query.limit
+        )
+        return reply(
+            TablesOut(tables=[table_out(each) for each in found.rows], pagination=pagination(found, query))
+        )
+
+
+class TablesView(ApiView):
+    @operation(
+        "createTable",
+        "Make a table",
+        "In a sector, with its capacity in either spelling.",
+        body=TableBody,
+        out=TableOut,
+        status=201,
+        errors=(Code.NOT_FOUND,),
+        tag="management",
+    )
+    def post(self, request: Request) -> HttpResponse:
+        body = parse_body(TableBody, request.data)
+        least, most = body.capacity()
+        made = services.create_table(
+            caller=caller_of(request),
+            id=body.id,
+            sector_id=body.sector_id,
+            capacity_min=least,
+            capacity_max=most,
+            **body.settings(),
+        )
+        return reply(table_out(made), 201)
+
+
+class TableView(ApiView):
+    @operation(
+        "getTable",
+        "One table",
+        "With its capacity and its place on the floor plan.",
+        out=TableOut,
+        errors=(Code.NOT_FOUND,),
+        tag="management",
+    )
+    def get(self, request: Request, table: str) -> HttpResponse:
+        return reply(table_out(selectors.get_table(caller=caller_of(request), table_id=table)))
+
+    @operation(
+        "changeTable",
+        "Change a table",
+        "A table keeps its sector. " + ACKNOWLEDGED,
+        query=AcknowledgeQuery,
+        body=TablePatch,
+        out=TableOut,
+        errors=(Code.NOT_FOUND, Code.CONFLICT),
+        tag="management",
+    )
+    def patch(self, request: Request, table: str) -> HttpResponse:
+        query = parse_query(AcknowledgeQuery, request)
+        body = parse_body(TablePatch, request.data)
+        changed = services.update_table(
+            caller=caller_of(request),
+            table_id=table,
+            settings=body.settings(),
+            acknowledge=query.acknowledge,
+        )
+        return reply(table_out(changed))
+
+    @operation(
+        "deleteTable",
+        "Delete a table",
+        "One that was ever booked or blocked stays: CONFLICT; set `active` to false instead.",
+        query=AcknowledgeQuery,
+        status=204,
+        errors=(Code.NOT_FOUND, Code.CONFLICT),
+        tag="management",
+    )
+    def delete(self, request: Request, table: str) -> HttpResponse:
+        query = parse_query(AcknowledgeQuery, request)
+        services.delete_table(caller=caller_of(request), table_id=table, acknowledge=query.acknowledge)
+        return HttpResponse(status=204)

@@ -1,0 +1,36 @@
+"""Two restaurants, R1 and R2, and callers of every role at R1."""
+
+from __future__ import annotations
+
+import pytest
+from rest_framework.test import APIClient
+
+from bookings import seed
+from restaurants.services import create_restaurant, create_sector, create_table
+from wokibrain.access import credentials, keys
+from wokibrain.access.callers import SYSTEM
+from wokibrain.access.permissions import Role
+
+
+@pytest.fixture
+def example(db: None) -> None:
+    """R1 as it is seeded; R2 "La Otra" with S9 and T9."""
+    make_example()
+
+
+def make_example() -> None:
+    credentials.forget()
+    seed.example()
+    create_restaurant(caller=SYSTEM, id="R2", name="La Otra", zone="Europe/Madrid")
+    create_sector(caller=SYSTEM, id="S9", restaurant_id="R2", name="Patio")
+    create_table(caller=SYSTEM, id="T9", sector_id="S9", capacity_min=2, capacity_max=4)
+
+
+def client_of(role: Role | None, restaurant_id: str | None = "R1") -> APIClient:
+    """A client with a key of that role; None for no credentials."""
+    client = APIClient()
+    if role is not None:
+        place = None if role is Role.SUPER_ADMIN else restaurant_id
+        _, token = keys.create_key(caller=SYSTEM, name=role.value, role=role, restaurant_id=place)
+        client.credentials(HTTP_X_API_KEY=token)
+    return client

@@ -1,0 +1,83 @@
+"""P18: production refuses to start on each unsafe setting, and names it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SAFE = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": "s3cr3t-Key-of-our-own-with-more-than-fifty-characters!",
+    "JWT_SECRET": "another-secret-of-our-own-for-tokens-0123456789",
+    "ADMIN_SECRET": "a-third-secret-of-our-own-for-set-up-0123456789",
+    "ALLOWED_HOSTS": "book.example.com",
+    "DATABASE_URL": "postgresql://app:pw@db.internal.example/wokibrain",
+    "REDIS_URL": "redis://redis.internal.example:6379/0",
+}
+UNSAFE = [
+    ("DEBUG", "true"),
+    ("SECRET_KEY", ""),
+    ("SECRET_KEY", "too-short"),
+    ("JWT_SECRET", ""),
+    ("JWT_SECRET", "too-short"),
+    ("JWT_SECRET", SAFE["SECRET_KEY"]),
+    ("ADMIN_SECRET", ""),
+    ("ADMIN_SECRET", "too-short"),
+    ("ALLOWED_HOSTS", ""),
+    ("ALLOWED_HOSTS", "*"),
+    ("ALLOWED_HOSTS", "book.example.com,*"),
+    ("CORS_ALLOWED_ORIGINS", "*"),
+    ("DATABASE_URL", ""),
+    ("REDIS_URL", ""),
+    ("TRUSTED_PROXIES", "0.0.0.0/0"),
+    ("TRUSTED_PROXIES", "::/0"),
+    ("TRUSTED_PROXIES", "not-an-address"),
+    ("PUBLIC_PERMISSIONS", "guest:read"),
+    ("PUBLIC_PERMISSIONS", "booking:create,restaurant:update"),
+    ("PUBLIC_PERMISSIONS", "no:such"),
+    ("RATE_LIMIT_MAX", "0"),
+]
+
+
+def boot(tmp_path: Path, changed: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment |= SAFE | {"DATA_DIR": str(tmp_path)} | changed
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "manage.py", *(arguments or ("check",))],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_each_unsafe_setting_is_refused_by_name(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        ended = list(pool.map(lambda each: boot(tmp_path, dict([each])), UNSAFE))
+    for (name, value), process in zip(UNSAFE, ended, strict=True):
+        assert process.returncode != 0, (name, value)
+        assert "ImproperlyConfigured" in process.stderr, (name, value)
+        assert name in process.stderr.splitlines()[-1], (name, value, process.stderr[-300:])
+
+
+def test_the_safe_ones_start_and_pass_djangos_own_checks(tmp_path: Path) -> None:
+    """The canary of the above, and `check --deploy` without a warning."""
+    process = boot(tmp_path, {}, "check", "--deploy", "--fail-level", "WARNING")
+    assert process.returncode == 0, process.stderr
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["shell", "-c", "pass"]])
+def test_no_command_starts_either(tmp_path: Path, command: list[str]) -> None:
+    process = boot(tmp_path, {"DEBUG": "true"}, *command)
+    assert process.returncode != 0
+    assert "DEBUG must be off" in process.stderr
+
+
+def test_nothing_secret_is_said(tmp_path: Path) -> None:
+    process = boot(tmp_path, {"DEBUG": "true", "JWT_SECRET": "short-but-mine"})
+    assert "JWT_SECRET" in process.stderr
+    for value in ("short-but-mine", SAFE["SECRET_KEY"], ":pw@"):
+        assert value not in process.stderr + process.stdout

@@ -1,0 +1,97 @@
+"""Pages under their Content-Security-Policy, in a real browser: they work, and nothing is refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from wokibrain.access.models import Membership
+from wokibrain.access.permissions import Role
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine"),
+    pytest.mark.django_db(transaction=True),
+]
+REFUSED = """() => {
+    window.refused = [];
+    document.addEventListener('securitypolicyviolation', event => window.refused.push(
+        `${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    # Playwright runs an event loop in this thread, and Django takes that for asynchronous code.
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, complaints: list[str]) -> Iterator[Page]:
+    page = browser.new_page()
+    page.add_init_script(f"({REFUSED})()")
+
+    def heard(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text or "Content-Security-Policy" in message.text:
+            complaints.append(message.text)
+
+    page.on("console", heard)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    page.close()
+
+
+def refused(page: Page) -> list[str]:
+    found: list[str] = page.evaluate("window.refused")
+    return found
+
+
+def test_the_reference_renders(page: Page, complaints: list[str], live_server: Any) -> None:
+    page.goto(f"{live_server.url}/docs")
+    page.wait_for_selector("h2:has-text('Book a table')", timeout=30_000)
+    page.type("input[placeholder='Search...']", "cancel", delay=20)
+    # Found by the worker, which the policy must let ReDoc make.
+    page.wait_for_selector("[data-role='search:results'] :text('Cancel a booking')", timeout=15_000)
+    assert (refused(page), complaints) == ([], [])
+
+
+def test_the_back_office_works(page: Page, complaints: list[str], live_server: Any) -> None:
+    user = User.objects.create_superuser("ana", password="a-long-password")
+    Membership.objects.create(user=user, role=Role.SUPER_ADMIN)
+    page.goto(f"{live_server.url}/admin/")
+    page.fill("input[name=username]", "ana")
+    page.fill("input[name=password]", "a-long-password")
+    page.click("button[type=submit]")
+    page.wait_for_url("**/admin/")
+    links = page.eval_on_selector_all("a[href^='/admin/']", "all => all.map(each => each.href)")
+    lists = sorted({link for link in links if link.count("/") == 6 and "logout" not in link})
+    assert lists
+    for link in lists:
+        page.goto(link)
+        page.goto(link + "add/")
+        assert (refused(page), complaints) == ([], []), link
+
+
+def test_a_policy_without_its_exception_is_noticed(
+    page: Page, complaints: list[str], live_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The canary: the same look at the same page must see what a stricter policy refuses."""
+    monkeypatch.setattr("wokibrain.pages.DOCS_POLICY", "default-src 'self'")
+    page.goto(f"{live_server.url}/docs")
+    page.wait_for_function("window.refused.length > 0", timeout=10_000)
+    assert complaints

@@ -1,0 +1,132 @@
+"""API keys: what they may do, and when they end."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from wokibrain import clock
+from wokibrain.access import credentials, keys
+from wokibrain.access.callers import SYSTEM
+from wokibrain.access.models import ApiKey
+from wokibrain.access.permissions import Permission, Role
+from wokibrain.errors import Forbidden, NotFound, ValidationFailed
+
+pytestmark = pytest.mark.usefixtures("example")
+B1 = "/api/v1/woki/bookings/B1"
+
+
+def status(token: str, path: str = B1, method: str = "get") -> int:
+    return int(getattr(APIClient(), method)(path, HTTP_X_API_KEY=token).status_code)
+
+
+def run(*arguments: str) -> str:
+    out = StringIO()
+    call_command("apikey", *arguments, stdout=out, stderr=StringIO())
+    return out.getvalue().strip()
+
+
+def test_a_key_from_the_command_line(settings: Any) -> None:
+    settings.PUBLIC_PERMISSIONS = []
+    token = run("create", "Widget", "--restaurant", "R1", "--scope", "booking:read")
+    assert token.startswith("wk_")
+    assert status(token) == 200
+    assert status(token, "/api/v1/restaurants/R1") == 403
+    assert status(token, "/api/v1/restaurants/R2") == 404
+    listed = run("list").split("\t")
+    assert listed[1:7] == [token[:11], "Widget", "api_client", "R1", "booking:read", "active"]
+    run("revoke", token[:11])
+    assert status(token) == 401
+    assert run("list").split("\t")[6] == "revoked"
+    with pytest.raises(CommandError):
+        run("revoke", "wk_nobodyis")
+
+
+def test_the_secret_is_nowhere(settings: Any) -> None:
+    token = run("create", "Widget")
+    key = ApiKey.objects.get()
+    assert key.prefix == token[3:11]
+    assert bytes(key.digest) == credentials.digest_of(token)
+    assert token[11:] not in str(ApiKey.objects.values().get())
+
+
+def test_the_wrong_secret_with_the_right_name_is_refused() -> None:
+    token = run("create", "Widget")
+    assert status(token[:-1] + ("a" if token[-1] != "a" else "b")) == 401
+
+
+def test_a_key_ends_on_its_day() -> None:
+    token = run("create", "Widget", "--days", "2")
+    assert status(token) == 200
+    with clock.frozen(clock.now() + timedelta(days=3)):
+        assert status(token) == 401
+
+
+def test_a_key_revoked_elsewhere_ends_within_the_second(settings: Any) -> None:
+    settings.CREDENTIAL_TTL_MS = 50
+    token = run("create", "Widget")
+    assert status(token) == 200
+    ApiKey.objects.update(revoked_at=clock.now())
+    assert status(token) == 200, "remembered"
+    time.sleep(0.05)
+    assert status(token) == 401
+
+
+def test_a_known_key_costs_no_query_and_one_write_a_minute() -> None:
+    token = run("create", "Widget")
+    credentials.caller_of(token)
+    used = ApiKey.objects.get().last_used_at
+    assert used is not None
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        for _ in range(20):
+            credentials.caller_of(token)
+    assert len(queries) == 0
+    credentials.forget()
+    credentials.caller_of(token)
+    assert ApiKey.objects.get().last_used_at == used
+    with clock.frozen(used + timedelta(seconds=61)):
+        credentials.forget()
+        credentials.caller_of(token)
+    assert ApiKey.objects.get().last_used_at == used + timedelta(seconds=61)
+
+
+def test_nobody_gives_more_than_they_have() -> None:
+    _, token = keys.create_key(caller=SYSTEM, name="admin", role=Role.ADMIN, restaurant_id="R1")
+    admin = credentials.caller_of(token)
+    made, _ = keys.create_key(caller=admin, name="staff", role=Role.STAFF, restaurant_id="R1")
+    assert made.restaurant_id == "R1"
+    with pytest.raises(Forbidden):
+        keys.create_key(caller=admin, name="all", role=Role.STAFF)
+    with pytest.raises(Forbidden):
+        keys.create_key(caller=admin, name="more", role=Role.SUPER_ADMIN, restaurant_id="R1")
+    with pytest.raises(NotFound):
+        keys.create_key(caller=admin, name="there", role=Role.STAFF, restaurant_id="R2")
+    with pytest.raises(ValidationFailed):
+        keys.create_key(
+            caller=admin, name="x", role=Role.STAFF, restaurant_id="R1", scopes=[Permission.TABLE_CREATE]
+        )
+    with pytest.raises(ValidationFailed):
+        keys.create_key(caller=admin, name="x", role=Role.STAFF, restaurant_id="R1", expires_at=clock.now())
+    other, _ = keys.create_key(caller=SYSTEM, name="other", role=Role.ADMIN, restaurant_id="R2")
+    with pytest.raises(NotFound):
+        keys.revoke_key(caller=admin, key_id=str(other.pk))
+
+
+def test_the_public_may_do_what_the_setting_says(settings: Any) -> None:
+    client = APIClient()
+    settings.PUBLIC_PERMISSIONS = []
+    assert client.get(B1).status_code == 401
+    assert client.get("/api/v1/woki/bookings/NOPE").status_code == 401
+    settings.PUBLIC_PERMISSIONS = ["booking:read"]
+    assert client.get(B1).status_code == 200
+    assert client.delete(B1).status_code == 401

@@ -1,0 +1,155 @@
+"""P16: the limit holds whoever asks at once, from wherever they say they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from redis import Redis
+from rest_framework.test import APIClient
+
+from tests.access.conftest import client_of
+from tests.processes import Api, Services, api_servers, private_services
+from wokibrain import redis
+from wokibrain.access import addresses, throttle
+from wokibrain.access.permissions import Role
+from wokibrain.redis import Away
+
+PATH = "/api/v1/woki/bookings/NOBODY"
+LIMIT = 100
+AT_ONCE = 300
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[Services]:
+    with private_services() as services:
+        yield services
+
+
+@pytest.fixture(scope="module")
+def api(services: Services) -> Iterator[Api]:
+    with api_servers(2, services=services, environment={"RATE_LIMIT_MAX": str(LIMIT)}) as api:
+        yield api
+
+
+def passed(api: Api, headers: Callable[[int], dict[str, str]]) -> int:
+    """How many of 300 requests at once, spread over two processes, were not refused."""
+
+    def ask(number: int) -> int:
+        response = httpx.get(api.urls[number % 2] + PATH, headers=headers(number), timeout=30)
+        assert response.status_code in (404, 429), response.text
+        return response.status_code
+
+    with ThreadPoolExecutor(50) as pool:
+        return sum(status == 404 for status in pool.map(ask, range(AT_ONCE)))
+
+
+def flush(services: Services) -> None:
+    Redis.from_url(services.redis.url).flushall()
+
+
+def nothing(_: int) -> dict[str, str]:
+    return {}
+
+
+def somebody_else(number: int) -> dict[str, str]:
+    return {"X-Forwarded-For": f"198.51.{number // 200}.{number % 200}", "X_Forwarded_For": "192.0.2.1"}
+
+
+@pytest.mark.parametrize("headers", [nothing, somebody_else])
+def test_a_hundred_of_three_hundred_pass(
+    services: Services, api: Api, headers: Callable[[int], dict[str, str]]
+) -> None:
+    flush(services)
+    assert passed(api, headers) == LIMIT
+
+
+def test_believing_everybody_would_let_them_all_pass(services: Services) -> None:
+    """The canary: with a proxy trusted that is none, each forged address has a limit of its own."""
+    flush(services)
+    trusting = {"RATE_LIMIT_MAX": str(LIMIT), "TRUSTED_PROXIES": "127.0.0.0/8"}
+    with api_servers(2, services=services, environment=trusting) as api:
+        assert passed(api, somebody_else) == AT_ONCE
+
+
+def test_without_redis_each_process_goes_on_from_what_it_knew(services: Services, api: Api) -> None:
+    services.redis.stop()
+    assert passed(api, nothing) == 0
+    services.redis.start()
+
+
+def test_headers_say_where_one_stands(example: None, settings: Any) -> None:
+    settings.RATE_LIMIT_MAX = 2
+    client = client_of(Role.STAFF)
+    first, second, third = (client.get("/api/v1/woki/bookings/B1") for _ in range(3))
+    assert [each.status_code for each in (first, second, third)] == [200, 200, 429]
+    assert [each["RateLimit-Remaining"] for each in (first, second, third)] == ["1", "0", "0"]
+    assert {each["RateLimit-Limit"] for each in (first, second, third)} == {"2"}
+    assert "Retry-After" not in second
+    assert third["Retry-After"] == third["RateLimit-Reset"]
+    assert 1 <= int(third["Retry-After"]) <= 60
+    assert third.json()["error"] == "RATE_LIMIT_EXCEEDED"
+    assert client.delete("/api/v1/woki/bookings/B1").status_code == 403, "another method is another endpoint"
+    assert client_of(Role.STAFF).get("/api/v1/woki/bookings/B1").status_code == 200, "another key"
+
+
+def test_guessing_at_keys_is_limited_by_address(example: None, settings: Any) -> None:
+    settings.RATE_LIMIT_MAX = 2
+    guesses = [
+        APIClient().get(PATH, HTTP_X_API_KEY=f"wk_{number:052d}", REMOTE_ADDR="192.0.2.77").status_code
+        for number in range(4)
+    ]
+    assert guesses == [401, 401, 429, 429]
+
+
+def test_probes_are_never_limited(db: None, settings: Any) -> None:
+    settings.RATE_LIMIT_MAX = 1
+    client = APIClient()
+    for path in ("/health/live", "/health/ready", "/metrics", "/api/v1/health/live"):
+        assert [client.get(path).status_code for _ in range(3)] == [200] * 3, path
+    assert [client.get("/health", REMOTE_ADDR="192.0.2.78").status_code for _ in range(2)] == [200, 429]
+
+
+def test_without_redis_there_is_a_limit_all_the_same(
+    example: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise Away
+
+    monkeypatch.setattr(throttle, "command", away)
+    settings.RATE_LIMIT_MAX = 3
+    statuses = [APIClient().get(PATH, REMOTE_ADDR="192.0.2.79").status_code for _ in range(5)]
+    assert statuses == [404, 404, 404, 429, 429]
+
+
+def test_a_connection_that_was_closed_is_made_anew(db: None) -> None:
+    assert redis.command("SET", "test:kept", "1") == b"OK"
+    redis.ask(lambda client: client.client_kill_filter(_type="normal", skipme=True))
+    assert redis.command("GET", "test:kept") == b"1"
+
+
+@pytest.mark.parametrize(
+    ("remote", "forwarded", "proxies", "client"),
+    [
+        ("192.0.2.1", "", [], "192.0.2.1"),
+        ("192.0.2.1", "203.0.113.9", [], "192.0.2.1"),
+        ("10.0.0.1", "203.0.113.9", ["10.0.0.0/8"], "203.0.113.9"),
+        ("10.0.0.1", "1.1.1.1, 203.0.113.9", ["10.0.0.0/8"], "203.0.113.9"),
+        ("10.0.0.1", "1.1.1.1, 203.0.113.9, 10.0.0.2", ["10.0.0.0/8"], "203.0.113.9"),
+        ("10.0.0.1", "10.0.0.7", ["10.0.0.0/8"], "10.0.0.7"),
+        ("10.0.0.1", "203.0.113.9, rubbish", ["10.0.0.0/8"], "10.0.0.1"),
+        ("10.0.0.1", "", ["10.0.0.0/8"], "10.0.0.1"),
+        ("::ffff:10.0.0.1", "203.0.113.9", ["10.0.0.0/8"], "203.0.113.9"),
+        ("2001:db8:1:2:3::4", "", [], "2001:db8:1:2::/64"),
+        ("", "203.0.113.9", ["10.0.0.0/8"], "unknown"),
+    ],
+)
+def test_the_address_is_the_last_that_no_proxy_of_ours_has(
+    settings: Any, remote: str, forwarded: str, proxies: list[str], client: str
+) -> None:
+    settings.TRUSTED_PROXIES = proxies
+    meta = {"REMOTE_ADDR": remote, "HTTP_X_FORWARDED_FOR": forwarded}
+    assert addresses.client_address(meta) == client

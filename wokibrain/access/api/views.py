@@ -1,0 +1,73 @@
+"""Signing in over REST."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from wokibrain.access import sessions
+from wokibrain.access.api.schemas import LoginBody, RefreshBody, TokensOut
+from wokibrain.access.sessions import Tokens
+from wokibrain.openapi import operation
+from wokibrain.rest import ApiView, parse_body, reply
+
+# Nothing between us and the client may keep a token.
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+class _OpenView(ApiView):
+    """Whoever comes here has no caller yet: what they send is the credential."""
+
+    authentication_classes = []
+
+
+def _tokens(tokens: Tokens) -> HttpResponse:
+    out = TokensOut(access_token=tokens.access, refresh_token=tokens.refresh, expires_in=tokens.expires_in)
+    return reply(out, headers=NO_STORE)
+
+
+class LoginView(_OpenView):
+    @operation(
+        "login",
+        "Sign in",
+        "With a staff member's name and password. After too many wrong ones: 429 for a while.",
+        body=LoginBody,
+        out=TokensOut,
+        tag="auth",
+        open_to_all=True,
+    )
+    def post(self, request: Request) -> HttpResponse:
+        body = parse_body(LoginBody, request.data)
+        return _tokens(
+            sessions.login(request=request._request, username=body.username, password=body.password)
+        )
+
+
+class RefreshView(_OpenView):
+    @operation(
+        "refresh",
+        "Exchange a refresh token",
+        """For a new pair. A refresh token is good once: one that is used again ends the whole session,
+        since one of the two who hold it is a thief.""",
+        body=RefreshBody,
+        out=TokensOut,
+        tag="auth",
+        open_to_all=True,
+    )
+    def post(self, request: Request) -> HttpResponse:
+        return _tokens(sessions.refresh(token=parse_body(RefreshBody, request.data).refresh_token))
+
+
+class LogoutView(_OpenView):
+    @operation(
+        "logout",
+        "Sign out",
+        "Ends the session: its refresh token at once, its access tokens within a second.",
+        body=RefreshBody,
+        status=204,
+        tag="auth",
+        open_to_all=True,
+    )
+    def post(self, request: Request) -> HttpResponse:
+        sessions.logout(token=parse_body(RefreshBody, request.data).refresh_token)
+        return HttpResponse(status=204)

@@ -1,0 +1,44 @@
+"""Django's side of signing in: the admin's form and the API meet the same guard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+from wokibrain.access import guard
+from wokibrain.access.addresses import client_address
+from wokibrain.errors import RateLimitExceeded
+
+
+class GuardedBackend(ModelBackend):
+    """Users by name and password, as many tries as the guard admits."""
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **kwargs: Any,
+    ) -> User | None:
+        """The user, or None. Raises PermissionDenied, which ends Django's search, when tried too often."""
+        if username is None or password is None or "\x00" in username:
+            return None
+        try:
+            return verified(request, username, password, super().authenticate)
+        except RateLimitExceeded as error:
+            raise PermissionDenied from error
+
+
+def verified(request: HttpRequest | None, username: str, password: str, look_up: Any = None) -> User | None:
+    """The user of that name and password. Raises RateLimitExceeded when there were too many tries."""
+    address = client_address(request.META) if request else "none"
+    guard.admit(username, address)
+    look_up = look_up or ModelBackend().authenticate
+    user: User | None = look_up(request, username=username, password=password)
+    if user is not None:
+        guard.succeeded(username, address)
+    return user

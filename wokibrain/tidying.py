@@ -1,0 +1,16 @@
+"""What is kept only for a while."""
+
+from __future__ import annotations
+
+from bookings import guests
+from wokibrain.access import guard, sessions
+
+
+def tidy() -> dict[str, int]:
+    """Erase and delete what has been kept long enough; safe at any time, also twice at once."""
+    return {
+        "guests erased": guests.erase_expired(),
+        "stored answers": guests.forget_answers(),
+        "login sessions": sessions.forget_old(),
+        "sign-in counts": guard.forget_old(),
+    }
