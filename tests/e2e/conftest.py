@@ -100,7 +100,7 @@ def signed_in(product: Product, browser: Any) -> Iterator[Callable[..., Any]]:
     def sign_in(username: str = "ana", **options: Any) -> Any:
         options = {"viewport": {"width": 1360, "height": 860}, "locale": "en-GB"} | options
         context = browser.new_context(base_url=product.url, **options)
-        context.set_default_timeout(5_000)
+        context.set_default_timeout(20_000)
         contexts.append(context)
         page = context.new_page()
         page.goto("/admin/login/")
