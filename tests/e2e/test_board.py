@@ -213,7 +213,7 @@ def test_the_keyboard_is_enough(product: Product, signed_in: SignIn) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector(".toast:has-text('By Keys: now 21:15, 2.')")
     page.keyboard.press("+")
-    page.wait_for_selector(f".bk[data-id='{made['id']}'][aria-label*='21:15–23:00']")
+    page.wait_for_selector(f".bk[data-id='{made['id']}']:not(.pending)[aria-label*='21:15–23:00']")
     page.keyboard.press("Control+z")
     page.wait_for_selector(f".bk[data-id='{made['id']}'][aria-label*='21:15–22:45']")
     focused = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")

@@ -1,6 +1,6 @@
 // The day on the board: what is known of it, and every act upon it.
 
-import { QUARTER, clock, get, post, start, t, toast } from './kit.js';
+import { QUARTER, clock, get, post, settle, start, t, toast } from './kit.js';
 
 export const day = {
   data: null, date: null, sector: '', selected: null, tables: new Map(), bookings: new Map(),
@@ -83,6 +83,7 @@ const BECOMES = { seat: 'SEATED', complete: 'COMPLETED', 'no-show': 'NO_SHOW', c
 async function try_(booking, preview, work, text) {
   const before = { ...booking };
   Object.assign(booking, preview, { pending: true });
+  settle();
   changed();
   try {
     const after = await work();

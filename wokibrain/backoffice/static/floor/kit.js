@@ -118,4 +118,10 @@ export function undoLatest() {
   if (undo) { close(); undo(); }
 }
 
+/** A new act is under way: what came before it can no longer be undone. */
+export function settle() {
+  latest.undo = null;
+  latest.close = null;
+}
+
 export function say(text) { byId('say').textContent = text; }
