@@ -149,7 +149,7 @@ def house(
     hours: tuple[Hours, ...] = (Hours(time(20), time(23)),),
     tables: Mapping[str, tuple[int, int]] | None = None,
     refuse_past: bool = False,
-    **bounds: int | None,
+    **bounds: Any,
 ) -> Restaurant:
     """A restaurant with sector ``<id>-S`` and tables ``<id>-<name>``; T (2-4) where none are given."""
     made = create_restaurant(

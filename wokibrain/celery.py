@@ -12,6 +12,7 @@ from typing import Any
 
 import redis.exceptions
 from celery import Celery
+from celery.schedules import crontab
 from django.conf import settings
 from kombu.entity import Queue
 from kombu.transport import redis as transport
@@ -67,6 +68,13 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
     timezone="UTC",
-    beat_schedule={"webhooks": {"task": "wokibrain.webhooks.sweep", "schedule": 5.0}},
+    beat_schedule={
+"webhooks": {
+            "task": "wokibrain.webhooks.sweep",
+            "schedule": 5.0,
+            "options": {"queue": "webhook-deliveries", "expires": 10},
+        },
+        "tidy": {"task": "wokibrain.tidy", "schedule": crontab(hour=3, minute=30)},
+    },
 )
 app.autodiscover_tasks()

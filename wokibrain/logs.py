@@ -76,7 +76,7 @@ def _json(event: Event, **_: Any) -> str:
 
 
 def configuration(level: str, form: str) -> dict[str, Any]:
-    """Django's LOGGING. ``form``: json or text."""
+    """Django's LOGGING. ``form``: json or line."""
     renderer: Any = (
         structlog.processors.JSONRenderer(serializer=_json)
         if form == "json"

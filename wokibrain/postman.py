@@ -72,7 +72,7 @@ def _item(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if content:
         headers.append({"key": "Content-Type", "value": "application/json"})
-        shown = next(iter(content.get("examples", {}).values()), {}).get("value", {})
+        shown: Any = next((each["value"] for each in content.get("examples", {}).values()), {})
         request["body"] = {"mode": "raw", "raw": json.dumps(shown, indent=2, ensure_ascii=False)}
     statuses = sorted(int(status) for status in operation["responses"])
     script = TEST.format(statuses=statuses).splitlines()

@@ -353,7 +353,7 @@ METRICS_DIR.mkdir(parents=True, exist_ok=True)
 
 LOGGING: dict[str, Any] = logs.configuration(
     env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
-    env.choice("LOG_FORMAT", "json" if PRODUCTION else "text", ("json", "text")),
+    env.choice("LOG_FORMAT", "json" if PRODUCTION else "line", ("json", "line")),
 )
 LOG_REQUESTS = env.flag("LOG_REQUESTS", PRODUCTION)
 """A line for each request; one that fails on our side has one anyway."""

@@ -23,7 +23,14 @@ SEED = int(os.environ.get("FUZZ_SEED", "") or random.randrange(2**32))
 ADMIN_SECRET = "a-secret-for-the-set-up-endpoints-in-this-test"
 # A well-formed request may be refused for what is in the database, and a repeated delete is INVALID here.
 LEFT_OUT = "positive_data_acceptance,use_after_free,ensure_resource_availability"
-ROLES = [*Role, None]
+ROLES = [
+    Role.SUPER_ADMIN,
+    pytest.param(Role.ADMIN, marks=pytest.mark.slow),
+    pytest.param(Role.MANAGER, marks=pytest.mark.slow),
+    pytest.param(Role.STAFF, marks=pytest.mark.slow),
+    Role.API_CLIENT,
+    None,
+]
 
 
 @pytest.fixture(scope="module")

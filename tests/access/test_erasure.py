@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
@@ -22,6 +24,7 @@ from tests.processes import Services, api_servers, private_services
 from wokibrain import clock, embedded
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.permissions import Role
+from wokibrain.celery import app
 
 NAME, MAIL, PHONE, NOTE = (
     "Xiomara Quetzal",
@@ -43,9 +46,6 @@ def house() -> Iterator[Services]:
 
 
 def manage(services: Services, *arguments: str) -> str:
-    import os
-    import sys
-
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "manage.py", *arguments],
         env=dict(os.environ) | services.environment, capture_output=True, text=True, timeout=60, check=True,
@@ -153,4 +153,13 @@ def test_answers_are_forgotten_after_a_day(example: None) -> None:
     assert guests.forget_answers() == 0
     with clock.frozen(clock.now() + timedelta(hours=25)):
         assert guests.forget_answers() == 1
+    assert IdempotencyKey.objects.count() == 0
+
+
+def test_the_daily_task_tidies(example: None) -> None:
+    client_of(Role.ADMIN).post(BOOKINGS, WANTED, format="json", HTTP_IDEMPOTENCY_KEY="k")
+    app.loader.import_default_modules()
+    assert app.conf.beat_schedule["tidy"]["task"] in app.tasks
+    with clock.frozen(clock.now() + timedelta(hours=25)):
+        app.tasks["wokibrain.tidy"].apply().get()
     assert IdempotencyKey.objects.count() == 0

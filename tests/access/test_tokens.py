@@ -34,7 +34,7 @@ def user(example: None) -> User:
     return user
 
 
-def post(path: str, body: dict[str, Any], **headers: str) -> Any:
+def post(path: str, body: dict[str, Any], **headers: Any) -> Any:
     return APIClient().post(f"{AUTH}/{path}", body, format="json", **headers)
 
 
@@ -251,9 +251,9 @@ def test_the_back_office_meets_the_same_guard(user: User) -> None:
 def test_credentials_that_disagree_are_refused(user: User) -> None:
     token = signed_in()["accessToken"]
     client = APIClient()
-    both = {"HTTP_AUTHORIZATION": f"Bearer {token}", "HTTP_X_API_KEY": "wk_" + "x" * 52}
+    both: dict[str, Any] = {"HTTP_AUTHORIZATION": f"Bearer {token}", "HTTP_X_API_KEY": "wk_" + "x" * 52}
     assert client.get(GUARDED, **both).status_code == 401
-    same = {"HTTP_AUTHORIZATION": f"Bearer {token}", "HTTP_X_API_KEY": token}
+    same: dict[str, Any] = {"HTTP_AUTHORIZATION": f"Bearer {token}", "HTTP_X_API_KEY": token}
     assert client.get(GUARDED, **same).status_code == 200
     for malformed in ("Basic YTpi", "Bearer", "Bearer  ", "é", f"Bearer {'x' * 5000}"):
         assert client.get(GUARDED, HTTP_AUTHORIZATION=malformed).status_code == 401, malformed
