@@ -33,10 +33,11 @@ from django.utils.translation import gettext as _
 
 from bookings.live import groups_of, restaurant_group, sector_group
 from restaurants.models import Restaurant, Sector
-from wokibrain.access.authentication import anonymous, caller_of_api_key
+from wokibrain.access.authentication import anonymous
 from wokibrain.access.callers import Caller
+from wokibrain.access.credentials import caller_of, caller_of_user
 from wokibrain.access.permissions import Permission
-from wokibrain.access.staff import caller_of_user, is_staff
+from wokibrain.access.staff import is_staff
 from wokibrain.errors import (
     DomainError,
     Forbidden,
@@ -140,7 +141,7 @@ def _own_page(origin: str | None, host: str) -> bool:
 def visitor_of(credentials: Credentials) -> Visitor:
     """Raises Unauthorized for a token that is not, or no longer, good."""
     if credentials.token is not None:
-        return Visitor(caller_of_api_key(credentials.token))
+        return Visitor(caller_of(credentials.token))
     if credentials.session is not None and (user := _user_of(credentials.session)):
         return Visitor(caller_of_user(user), user.get_full_name() or user.get_username())
     return Visitor(anonymous(credentials.address))

@@ -19,8 +19,9 @@ from unfold.admin import ModelAdmin, TabularInline
 
 from restaurants.models import Restaurant, Sector, Table
 from wokibrain.access.callers import Caller, CallerKind
+from wokibrain.access.credentials import caller_of_user
 from wokibrain.access.permissions import Permission
-from wokibrain.access.staff import caller_of_user, is_staff
+from wokibrain.access.staff import is_staff
 from wokibrain.errors import DomainError
 
 Row = TypeVar("Row", bound=Model)

@@ -17,7 +17,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from waffle.models import Flag, Sample, Switch
 
 from wokibrain import clock
-from wokibrain.access.authentication import digest_of, new_token, prefix_of
+from wokibrain.access.keys import create_key, revoke_key
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.access.permissions import Permission, Role
 from wokibrain.backoffice.base import TenantAdmin, TenantInline, caller_for, display
@@ -158,9 +158,14 @@ class ApiKeyAdmin(TenantAdmin):
         return form
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
-        token = new_token()
-        obj.prefix, obj.digest = prefix_of(token), digest_of(token)
-        obj.save()
+        made, token = create_key(
+            caller=caller_for(request),
+            name=obj.name,
+            role=obj.role,
+            restaurant_id=obj.restaurant_id,
+            expires_at=obj.expires_at,
+        )
+        obj.pk = made.pk
         self.message_user(
             request,
             format_html(
@@ -181,8 +186,10 @@ class ApiKeyAdmin(TenantAdmin):
 
     @admin.action(description=_("Revoke"))
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
-        count = keys.filter(revoked_at__isnull=True).update(revoked_at=clock.now())
-        self.message_user(request, _("Revoked: %(count)d.") % {"count": count})
+        live = list(keys.filter(revoked_at__isnull=True))
+        for key in live:
+            revoke_key(caller=caller_for(request), key_id=str(key.pk))
+        self.message_user(request, _("Revoked: %(count)d.") % {"count": len(live)})
 
 
 class SuperusersOnly(ModelAdmin):  # type: ignore[misc]
