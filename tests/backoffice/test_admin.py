@@ -15,8 +15,8 @@ from bookings import seed
 from bookings.models import Booking, TableBlock
 from restaurants.services import Hours, create_restaurant, create_sector, create_table
 from tests.api import events_of
-from wokibrain.access.credentials import digest_of
 from wokibrain.access.callers import SYSTEM
+from wokibrain.access.credentials import digest_of
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.access.permissions import Role
 
