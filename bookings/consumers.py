@@ -43,7 +43,7 @@ def fan_out(events: Sequence[Envelope]) -> None:
         async with asyncio.timeout(FAN_OUT_SECONDS):
             for event in events:
                 text = live.message(event)
-                for group in live.groups(event):
+                for group in live.groups_of(event.payload):
                     await layer.group_send(group, text)
 
     async_to_sync(send)()

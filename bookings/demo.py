@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Final
@@ -64,25 +65,25 @@ class House:
 
 
 def _two(name: str, x: int, y: int) -> Spot:
-    return (name, 1, 2, x, y, 70, 70, "round")
+    return (name, 1, 2, x, y, 100, 100, "round")
 
 
 def _four(name: str, x: int, y: int) -> Spot:
-    return (name, 2, 4, x, y, 90, 90, "square")
+    return (name, 2, 4, x, y, 115, 115, "square")
 
 
 def _six(name: str, x: int, y: int) -> Spot:
-    return (name, 4, 6, x, y, 160, 90, "square")
+    return (name, 4, 6, x, y, 190, 110, "square")
 
 
 def _eight(name: str, x: int, y: int) -> Spot:
-    return (name, 6, 8, x, y, 150, 150, "round")
+    return (name, 6, 8, x, y, 170, 170, "round")
 
 
 LUMBRE: Final = House(
     id="LUMBRE",
     name="La Lumbre",
-    zone="Europe/Madrid",
+    zone="America/Argentina/Buenos_Aires",
     hours=(Hours(time(13), time(16, 30), time(15, 30)), Hours(time(20), time(0, 30), time(23, 15))),
     services=((time(13), time(14), time(15), 0.55), (time(20), time(21, 30), time(23), 0.85)),
     rooms=(
@@ -97,7 +98,8 @@ LUMBRE: Final = House(
                 _eight("13", 760, 150), _six("14", 60, 600),
             ),
             joins=(
-                ("1", "2"), ("2", "3"), ("3", "4"), ("5", "6"), ("6", "7"), ("7", "8"), ("9", "10"), ("11", "12"),
+                ("1", "2"), ("2", "3"), ("3", "4"), ("5", "6"), ("6", "7"), ("7", "8"),
+                ("9", "10"), ("11", "12"),
             ),
             combos=((("11", "12"), 8, 12), (("5", "6"), 5, 8)),
         ),
@@ -112,16 +114,16 @@ LUMBRE: Final = House(
     ),
     people=(
         (
-            "Lucía", "Martín", "Sofía", "Hugo", "Carmen", "Pablo", "Inés", "Álvaro", "Nuria", "Javier", "Paula",
-            "Diego", "Elena", "Íñigo", "Marta", "Andrés", "Rocío", "Sergio", "Beatriz", "Óscar",
+            "Lucía", "Martín", "Sofía", "Hugo", "Carmen", "Pablo", "Inés", "Álvaro", "Nuria", "Javier",
+            "Paula", "Diego", "Elena", "Íñigo", "Marta", "Andrés", "Rocío", "Sergio", "Beatriz", "Óscar",
         ),
         (
-            "García", "Fernández", "López", "Muñoz", "Álvarez", "Romero", "Navarro", "Torres", "Domínguez", "Gil",
-            "Ramos", "Serrano", "Ortega", "Núñez", "Iglesias", "Peña", "Castro", "Vidal",
+            "García", "Fernández", "López", "Muñoz", "Álvarez", "Romero", "Navarro", "Torres", "Domínguez",
+            "Gil", "Ramos", "Serrano", "Ortega", "Núñez", "Iglesias", "Peña", "Castro", "Vidal",
         ),
-        "+34 6{:02d} {:03d} {:03d}",
+        "+54 9 11 5{:02d}{:01d} {:02d}00",
     ),
-    notes=("Alergia a los frutos secos", "Cumpleaños", "Silla de bebé", "Prefiere ventana", "Celíaca", "Aniversario"),
+    notes=("Alergia a los frutos secos", "Cumpleaños", "Silla de bebé", "Prefiere ventana", "Celíaca"),
 )  # fmt: skip
 
 HARBOUR: Final = House(
@@ -142,7 +144,7 @@ HARBOUR: Final = House(
             joins=(("1", "2"), ("2", "3"), ("4", "5"), ("5", "6"), ("7", "8")),
             combos=((("7", "8"), 7, 10),),
         ),
-        Room("HARBOUR-BAR", "Bar", (_two("B1", 60, 60), _two("B2", 200, 60), _two("B3", 340, 60), _two("B4", 480, 60))),
+        Room("HARBOUR-BAR", "Bar", tuple(_two(f"B{number}", 140 * number - 80, 60) for number in range(1, 5))),
         Room(
             "HARBOUR-GARDEN",
             "Garden",
@@ -151,12 +153,12 @@ HARBOUR: Final = House(
     ),
     people=(
         (
-            "Amelia", "Oliver", "Isla", "George", "Ava", "Harry", "Grace", "Jack", "Freya", "Leo", "Maya", "Arthur",
-            "Priya", "Noah", "Zara", "Callum", "Niamh", "Rhys",
+            "Amelia", "Oliver", "Isla", "George", "Ava", "Harry", "Grace", "Jack", "Freya", "Leo", "Maya",
+            "Arthur", "Priya", "Noah", "Zara", "Callum", "Niamh", "Rhys",
         ),
         (
-            "Smith", "Jones", "Patel", "Taylor", "Brown", "Davies", "Evans", "Walker", "Hughes", "Khan", "Murphy",
-            "Campbell", "Wright", "O'Brien", "Clarke", "Ellis",
+            "Smith", "Jones", "Patel", "Taylor", "Brown", "Davies", "Evans", "Walker", "Hughes", "Khan",
+            "Murphy", "Campbell", "Wright", "O'Brien", "Clarke", "Ellis",
         ),
         "+44 7700 9{:02d}{:01d}{:02d}",
     ),
@@ -371,15 +373,9 @@ def _block(house: House, today: date) -> None:
         table_id = f"{house.id}-{name}"
         if not day.slots or TableBlock.objects.filter(table_id=table_id, start__date=day.date).exists():
             continue
-        evening = datetime.combine(day.date, house.services[-1][0], zone)
-        # Booked already: the table serves.
-        try:
+        start = datetime.combine(day.date, house.services[-1][0], zone)
+        # Where a booking has the table already, it keeps it.
+        with suppress(DomainError):
             blocks.block_table(
-                caller=SYSTEM,
-                table_id=table_id,
-                start=evening,
-                end=evening + timedelta(hours=2),
-                reason=reason,
+                caller=SYSTEM, table_id=table_id, start=start, end=start + timedelta(hours=2), reason=reason
             )
-        except DomainError:
-            continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wokibrain.events.store import Envelope
@@ -38,9 +38,8 @@ def message(event: Envelope) -> dict[str, Any]:
     }
 
 
-def groups(event: Envelope) -> Sequence[str]:
-    """Where an event is of interest: its restaurant and its sector, and the sector it left."""
-    payload = event.payload
+def groups_of(payload: Mapping[str, Any]) -> Sequence[str]:
+    """Where an event is of interest, by its payload: its restaurant and its sector, and the sector it left."""
     sectors = [payload["sectorId"]]
     if (left := (payload.get("changes") or {}).get("sectorId")) is not None:
         sectors.append(left["from"])

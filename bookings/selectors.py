@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date, time
+from datetime import date, datetime, time
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
+from bookings import history
 from bookings import plan as plans
 from bookings.cache import Sheet, open_day
 from bookings.day import Day, Wish
@@ -24,6 +25,7 @@ from wokibrain import metrics
 from wokibrain.access.callers import Caller, CallerKind
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import DomainError, NotFound, Unauthorized, ValidationFailed
+from wokibrain.events.store import Envelope, Payload
 
 REFERENCE_LIMIT: Final = 40
 LISTED: Final = """
@@ -170,6 +172,37 @@ def get_booking(*, caller: Caller, booking: str) -> BookingRecord:
     """One booking by id or reference. Raises NotFound for one the caller may not see."""
     found = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_READ)
     return seen_by(caller, found.restaurant_id, [found])[0]
+
+
+def booking_history(*, caller: Caller, booking: str) -> list[Envelope]:
+    """The booking's events, oldest first. Raises NotFound for one the caller may not see."""
+    found = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_READ)
+    return history.history(found.id)
+
+
+def booking_as_of(*, caller: Caller, booking: str, instant: datetime) -> Payload:
+    """The booking as it stood at ``instant``. Raises NotFound before it was made.
+
+    Folded from its events, which name the guest by id only and hold no notes.
+    """
+    found = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_READ)
+    state = history.as_of(found.id, instant)
+    if state is None:
+        raise NotFound
+    return state
+
+
+def list_as_of(*, caller: Caller, wanted: DayList, instant: datetime) -> tuple[list[Payload], int]:
+    """The page of a service date's bookings as they stood at ``instant``, and how many there were."""
+    caller.require(Permission.BOOKING_READ, wanted.restaurant_id)
+    plans.known(wanted.restaurant_id, wanted.sector_id)
+    there = [
+        each
+        for each in history.day_as_of(wanted.restaurant_id, wanted.sector_id, wanted.service_date, instant)
+        if wanted.status is None or each["status"] == wanted.status
+    ]
+    first = (wanted.page - 1) * wanted.limit
+    return there[first : first + wanted.limit], len(there)
 
 
 def find_booking(*, caller: Caller, booking: str, permission: Permission) -> BookingRecord:

@@ -67,7 +67,7 @@ def service_date_at(plan: Plan, instant: datetime) -> date:
 def choices(*, caller: Caller, wanted: WalkIn) -> list[Choice]:
     """Where the party could sit now, best first. Raises what ``seat_walk_in`` raises."""
     caller.require(Permission.BOOKING_CREATE, wanted.restaurant_id)
-    plan = plans.recent(wanted.restaurant_id)
+    plan = plans.current(wanted.restaurant_id)
     moment = now()
     service_date = service_date_at(plan, moment)
     minutes = _minutes(plan, wanted, service_date, moment)
@@ -87,7 +87,7 @@ def seat_walk_in(*, caller: Caller, wanted: WalkIn) -> BookingRecord:
     ValidationFailed, OutsideServiceWindow when the restaurant is not serving, NoCapacity or Conflict.
     """
     caller.require(Permission.BOOKING_CREATE, wanted.restaurant_id)
-    plan = plans.recent(wanted.restaurant_id)
+    plan = plans.current(wanted.restaurant_id)
     service_date = service_date_at(plan, now())
     rooms = plan.rooms(wanted.sector_id)
 

@@ -6,7 +6,7 @@ five would; every other path of the product uses the ORM.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
@@ -38,7 +38,7 @@ BOOKING: Final = """booking AS (
     INSERT INTO bookings_booking
         (id, reference, restaurant_id, sector_id, table_ids, service_date, start, "end", duration_minutes,
          party_size, status, channel, guest_id, notes, version, created_at, updated_at)
-    VALUES (%(id)s, %(reference)s, %(restaurant_id)s, %(sector_id)s, %(table_ids)s::text[],
+    VALUES (%(id)s, %(reference)s, %(restaurant_id)s, %(sector_id)s, string_to_array(%(table_ids)s, ','),
             %(service_date)s, %(start)s, %(end)s, %(duration_minutes)s, %(party_size)s, %(status)s,
             %(channel)s, %(guest_id)s, %(notes)s, %(version)s, %(created_at)s, %(updated_at)s)
 )"""
@@ -48,7 +48,7 @@ HELD: Final = """held AS (
     INSERT INTO bookings_allocation (table_id, sector_id, period, active, booking_id)
     SELECT wanted.id, %(sector_id)s, tstzrange(%(start)s::timestamptz, %(end)s::timestamptz), true,
            %(id)s::uuid
-    FROM unnest(%(table_ids)s::text[]) AS wanted (id) ORDER BY wanted.id
+    FROM unnest(string_to_array(%(table_ids)s, ',')) AS wanted (id) ORDER BY wanted.id
 )"""
 
 # An expired key is as good as none; a live one cannot be here, its lock is held and it was looked for.
@@ -101,7 +101,7 @@ def insert(
 
 UPDATE: Final = f"""WITH booking AS (
     UPDATE bookings_booking
-    SET sector_id = %(sector_id)s, table_ids = %(table_ids)s::text[], service_date = %(service_date)s,
+    SET sector_id = %(sector_id)s, table_ids = string_to_array(%(table_ids)s, ','), service_date = %(service_date)s,
         start = %(start)s, "end" = %(end)s, duration_minutes = %(duration_minutes)s,
         party_size = %(party_size)s, status = %(status)s, guest_id = %(guest_id)s, notes = %(notes)s,
         version = %(version)s, updated_at = %(updated_at)s
@@ -195,13 +195,12 @@ def append(
 
 
 def _row(booking: BookingRecord) -> dict[str, Any]:
-    table_ids: Sequence[str] = list(booking.table_ids)
     return {
         "id": booking.id,
         "reference": booking.reference,
         "restaurant_id": booking.restaurant_id,
         "sector_id": booking.sector_id,
-        "table_ids": table_ids,
+        "table_ids": ",".join(booking.table_ids),
         "service_date": booking.service_date,
         "start": booking.start,
         "end": booking.end,

@@ -22,11 +22,13 @@ from types import TracebackType
 from typing import Any, Final
 
 import psycopg
+import redis
 from psycopg.types.json import Jsonb
 
 from tests.events.support import payload
-from tests.processes import Services
+from tests.processes import Services, manage
 from wokibrain import env, processes
+from wokibrain.events.names import Group
 from wokibrain.events.store import COLUMNS
 from wokibrain.ids import uuid7
 
@@ -207,10 +209,17 @@ class Pipeline:
             time.sleep(0.02)
 
     def _explain(self) -> str:
+        lasts = {process.name: process for process in self.processes}.values()
         tails = "\n".join(
-            f"--- {process.name}\n{process.output()[-2500:]}" for process in self.processes[-4:]
+            f"--- {process.name}, {'running' if process.running else 'ended'}\n{process.output()[-2500:]}"
+            for process in lasts
         )
-        return f"{self.unsettled()} unsettled; failures: {self.sql('SELECT * FROM events_failure LIMIT 5')}\n{tails}"
+        with contextlib.suppress(RuntimeError):
+            tails += manage("status", environment=self.settings)
+        queues = redis.Redis.from_url(env.redis_database(self.services.redis.url, 1))
+        lengths = {group.value: queues.llen(group.value) for group in Group}
+        failures = self.sql("SELECT consumer, error, retry_at FROM events_failure LIMIT 5")
+        return f"{self.unsettled()} unsettled; failures: {failures}; queues: {lengths}\n{tails}"
 
 
 @contextlib.contextmanager

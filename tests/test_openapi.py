@@ -221,6 +221,8 @@ WALK: list[tuple[str, str, Any, int]] = [
     ("GET", "/woki/bookings?restaurantId=R1&date=2025-10-22", None, 200),
     ("GET", "/woki/bookings?restaurantId=R1&date=2025-10-22&status=X", None, 400),
     ("GET", "/woki/bookings/B1", None, 200),
+    ("GET", "/woki/bookings/B1?asOf=2099-01-01T00:00:00Z", None, 200),
+    ("GET", "/woki/bookings/B1/history", None, 200),
     ("GET", "/woki/bookings/B9", None, 404),
     ("PATCH", "/woki/bookings/B1", {"partySize": 5, "guestName": "Ana"}, 200),
     ("PATCH", "/woki/bookings/B1", {"partySize": 40}, 409),

@@ -194,7 +194,7 @@ class WebhookAdmin(Managed):
         for webhook in queryset:
             self.delete_model(request, webhook)
 
-    @display(
+    @display(  # type: ignore[untyped-decorator]
         description=_("status"),
         ordering="status",
         label={"ACTIVE": "success", "PAUSED": "warning", "INACTIVE": "danger"},
@@ -202,7 +202,7 @@ class WebhookAdmin(Managed):
     def shown_status(self, webhook: Webhook) -> tuple[str, str]:
         return webhook.status, webhook.get_status_display()
 
-    @display(description=_("last 24 hours"))
+    @display(description=_("last 24 hours"))  # type: ignore[untyped-decorator]
     def health(self, webhook: Webhook) -> SafeString | str:
         hours: list[Hour] = getattr(webhook, "hours", None) or selectors.last_day([webhook.pk])[webhook.pk]
         delivered = sum(hour.delivered for hour in hours)
@@ -278,15 +278,15 @@ class DeliveryAdmin(Managed):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @display(description=_("booking"), ordering="message__reference")
+    @display(description=_("booking"), ordering="message__reference")  # type: ignore[untyped-decorator]
     def booking(self, delivery: Delivery) -> str:
         return delivery.message.reference or "–"
 
-    @display(description=_("event"))
+    @display(description=_("event"))  # type: ignore[untyped-decorator]
     def event(self, delivery: Delivery) -> str:
         return delivery.message.event
 
-    @display(
+    @display(  # type: ignore[untyped-decorator]
         description=_("status"),
         ordering="status",
         label={"PENDING": "info", "SUCCEEDED": "success", "FAILED": "danger", "DROPPED": "warning"},
@@ -294,7 +294,7 @@ class DeliveryAdmin(Managed):
     def shown_status(self, delivery: Delivery) -> tuple[str, str]:
         return delivery.status, delivery.get_status_display()
 
-    @display(description=_("body"))
+    @display(description=_("body"))  # type: ignore[untyped-decorator]
     def body(self, delivery: Delivery) -> str:
         return bytes(delivery.message.body).decode()
 

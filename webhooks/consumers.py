@@ -16,7 +16,7 @@ from wokibrain.events.store import Envelope
     name=delivery.CONSUMER,
     group=Group.WEBHOOKS,
     topics=(Topic.BOOKING, Topic.TABLE),
-    mode=Mode.EACH,
+    mode=Mode.BATCH,
     # What happened before there were webhooks is nobody's to hear; `recover` sends it to who asks.
     start=Start.NOW,
 )

@@ -120,8 +120,12 @@ def claim(limit: int, *, concurrency: int | None = None) -> Claim:
     """
     now = clock.now()
     with transaction.atomic(), connection.cursor() as cursor:
-        # One claims at a time: room and order are counted over all that is under way.
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIM_LOCK])
+        # One claims at a time: room and order are counted over all that is under way. And each time with a plan
+        # for the table as it is: one made while it was empty reads all of it when it is full.
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s), set_config('plan_cache_mode', 'force_custom_plan', true)",
+            [CLAIM_LOCK],
+        )
         cursor.execute(
             CLAIM,
             {

@@ -15,7 +15,8 @@ from typing import Final
 import orjson
 from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from django.conf import settings
 
 from webhooks.models import Delivery

@@ -21,11 +21,8 @@ def body(
     """The bytes to send for an event with this payload. Raises KeyError where the payload lacks a field."""
     data = _of_block(payload, at, zone) if happening is Happening.TABLE_UNAVAILABLE else _of_booking(payload)
     if happening is Happening.BOOKING_UPDATED:
-        data["changes"] = {
-            name: payload["changes"][name]
-            for name in _in_order(payload["changes"], payload)
-            if name not in NOT_TOLD
-        }
+        changes = payload.get("changes") or {}
+        data["changes"] = {name: changes[name] for name in _in_order(changes) if name not in NOT_TOLD}
     return envelope(happening, data, event_id=event_id, at=at, zone=zone)
 
 
@@ -68,7 +65,7 @@ def _of_block(payload: Mapping[str, Any], at: datetime, zone: ZoneInfo) -> dict[
     }
 
 
-def _in_order(changes: Mapping[str, Any], payload: Mapping[str, Any]) -> list[str]:
+def _in_order(changes: Mapping[str, Any]) -> list[str]:
     # The store does not keep the order of keys, so it is made again: as in data, then by name.
     return [name for name in FIELDS if name in changes] + sorted(set(changes) - set(FIELDS))
 

@@ -30,6 +30,7 @@ POLL: Final = 0.05
 LINGER: Final = 2.0
 AHEAD: Final = 10.0
 LIFE: Final = 120.0
+SILENCE: Final = "60s"
 PUMP_LOCK: Final = 0x574F4B58
 
 STOP: Final = threading.Event()
@@ -192,9 +193,17 @@ def _place() -> Iterator[bool]:
         yield False
         return
     try:
+        # Whoever is frozen loses the place with the session; one that works asks many times a second.
+        _let_go_after(SILENCE)
         yield True
     finally:
         _lock("pg_advisory_unlock", place)
+        _let_go_after("0")
+
+
+def _let_go_after(silence: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('idle_session_timeout', %s, false)", [silence])
 
 
 def _lock(function: str, place: int) -> bool:

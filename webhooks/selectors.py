@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import TruncHour
@@ -44,7 +45,7 @@ def webhooks(caller: Caller) -> QuerySet[Webhook]:
 
 def get_webhook(caller: Caller, webhook_id: str) -> Webhook:
     """One of the caller's webhooks. Raises NotFound."""
-    return _one(webhooks(caller), webhook_id)
+    return _one(webhooks(caller).select_related("restaurant"), webhook_id)
 
 
 def locked(caller: Caller, webhook_id: str) -> Webhook:
@@ -66,7 +67,7 @@ def list_webhooks(
 
     Raises NotFound for a restaurant that is not the caller's.
     """
-    found = webhooks(caller)
+    found = webhooks(caller).select_related("restaurant")
     if restaurant_id is not None:
         caller.require(Permission.WEBHOOK_MANAGE, restaurant_id)
         found = found.filter(restaurant_id=restaurant_id)
@@ -111,6 +112,11 @@ def last_day(webhook_ids: Sequence[UUID]) -> dict[UUID, list[Hour]]:
         webhook_id: [Hour(hour, *counted.get((webhook_id, hour), (0, 0))) for hour in hours]
         for webhook_id in webhook_ids
     }
+
+
+def zone_of(webhook: Webhook) -> ZoneInfo:
+    """The zone of the webhook's restaurant; UTC for one of all restaurants."""
+    return clock.zone(webhook.restaurant.zone) if webhook.restaurant else ZoneInfo("UTC")
 
 
 def restaurant_exists(restaurant_id: str) -> bool:

@@ -24,16 +24,14 @@ WOKEN_MS: Final = 500
 """A pump stays for longer than this after its last delivery, so one call in this time is enough."""
 
 
-@app.task(
-    name="wokibrain.webhooks.pump", queue=QUEUE, time_limit=pump.LIFE + 60, soft_time_limit=pump.LIFE + 50
-)  # type: ignore[untyped-decorator]
+@app.task(name="wokibrain.webhooks.pump", time_limit=pump.LIFE + 60, soft_time_limit=pump.LIFE + 50)  # type: ignore[untyped-decorator]
 def send_due() -> None:
     """Send what is due; see ``pump``."""
     with context.entered(context.Context(source="worker")):
         pump.run(lambda: call(force=True))
 
 
-@app.task(name="wokibrain.webhooks.sweep", queue=QUEUE)  # type: ignore[untyped-decorator]
+@app.task(name="wokibrain.webhooks.sweep")  # type: ignore[untyped-decorator]
 def sweep() -> None:
     """Every few seconds: let go what was held or kept too long, and wake a pump for what is due."""
     with context.entered(context.Context(source="worker")):
@@ -55,7 +53,7 @@ def call(*, force: bool = False) -> None:
     """Queue a pump, unless that was done a moment ago. Never raises."""
     try:
         if force or ask(lambda client: client.set("webhooks:woken", 1, nx=True, px=WOKEN_MS)):
-            send_due.apply_async()
+            send_due.apply_async(queue=QUEUE)
     except (Away, OSError, redis.exceptions.RedisError, kombu.exceptions.OperationalError) as error:
         log.warning("the queue is away, deliveries wait for the next sweep: %s", type(error).__name__)
 

@@ -9,6 +9,7 @@ that means something else the second time gains nothing; the name stays in SNI, 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 import threading
@@ -35,6 +36,9 @@ WIRE_BYTES: Final = 131_072
 """How much is read in all, headers, interim responses and TLS's own data included."""
 LOOKUPS: Final = 64
 """How many names may be looked up at a time; a lookup cannot be interrupted, only left alone."""
+
+# It logs every request with its URL, and a webhook's URL may carry a credential.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 Resolver = Callable[[str, int], Awaitable[list[Address]]]
 
@@ -213,7 +217,10 @@ class Client:
             async with (
                 asyncio.timeout(self._timeout),
                 self._http.stream(
-                    "POST", url, content=body, headers={**headers, "Accept-Encoding": "identity"}
+                    "POST",
+                    url,
+                    content=body,
+                    headers={**headers, "Accept-Encoding": "identity", "Connection": "close"},
                 ) as response,
             ):
                 head = await _head(response)

@@ -15,6 +15,10 @@ from wokibrain.bridge import Bridge, Receive, Scope, Send, lifespan
 wsgi = get_wsgi_application()
 
 
+# After the wsgi application, which sets Django up: this one knows its models.
+from bookings.ws import live  # noqa: E402
+
+
 async def unknown_socket(scope: Scope, receive: Receive, send: Send) -> None:
     """A WebSocket nobody serves: refused before it is accepted."""
     await receive()
@@ -32,7 +36,7 @@ application = ProtocolTypeRouter(
             threads=env.integer("WEB_THREADS", 2, minimum=1, maximum=64),
             max_body=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
         ),
-        "websocket": URLRouter([re_path(r"", unknown_socket)]),  # type: ignore[arg-type]
+        "websocket": URLRouter([re_path(r"^ws/?$", live), re_path(r"", unknown_socket)]),  # type: ignore[arg-type]
         "lifespan": lifespan,
     }
 )

@@ -69,7 +69,11 @@ app.conf.update(
     worker_send_task_events=False,
     timezone="UTC",
     beat_schedule={
-        "webhooks": {"task": "wokibrain.webhooks.sweep", "schedule": 5.0},
+        "webhooks": {
+            "task": "wokibrain.webhooks.sweep",
+            "schedule": 5.0,
+            "options": {"queue": "webhook-deliveries", "expires": 10},
+        },
         "tidy": {"task": "wokibrain.tidy", "schedule": crontab(hour=3, minute=30)},
     },
 )

@@ -24,9 +24,19 @@ def uuid7() -> UUID:
 
 def reference() -> str:
     """A booking reference a guest can read aloud: six characters, about 729 million of them."""
-    return "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(REFERENCE_LENGTH))
+    return _letters(REFERENCE_LENGTH)
 
 
 def name(prefix: str) -> str:
     """A generated id for what a caller did not name, e.g. ``T-8K2M4QXR``."""
-    return f"{prefix}-{''.join(secrets.choice(REFERENCE_ALPHABET) for _ in range(8))}"
+    return f"{prefix}-{_letters(8)}"
+
+
+def _letters(count: int) -> str:
+    """So many letters of the alphabet, from one draw of randomness."""
+    letters = []
+    number = secrets.randbelow(len(REFERENCE_ALPHABET) ** count)
+    for _ in range(count):
+        number, letter = divmod(number, len(REFERENCE_ALPHABET))
+        letters.append(REFERENCE_ALPHABET[letter])
+    return "".join(letters)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from functools import lru_cache, reduce
+from functools import lru_cache
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -95,12 +95,22 @@ class BackOfficeMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
-        self.chain: GetResponse = reduce(
-            lambda inner, name: import_string(name)(inner),
-            reversed(settings.BACK_OFFICE_MIDDLEWARE),
-            get_response,
-        )
+        self.chain: GetResponse = get_response
+        self._views: list[Callable[..., HttpResponseBase | None]] = []
+        for name in reversed(settings.BACK_OFFICE_MIDDLEWARE):
+            self.chain = import_string(name)(self.chain)
+            if hook := getattr(self.chain, "process_view", None):
+                self._views.insert(0, hook)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         inside = request.path_info.startswith(settings.BACK_OFFICE_PATHS)
         return self.chain(request) if inside else self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseBase | None:
+        """Django asks this of those in MIDDLEWARE only; the check of CSRF tokens is one of them."""
+        if not request.path_info.startswith(settings.BACK_OFFICE_PATHS):
+            return None
+        for hook in self._views:
+            if (response := hook(request, *view)) is not None:
+                return response
+        return None

@@ -141,7 +141,7 @@ def caller_of(request: Request) -> Caller:
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def parse_query(model: type[Model], request: Request) -> Model:
+def parse_query(model: type[Model], request: Request | HttpRequest) -> Model:
     """The query string as ``model``. Raises ValidationFailed naming each parameter at fault."""
     try:
         pairs = parse_qsl(

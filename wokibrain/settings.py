@@ -73,6 +73,8 @@ SIMPLE_JWT: dict[str, Any] = {
 INSTALLED_APPS = [
     "wokibrain",
     "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -84,11 +86,15 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "corsheaders",
+    "channels",
+    "waffle",
     "wokibrain.events",
     "wokibrain.access",
     "restaurants",
     "bookings",
     "webhooks",
+    # After those whose models it registers anew.
+    "wokibrain.backoffice",
 ]
 
 MIDDLEWARE = [
@@ -171,6 +177,14 @@ CACHES: dict[str, dict[str, Any]] = {
     },
 }
 
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL or "redis://unset"], "prefix": "wokibrain"},
+    }
+}
+"""How events reach the sockets of other processes; what it drops, a reconnecting board catches up."""
+
 KAFKA_BROKERS = env.text("KAFKA_BROKERS")
 """Comma-separated host:port; empty, and the relay feeds the consumers itself."""
 KAFKA_SSL = env.flag("KAFKA_SSL", False)
@@ -193,6 +207,7 @@ AUTH_PASSWORD_VALIDATORS = [
 if ENVIRONMENT == "test":
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("es", _("Spanish"))]
@@ -245,6 +260,28 @@ MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 65_536, minimum=1_024)
 """The largest JSON body the API reads."""
 MAX_JSON_DEPTH = 32
 """How deep its arrays and objects may be nested."""
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "WokiBrain",
+    "SITE_HEADER": "WokiBrain",
+    "SITE_SUBHEADER": _("Back office"),
+    "SITE_SYMBOL": "table_restaurant",
+    "SITE_URL": "/admin/floor/",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/floor/icon.svg"}],
+    "SHOW_LANGUAGES": True,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "9px",
+    "DASHBOARD_CALLBACK": "wokibrain.backoffice.dashboard.callback",
+    "STYLES": ["wokibrain.backoffice.menu.stylesheet"],
+    "COLORS": {
+        "primary": {
+            "50": "#effaf6", "100": "#d8f1e8", "200": "#b4e2d3", "300": "#83ccb8", "400": "#4fb098",
+            "500": "#2c937d", "600": "#0f6b5c", "700": "#0d5d50", "800": "#0e4a41", "900": "#0d3d36",
+            "950": "#06231f",
+        },
+    },
+    "SIDEBAR": {"show_search": True, "navigation": "wokibrain.backoffice.menu.navigation"},
+}  # fmt: skip
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["wokibrain.media.JsonRenderer"],

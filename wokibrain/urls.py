@@ -27,6 +27,8 @@ urlpatterns = [
     path("api/v1/", include("webhooks.api.urls")),
     path("api/v1/", include(outside)),
     path("", include(outside)),
+    path("admin/i18n/", include("django.conf.urls.i18n")),
+    path("admin/floor/", include("wokibrain.backoffice.urls")),
     path("admin/", admin.site.urls),
 ]
 

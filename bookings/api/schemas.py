@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime, time
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import orjson
@@ -16,6 +17,7 @@ from bookings.records import BookingRecord
 from bookings.rules import Contact, NewBooking
 from bookings.selectors import DayList, Discovery, Page
 from wokibrain import fields
+from wokibrain.events.store import Envelope, Payload
 from wokibrain.fields import (
     ApiModel,
     BodyModel,
@@ -67,6 +69,19 @@ class ListQuery(ApiModel):
     status: Booking.Status | None = None
     page: Annotated[QueryInt, Field(ge=1, le=10_000)] = 1
     limit: Annotated[QueryInt, Field(ge=1, le=200)] = 50
+    as_of: fields.Instant | None = Field(
+        None,
+        description="The book as it stood then, without guests and notes.",
+        examples=["2025-10-22T20:00:00-03:00"],
+    )
+
+
+class AsOfQuery(ApiModel):
+    as_of: fields.Instant | None = Field(
+        None,
+        description="The booking as it stood then, without guest and notes.",
+        examples=["2025-10-22T20:00:00-03:00"],
+    )
 
 
 class NewBookingBody(BodyModel, Windowed):
@@ -296,17 +311,64 @@ def booking_out(booking: BookingRecord) -> dict[str, object]:
     }
 
 
-def bookings_json(wanted: DayList, page: Page) -> bytes:
-    """``BookingsOut`` as JSON."""
+class EventOut(ApiModel):
+    event_id: UUID
+    event_type: str = Field(examples=["BookingCreated"])
+    version: int = Field(examples=[1])
+    occurred_at: datetime = Field(examples=["2025-10-22T12:00:00.000-03:00"])
+    payload: dict[str, Any] = Field(examples=[{"partySize": 3, "status": "CONFIRMED"}])
+    metadata: dict[str, Any] = Field(examples=[{"actor": "anonymous", "source": "rest"}])
+
+
+class HistoryOut(ApiModel):
+    events: list[EventOut]
+
+
+def history_json(events: Iterable[Envelope]) -> bytes:
+    """``HistoryOut`` as JSON."""
     return orjson.dumps(
         {
-            "date": wanted.service_date.isoformat(),
-            "bookings": [booking_out(booking) for booking in page.bookings],
-            "pagination": {
-                "page": wanted.page,
-                "limit": wanted.limit,
-                "total": page.total,
-                "totalPages": -(-page.total // wanted.limit),
-            },
+            "events": [
+                {
+                    "eventId": str(each.event_id),
+                    "eventType": each.event_type,
+                    "version": each.version,
+                    "occurredAt": each.occurred_at.isoformat(timespec="milliseconds"),
+                    "payload": each.payload,
+                    "metadata": each.metadata,
+                }
+                for each in events
+            ]
         }
     )
+
+
+PAST_FIELDS = (
+    "id", "reference", "restaurantId", "sectorId", "tableIds", "partySize", "start", "end",
+    "durationMinutes", "status", "version", "createdAt", "updatedAt",
+)  # fmt: skip
+
+
+def past_booking_out(state: Payload) -> dict[str, object]:
+    """``BookingOut`` of a folded state, in which guest and notes are not known."""
+    nobody = {"guestName": None, "guestEmail": None, "guestPhone": None, "notes": None}
+    return {name: state[name] for name in PAST_FIELDS} | nobody
+
+
+def page_out(wanted: DayList, bookings: list[dict[str, object]], total: int) -> dict[str, object]:
+    """``BookingsOut`` as JSON values."""
+    return {
+        "date": wanted.service_date.isoformat(),
+        "bookings": bookings,
+        "pagination": {
+            "page": wanted.page,
+            "limit": wanted.limit,
+            "total": total,
+            "totalPages": -(-total // wanted.limit),
+        },
+    }
+
+
+def bookings_json(wanted: DayList, page: Page) -> bytes:
+    """``BookingsOut`` as JSON."""
+    return orjson.dumps(page_out(wanted, [booking_out(each) for each in page.bookings], page.total))

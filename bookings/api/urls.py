@@ -9,6 +9,7 @@ urlpatterns = [
     path("woki/discover", views.DiscoverView.as_view()),
     path("woki/bookings", views.BookingsView.as_view()),
     path("woki/bookings/<str:booking>", views.BookingView.as_view()),
+    path("woki/bookings/<str:booking>/history", views.HistoryView.as_view()),
     path("woki/bookings/<str:booking>/seat", views.SeatView.as_view()),
     path("woki/bookings/<str:booking>/complete", views.CompleteView.as_view()),
     path("woki/bookings/<str:booking>/no-show", views.NoShowView.as_view()),

@@ -14,16 +14,21 @@ from rest_framework.request import Request
 
 from bookings import changes, selectors, services
 from bookings.api.schemas import (
+    AsOfQuery,
     BookingOut,
     BookingsOut,
     ChangeBody,
     DiscoverQuery,
     DiscoveryOut,
+    HistoryOut,
     ListQuery,
     NewBookingBody,
     booking_out,
     bookings_json,
     discovery_json,
+    history_json,
+    page_out,
+    past_booking_out,
 )
 from bookings.idempotency import Replay, Ticket
 from bookings.records import BookingRecord
@@ -86,9 +91,12 @@ class BookingsView(ApiView):
             page=query.page,
             limit=query.limit,
         )
-        return reply_json(
-            selectors.list_rendered(caller=caller_of(request), wanted=wanted, render=bookings_json)
-        )
+        caller = caller_of(request)
+        if query.as_of is not None:
+            states, total = selectors.list_as_of(caller=caller, wanted=wanted, instant=query.as_of)
+            bookings = [past_booking_out(state) for state in states]
+            return reply_json(orjson.dumps(page_out(wanted, bookings, total)))
+        return reply_json(selectors.list_rendered(caller=caller, wanted=wanted, render=bookings_json))
 
     @operation(
         "createBooking",
@@ -110,10 +118,21 @@ class BookingsView(ApiView):
 
 
 class BookingView(ApiView):
-    @operation("getBooking", "One booking", "By id or reference.", out=BookingOut, errors=(Code.NOT_FOUND,))
+    @operation(
+        "getBooking",
+        "One booking",
+        "By id or reference; with `asOf` as it stood then.",
+        query=AsOfQuery,
+        out=BookingOut,
+        errors=(Code.NOT_FOUND,),
+    )
     def get(self, request: Request, booking: str) -> HttpResponse:
-        found = selectors.get_booking(caller=caller_of(request), booking=booking)
-        return reply_json(orjson.dumps(booking_out(found)))
+        caller = caller_of(request)
+        as_of = parse_query(AsOfQuery, request).as_of
+        if as_of is not None:
+            state = selectors.booking_as_of(caller=caller, booking=booking, instant=as_of)
+            return reply_json(orjson.dumps(past_booking_out(state)))
+        return reply_json(orjson.dumps(booking_out(selectors.get_booking(caller=caller, booking=booking))))
 
     @operation(
         "changeBooking",
@@ -145,6 +164,18 @@ class BookingView(ApiView):
         ticket = _ticket(request, caller, lambda _: Replay(204, ""))
         done = services.cancel_booking(caller=caller, booking=booking, ticket=ticket)
         return _response(caller, done, 204)
+
+
+class HistoryView(ApiView):
+    @operation(
+        "getBookingHistory",
+        "What happened to a booking",
+        "Its events, oldest first. They name the guest by id and hold no notes.",
+        out=HistoryOut,
+        errors=(Code.NOT_FOUND,),
+    )
+    def get(self, request: Request, booking: str) -> HttpResponse:
+        return reply_json(history_json(selectors.booking_history(caller=caller_of(request), booking=booking)))
 
 
 Step = Callable[..., BookingRecord | Replay]

@@ -25,6 +25,7 @@ from confluent_kafka import Producer  # noqa: E402
 from tests import kafka as brokers  # noqa: E402
 from tests.pipeline import INSERT, Pipeline, event_row  # noqa: E402
 from tests.processes import private_services  # noqa: E402
+from wokibrain.events import registry  # noqa: E402
 from wokibrain.events.names import Topic  # noqa: E402
 from wokibrain.ids import uuid7  # noqa: E402
 
@@ -34,7 +35,6 @@ SECONDS: Final = 20
 DAY_BOOKINGS: Final = 100_000
 EVENTS_PER_BOOKING: Final = 3
 """Made, and on average two of changed, cancelled, seated, completed."""
-CONSUMERS: Final = 5
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -78,7 +78,7 @@ def _backlog() -> list[tuple[Any, ...]]:
 
 
 def _drain(pipeline: Pipeline) -> list[Row]:
-    """10,000 events waiting, five consumers; the processes are up and idle when the events appear."""
+    """10,000 events, all consumers; the processes are up and idle when the events appear."""
     ceiling = _bare_consumers(pipeline)
     pipeline.reset()
     _, worker = pipeline.start("relay", "worker")
@@ -95,7 +95,7 @@ def _drain(pipeline: Pipeline) -> list[Row]:
     day = busy / BACKLOG * DAY_BOOKINGS * EVENTS_PER_BOOKING / 60
     return [
         Row(
-            f"backlog of {BACKLOG:,} events, {CONSUMERS} consumers each, written within {appended:.1f} s, drained",
+            f"{BACKLOG:,} events for {len(registry.consumers())} consumers, written within {appended:.1f} s, drained",
             f"{took:.1f} s ({BACKLOG / took:,.0f}/s)",
             "<= 60 s",
             f"{BACKLOG / ceiling:.1f} s for the bare inserts of the same rows",
@@ -115,10 +115,10 @@ def _bare_consumers(pipeline: Pipeline) -> float:
         began = time.monotonic()
         for first in range(0, BACKLOG, 500):
             batch = ids[first : first + 500]
-            for consumer in range(CONSUMERS):
+            for consumer in registry.consumers():
                 link.execute(
                     "INSERT INTO events_receipt (consumer, event_id) SELECT %s, unnest(%s::uuid[])",
-                    [f"bare{consumer}", batch],
+                    [f"bare {consumer.name}", batch],
                 )
                 link.commit()
             link.execute(

@@ -233,7 +233,7 @@ VALUES = {
     "reference": "substr(md5(random()::text), 1, 12)",
     "restaurant_id": "'B30'",
     "sector_id": "'B30S'",
-    "table_ids": "ARRAY['B30-' || (:n::int % 30)]",
+    "table_ids": "('B30-' || (:n::int % 30))",
     "service_date": "date '2060-01-01' + (:n::int / 30)",
     "start": "(timestamptz '2060-01-01 20:00+00' + (:n::int / 30) * interval '1 day')",
     "end": "(timestamptz '2060-01-01 21:30+00' + (:n::int / 30) * interval '1 day')",
@@ -257,10 +257,10 @@ VALUES = {
     "'CONFIRMED', 'channel', 'api', 'guestId', NULL, 'createdAt', '2027-01-01T10:00:00-03:00')",
     "metadata": "jsonb_build_object('actor', 'anonymous', 'requestId', :id::text, 'source', 'rest')",
     "restaurant": "'B30'",
-    "sectors": "ARRAY['B30S']",
+    "sectors": "'B30S'",
     "origin": "(timestamptz '2060-01-01 15:00+00' + (:n::int / 30) * interval '1 day')",
     "since": "(timestamptz '2060-01-01 15:00+00' + (:n::int / 30) * interval '1 day')",
-    "without": "NULL",
+    "without": "NULL::uuid",
 }
 
 
@@ -271,7 +271,11 @@ def pgbench(services: Services) -> float:
         "\\set n random(1, 6000000)",
         "SELECT gen_random_uuid() AS id \\gset",
         "BEGIN;",
-        locking.ADVISORY.replace("%s", "'5000ms'", 1).replace("%s", "ARRAY[:n::bigint]").strip() + ";",
+        locking.ADVISORY.replace("%s", "'5000ms'", 1)
+        .replace("%s", "ARRAY[:n::bigint]", 1)
+        .replace("%s", "ARRAY[false]")
+        .strip()
+        + ";",
         _filled(read) + ";",
         _filled(f"WITH {writes.BOOKING}, {writes.HELD}, {writes.EVENT} SELECT 1") + ";",
         "COMMIT;",

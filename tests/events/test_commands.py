@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -104,7 +105,7 @@ def test_a_relay_marks_what_it_hands_on_and_nothing_twice() -> None:
     class Count:
         sent = 0
 
-        def send(self, events: list[Any], halfway: Any) -> None:
+        def send(self, events: Sequence[Any], halfway: Any) -> None:
             self.sent += len(events)
 
         def idle(self) -> None:

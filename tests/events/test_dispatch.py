@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -17,11 +17,21 @@ from wokibrain.events import deadletters, dispatch, store, sweeper
 from wokibrain.events.dispatch import MAX_ATTEMPTS
 from wokibrain.events.models import AuditEntry, Failure, Receipt, Watermark
 from wokibrain.events.registry import Mode
-from wokibrain.events.relay import mark_published
+from wokibrain.events.relay import Relay, mark_published
 from wokibrain.events.store import Envelope
 from wokibrain.ids import uuid7
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Sink:
+    """An outlet that takes everything."""
+
+    def send(self, events: Sequence[Envelope], halfway: Callable[[], None] | None) -> None:
+        pass
+
+    def idle(self) -> None:
+        pass
 
 
 class Probe:
@@ -165,6 +175,25 @@ def test_an_event_of_an_unknown_type_is_dead_at_once_and_others_go_on() -> None:
     assert probe.seen == [good]
     assert Failure.objects.get().error == "Unknown: unknown event type BookingExploded"
     assert deadletters.dead().count() == 1
+
+
+def test_an_event_whose_upcaster_fails_holds_up_neither_relay_nor_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    probe = Probe()
+    (good,) = support.append_many(1)
+    old = support.append(event_type="BookingUpdated").event_id
+
+    def broken(payload: dict[str, object]) -> dict[str, object]:
+        raise KeyError("gone")
+
+    monkeypatch.setitem(store._upcasters, ("BookingUpdated", 1), broken)
+    outlet = Sink()
+    assert Relay(outlet).step() == 2
+    with support.consumer(probe):
+        dispatch.handle("probe", [old, good])
+    assert probe.seen == [good]
+    assert (Failure.objects.get().event_id, Failure.objects.get().attempts) == (old, 1)
 
 
 def test_an_event_that_is_not_in_the_store_is_dead_at_once() -> None:

@@ -203,6 +203,9 @@ def test_old_payloads_are_read_in_todays_shape_and_stay_as_they_are() -> None:
     def double(payload: dict[str, Any]) -> dict[str, Any]:
         return payload | {"covers": payload["covers"] * 10}
 
+    row = StoredEvent.objects.get(aggregate_id="a")
+    assert Envelope.from_bytes(Envelope.stored(row).to_bytes()) == Envelope.from_row(row)
+    assert Envelope.from_bytes(Envelope.from_row(row).to_bytes()) == Envelope.from_row(row)
     support.append("b", covers=7)
     assert store.load("booking", "a")[0].payload["covers"] == 20
     assert store.load("booking", "b")[0].payload["covers"] == 7
@@ -233,6 +236,19 @@ def test_a_fold_up_to_an_instant_takes_in_what_occurred_by_then() -> None:
     until = support.NOON + timedelta(minutes=1)
     assert store.fold("booking", "a", _append_log, until=until).state == {"sizes": [1, 2]}
     assert store.fold("booking", "a", _append_log, until=support.NOON - timedelta(seconds=1)).state is None
+
+
+@pytest.mark.usefixtures("upcasters")
+def test_a_snapshot_in_an_older_shape_is_not_used() -> None:
+    for version in range(1, 52):
+        support.append("a", version, partySize=version)
+    store.keep_snapshots(store.load("booking", "a"), _append_log)
+    store.upcaster("BookingCreated", 1)(lambda payload: payload | {"partySize": -payload["partySize"]})
+    sizes = store.fold("booking", "a", _append_log).state
+    assert sizes == {"sizes": [-number for number in range(1, 52)]}
+    store.keep_snapshots(store.load("booking", "a"), _append_log)
+    assert Snapshot.objects.count() == 2
+    assert store.fold("booking", "a", _append_log).state == sizes
 
 
 def test_canary_a_wrong_snapshot_is_seen_in_the_fold() -> None:

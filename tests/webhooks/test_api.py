@@ -446,7 +446,7 @@ def test_changes_enter_the_audit_trail_without_url_or_secret(call: Call) -> None
     hook = made(call, secret="not for the audit trail")
     call("POST", f"/{hook['id']}/rotate-secret", {})
     call("DELETE", f"/{hook['id']}")
-    entries = list(AuditEntry.objects.order_by("occurred_at", "id"))
+    entries = list(AuditEntry.objects.filter(target_type="webhook").order_by("occurred_at", "id"))
     assert [entry.action for entry in entries] == ["WebhookCreated", "WebhookSecretRotated", "WebhookDeleted"]
     for entry in entries:
         assert (entry.target_id, entry.restaurant_id, entry.source) == (hook["id"], "R1", "rest")
@@ -531,6 +531,22 @@ def test_super_admin_has_webhooks_of_all_restaurants(call: Call) -> None:
     )
     assert (status, answer["restaurantId"]) == (201, "R1")
     assert call("GET", "", token=boss)[1]["pagination"]["total"] == 2
+
+
+@pytest.mark.parametrize("path", ["rotate-secret", "test"])
+def test_body_and_its_type_may_be_left_out(client: Client, path: str) -> None:
+    hook = support.webhook(URL)
+    response = client.generic("POST", f"/api/v1/webhooks/{hook.pk}/{path}", headers={"X-API-Key": key()})
+    assert response.status_code in (200, 202)
+
+
+def test_list_costs_the_same_however_long(
+    call: Call, django_assert_max_num_queries: Callable[..., Any]
+) -> None:
+    for _ in range(20):
+        support.webhook(URL)
+    with django_assert_max_num_queries(5):
+        assert len(call("GET", "")[1]["webhooks"]) == 20
 
 
 def test_webhook_for_a_restaurant_of_another_is_refused(call: Call) -> None:

@@ -182,8 +182,7 @@ def test_breaker_leaves_a_dead_endpoint_to_one_probe_at_a_time(
         assert len(delivery.claim(10).jobs) == 1
         Delivery.objects.update(leased_until=None)
         pump.drain()
-    webhook.refresh_from_db()
-    assert (webhook.failures, webhook.open_until, webhook.failing_since) == (0, None, None)
+    assert Webhook.objects.filter(failures=0, open_until=None, failing_since=None).count() == 1
     assert set(Delivery.objects.values_list("status", flat=True)) == {"SUCCEEDED"}
 
 
@@ -289,6 +288,16 @@ def test_reference_is_kept_to_search_by_but_not_sent(receiver: Receiver) -> None
     pump.drain()
     assert Message.objects.get().reference == "K7M2QX"
     assert b"K7M2QX" not in receiver.requests[0].body
+
+
+def test_logs_do_not_tell_urls_or_secrets(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    support.webhook(f"{receiver.url}?token=not-for-the-logs")
+    support.happen()
+    pump.drain()
+    assert receiver.requests[0].path == "/hook?token=not-for-the-logs"
+    assert "not-for-the-logs" not in caplog.text
+    assert support.SECRET not in caplog.text
 
 
 def test_unknown_delivery_ids_are_passed_by() -> None:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from webhooks import addresses, fanout, signing
+from webhooks import addresses, selectors, signing
 from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.names import Happening
 from wokibrain import fields
@@ -221,7 +221,7 @@ def webhook_with_secret_out(webhook: Webhook, secret: str) -> WebhookWithSecretO
 
 
 def _webhook(webhook: Webhook) -> dict[str, Any]:
-    zone = fanout.zone_of(webhook.restaurant_id)
+    zone = selectors.zone_of(webhook)
     return {
         "id": webhook.pk,
         "restaurant_id": webhook.restaurant_id,

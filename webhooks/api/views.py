@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
 
-from webhooks import fanout, selectors, services
+from webhooks import selectors, services
 from webhooks.api.schemas import (
     ChangeWebhookBody,
     DeliveriesOut,
@@ -202,7 +202,7 @@ class DeliveriesView(ApiView):
             page=query.page,
             limit=query.limit,
         )
-        zone = fanout.zone_of(found.restaurant_id)
+        zone = selectors.zone_of(found)
         return reply(
             DeliveriesOut(
                 deliveries=[delivery_out(delivery, zone) for delivery in deliveries],
@@ -247,4 +247,4 @@ class RecoverView(ApiView):
 
 
 def _queued(delivery: Delivery) -> HttpResponse:
-    return reply(delivery_out(delivery, fanout.zone_of(delivery.webhook.restaurant_id)), 202)
+    return reply(delivery_out(delivery, selectors.zone_of(delivery.webhook)), 202)

@@ -24,7 +24,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from wokibrain import clock
 from wokibrain.events import registry, store
-from wokibrain.events.models import Failure
+from wokibrain.events.models import Failure, StoredEvent
 from wokibrain.events.names import KNOWN
 from wokibrain.events.registry import Consumer, Mode
 from wokibrain.events.store import Envelope
@@ -59,19 +59,7 @@ def handle(consumer_name: str, event_ids: Iterable[UUID], *, retrying: bool = Fa
     where the database itself is away: nothing is recorded then, and the sweeper brings the events again.
     """
     consumer = registry.get(consumer_name)
-    wanted = list(event_ids)
-    events = store.by_ids(wanted)
-    known = [event for event in events if event.event_type in KNOWN]
-    for event in events:
-        if event.event_type not in KNOWN:
-            _fail(
-                consumer,
-                event.event_id,
-                Unknown(f"unknown event type {event.event_type[:60]}"),
-                str(event.position),
-            )
-    for event_id in set(wanted) - {event.event_id for event in events}:
-        _fail(consumer, event_id, Unknown("not in the event store"))
+    known = _load(consumer, set(event_ids))
     if not known:
         return
     try:
@@ -85,6 +73,23 @@ def handle(consumer_name: str, event_ids: Iterable[UUID], *, retrying: bool = Fa
             return
         for event in known:
             handle(consumer_name, [event.event_id], retrying=retrying)
+
+
+def _load(consumer: Consumer, event_ids: set[UUID]) -> list[Envelope]:
+    """The events in order of position; what cannot be one for this consumer is booked as failed."""
+    events = []
+    for row in StoredEvent.objects.filter(event_id__in=event_ids).order_by("position"):
+        event_ids.discard(row.event_id)
+        event = Envelope.stored(row)
+        try:
+            if event.event_type not in KNOWN:
+                raise Unknown(f"unknown event type {event.event_type}")
+            events.append(store.upcast(event))
+        except Exception as error:
+            _fail(consumer, event.event_id, error, _origin(event))
+    for event_id in event_ids:
+        _fail(consumer, event_id, Unknown("not in the event store"))
+    return events
 
 
 def _origin(event: Envelope) -> str:

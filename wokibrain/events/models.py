@@ -66,12 +66,16 @@ class StoredEvent(models.Model):
 
 
 class Snapshot(models.Model):
-    """An aggregate's state right after ``version``, so that a fold need not start at the first event."""
+    """An aggregate's state right after ``version``, so that a fold need not start at the first event.
 
-    pk = models.CompositePrimaryKey("aggregate_type", "aggregate_id", "version")
+    ``shapes`` counts the upcasters there were: a state made before the last one is not used any more.
+    """
+
+    pk = models.CompositePrimaryKey("aggregate_type", "aggregate_id", "version", "shapes")
     aggregate_type = models.CharField(max_length=30)
     aggregate_id = models.CharField(max_length=50)
     version = models.PositiveIntegerField()
+    shapes = models.PositiveSmallIntegerField(default=0)
     occurred_at = models.DateTimeField()
     state = models.JSONField()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -65,7 +65,8 @@ class Envelope:
     position: int | None = None
 
     @classmethod
-    def from_row(cls, row: StoredEvent) -> Envelope:
+    def stored(cls, row: StoredEvent) -> Envelope:
+        """The row in the shape it was written in: for handing on, where no upcaster may stand in the way."""
         return cls(
             event_id=row.event_id,
             aggregate_type=row.aggregate_type,
@@ -73,10 +74,15 @@ class Envelope:
             version=row.version,
             event_type=row.event_type,
             occurred_at=row.occurred_at,
-            payload=upcast(row.event_type, row.payload, row.metadata),
+            payload=row.payload,
             metadata=row.metadata,
             position=row.position,
         )
+
+    @classmethod
+    def from_row(cls, row: StoredEvent) -> Envelope:
+        """The row in the present shape of its payload."""
+        return upcast(cls.stored(row))
 
     def to_bytes(self) -> bytes:
         """JSON in camelCase, as it goes over Kafka."""
@@ -100,6 +106,8 @@ class Envelope:
         """The inverse of ``to_bytes``. Raises ``Unreadable`` on anything else."""
         try:
             body = orjson.loads(raw)
+            if not (isinstance(body["payload"], dict) and isinstance(body["metadata"], dict)):
+                raise TypeError
             event = cls(
                 event_id=UUID(body["eventId"]),
                 aggregate_type=body["aggregateType"],
@@ -107,7 +115,7 @@ class Envelope:
                 version=body["version"],
                 event_type=body["eventType"],
                 occurred_at=datetime.fromisoformat(body["occurredAt"]).astimezone(UTC),
-                payload=upcast(body["eventType"], body["payload"], body["metadata"]),
+                payload=body["payload"],
                 metadata=body["metadata"],
                 position=body["position"],
             )
@@ -116,7 +124,7 @@ class Envelope:
         texts = (event.aggregate_type, event.aggregate_id, event.event_type)
         if not all(isinstance(text, str) for text in texts) or not isinstance(event.version, int):
             raise Unreadable("not an event: wrong types")
-        return event
+        return upcast(event)
 
 
 # --- older shapes ----------------------------------------------------------------------------------------------------
@@ -145,12 +153,16 @@ def schema_of(event_type: str) -> int:
     return schema
 
 
-def upcast(event_type: str, payload: Payload, metadata: Mapping[str, Any]) -> Payload:
-    schema = metadata.get("schema", 1)
-    while step := _upcasters.get((event_type, schema)):
+def upcast(event: Envelope) -> Envelope:
+    """The event with its payload in the present shape, and its metadata saying so."""
+    schema = written = event.metadata.get("schema", 1)
+    payload = event.payload
+    while step := _upcasters.get((event.event_type, schema)):
         payload = step(payload)
         schema += 1
-    return payload
+    if schema == written:
+        return event
+    return replace(event, payload=payload, metadata=event.metadata | {"schema": schema})
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -309,7 +321,9 @@ def fold(
 
     ``version`` and ``until`` (inclusive) bound what is taken in.
     """
-    snapshots = Snapshot.objects.filter(aggregate_type=aggregate_type, aggregate_id=aggregate_id)
+    snapshots = Snapshot.objects.filter(
+        aggregate_type=aggregate_type, aggregate_id=aggregate_id, shapes=len(_upcasters)
+    )
     events = StoredEvent.objects.filter(aggregate_type=aggregate_type, aggregate_id=aggregate_id)
     if version is not None:
         snapshots, events = snapshots.filter(version__lte=version), events.filter(version__lte=version)
@@ -331,6 +345,7 @@ def keep_snapshots(events: Iterable[Envelope], evolve: Evolve) -> None:
                 aggregate_type=event.aggregate_type,
                 aggregate_id=event.aggregate_id,
                 version=event.version,
+                shapes=len(_upcasters),
                 occurred_at=event.occurred_at,
                 state=fold(event.aggregate_type, event.aggregate_id, evolve, version=event.version).state,
             )

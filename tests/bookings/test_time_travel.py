@@ -1,0 +1,77 @@
+"""What a booking was: its history, and the book as it stood at an instant."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from tests.api import Api, api_as, house, refused
+from wokibrain.access.permissions import Role
+from wokibrain.clock import frozen
+
+NOON = datetime(2025, 10, 1, 12, tzinfo=UTC)
+
+
+def lived(staff: Api) -> str:
+    """A booking made at noon for 2, for 3 from one o'clock on, cancelled at two."""
+    with frozen(NOON):
+        booking: str = staff.book(partySize=2, guestName="Ana", notes="window").body["id"]
+    with frozen(NOON + timedelta(hours=1)):
+        staff.change(booking, partySize=3, date="2025-10-23")
+    with frozen(NOON + timedelta(hours=2)):
+        staff.cancel(booking)
+    return booking
+
+
+def at(hours: float) -> str:
+    return (NOON + timedelta(hours=hours)).isoformat()
+
+
+def test_history_tells_the_events_oldest_first_and_nobody_s_name(staff: Api) -> None:
+    reply = staff.get(f"/woki/bookings/{lived(staff)}/history")
+    assert [(each["version"], each["eventType"]) for each in reply.body["events"]] == [
+        (1, "BookingCreated"),
+        (2, "BookingUpdated"),
+        (3, "BookingCancelled"),
+    ]
+    assert reply.body["events"][1]["payload"]["changes"]["partySize"] == {"from": 2, "to": 3}
+    assert b"Ana" not in reply.content
+    assert b"window" not in reply.content
+
+
+def test_a_booking_as_it_stood(staff: Api) -> None:
+    path = f"/woki/bookings/{lived(staff)}"
+    stood = [staff.get(path, asOf=at(hours)).body for hours in (0.5, 1.5, 2.5)]
+    assert [(each["partySize"], each["status"], each["version"]) for each in stood] == [
+        (2, "CONFIRMED", 1),
+        (3, "CONFIRMED", 2),
+        (3, "CANCELLED", 3),
+    ]
+    assert (stood[0]["guestName"], stood[0]["notes"]) == (None, None)
+    assert set(stood[0]) == set(staff.get(path).body)
+
+
+def test_before_it_was_made_there_is_no_booking(staff: Api) -> None:
+    refused(staff.get(f"/woki/bookings/{lived(staff)}", asOf=at(-1)), 404, "NOT_FOUND")
+
+
+def test_the_book_of_a_day_as_it_stood(staff: Api) -> None:
+    booking = lived(staff)
+
+    def book(day: str, hours: float) -> list[str]:
+        reply = staff.get("/woki/bookings", restaurantId="R1", sectorId="S1", date=day, asOf=at(hours))
+        assert reply.body["pagination"]["total"] == len(reply.body["bookings"])
+        return [each["id"] for each in reply.body["bookings"]]
+
+    assert (book("2025-10-22", 0.5), book("2025-10-23", 0.5)) == ([booking], [])
+    assert (book("2025-10-22", 1.5), book("2025-10-23", 1.5)) == ([], [booking])
+
+
+def test_an_instant_without_an_offset_is_refused(staff: Api) -> None:
+    refused(staff.get("/woki/bookings/B1", asOf="2025-10-22T20:00:00"), 400, "VALIDATION_ERROR", "asOf")
+
+
+def test_the_past_of_another_s_booking_is_not_there(staff: Api) -> None:
+    house("X")
+    stranger = api_as(Role.ADMIN, "X")
+    for path in ("/woki/bookings/B1/history", "/woki/bookings/B1"):
+        refused(stranger.get(path, **({} if "history" in path else {"asOf": at(0)})), 404, "NOT_FOUND")

@@ -1,0 +1,134 @@
+"""Taking back one's own latest change: one more event, never a lost seat."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bookings import changes, services, undo, walkins
+from bookings.changes import Change
+from bookings.models import Allocation, Booking
+from bookings.records import BookingRecord
+from bookings.rules import NewBooking
+from tests.api import Api, events_of
+from wokibrain.access.callers import EVERYWHERE, SYSTEM, Caller, CallerKind
+from wokibrain.access.permissions import PERMISSIONS, Role
+from wokibrain.clock import frozen
+from wokibrain.errors import Conflict, InvalidTransition
+
+EVENING = datetime(2025, 10, 22, 23, tzinfo=UTC)
+ANA = Caller(CallerKind.USER, "7", {EVERYWHERE: PERMISSIONS[Role.ADMIN]})
+
+
+@pytest.fixture
+def booking(guest: Api) -> BookingRecord:
+    with frozen(EVENING - timedelta(days=1)):
+        made = services.create_booking(
+            caller=ANA,
+            wanted=NewBooking(
+                "R1", 2, EVENING.date(), start=EVENING, table_ids=frozenset({"T1"}), duration_minutes=90
+            ),
+        )
+    assert isinstance(made, BookingRecord)
+    return made
+
+
+def held(booking: BookingRecord) -> list[tuple[str, datetime, datetime]]:
+    rows = Allocation.objects.filter(booking_id=booking.id, active=True)
+    return [(row.table_id, row.period.lower, row.period.upper) for row in rows]
+
+
+def take_back(booking: BookingRecord, version: int, at: datetime, caller: Caller = ANA) -> BookingRecord:
+    with frozen(at):
+        return undo.undo_booking(caller=caller, booking=booking.reference, version=version)
+
+
+def test_seating_is_undone_by_one_more_event(booking: BookingRecord) -> None:
+    with frozen(EVENING):
+        services.seat_booking(caller=ANA, booking=booking.reference)
+    after = take_back(booking, 2, EVENING + timedelta(seconds=5))
+    assert (after.status, after.version) == ("CONFIRMED", 3)
+    last = events_of(str(booking.id))[-1]
+    assert (last.event_type, last.version) == ("BookingUpdated", 3)
+    assert last.payload["changes"] == {"status": {"from": "SEATED", "to": "CONFIRMED"}}
+    assert last.payload["undoes"] == {"version": 2, "eventType": "BookingSeated"}
+
+
+@pytest.mark.parametrize("step", [services.cancel_booking, services.no_show_booking])
+def test_what_freed_the_tables_takes_them_back(booking: BookingRecord, step: object) -> None:
+    with frozen(EVENING):
+        step(caller=ANA, booking=booking.reference)  # type: ignore[operator]
+    assert held(booking) == []
+    assert take_back(booking, 2, EVENING).status == "CONFIRMED"
+    assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
+
+
+def test_completing_is_undone_with_the_whole_time(booking: BookingRecord) -> None:
+    with frozen(EVENING):
+        services.seat_booking(caller=ANA, booking=booking.reference)
+    with frozen(EVENING + timedelta(minutes=30)):
+        services.complete_booking(caller=ANA, booking=booking.reference)
+    assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=30))]
+    assert take_back(booking, 3, EVENING + timedelta(minutes=30)).status == "SEATED"
+    assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
+
+
+def test_a_move_is_undone(booking: BookingRecord) -> None:
+    with frozen(EVENING):
+        changes.update_booking(
+            caller=ANA, booking=booking.reference, change=Change(table_ids=frozenset({"T5"}))
+        )
+    assert take_back(booking, 2, EVENING).table_ids == ("T1",)
+    assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
+
+
+def test_tables_that_were_taken_meanwhile_are_not_taken_back(booking: BookingRecord) -> None:
+    with frozen(EVENING):
+        services.cancel_booking(caller=ANA, booking=booking.reference)
+        services.create_booking(
+            caller=SYSTEM,
+            wanted=NewBooking(
+                "R1", 2, EVENING.date(), start=EVENING, table_ids=frozenset({"T1"}), duration_minutes=90
+            ),
+        )
+    with pytest.raises(Conflict):
+        take_back(booking, 2, EVENING)
+    assert Booking.objects.get(pk=booking.id).status == "CANCELLED"
+    assert [event.version for event in events_of(str(booking.id))] == [1, 2]
+
+
+def test_a_walk_in_is_undone_by_cancelling_it(guest: Api) -> None:
+    with frozen(EVENING):
+        made = walkins.seat_walk_in(caller=ANA, wanted=walkins.WalkIn("R1", 2, duration_minutes=60))
+    assert take_back(made, 1, EVENING).status == "CANCELLED"
+    assert held(made) == []
+    last = events_of(str(made.id))[-1]
+    assert (last.event_type, last.payload["reason"]) == ("BookingCancelled", "undone")
+
+
+def test_only_who_did_it_and_only_at_once(booking: BookingRecord) -> None:
+    with frozen(EVENING):
+        services.seat_booking(caller=ANA, booking=booking.reference)
+    with pytest.raises(InvalidTransition) as somebody_else:
+        take_back(booking, 2, EVENING, SYSTEM)
+    assert str(somebody_else.value.detail) == "Only who made a change may undo it."
+    with pytest.raises(InvalidTransition) as late:
+        take_back(booking, 2, EVENING + timedelta(seconds=31))
+    assert str(late.value.detail) == "It is too late to undo this."
+    with pytest.raises(Conflict):
+        take_back(booking, 1, EVENING)
+
+
+def test_an_undo_is_not_undone_and_contact_data_neither(booking: BookingRecord) -> None:
+    with frozen(EVENING):
+        services.seat_booking(caller=ANA, booking=booking.reference)
+    take_back(booking, 2, EVENING)
+    with pytest.raises(InvalidTransition) as twice:
+        take_back(booking, 3, EVENING)
+    assert str(twice.value.detail) == "This was an undo already."
+    with frozen(EVENING):
+        changes.update_booking(caller=ANA, booking=booking.reference, change=Change(notes="by the window"))
+    with pytest.raises(InvalidTransition) as private:
+        take_back(booking, 4, EVENING)
+    assert str(private.value.detail) == "Contact data and notes cannot be undone; type them again."

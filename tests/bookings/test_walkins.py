@@ -1,0 +1,95 @@
+"""Parties at the door: seated at once, to the minute, and only where they fit from now on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bookings import services, walkins
+from bookings.models import Allocation, Booking
+from bookings.records import BookingRecord
+from bookings.walkins import WalkIn
+from restaurants.models import TurnTime
+from tests.api import Api, events_of
+from wokibrain.access.callers import SYSTEM, Caller, CallerKind
+from wokibrain.access.permissions import PERMISSIONS, Role
+from wokibrain.clock import frozen
+from wokibrain.errors import Conflict, NotFound, OutsideServiceWindow, ValidationFailed
+
+
+def evening(hour: int, minute: int = 0) -> datetime:
+    """20:00 in Buenos Aires is 23:00 UTC."""
+    return datetime(2025, 10, 22 + (hour + 3) // 24, (hour + 3) % 24, minute, tzinfo=UTC)
+
+
+def seat(wanted: WalkIn, at: datetime) -> BookingRecord:
+    with frozen(at):
+        return walkins.seat_walk_in(caller=SYSTEM, wanted=wanted)
+
+
+def test_a_walk_in_sits_now_at_the_best_table_and_holds_it_to_the_minute(guest: Api) -> None:
+    made = seat(WalkIn("R1", 2, duration_minutes=60), evening(20, 7))
+    assert (made.table_ids, made.start, made.end) == (("T1",), evening(20, 7), evening(21, 7))
+    assert (made.status, made.channel, made.version) == ("SEATED", "walk_in", 1)
+    held = Allocation.objects.get(booking_id=made.id).period
+    assert (held.lower, held.upper) == (evening(20, 7), evening(21, 7))
+    assert [event.event_type for event in events_of(str(made.id))] == ["BookingCreated"]
+
+
+def test_a_table_is_free_from_the_minute_its_party_left(guest: Api) -> None:
+    first = seat(WalkIn("R1", 2, table_ids=frozenset({"T1"}), duration_minutes=60), evening(20, 5))
+    with frozen(evening(20, 20)):
+        services.complete_booking(caller=SYSTEM, booking=first.reference)
+    # The quarter hour from 20:15 was partly theirs; what is over holds nothing.
+    second = seat(WalkIn("R1", 2, table_ids=frozenset({"T1"}), duration_minutes=60), evening(20, 21))
+    assert (second.table_ids, second.start) == (("T1",), evening(20, 21))
+
+
+def test_a_walk_in_is_not_seated_into_a_booking_to_come(guest: Api) -> None:
+    with pytest.raises(Conflict) as caught:
+        seat(WalkIn("R1", 3, table_ids=frozenset({"T2"}), duration_minutes=60), evening(20, 7))
+    assert str(caught.value.detail).startswith("The tables asked for are not free then.")
+    assert Booking.objects.count() == 1
+
+
+def test_the_usual_time_is_cut_at_closing_and_a_given_one_is_not(guest: Api) -> None:
+    TurnTime.objects.create(restaurant_id="R1", party_up_to=50, minutes=90)
+    assert seat(WalkIn("R1", 2), evening(23)).end == evening(23, 45)
+    with pytest.raises(Conflict):
+        seat(WalkIn("R1", 2, duration_minutes=90), evening(23))
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        (evening(17), "The restaurant is not serving now."),
+        (evening(23, 30), "The restaurant is about to close."),
+    ],
+)
+def test_nobody_is_seated_when_it_is_closed_or_about_to(guest: Api, at: datetime, said: str) -> None:
+    with pytest.raises(OutsideServiceWindow) as caught:
+        seat(WalkIn("R1", 2), at)
+    assert str(caught.value.detail) == said
+
+
+def test_bounds_and_strange_tables_are_refused(guest: Api) -> None:
+    with pytest.raises(ValidationFailed) as caught:
+        seat(WalkIn("R1", 51, duration_minutes=60), evening(20))
+    assert [issue.path for issue in caught.value.issues] == ["partySize"]
+    with pytest.raises(NotFound):
+        seat(WalkIn("R1", 2, table_ids=frozenset({"T9"}), duration_minutes=60), evening(20))
+    reader = Caller(CallerKind.USER, "1", {"R1": PERMISSIONS[Role.API_CLIENT] - PERMISSIONS[Role.STAFF]})
+    with pytest.raises(NotFound):
+        walkins.seat_walk_in(caller=reader, wanted=WalkIn("R1", 2))
+
+
+def test_choices_are_what_a_seating_would_take(guest: Api) -> None:
+    with frozen(evening(20, 7)):
+        found = walkins.choices(caller=SYSTEM, wanted=WalkIn("R1", 4, duration_minutes=60))
+    assert [(each.table_ids, each.score) for each in found[:3]] == [
+        (("T3",), 100.0),
+        (("T1", "T5"), 80.0),
+        (("T4",), 53.3),
+    ]
+    assert {each.end for each in found} == {evening(21, 7)}

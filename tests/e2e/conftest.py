@@ -1,0 +1,133 @@
+"""The product's own processes, a restaurant that is always open, and a real browser."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.pipeline import Pipeline
+from tests.processes import Services, api_servers, manage, private_services
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+AXE = "axe-core@4.14.1"
+PASSWORD = "a-long-enough-word"
+
+MADE = """
+from datetime import time
+from django.contrib.auth.models import User
+from restaurants.services import Hours, create_restaurant, create_sector, create_table
+from restaurants.models import TurnTime
+from wokibrain.access.callers import SYSTEM
+from wokibrain.access.models import Membership
+from wokibrain.access.permissions import Role
+for place, name in (("OPEN", "Always Open"), ("OTHER", "Other House")):
+    create_restaurant(caller=SYSTEM, id=place, name=name, zone="Etc/UTC",
+                      hours=[Hours(time(0), time(0))], refuse_past=False)
+    create_sector(caller=SYSTEM, id=f"{place}-S", restaurant_id=place, name="Main room")
+    for number in range(1, 7):
+        create_table(caller=SYSTEM, id=f"{place}-{number}", sector_id=f"{place}-S", capacity_min=1,
+                     capacity_max=2 if number < 4 else 4, name=str(number), position=number,
+                     x=60 + 150 * number, y=80)
+    TurnTime.objects.create(restaurant_id=place, party_up_to=50, minutes=90)
+for username, first, role in (("ana", "Ana", Role.ADMIN), ("bea", "Bea", Role.MANAGER)):
+    user = User.objects.create_user(username, password="{password}", first_name=first, is_staff=True)
+    Membership.objects.create(user=user, restaurant_id="OPEN", role=role)
+User.objects.create_superuser("root", password="{password}")
+"""
+
+
+@dataclass(frozen=True)
+class Product:
+    url: str
+    services: Services
+
+    @property
+    def live(self) -> str:
+        return self.url.replace("http", "ws", 1) + "/ws/"
+
+    def book(self, **changed: Any) -> dict[str, Any]:
+        """A booking made by REST, as an integrator would."""
+        body = {"restaurantId": "OPEN", "partySize": 2, "durationMinutes": 90} | changed
+        response = httpx.post(f"{self.url}/api/v1/woki/bookings", json=body)
+        assert response.status_code == 201, response.text
+        made: dict[str, Any] = response.json()
+        return made
+
+
+@pytest.fixture(scope="session")
+def product() -> Iterator[Product]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with private_services() as services:
+        manage("shell", "-c", MADE.replace("{password}", PASSWORD), environment=services.environment)
+        environment = {"PUBLIC_PERMISSIONS": "booking:create,booking:read,booking:delete"}
+        with api_servers(1, services=services, environment=environment) as api, Pipeline(services) as work:
+            work.start("relay")
+            yield Product(api.urls[0], services)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def signed_in(product: Product, browser: Any) -> Iterator[Callable[..., Any]]:
+    """signed_in("ana", locale="es", viewport=...): a page of that person, with a browser of her own."""
+    contexts = []
+
+    def sign_in(username: str = "ana", **options: Any) -> Any:
+        options = {"viewport": {"width": 1360, "height": 860}, "locale": "en-GB"} | options
+        context = browser.new_context(base_url=product.url, **options)
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.goto("/admin/login/")
+        page.fill("[name=username]", username)
+        page.fill("[name=password]", PASSWORD)
+        page.click("form button[type=submit]")
+        page.wait_for_url("**/admin/")
+        return page
+
+    yield sign_in
+    for context in contexts:
+        context.close()
+
+
+@functools.cache
+def axe_source() -> str | None:
+    """axe-core's script, from npm; None where there is none to be had."""
+    npm = shutil.which("npm")
+    if npm is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [npm, "pack", "--json", AXE], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        )
+        if done.returncode:
+            return None
+        packed = Path(folder) / json.loads(done.stdout)[0]["filename"]
+        with tarfile.open(packed) as archive:
+            script = archive.extractfile("package/axe.min.js")
+            return script.read().decode() if script else None

@@ -1,0 +1,259 @@
+"""The floor board as a host meets it, in a real browser on the product's own processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Product, axe_source
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+SignIn = Callable[..., Any]
+
+
+def quarter(hours: float) -> datetime:
+    """A quarter hour of tomorrow, UTC: of the same service date whenever the test runs."""
+    day = datetime.now(UTC).date() + timedelta(days=1)
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(hours=hours)
+
+
+def tomorrow() -> str:
+    return quarter(0).date().isoformat()
+
+
+def iso(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+def opened(page: Any, day: str | None = None) -> Any:
+    page.goto(f"/admin/floor/?restaurant=OPEN{f'&date={day}' if day else ''}")
+    page.wait_for_selector("#stage:not([aria-busy])", state="attached")
+    page.wait_for_selector("#link[data-state=online]")
+    return page
+
+
+def block(page: Any, booking: dict[str, Any]) -> Any:
+    return page.locator(f".bk[data-id='{booking['id']}']")
+
+
+def drag(page: Any, piece: Any, dx: float, dy: float) -> None:
+    piece.scroll_into_view_if_needed()
+    box = piece.bounding_box()
+    x, y = box["x"] + min(30, box["width"] / 2), box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + dx / 2, y + dy / 2, steps=4)
+    page.mouse.move(x + dx, y + dy, steps=4)
+    page.mouse.up()
+
+
+def test_signing_in_leads_to_the_dashboard_and_on_to_the_floor(signed_in: SignIn) -> None:
+    page = signed_in()
+    page.click("text=Open the floor")
+    page.wait_for_url("**/admin/floor/**")
+    assert page.locator("#restaurant option").all_inner_texts() == ["Always Open"]
+
+
+def test_a_restaurant_is_set_up_from_nothing_and_takes_its_first_booking(signed_in: SignIn) -> None:
+    page = signed_in("root")
+    page.goto("/admin/restaurants/restaurant/add/")
+    page.fill("[name=name]", "Casa Nueva")
+    page.evaluate("document.querySelector('[name=zone]').value = 'Europe/Madrid'")
+    page.fill("[name=id]", "NUEVA")
+    page.click("[name=_save]")
+    page.wait_for_url("**/restaurant/NUEVA/change/")
+    assert page.locator("[name$='-opens']").count() >= 14
+    page.goto("/admin/restaurants/sector/add/")
+    page.select_option("[name=restaurant]", "NUEVA")
+    page.fill("[name=name]", "Comedor")
+    page.click("[name=_continue]")
+    page.wait_for_selector("text=was added successfully")
+    page.click("text=Add another Table")
+    page.fill("[name=tables-0-name]", "Uno")
+    page.fill("[name=tables-0-capacity_min]", "2")
+    page.fill("[name=tables-0-capacity_max]", "4")
+    page.click("[name=_save]")
+    page.wait_for_selector("text=was changed successfully")
+    page.goto("/admin/bookings/booking/add/")
+    page.select_option("[name=restaurant]", "NUEVA")
+    page.fill("[name=date]", tomorrow())
+    page.fill("[name=time]", "13:00")
+    page.fill("[name=party_size]", "3")
+    page.fill("[name=guest_name]", "Primera Clienta")
+    page.click("[name=_save]")
+    page.wait_for_selector("text=was added successfully")
+    page.goto(f"/admin/floor/?restaurant=NUEVA&date={tomorrow()}")
+    page.wait_for_selector(".bk")
+    assert page.locator(".bk").get_attribute("aria-label") == (
+        "3 Primera Clienta, 13:00–14:45, Table Uno, Confirmed"
+    )
+
+
+def test_a_booking_is_dragged_to_another_table_and_time(product: Product, signed_in: SignIn) -> None:
+    made = product.book(date=tomorrow(), start=iso(quarter(6)), tableIds=["OPEN-1"], guestName="Drag Me")
+    page = opened(signed_in(), tomorrow())
+    slot, row = 26, 42
+    drag(page, block(page, made), 4 * slot, row)
+    page.wait_for_selector(".toast:has-text('Drag Me: now 07:00, 2.')")
+    label = block(page, made).get_attribute("aria-label")
+    assert label == "2 Drag Me, 07:00–08:30, Table 2, Confirmed"
+    page.click(".toast button:has-text('Undo')")
+    page.wait_for_selector(".toast:has-text('Undone.')")
+    label = block(page, made).get_attribute("aria-label")
+    assert label == "2 Drag Me, 06:00–07:30, Table 1, Confirmed"
+
+
+def test_a_conflict_snaps_back_and_says_why(product: Product, signed_in: SignIn) -> None:
+    product.book(date=tomorrow(), start=iso(quarter(10)), tableIds=["OPEN-2"])
+    made = product.book(date=tomorrow(), start=iso(quarter(10)), tableIds=["OPEN-1"], guestName="Stay")
+    page = opened(signed_in(), tomorrow())
+    piece = block(page, made)
+    before = piece.get_attribute("aria-label")
+    drag(page, piece, 0, 42)
+    page.wait_for_selector(".toast.bad")
+    assert page.locator(".toast.bad span").inner_text().startswith("The tables asked for are not free then.")
+    assert piece.get_attribute("aria-label") == before
+    assert "pending" not in (piece.get_attribute("class") or "")
+
+
+def test_two_browsers_and_rest_meet_within_a_second(product: Product, signed_in: SignIn) -> None:
+    ana, bea = opened(signed_in("ana"), tomorrow()), opened(signed_in("bea"), tomorrow())
+    ana.wait_for_selector("#presence[title='Also on this board: Bea']")
+    began = time.monotonic()
+    made = product.book(date=tomorrow(), start=iso(quarter(14)), tableIds=["OPEN-4"], guestName="By REST")
+    for page in (ana, bea):
+        block(page, made).wait_for()
+    assert time.monotonic() - began < 2.0
+    ana.evaluate("window.scrollTo(0, 0)")
+    drag(ana, block(ana, made), 0, 42)
+    began = time.monotonic()
+    bea.wait_for_selector(f".bk[data-id='{made['id']}'][aria-label*='Table 5']")
+    assert time.monotonic() - began < 1.0
+    bea.wait_for_selector(".toast:has-text('Ana: Changed · By REST')")
+
+
+def test_walk_in_complete_and_undo(signed_in: SignIn) -> None:
+    page = opened(signed_in())
+    page.click("#walkin")
+    page.click(".parties [data-party='2']")
+    page.wait_for_selector(".toast:has-text('Walk-in of 2 seated at')")
+    page.click("#filters button:has-text('Seated')")
+    page.locator("#list li:has-text('Walk-in') .quick").last.click()
+    page.wait_for_selector(".toast:has-text('Walk-in: completed.')")
+    page.click(".toast:has-text('completed') button:has-text('Undo')")
+    page.wait_for_selector(".toast:has-text('Undone.')")
+    assert page.locator("#list li:has-text('Walk-in')").count() == 1
+
+
+def test_nonsense_in_a_form_is_said_at_the_field_and_nothing_is_lost(signed_in: SignIn) -> None:
+    page = opened(signed_in(), tomorrow())
+    page.click("#new")
+    page.fill("#drawer [name=party]", "0")
+    page.fill("#drawer [name=name]", "Kept Name")
+    page.fill("#drawer [name=phone]", "call me")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector("#drawer [role=alert]")
+    assert page.locator("#drawer [data-bad=party]").inner_text() == "Must be at least 1."
+    assert page.locator("#drawer [data-bad=phone]").inner_text() == (
+        "Expected a phone number of 5 to 20 digits."
+    )
+    assert page.input_value("#drawer [name=name]") == "Kept Name"
+    assert page.input_value("#drawer [name=phone]") == "call me"
+
+
+def test_another_restaurants_things_are_not_there(signed_in: SignIn) -> None:
+    page = signed_in("bea")
+    assert page.request.get("/admin/floor/data?restaurant=OTHER").status == 404
+    assert page.request.get("/admin/floor/data?restaurant=OPEN&date=1900-01-01").status == 400
+    assert page.request.get("/admin/restaurants/table/OTHER-1/change/").url.endswith("/admin/")
+    page.goto("/admin/restaurants/restaurant/")
+    assert page.locator("#result_list tbody tr").count() == 1
+
+
+def test_the_board_speaks_spanish(signed_in: SignIn) -> None:
+    page = opened(signed_in(locale="es-ES"), tomorrow())
+    assert page.locator("#new").inner_text() == "Nueva reserva"
+    page.click("#new")
+    page.fill("#drawer [name=party]", "0")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector("#drawer [role=alert]")
+    said = page.locator("#drawer [role=alert]").inner_text()
+    assert said == "Lo que escribiste sigue ahí. Corrige lo marcado e inténtalo de nuevo."
+
+
+def test_the_board_fits_a_phone(product: Product, signed_in: SignIn) -> None:
+    product.book(date=tomorrow(), start=iso(quarter(18)), tableIds=["OPEN-6"], guestName="On The Phone")
+    page = opened(signed_in(viewport={"width": 390, "height": 844}, has_touch=True), tomorrow())
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.tap("#list .row:has-text('On The Phone')")
+    box = page.locator("#drawer").bounding_box()
+    assert (box["x"], box["width"]) == (0, 390)
+    page.tap("#drawer [data-act=seat]")
+    page.wait_for_selector(".toast:has-text('On The Phone seated.')")
+
+
+def test_the_keyboard_is_enough(product: Product, signed_in: SignIn) -> None:
+    made = product.book(date=tomorrow(), start=iso(quarter(21)), tableIds=["OPEN-3"], guestName="By Keys")
+    page = opened(signed_in(), tomorrow())
+    page.keyboard.press("/")
+    page.keyboard.type("by keys")
+    page.wait_for_selector("#list .row:has-text('By Keys')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#drawerTitle:has-text('By Keys')")
+    page.keyboard.press("Escape")
+    block(page, made).focus()
+    page.keyboard.press("m")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".toast:has-text('By Keys: now 21:15, 2.')")
+    page.keyboard.press("+")
+    page.wait_for_selector(f".bk[data-id='{made['id']}']:not(.pending)[aria-label*='21:15–23:00']")
+    page.keyboard.press("Control+z")
+    page.wait_for_selector(f".bk[data-id='{made['id']}'][aria-label*='21:15–22:45']")
+    focused = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert (page.evaluate("document.activeElement.dataset.id"), focused) == (made["id"], "solid")
+
+
+@pytest.mark.parametrize("view", ["timeline", "plan", "drawer", "dark"])
+def test_axe_finds_no_serious_violation(product: Product, signed_in: SignIn, view: str) -> None:
+    source = axe_source()
+    if source is None:
+        pytest.skip("axe-core is not to be had (no npm, or no registry)")
+    page = opened(signed_in(color_scheme="dark" if view == "dark" else "light"), tomorrow())
+    if view == "plan":
+        page.keyboard.press("p")
+        page.wait_for_selector(".plan")
+    if view == "drawer":
+        page.click("#new")
+        page.wait_for_selector("#drawer [data-tables]")
+    page.evaluate(source)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    serious = {
+        each["id"]: [node["target"] for node in each["nodes"]][:3]
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+    }
+    assert serious == {}
+
+
+def test_the_board_obeys_a_strict_policy(signed_in: SignIn) -> None:
+    page = signed_in()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    answers: list[Any] = []
+    page.on(
+        "response", lambda response: answers.append(response) if "/admin/floor/?" in response.url else None
+    )
+    opened(page, tomorrow())
+    page.keyboard.press("p")
+    page.wait_for_selector(".plan")
+    page.click("#walkin")
+    page.wait_for_selector(".parties")
+    policy = answers[0].headers["content-security-policy"].split("; ")
+    assert {"script-src 'self'", "style-src 'self'"} <= set(policy)
+    assert said == []

@@ -1,0 +1,172 @@
+// The day on the board: what is known of it, and every act upon it.
+
+import { QUARTER, clock, get, post, settle, start, t, toast } from './kit.js';
+
+export const day = {
+  data: null, date: null, sector: '', selected: null, tables: new Map(), bookings: new Map(),
+  listeners: [],
+};
+const seen = new EventTarget();
+export const onChange = (listener) => seen.addEventListener('change', listener);
+export function changed() { seen.dispatchEvent(new Event('change')); }
+
+export async function load(date) {
+  const data = await get('data', { restaurant: start.restaurant, date });
+  clock.set(data.restaurant.zone, data.now);
+  day.data = data;
+  day.date = data.date;
+  day.tables = new Map(data.sectors.flatMap((sector) => sector.tables.map((table) => [table.id, { ...table, sector: sector.id }])));
+  day.bookings = new Map(data.bookings.map((booking) => [booking.id, booking]));
+  if (day.sector && !data.sectors.some((sector) => sector.id === day.sector)) day.sector = '';
+  if (day.selected && !day.bookings.has(day.selected)) day.selected = null;
+  changed();
+}
+
+export const LATE = 10 * 60000;
+/** How a booking looks now: its status, or that it is late or stays over its time. */
+export function tone(booking, at = clock.now()) {
+  if (booking.status === 'CONFIRMED' && at > booking.start + LATE) return 'late';
+  if (booking.status === 'SEATED' && at > booking.end) return 'over';
+  return booking.status;
+}
+export const toneIcon = (tone) => (tone === 'over' ? 'late' : tone);
+export const toneWord = (tone) => t(tone);
+export const holds = (booking) => ['CONFIRMED', 'SEATED', 'COMPLETED'].includes(booking.status);
+export const endOf = (booking) => Math.max(booking.left ?? booking.end, booking.start + 5 * 60000);
+export const called = (booking) => booking.name || (booking.channel === 'walk_in' ? t('walkInGuest') : booking.reference);
+export const tableNames = (booking) => booking.tables.map((id) => day.tables.get(id)?.name ?? id).join(' + ');
+export const here = (booking) => !day.sector || booking.sector === day.sector;
+export const quarterBelow = (ms) => Math.floor(ms / QUARTER) * QUARTER;
+
+/** The parties at each quarter hour, and the guests they bring. */
+export function coversAt(from, to) {
+  const counts = [];
+  for (let at = from; at < to; at += QUARTER) counts.push(0);
+  for (const booking of day.bookings.values()) {
+    if (!holds(booking) || !here(booking)) continue;
+    const first = Math.max(0, Math.floor((booking.start - from) / QUARTER));
+    const last = Math.min(counts.length, Math.ceil((endOf(booking) - from) / QUARTER));
+    for (let slot = first; slot < last; slot += 1) counts[slot] += booking.party;
+  }
+  return counts;
+}
+
+/** Take in a booking as the server has it now; one of another day leaves this one. */
+export function take(booking) {
+  const known = day.bookings.get(booking.id);
+  if (known && known.version > booking.version) return false;
+  if (booking.date !== day.date) {
+    if (!known) return false;
+    day.bookings.delete(booking.id);
+  } else {
+    day.bookings.set(booking.id, booking);
+  }
+  changed();
+  return true;
+}
+
+function offerUndo(booking) {
+  return async () => {
+    try {
+      take(await post(`bookings/${booking.id}/undo`, { version: booking.version }));
+      toast(t('undone'));
+    } catch (refusal) {
+      toast(refusal.message, { bad: true });
+    }
+  };
+}
+
+const SAID = { seat: 'didSeat', complete: 'didComplete', 'no-show': 'didNoShow', cancel: 'didCancel' };
+const BECOMES = { seat: 'SEATED', complete: 'COMPLETED', 'no-show': 'NO_SHOW', cancel: 'CANCELLED' };
+
+/** Show at once what is asked for; put it back, and say why, when the server refuses. */
+async function try_(booking, preview, work, text) {
+  const before = { ...booking };
+  Object.assign(booking, preview, { pending: true });
+  settle();
+  changed();
+  try {
+    const after = await work();
+    take(after);
+    toast(text(after), { undo: offerUndo(after) });
+    return after;
+  } catch (refusal) {
+    const now = day.bookings.get(booking.id);
+    if (now === booking) Object.assign(booking, before, { pending: false, back: true });
+    changed();
+    toast(refusal.message, { bad: true });
+    throw refusal;
+  } finally {
+    booking.back = false;
+  }
+}
+
+export const act = (booking, name) =>
+  try_(booking, { status: BECOMES[name] }, () => post(`bookings/${booking.id}/${name}`), (after) => t(SAID[name], { name: called(after) })).catch(() => null);
+
+/** `target`: any of start, tables, sector, minutes. */
+export function move(booking, target) {
+  const body = {};
+  const preview = {};
+  if (target.start !== undefined && target.start !== booking.start) {
+    body.start = new Date(target.start).toISOString();
+    preview.start = target.start;
+    preview.end = target.start + booking.minutes * 60000;
+  }
+  if (target.minutes !== undefined && target.minutes !== booking.minutes) {
+    body.durationMinutes = target.minutes;
+    preview.minutes = target.minutes;
+    preview.end = (preview.start ?? booking.start) + target.minutes * 60000;
+  }
+  if (target.tables && target.tables.join() !== booking.tables.join()) {
+    body.tableIds = target.tables;
+    preview.tables = target.tables;
+    const sector = day.tables.get(target.tables[0]).sector;
+    if (sector !== booking.sector) { body.sectorId = sector; preview.sector = sector; }
+  }
+  if (!Object.keys(body).length) return Promise.resolve(booking);
+  return try_(booking, preview, () => post(`bookings/${booking.id}/change`, body),
+    (after) => t('didMove', { name: called(after), time: clock.at(after.start), tables: tableNames(after) })).catch(() => null);
+}
+
+/** Of a form: refusals are the form's to show. */
+export async function save(booking, body) {
+  const after = await post(`bookings/${booking.id}/change`, body);
+  take(after);
+  toast(t('didChange', { name: called(after) }));
+  return after;
+}
+
+export async function book(body) {
+  const made = await post('bookings', { restaurantId: start.restaurant, ...body });
+  take(made);
+  toast(t('didCreate', { name: called(made), party: made.party, time: clock.at(made.start), tables: tableNames(made) }), { undo: offerUndo(made) });
+  return made;
+}
+
+export async function walkIn(party, tables = null) {
+  const body = { restaurantId: start.restaurant, partySize: party };
+  if (tables) body.tableIds = tables;
+  else if (day.sector) body.sectorId = day.sector;
+  const made = await post('walk-in', body);
+  take(made);
+  toast(t('didWalkIn', { party, tables: tableNames(made) }), { undo: offerUndo(made) });
+  return made;
+}
+
+export async function block(tableId, from, to, reason) {
+  const made = await post('block', { tableId, start: new Date(from).toISOString(), end: new Date(to).toISOString(), reason });
+  await load(day.date);
+  toast(t('didBlock', { table: day.tables.get(tableId).name }), { undo: () => unblock({ id: made.id, table: tableId }, true) });
+}
+
+export async function unblock(held, quiet = false) {
+  try {
+    await post('unblock', { tableId: held.table, blockId: held.id });
+    await load(day.date);
+    const again = quiet ? null : () => block(held.table, held.start, held.end, held.reason).catch((refusal) => toast(refusal.message, { bad: true }));
+    toast(quiet ? t('undone') : t('didUnblock', { table: day.tables.get(held.table).name }), { undo: again });
+  } catch (refusal) {
+    toast(refusal.message, { bad: true });
+  }
+}

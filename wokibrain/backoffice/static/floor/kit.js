@@ -1,0 +1,127 @@
+// What the other modules stand on: elements, words, times of the restaurant, and talking to the server.
+
+export const start = JSON.parse(document.getElementById('start').textContent);
+
+export function t(key, values = {}) {
+  return start.words[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
+}
+
+/** An element: h('button', {class: 'solid', onclick: f}, 'text', child, ...). */
+export function h(tag, props = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
+    else if (name === 'style') for (const [key, each] of Object.entries(value)) element.style.setProperty(key, each);
+    else if (name in element && typeof value === 'boolean') element[name] = value;
+    else element.setAttribute(name, value === true ? '' : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+export function icon(name) {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  svg.setAttribute('aria-hidden', 'true');
+  const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
+  use.setAttribute('href', `#i-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** How this person writes dates, as long as it is the page's language. */
+const locale = navigator.language.startsWith(start.language) ? navigator.language : start.language;
+
+export const byId = (id) => document.getElementById(id);
+export const QUARTER = 15 * 60000;
+
+/** Clocks of the restaurant's zone. */
+export const clock = {
+  offset: 0,
+  set(zone, serverNow) {
+    this.offset = serverNow - Date.now();
+    this.time = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: zone });
+    this.stamp = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: zone });
+  },
+  now() { return Date.now() + this.offset; },
+  at(ms) { return this.time.format(ms); },
+  when(ms) { return this.stamp.format(ms); },
+};
+
+/** A date without a zone, YYYY-MM-DD, in words. */
+export function dateWords(iso, long = true) {
+  const style = long ? { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' } : { weekday: 'short', day: 'numeric', month: 'short' };
+  return new Intl.DateTimeFormat(locale, { ...style, timeZone: 'UTC' }).format(new Date(`${iso}T00:00:00Z`));
+}
+
+export function addDays(iso, days) {
+  const date = new Date(`${iso}T00:00:00Z`);
+  date.setUTCDate(date.getUTCDate() + days);
+  return date.toISOString().slice(0, 10);
+}
+
+/** A refusal of the server: what to tell, and what is wrong with which field. */
+export class Refusal extends Error {
+  constructor(status, body) {
+    super(body?.detail || t('failed'));
+    this.status = status;
+    this.code = body?.error || '';
+    this.issues = body?.issues || [];
+  }
+}
+
+async function call(path, options) {
+  let response;
+  try {
+    response = await fetch(start.urls.floor + path, { credentials: 'same-origin', signal: AbortSignal.timeout(12000), ...options });
+  } catch {
+    throw new Refusal(0, null);
+  }
+  const body = await response.json().catch(() => null);
+  if (!response.ok) throw new Refusal(response.status, body);
+  return body;
+}
+
+export function get(path, query = {}) {
+  const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== '');
+  const text = new URLSearchParams(given).toString();
+  return call(text ? `${path}?${text}` : path, {});
+}
+
+export function post(path, body = {}) {
+  const token = document.querySelector('meta[name=csrf]').content;
+  return call(path, {
+    method: 'POST', body: JSON.stringify(body),
+    headers: { 'Content-Type': 'application/json', 'X-CSRFToken': token },
+  });
+}
+
+/** Say something; with `undo`, offer it for ten seconds. */
+export function toast(text, { bad = false, undo = null } = {}) {
+  const box = h('div', { class: bad ? 'toast bad' : 'toast' }, h('span', {}, text));
+  const close = () => { clearTimeout(timer); box.remove(); if (latest.undo === undo) latest.undo = null; };
+  const timer = setTimeout(close, undo ? 10000 : bad ? 9000 : 4500);
+  if (undo) {
+    latest.undo = undo;
+    latest.close = close;
+    box.append(h('button', { type: 'button', onclick: () => { close(); undo(); } }, t('undo')), h('i'));
+  } else if (bad) {
+    box.append(h('button', { type: 'button', 'aria-label': t('close'), onclick: close }, '×'));
+  }
+  const room = byId('toasts');
+  while (room.children.length > 2) room.firstChild.remove();
+  room.append(box);
+}
+const latest = { undo: null, close: null };
+export function undoLatest() {
+  const { undo, close } = latest;
+  if (undo) { close(); undo(); }
+}
+
+/** A new act is under way: what came before it can no longer be undone. */
+export function settle() {
+  latest.undo = null;
+  latest.close = null;
+}
+
+export function say(text) { byId('say').textContent = text; }

@@ -1,0 +1,132 @@
+// Live: what others do, who else looks, and catching up after the connection was away.
+
+import { byId, get, h, start, t, toast } from './kit.js';
+import { called, changed, day, load, take } from './day.js';
+
+const RESYNC = 5 * 60000;
+const SILENCE = 45000;
+const BURST = 6;
+
+export class Live {
+  constructor() {
+    this.tries = 0;
+    this.queue = new Set();
+    this.people = [];
+    this.connect();
+    setInterval(() => this.watch(), 5000);
+    document.addEventListener('visibilitychange', () => { if (!document.hidden) this.woken(); });
+    window.addEventListener('online', () => this.woken());
+  }
+
+  connect() {
+    clearTimeout(this.again);
+    this.state(this.tries ? 'offline' : 'connecting');
+    const scheme = window.location.protocol === 'https:' ? 'wss' : 'ws';
+    const socket = new WebSocket(`${scheme}://${window.location.host}/ws/`);
+    this.socket = socket;
+    this.heard = Date.now();
+    socket.addEventListener('open', () => socket.send(JSON.stringify({ type: 'subscribe', restaurantId: start.restaurant, lastEventId: day.data?.cursor ?? undefined, presence: start.me })));
+    socket.addEventListener('message', (message) => this.hear(JSON.parse(message.data)));
+    socket.addEventListener('close', () => { if (socket === this.socket) this.lost(); });
+  }
+
+  lost() {
+    this.state('offline');
+    this.tries += 1;
+    const wait = Math.min(15000, 400 * 2 ** Math.min(this.tries, 6)) * (0.6 + Math.random() * 0.8);
+    clearTimeout(this.again);
+    this.again = setTimeout(() => this.connect(), wait);
+    if (this.tries === 2) this.refresh();
+  }
+
+  /** After sleep a socket may look open and be dead. */
+  woken() {
+    if (Date.now() - this.heard > SILENCE || this.socket.readyState > 1) { this.socket.close(); this.connect(); }
+    this.refresh();
+  }
+
+  watch() {
+    const silent = Date.now() - this.heard;
+    if (this.socket.readyState === 1 && silent > 20000) this.socket.send(JSON.stringify({ type: 'ping' }));
+    if (this.socket.readyState === 1 && silent > SILENCE) { const old = this.socket; this.socket = null; old.close(); this.tries += 1; this.connect(); }
+    if (Date.now() - (this.synced ?? Date.now()) > RESYNC) this.refresh();
+    this.synced ??= Date.now();
+  }
+
+  /** The whole day anew: the truth, whatever was missed. A board that showed today shows the new one. */
+  async refresh() {
+    this.synced = Date.now();
+    const follow = day.data && day.date === day.data.today;
+    try {
+      await load(follow ? undefined : day.date);
+      byId('date').dispatchEvent(new Event('dated'));
+    } catch (refusal) {
+      if (refusal.status === 401) this.signedOut();
+    }
+  }
+
+  signedOut() {
+    if (this.out) return;
+    this.out = true;
+    toast(t('signedOut'), { bad: true });
+    setTimeout(() => window.location.reload(), 4000);
+  }
+
+  hear(message) {
+    this.heard = Date.now();
+    if (message.type === 'subscribed' && message.success) { this.tries = 0; this.state('online'); }
+    else if (message.type === 'booking-event') this.event(message.event);
+    else if (message.type === 'resync') this.refresh();
+    else if (message.type === 'presence') this.present(message.people);
+    else if (message.type === 'error' && message.error === 'UNAUTHORIZED') this.refresh();
+  }
+
+  event(event) {
+    if (day.data) day.data.cursor = event.id;
+    if (event.type.startsWith('Table')) { this.later(); return; }
+    const known = day.bookings.get(event.data.id);
+    if (known && event.version && known.version >= event.version) return;
+    if (event.data.serviceDate !== day.date && !known) return;
+    this.queue.add(event.data.id);
+    clearTimeout(this.draining);
+    this.draining = setTimeout(() => this.drain(), 20);
+  }
+
+  later() {
+    clearTimeout(this.reloading);
+    this.reloading = setTimeout(() => load(day.date).catch(() => null), 120);
+  }
+
+  async drain() {
+    const ids = [...this.queue];
+    this.queue.clear();
+    if (ids.length > BURST) { this.later(); return; }
+    for (const id of ids) {
+      const full = await get(`bookings/${id}`).catch(() => null);
+      if (!full) continue;
+      const known = day.bookings.get(id);
+      if (known && known.version >= full.version && !known.pending) continue;
+      full.flash = true;
+      const last = full.story.at(-1);
+      if (take(full)) {
+        setTimeout(() => { full.flash = false; }, 1800);
+        if (last.by !== start.me) toast(t('liveChange', { who: /^(user|api_key|anonymous|system)/.test(last.by) ? last.source.toUpperCase() : last.by, what: t(last.event), name: called(full) }));
+      }
+    }
+    changed();
+  }
+
+  present(people) {
+    const others = people.filter((each) => each !== start.me);
+    byId('presence').replaceChildren(...others.slice(0, 5).map((name) => h('span', { 'aria-hidden': 'true' }, name.split(/\s+/).map((part) => part[0]).join('').slice(0, 2).toUpperCase())));
+    byId('presence').title = others.length ? t('alsoHere', { names: others.join(', ') }) : '';
+    byId('presence').append(h('i', { class: 'sr' }, byId('presence').title));
+  }
+
+  state(state) {
+    const link = byId('link');
+    if (link.dataset.state === state) return;
+    link.dataset.state = state;
+    link.lastElementChild.textContent = t(state === 'offline' ? 'offline' : state);
+  }
+}
