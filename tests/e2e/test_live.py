@@ -24,7 +24,7 @@ def say(socket: ClientConnection, **message: Any) -> None:
 
 
 def hear(socket: ClientConnection) -> dict[str, Any]:
-    heard: dict[str, Any] = json.loads(socket.recv(timeout=5))
+    heard: dict[str, Any] = json.loads(socket.recv(timeout=20))
     return heard
 
 
