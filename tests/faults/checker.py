@@ -125,10 +125,29 @@ def _bookings(link: psycopg.Connection[Any], story: Story, events: Sequence[Even
     if lost := told.keys() - rows:
         yield f"a 201 without its row: {sorted(lost)[:5]}"
     if extra := rows - told.keys():
-        yield f"a row nobody was told of: {sorted(extra)[:5]}"
+        yield f"a row nobody was told of: {sorted(extra)[:5]}; their requests were {_asked_for(link, story, extra)}"
     first = Counter(event.booking for event in events if (event.version, event.type) == (1, "BookingCreated"))
     if wrong := [id for id in told if first[id] != 1]:
         yield f"a 201 without its one version-1 event: {wrong[:5]}"
+
+
+def _asked_for(link: psycopg.Connection[Any], story: Story, bookings: set[str]) -> list[str]:
+    """What became of each attempt at the requests that made these bookings, with its seconds from the first."""
+    found = link.execute(
+        "SELECT key FROM bookings_idempotencykey WHERE booking_id = ANY (%s::uuid[]) AND status = 201",
+        [list(bookings)],
+    )
+    told = []
+    for (key,) in found.fetchall():
+        mine = sorted((entry for entry in story.entries if entry.key == key), key=lambda entry: entry.began)
+        told.append(
+            ", ".join(
+                f"{entry.status} {(entry.body or {}).get('error', '')} "
+                f"{entry.began - mine[0].began:.1f}-{entry.ended - mine[0].began:.1f} s"
+                for entry in mine
+            )
+        )
+    return told
 
 
 def _changes(story: Story, events: Sequence[Event]) -> Iterator[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import random
 import ssl
-import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -93,7 +93,8 @@ class Storm:
     ledger: Ledger = field(default_factory=Ledger)
     kills: list[tuple[str, float]] = field(default_factory=list)
     _bookings: list[str] = field(default_factory=list)
-    _until: float = 0.0
+    _ends: float = 0.0
+    _returning: list[Future[None]] = field(default_factory=list)
     _tls: ssl.SSLContext = field(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
     def warm_up(self) -> None:
@@ -111,15 +112,15 @@ class Storm:
     def run(self) -> None:
         """Let it rage; returns when the last request was answered and everything that was killed is back."""
         began = time.monotonic()
-        self._until = began + self.form.seconds
+        self._ends = began + self.form.seconds
         with ThreadPoolExecutor(self.form.clients + 1) as pool:
             clients = [pool.submit(self._client, number) for number in range(self.form.clients)]
             # Here, because a process ends with the thread that started it.
             for at, what in self.form.chaos:
                 time.sleep(max(0.0, began + at - time.monotonic()))
                 self._strike(what, pool)
-            for client in clients:
-                client.result()
+            for each in (*clients, *self._returning):
+                each.result()
         for server in self.api.servers:
             server.wait_live()
 
@@ -133,8 +134,8 @@ class Storm:
             if name == "redis":
                 redis.start()
             elif self.broker is not None:
-                # It takes seconds, and its process is nobody's child in particular.
-                pool.submit(self.broker.start)
+                # It takes seconds, and its process does not end with the thread.
+                self._returning.append(pool.submit(self.broker.start))
             return
         if name == "broker" and self.broker is None:
             return
@@ -165,14 +166,14 @@ class Storm:
                 for timeout in (self.form.timeout, 0.05)
             )
             count = 0
-            while time.monotonic() < self._until:
+            while time.monotonic() < self._ends:
                 count += 1
                 operation = rng.choices(list(SHARES), list(SHARES.values()))[0]
                 method, path, body = self._request(operation, rng)
                 key = f"{self.seed}-{number}-{count}"
                 first = impatient if rng.random() < IMPATIENT else patient
                 entry = self.ledger.send(rng.choice(first), method, path, json=body, key=key)
-                while not answered(entry) and time.monotonic() < self._until + LAST_CALL:
+                while not answered(entry) and time.monotonic() < self._ends + LAST_CALL:
                     time.sleep(rng.uniform(0.05, 0.3))
                     entry = self.ledger.send(rng.choice(patient), method, path, json=body, key=key)
                 if entry.status == 201:
@@ -303,34 +304,31 @@ def _webhook(client: httpx.Client, token: str, url: str) -> str:
     return secret
 
 
+UNPUBLISHED: Final = """
+SELECT (SELECT count(*) FROM events_storedevent WHERE published_at IS NULL) + (SELECT count(*) FROM events_failure)
+"""
+UNDELIVERED: Final = "SELECT count(*) FROM webhooks_delivery WHERE status = 'PENDING'"
+
+
 def _calm(pipeline: Pipeline, ears: Receivers) -> tuple[float, float]:
     """Seconds from the healing until outbox and retries were empty, and until all was handled and delivered."""
     healed = time.monotonic()
     ears.heal()
-    done = threading.Event()
-    beside = threading.Thread(target=_watch, args=(pipeline, done), daemon=True)
-    pending = (
-        "SELECT (SELECT count(*) FROM events_storedevent WHERE published_at IS NULL)"
-        " + (SELECT count(*) FROM events_failure)"
-    )
-    pipeline.until(lambda: pipeline.value(pending) == 0, PATIENCE)
+    _until(pipeline, lambda: pipeline.value(UNPUBLISHED))
     published = time.monotonic() - healed
-    beside.start()
-    pipeline.until_settled(PATIENCE)
-    undelivered = "SELECT count(*) FROM webhooks_delivery WHERE status = 'PENDING'"
-    pipeline.until(lambda: pipeline.value(undelivered) == 0, PATIENCE)
-    settled = time.monotonic() - healed
-    done.set()
-    return published, settled
+    _until(pipeline, pipeline.unsettled)
+    _until(pipeline, lambda: pipeline.value(UNDELIVERED))
+    return published, time.monotonic() - healed
 
 
-def _watch(pipeline: Pipeline, done: threading.Event) -> None:
-    """Say every ten seconds what is left, for whoever waits for a long form."""
-    with pipeline.connect() as link:
-        while not done.wait(10):
-            row = link.execute("SELECT status, count(*) FROM webhooks_delivery GROUP BY 1").fetchall()
-            link.rollback()
-            print(f"P1: deliveries {dict(row)}", flush=True)
+def _until(pipeline: Pipeline, left: Callable[[], int]) -> None:
+    """Wait until nothing is left. Asks seldom: what is waited for needs the processor too."""
+
+    def done() -> bool:
+        time.sleep(0.25)
+        return left() == 0
+
+    pipeline.until(done, PATIENCE)
 
 
 def _figures(story: Story, form: Form, published: float, settled: float) -> str:
@@ -344,12 +342,18 @@ def _figures(story: Story, form: Form, published: float, settled: float) -> str:
         for mine in [[entry for entry in done if entry.operation.startswith(method)]]
     )
     pairs = {(one.headers.get("webhook-id"), one.to) for one in story.receipts}
+    prompt = [
+        (one.headers.get("webhook-id"), one.to)
+        for one in story.receipts
+        if one.to < form.receivers - form.hanging
+    ]
     return "\n".join(
         [
             f"P1: {len(keys)} requests ({len(keys) / form.seconds:.0f}/s), {len(entries) - len(keys)} repeats, "
             f"answers {dict(sorted(Counter(entry.status for entry in entries).items()))}",
             f"P1: p95 {p95}; kills {dict(Counter(what for what, _ in story.kills))}",
-            f"P1: {len(pairs)} deliveries to {len(story.secrets)} receivers in {len(story.receipts)} attempts that "
-            f"arrived; outbox empty {published:.1f} s, everything handled and delivered {settled:.1f} s after healing",
+            f"P1: {len(pairs)} deliveries to {len(story.secrets)} receivers in {len(story.receipts)} attempts, "
+            f"{len(prompt) - len(set(prompt))} duplicates at those who answer",
+            f"P1: outbox empty {published:.1f} s, all handled and delivered {settled:.1f} s after healing",
         ]
     )
