@@ -31,7 +31,8 @@ def seed() -> int:
 def check(services: Services, outcome: Outcome) -> None:
     print(outcome.figures)
     with psycopg.connect(services.postgres.url) as link:
-        assert findings(link, outcome.story) == []
+        found = findings(link, outcome.story)
+    assert not found, "\n".join(found)
     manage("verify", environment=outcome.settings)
     assert outcome.published <= HEALED_WITHIN
 
