@@ -31,11 +31,14 @@ from wokibrain import env, processes
 from wokibrain.events.names import Group
 from wokibrain.events.store import COLUMNS
 from wokibrain.ids import uuid7
+from wokibrain.management.commands.run import DELIVER
 
 COMMANDS: Final = {
     "relay": ("manage.py", "relay"),
     "consume": ("manage.py", "consume", "--all"),
     "worker": ("-m", "celery", "-q", "-A", "wokibrain.celery", "worker", "--concurrency=2"),
+    "deliver": DELIVER,
+    "announce": ("manage.py", "read_deliveries"),
 }
 INSERT: Final = (
     f"INSERT INTO events_storedevent ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"

@@ -30,6 +30,8 @@ FILE_CHUNK = 262_144
 FILE_AT_ONCE = 4_194_304
 # How long a client of a stream may take nothing before its thread is given to somebody else.
 STALLED_SECONDS = 30
+# Who has waited for this long is worth a task that notices when they go.
+PATIENT_SECONDS = 0.05
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +42,7 @@ class WsgiApplication(Protocol):
 class Job:
     """One request on its way through a thread."""
 
-    __slots__ = ("abandoned", "done", "environ", "loop", "receive", "send")
+    __slots__ = ("abandoned", "done", "environ", "loop", "receive", "send", "taken")
 
     def __init__(
         self, environ: Environ, loop: asyncio.AbstractEventLoop, receive: Receive, send: Send
@@ -51,6 +53,7 @@ class Job:
         self.send = send
         self.done: asyncio.Future[tuple[int, Headers, bytes] | None] = loop.create_future()
         self.abandoned = False
+        self.taken = False
 
     def finish(self, result: tuple[int, Headers, bytes] | None) -> None:
         self._settle(self.done.set_result, result)
@@ -77,6 +80,22 @@ class Job:
             if (await self.receive())["type"] == "http.disconnect":
                 self.abandoned = True
                 return
+
+    async def wait(self) -> tuple[int, Headers, bytes] | None:
+        """The answer; None where it is sent already, or where the client went before a thread was free.
+
+        Such a request is not run: its client may have repeated it and been answered meanwhile.
+        """
+        await asyncio.wait((self.done,), timeout=PATIENT_SECONDS)
+        if not self.done.done() and not self.taken:
+            watch = self.loop.create_task(self.watch())
+            try:
+                await asyncio.wait((self.done, watch), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                watch.cancel()
+            if self.abandoned and not self.taken:
+                return None
+        return await self.done
 
 
 async def _awaited(awaitable: Awaitable[None]) -> None:
@@ -134,7 +153,7 @@ class Bridge:
         job = Job(environ, asyncio.get_running_loop(), receive, send)
         self._jobs.put(job)
         try:
-            result = await job.done
+            result = await job.wait()
         except asyncio.CancelledError:
             job.abandoned = True
             raise
@@ -154,7 +173,9 @@ class Bridge:
     def _work(self) -> None:
         while True:
             job = self._jobs.get()
+            job.taken = True
             if job.abandoned:
+                job.finish(None)
                 continue
             try:
                 job.finish(self._answer(job))

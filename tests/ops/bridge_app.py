@@ -41,6 +41,8 @@ def wsgi(environ: Environ, start_response: Any) -> Iterable[bytes]:
     if path == "/file":
         start_response("200 OK", [("Content-Type", "application/octet-stream")])
         return FileChunks((MARKS / "file").open("rb"))
+    if path == "/mark":
+        (MARKS / "mark").touch()
     if path == "/slow":
         (MARKS / "slow").touch()
         time.sleep(0.4)

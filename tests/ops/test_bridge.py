@@ -174,6 +174,22 @@ def test_what_does_not_fit_the_queue_is_503(web: Web) -> None:
     assert json.loads(refused.read())["error"] == "SERVICE_UNAVAILABLE"
 
 
+def test_request_whose_client_went_before_its_turn_is_not_run(web: Web) -> None:
+    busy = [web.connect(), web.connect()]
+    for connection in busy:
+        connection.request("GET", "/slow")
+    assert until((web.marks / "slow").exists)
+    gone = web.connect()
+    gone.request("POST", "/mark", body=b"{}")
+    gone.close()
+    assert [connection.getresponse().status for connection in busy] == [200, 200]
+    # Behind it in the queue.
+    assert web.get("/nothing").status == 204
+    assert not (web.marks / "mark").exists()
+    assert web.get("/mark").status == 200
+    assert (web.marks / "mark").exists()
+
+
 def test_sigterm_lets_a_request_finish_and_exits_0(web: Web) -> None:
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         answer = pool.submit(web.get, "/slow")
