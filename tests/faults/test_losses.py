@@ -148,13 +148,16 @@ def test_a_topic_deleted_with_messages_nobody_read(through_kafka: Pipeline, real
 
 
 @pytest.mark.slow
-def test_kafka_killed_and_back(through_kafka: Pipeline, real_kafka: Kafka) -> None:
+@pytest.mark.parametrize(("away_seconds", "pause"), [(3, 0.02), (600, 0.5)])
+def test_kafka_killed_and_back(
+    through_kafka: Pipeline, real_kafka: Kafka, away_seconds: int, pause: float
+) -> None:
     through_kafka.start("relay", "consume", "worker")
     _write(through_kafka, 20)
     through_kafka.until_settled()
-    with _writing(through_kafka):
+    with _writing(through_kafka, pause):
         real_kafka.kill()
-        threading.Event().wait(3)
+        threading.Event().wait(away_seconds)
         real_kafka.start()
     _all_there(through_kafka)
 
