@@ -67,13 +67,14 @@ def test_poison_is_set_aside_and_the_next_good_event_goes_through(pipeline: Pipe
     )
     assert max(attempts for _, _, attempts in letters) == MAX_ATTEMPTS
     assert {consumer for consumer, event_id, _ in letters if event_id == bad} == {"analytics"}
-    everyone = {"analytics", "audit", "cache", "days", "websocket"}
+    everyone = {"analytics", "audit", "cache", "days", "webhooks", "websocket"}
     assert {consumer for consumer, event_id, _ in letters if event_id == unknown} == everyone
     groups = {
         "analytics-workers",
         "audit-workers",
         "cache-workers",
         "projection-workers",
+        "webhook-workers",
         "websocket-workers",
     }
     malformed = [consumer for consumer, event_id, _ in letters if event_id not in (bad, unknown)]
