@@ -168,7 +168,7 @@ def cpu_seconds() -> Counter[str]:
     spent: Counter[str] = Counter()
     for pid in ours - {os.getpid()}:
         spent[names[pid]] += ticks[pid]
-    return Counter({name: value / os.sysconf("SC_CLK_TCK") for name, value in spent.items()})  # type: ignore[misc]
+    return Counter({name: value / os.sysconf("SC_CLK_TCK") for name, value in spent.items()})
 
 
 def _wrk() -> str:
