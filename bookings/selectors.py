@@ -129,13 +129,6 @@ class DayList:
     limit: int = 50
 
 
-def list_bookings(*, caller: Caller, wanted: DayList) -> Page:
-    """The bookings of a service date. Raises NotFound for a restaurant or sector that is not there."""
-    caller.require(Permission.BOOKING_READ, wanted.restaurant_id)
-    plans.known(wanted.restaurant_id, wanted.sector_id)
-    return _listed(caller, wanted)
-
-
 def list_rendered(*, caller: Caller, wanted: DayList, render: Callable[[DayList, Page], bytes]) -> bytes:
     """What ``render`` makes of the page, kept while the day stands; with guests in this process only."""
     caller.require(Permission.BOOKING_READ, wanted.restaurant_id)

@@ -6,11 +6,12 @@ decided by ``selectors``, as for the API.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
@@ -24,25 +25,20 @@ from webhooks import selectors, services, signing
 from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.names import Happening
 from webhooks.selectors import Hour
-from wokibrain.access.callers import EVERYWHERE, Caller, CallerKind
-from wokibrain.access.models import Membership
-from wokibrain.access.permissions import PERMISSIONS, Permission, Role
+from wokibrain.access.callers import Caller, CallerKind
+from wokibrain.access.credentials import caller_of_user
+from wokibrain.access.permissions import Permission
+from wokibrain.access.staff import is_staff
 from wokibrain.errors import DomainError
 
 WIDTH, HEIGHT = 96, 24
 
 
 def caller_of(request: HttpRequest) -> Caller:
-    """The signed-in person with what their memberships grant; a superuser is super administrator."""
-    user = request.user
-    grants: dict[str, frozenset[Permission]] = {}
-    if user.is_active and user.is_superuser:
-        grants[EVERYWHERE] = PERMISSIONS[Role.SUPER_ADMIN]
-    elif user.is_active and user.is_staff:
-        for place, role in Membership.objects.filter(user=user).values_list("restaurant_id", "role"):
-            where = place or EVERYWHERE
-            grants[where] = grants.get(where, frozenset()) | PERMISSIONS[role]
-    return Caller(CallerKind.USER, str(user.pk), grants)
+    """The signed-in person with what their memberships grant; nothing for who may not enter here."""
+    if is_staff(request.user):
+        return caller_of_user(cast(User, request.user))
+    return Caller(CallerKind.USER, str(request.user.pk))
 
 
 def may_manage(request: HttpRequest) -> bool:
