@@ -148,6 +148,7 @@ class ApiKeyAdmin(TenantAdmin):
         "state",
     )
     list_filter = ("restaurant", "role")
+    list_select_related = ("restaurant",)
     actions = ("revoke",)
 
     def get_form(self, request: HttpRequest, obj: ApiKey | None = None, **kwargs: Any) -> Any:

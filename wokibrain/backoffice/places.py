@@ -200,6 +200,7 @@ def _typed(row: Any, *names: str) -> dict[str, Any]:
 
 class SpecialWindowInline(TenantInline):
     model = SpecialWindow
+    restaurant_path = "day__restaurant_id"
     may_add = may_change = may_delete = Permission.RESTAURANT_UPDATE
     fields = ("opens", "closes", "last_seating")
 

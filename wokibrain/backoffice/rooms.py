@@ -33,6 +33,7 @@ TYPED: Final = ("name", "capacity_min", "capacity_max", "combinable", "active", 
 
 class TableInline(TenantInline):
     model = Table
+    restaurant_path = "sector__restaurant_id"
     may_add = may_change = Permission.TABLE_UPDATE
     fields = ("name", "capacity_min", "capacity_max", "combinable", "active", "shape", "position")
     ordering_field = "position"
