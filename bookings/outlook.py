@@ -19,6 +19,8 @@ from bookings.walkins import service_date_at
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
+from wokibrain.events import registry
+from wokibrain.events.status import lag
 
 AHEAD: Final = 7
 RATES_OVER: Final = 28
@@ -57,6 +59,8 @@ class Outlook:
     arrivals: list[tuple[datetime, int]]
     busiest: list[tuple[str, int]]
     """(table id, minutes) over RATES_OVER days up to today, the busiest first."""
+    behind: int
+    """Seconds since the oldest event that the read models do not know yet; 0 when they know all."""
 
 
 def outlook(*, caller: Caller, restaurant_id: str) -> Outlook:
@@ -89,6 +93,7 @@ def outlook(*, caller: Caller, restaurant_id: str) -> Outlook:
         ),
         arrivals=_arrivals(restaurant_id, today),
         busiest=_busiest(restaurant_id, since, today),
+        behind=int(max(lag(registry.get(name))[1] for name in ("days", "analytics"))),
     )
 
 

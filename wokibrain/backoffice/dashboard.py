@@ -26,6 +26,8 @@ WIDTH, HEIGHT = 860, 110
 """Of a chart, in its own units."""
 ROOM: Final = 18
 """Above the tallest bar, for its number."""
+NOTABLE: Final = 15
+"""So many seconds behind, the figures say so."""
 LINKED: Final = 6
 """So many restaurants are links; of more, one is picked from a list."""
 REASONS: Final[Mapping[str, Promise]] = {
@@ -77,6 +79,8 @@ def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         return context | {"may_make": caller.restaurants(Permission.RESTAURANT_CREATE) is None}
     found = outlook(caller=caller, restaurant_id=chosen.pk)
     return context | {
+        "title": _("Dashboard"),
+        "behind": found.behind >= NOTABLE,
         "places": places,
         "as_links": len(places) <= LINKED,
         "chosen": chosen,

@@ -215,7 +215,7 @@ class FlagAdmin(SuperusersOnly):
         "languages",
         "users",
     )
-    filter_horizontal = ("users",)
+    autocomplete_fields = ("users",)
 
 
 @admin.register(Switch)

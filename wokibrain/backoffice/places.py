@@ -74,7 +74,7 @@ def zones() -> list[tuple[str, str]]:
 
 
 class RestaurantForm(forms.ModelForm):  # type: ignore[type-arg]
-    zone = forms.ChoiceField(label=_("time zone"), choices=zones, widget=UnfoldAdminSelect2Widget)
+    zone = forms.ChoiceField(label=_("Time zone"), choices=zones, widget=UnfoldAdminSelect2Widget)
 
     class Meta:
         model = Restaurant
@@ -174,7 +174,7 @@ class RestaurantAdmin(ServiceAdmin):
     @display(description=_("floor"))
     def board(self, obj: Restaurant) -> SafeString:
         return format_html(
-            '<a class="text-primary-600 dark:text-primary-500 underline" href="{}?restaurant={}">{}</a>',
+            '<a class="office-link" href="{}?restaurant={}">{}</a>',
             reverse("floor"),
             obj.pk,
             _("Open the board"),
