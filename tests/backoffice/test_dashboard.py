@@ -211,7 +211,7 @@ def test_the_first_page_asks_little(at_noon: None) -> None:
     client = person(Role.STAFF, "H0")
     user = User.objects.get()
     for number in range(1, 8):
-        user.memberships.create(restaurant_id=f"H{number}", role=Role.STAFF)  # type: ignore[attr-defined]
+        user.memberships.create(restaurant_id=f"H{number}", role=Role.STAFF)
     with CaptureQueriesContext(connection) as asked:
         response = shown(client, "H5")
     assert response.context["chosen"].pk == "H5"
@@ -232,7 +232,9 @@ def refuse_all() -> None:
     house("H", tables={"A": (1, 2)}, hours=(Hours(time(20), time(21)),))
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     api = api_as(Role.ADMIN, "H")
-    asked = {"restaurantId": "H", "sectorId": None, "date": "2026-05-04", "partySize": 2}
+    asked: dict[str, Any] = {
+        "restaurantId": "H", "sectorId": None, "date": "2026-05-04", "partySize": 2,
+    }  # fmt: skip
     assert api.discover(**asked, duration=60).body["error"] == "NO_CAPACITY"
     body = asked | {"durationMinutes": 60}
     assert api.book(**body).body["error"] == "NO_CAPACITY"

@@ -320,3 +320,19 @@ def test_what_is_not_there_or_not_theirs_is_a_page_for_people(
 
 def test_outside_the_back_office_a_browser_gets_json_too(db: None) -> None:
     assert Client().get("/nowhere", headers=HTML).json()["error"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "table with ID “Z1” doesn’t exist. Perhaps it was deleted?"),
+        ("es", "mesa con el ID “Z1” no existe. ¿Quizás fue eliminado?"),
+    ],
+)
+def test_another_restaurants_table_in_the_address_is_not_there(
+    places: None, language: str, said: str
+) -> None:
+    spoken = {"Accept-Language": language}
+    response = person(Role.ADMIN).get("/admin/restaurants/table/Z1/change/", headers=spoken, follow=True)
+    assert response.redirect_chain == [("/admin/", 302)]
+    assert [str(each) for each in response.context["messages"]] == [said]

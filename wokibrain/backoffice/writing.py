@@ -97,7 +97,7 @@ class ServiceAdmin(TenantAdmin):
         def answer(context: dict[str, Any]) -> HttpResponse:
             if context:
                 # Asked once more, it is not to be done but to be confirmed.
-                request.POST = QueryDict()  # type: ignore[assignment]
+                request.POST = QueryDict()
             shown: HttpResponse = super(ServiceAdmin, self).delete_view(
                 request, object_id, (extra_context or {}) | context
             )
@@ -121,8 +121,8 @@ class ServiceAdmin(TenantAdmin):
         request._refusal = refusal  # type: ignore[attr-defined]
         return answer({"refusal": refusal.detail} | stranded_by(refusal))
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, change=change, **kwargs)
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, **kwargs)
         refusal = getattr(request, "_refusal", None)
         if refusal is None:
             return form
