@@ -62,6 +62,7 @@ class SectorInline(TenantInline):
     model = Sector
     may_add = may_change = Permission.TABLE_UPDATE
     fields = ("name", "position")
+    exclude = ("id",)  # named, it goes along hidden; without it no row that is there can be saved
     ordering_field = "position"
     hide_ordering_field = True
     show_change_link = True

@@ -36,6 +36,7 @@ class TableInline(TenantInline):
     restaurant_path = "sector__restaurant_id"
     may_add = may_change = Permission.TABLE_UPDATE
     fields = ("name", "capacity_min", "capacity_max", "combinable", "active", "shape", "position")
+    exclude = ("id",)  # named, it goes along hidden; without it no row that is there can be saved
     ordering_field = "position"
     hide_ordering_field = True
     show_change_link = True
