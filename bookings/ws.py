@@ -33,6 +33,7 @@ from django.utils.translation import gettext as _
 
 from bookings.live import groups_of, restaurant_group, sector_group
 from restaurants.models import Restaurant, Sector
+from wokibrain.access.addresses import client_address
 from wokibrain.access.authentication import anonymous
 from wokibrain.access.callers import Caller
 from wokibrain.access.credentials import caller_of, caller_of_user
@@ -121,7 +122,7 @@ def credentials_of(scope: Scope) -> Credentials:
         if scheme.lower() != "bearer" or not bearer.strip():
             raise Unauthorized
         given.add(bearer.strip())
-    address = (scope.get("client") or ("",))[0]
+    address = _address_of(scope)
     if given:
         if len(given) > 1 or len(token := given.pop()) > 4_096 or "\x00" in token:
             raise Unauthorized
@@ -130,6 +131,13 @@ def credentials_of(scope: Scope) -> Credentials:
     if session and not _own_page(headers.get("origin"), headers.get("host", "")):
         raise Forbidden
     return Credentials(None, session, address)
+
+
+def _address_of(scope: Scope) -> str:
+    """The client's address by the rule every request goes by: proxies are believed where TRUSTED_PROXIES says so."""
+    forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    remote = (scope.get("client") or ("",))[0]
+    return client_address({"REMOTE_ADDR": remote, "HTTP_X_FORWARDED_FOR": ",".join(forwarded)})
 
 
 def _own_page(origin: str | None, host: str) -> bool:
