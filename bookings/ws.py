@@ -48,6 +48,7 @@ from wokibrain.errors import (
     ValidationFailed,
 )
 from wokibrain.events.models import StoredEvent
+from wokibrain.events.names import Topic
 
 Scope = MutableMapping[str, Any]
 Message = dict[str, Any]
@@ -113,7 +114,10 @@ def credentials_of(scope: Scope) -> Credentials:
     A browser sends cookies whoever made the page, so a session counts from our own pages only.
     """
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
+    try:
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
+    except ValueError:
+        raise Unauthorized from None
     given = {*query.get("token", ())}
     if key := headers.get("x-api-key"):
         given.add(key)
@@ -128,6 +132,8 @@ def credentials_of(scope: Scope) -> Credentials:
             raise Unauthorized
         return Credentials(token, None, address)
     session = parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
+    if session and "\x00" in session:
+        raise Unauthorized
     if session and not _own_page(headers.get("origin"), headers.get("host", "")):
         raise Forbidden
     return Credentials(None, session, address)
@@ -143,7 +149,10 @@ def _address_of(scope: Scope) -> str:
 def _own_page(origin: str | None, host: str) -> bool:
     if origin is None:
         return False
-    return origin in settings.CSRF_TRUSTED_ORIGINS or urlsplit(origin).netloc == host
+    try:
+        return origin in settings.CSRF_TRUSTED_ORIGINS or urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def visitor_of(credentials: Credentials) -> Visitor:
@@ -193,7 +202,11 @@ def missed(last: UUID, restaurant_id: str, sector_id: str | None) -> list[Messag
             | (Q(published_at=seen["published_at"]) & later)
         )
     rows = StoredEvent.objects.filter(
-        later, position__gt=seen["position"] - REPLAY_REACH, payload__restaurantId=restaurant_id
+        later,
+        position__gt=seen["position"] - REPLAY_REACH,
+        payload__restaurantId=restaurant_id,
+        # Not what other aggregates keep in the same store, as webhooks do.
+        aggregate_type__in=list(Topic),
     ).order_by("position")
     if sector_id is not None:
         rows = rows.filter(Q(payload__sectorId=sector_id) | Q(payload__changes__sectorId__from=sector_id))
