@@ -41,8 +41,9 @@ def verified(request: HttpRequest | None, username: str, password: str, look_up:
     address = client_address(request.META) if request else "none"
     try:
         guard.admit(username, address)
-    except RateLimitExceeded:
-        audit.signed_in(None, "sign-in.blocked")
+    except guard.TooManyTries as refused:
+        if refused.first:
+            audit.signed_in(None, "sign-in.blocked")
         raise
     look_up = look_up or ModelBackend().authenticate
     user: User | None = look_up(request, username=username, password=password)
