@@ -20,7 +20,9 @@ from wokibrain.access import keys
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.access.permissions import Role
+from wokibrain.events.admin import ACTIONS
 from wokibrain.events.models import AuditEntry
+from wokibrain.events.names import EventType
 
 pytestmark = pytest.mark.usefixtures("example")
 API = "/api/v1"
@@ -218,3 +220,20 @@ def test_signing_in_to_the_back_office_is_entered_either_way() -> None:
         ("sign-in", f"user:{root.pk}", "admin"),
         ("sign-in.failed", "anonymous", "admin"),
     ]
+
+
+def test_the_trail_is_read_in_both_languages(owner: APIClient) -> None:
+    client, _ = signed_in()
+    assert ask(owner, "PATCH", "tables/T1", {"position": 7}) == 200
+    client.post("/admin/login/", {"username": "root", "password": "a-long-password"})
+    for language, said in (("en", "table changed"), ("es", "mesa cambiada")):
+        page = client.get("/admin/events/auditentry/?action=TableUpdated", HTTP_ACCEPT_LANGUAGE=language)
+        assert said in page.content.decode(), language
+
+
+def test_every_action_that_was_entered_has_words() -> None:
+    client, _ = signed_in()
+    events = {each.value for each in EventType}
+    assert events <= set(ACTIONS)
+    assert set(AuditEntry.objects.values_list("action", flat=True)) <= set(ACTIONS)
+    assert client.get("/admin/events/auditentry/").status_code == 200
