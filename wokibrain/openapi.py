@@ -63,8 +63,6 @@ EXAMPLES: Final[Mapping[Code, str]] = {
 }
 ALWAYS: Final = (
     Code.VALIDATION_ERROR,
-    Code.UNAUTHORIZED,
-    Code.FORBIDDEN,
     Code.NOT_ACCEPTABLE,
     Code.RATE_LIMIT_EXCEEDED,
     Code.INTERNAL_SERVER_ERROR,
@@ -72,6 +70,7 @@ ALWAYS: Final = (
 )
 MAKES: Final = "x-makes"
 ADMIN_SECRET: Final[Any] = [{"adminSecret": []}]
+TO_CALLERS: Final = (Code.UNAUTHORIZED, Code.FORBIDDEN)
 WITH_BODY: Final = (Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE)
 
 IDEMPOTENCY_KEY: Final = OpenApiParameter(
@@ -105,7 +104,8 @@ def operation(
     which other operations name what this one made; they are linked to its answer's ``id``. The examples
     of ``body`` and ``out`` are their models' own, else put together from their fields.
     """
-    codes = dict.fromkeys([*ALWAYS, *(WITH_BODY if body else ()), *errors])
+    to_whom = () if open_to_all else TO_CALLERS[:1] if secret else TO_CALLERS
+    codes = dict.fromkeys([*ALWAYS, *to_whom, *(WITH_BODY if body else ()), *errors])
     parameters = [*_parameters(query)] if query else []
     if keyed:
         parameters.append(IDEMPOTENCY_KEY)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 CASES = 2_000
 # Whoever is nobody has no secret either; what is left is open to all.
 OPEN = {"api/v1/admin/info"}
+# Coverage would follow into the tool, which is not ours to measure.
+UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}
 ROLES = [*Role, None]
 SHORT = [Role.SUPER_ADMIN, Role.API_CLIENT, None]
 
@@ -39,12 +42,26 @@ def services() -> Iterator[Services]:
         yield services
 
 
-@pytest.fixture(scope="module")
-def api(services: Services) -> Iterator[Api]:
+@contextmanager
+def serving(services: Services) -> Iterator[Api]:
+    """The example, served to those who have credentials."""
     manage("seed", environment=services.environment)
     own = {"ADMIN_SECRET": ADMIN_SECRET, "PUBLIC_PERMISSIONS": "none"}
     with api_servers(1, services=services, environment=own) as api:
         yield api
+
+
+@pytest.fixture(scope="module")
+def api(services: Services) -> Iterator[Api]:
+    with serving(services) as api:
+        yield api
+
+
+@pytest.fixture
+def fresh() -> Iterator[tuple[Services, Api]]:
+    """A world of one's own, in which nobody has deleted or deactivated anything yet."""
+    with private_services() as services, serving(services) as api:
+        yield services, api
 
 
 def key_of(services: Services, role: Role) -> str:
@@ -84,11 +101,11 @@ def fuzz(
     done = subprocess.run(
         [
             str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIGURATION),
-            "run", f"{url}/openapi.json", *headers, "--checks", "all", "--seed", str(SEED), "--no-color",
+            "run", f"{url}/openapi.json", *headers, "--seed", str(SEED), "--no-color",
             "--generation-database", "none", "--report", "json", "--report-json-path",
             str(folder / "report.json"), *options,
         ],
-        cwd=folder, capture_output=True, text=True, timeout=900, check=False,
+        cwd=folder, env=UNMEASURED, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"seed {SEED}\n{done.stdout[-6000:]}"
     return Fuzzed(json.loads((folder / "report.json").read_text()), answered(url) - before)
@@ -130,12 +147,14 @@ def test_made_up_requests_break_no_promise(
 @pytest.mark.slow
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role or "nobody")
 def test_two_thousand_requests_break_no_promise(
-    services: Services, api: Api, role: Role | None, tmp_path: Path
+    fresh: tuple[Services, Api], role: Role | None, tmp_path: Path
 ) -> None:
+    services, api = fresh
     phases = ("--phases", "examples,coverage,fuzzing", "--max-examples", "60", "--workers", "2")
     fuzzed = fuzz(services, api.urls[0], role, tmp_path, *phases)
     assert_promises_kept(fuzzed, role)
     assert fuzzed.report["test_cases"]["generated"] >= CASES
+    print(f"{role or 'nobody'}: {fuzzed.report['test_cases']['generated']} cases")
 
 
 FOLLOWED = {
@@ -159,13 +178,15 @@ FOLLOWED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("role", list(Role))
 def test_what_follows_from_what_was_made_breaks_no_promise(
-    services: Services, api: Api, role: Role, tmp_path: Path
+    fresh: tuple[Services, Api], role: Role, tmp_path: Path
 ) -> None:
+    services, api = fresh
     phases = ("--phases", "stateful", "--max-examples", "100", "--workers", "1")
     # What is deleted by one path and made again by another looks to the tool as if it were still there.
     fuzzed = fuzz(services, api.urls[0], role, tmp_path, *phases, set_up=False)
     assert fuzzed.routes("5xx") == set()
-    assert fuzzed.routes("2xx") >= FOLLOWED.get(role, set())
+    assert FOLLOWED.get(role, set()) - fuzzed.routes("2xx") == set()
+    print(f"{role}: {fuzzed.report['test_cases']['generated']} cases in chains")
 
 
 def npm(folder: Path, *packages: str) -> Path:
