@@ -104,7 +104,9 @@ class Talk:
 def talk(live: Live, **headers: str) -> Talk:
     document = httpx.get(f"{live.url}/asyncapi.json").json()
     given = headers or {"X-API-Key": live.key}
-    return Talk(connect(live.address, additional_headers=given, origin=Origin(live.url)), document, set())
+    return Talk(
+        connect(live.address, additional_headers=given, origin=Origin(live.url), legacy=True), document, set()
+    )
 
 
 def test_all_that_is_said_is_in_the_document(live: Live) -> None:
