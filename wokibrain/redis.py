@@ -11,7 +11,7 @@ import struct
 import time
 from collections.abc import Callable
 from threading import local
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import hiredis
 import redis
@@ -124,7 +124,7 @@ class _Line:
     def exchange(self, parts: tuple[str | bytes | int, ...], patience: int) -> Any:
         """The answer to one command. Raises redis.RedisError, OSError; closed unless it was answered."""
         try:
-            answer = self._asked(hiredis.pack_command(parts), patience)
+            answer = self._asked(hiredis.pack_command(cast(Any, parts)), patience)
         except BaseException:
             self.close()
             raise
