@@ -8,6 +8,7 @@ from restaurants.guards import guarded
 from restaurants.models import Combo, ComboTable, Sector, Table, TableJoin
 from restaurants.selectors import get_sector
 from restaurants.services import Joined, save
+from restaurants.trail import entered
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import NotFound
@@ -26,7 +27,7 @@ def put_join(
     Raises NotFound, Forbidden, ValidationFailed, StrandsBookings.
     """
     sector = _sector(caller, sector_id)
-    with guarded(sector.restaurant_id, acknowledge):
+    with guarded(sector.restaurant_id, acknowledge, caller=caller), entered(caller, "SectorUpdated", sector):
         _known(sector, tables, "joins")
         row = TableJoin(sector=sector) if join_id is None else _join(sector, join_id)
         row.first_id, row.second_id = sorted(tables)
@@ -36,7 +37,7 @@ def put_join(
 def drop_join(*, caller: Caller, sector_id: str, join_id: int, acknowledge: str | None = None) -> None:
     """Raises NotFound, Forbidden, StrandsBookings."""
     sector = _sector(caller, sector_id)
-    with guarded(sector.restaurant_id, acknowledge):
+    with guarded(sector.restaurant_id, acknowledge, caller=caller), entered(caller, "SectorUpdated", sector):
         _join(sector, join_id).delete()
 
 
@@ -53,7 +54,7 @@ def put_combo(
     Raises NotFound, Forbidden, ValidationFailed, StrandsBookings.
     """
     sector = _sector(caller, sector_id)
-    with guarded(sector.restaurant_id, acknowledge):
+    with guarded(sector.restaurant_id, acknowledge, caller=caller), entered(caller, "SectorUpdated", sector):
         _known(sector, joined.table_ids, "combos")
         members = sorted(joined.table_ids)
         row = Combo(sector=sector) if combo_id is None else _combo(sector, combo_id)
@@ -70,7 +71,7 @@ def put_combo(
 def drop_combo(*, caller: Caller, sector_id: str, combo_id: UUID, acknowledge: str | None = None) -> None:
     """Raises NotFound, Forbidden, StrandsBookings."""
     sector = _sector(caller, sector_id)
-    with guarded(sector.restaurant_id, acknowledge):
+    with guarded(sector.restaurant_id, acknowledge, caller=caller), entered(caller, "SectorUpdated", sector):
         _combo(sector, combo_id).delete()
 
 

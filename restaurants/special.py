@@ -6,6 +6,7 @@ from restaurants.guards import guarded
 from restaurants.models import SpecialDay, SpecialWindow
 from restaurants.selectors import get_restaurant
 from restaurants.services import SpecialHours, save
+from restaurants.trail import entered
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import NotFound
@@ -26,7 +27,7 @@ def put_special_day(
     restaurant = get_restaurant(
         caller=caller, restaurant_id=restaurant_id, permission=Permission.RESTAURANT_UPDATE
     )
-    with guarded(restaurant_id, acknowledge):
+    with guarded(restaurant_id, acknowledge, caller=caller), entered(caller, "RestaurantUpdated", restaurant):
         row = SpecialDay(restaurant=restaurant) if day_id is None else _day(restaurant_id, day_id)
         row.date, row.name = day.date, day.name
         save(row, whole="specialDays")
@@ -43,8 +44,10 @@ def drop_special_day(
     *, caller: Caller, restaurant_id: str, day_id: int, acknowledge: str | None = None
 ) -> None:
     """Let the date follow the week again. Raises NotFound, Forbidden, StrandsBookings."""
-    get_restaurant(caller=caller, restaurant_id=restaurant_id, permission=Permission.RESTAURANT_UPDATE)
-    with guarded(restaurant_id, acknowledge):
+    restaurant = get_restaurant(
+        caller=caller, restaurant_id=restaurant_id, permission=Permission.RESTAURANT_UPDATE
+    )
+    with guarded(restaurant_id, acknowledge, caller=caller), entered(caller, "RestaurantUpdated", restaurant):
         _day(restaurant_id, day_id).delete()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -141,7 +141,7 @@ class RateLimitExceeded(DomainError):
     headers: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
-    def after(cls, seconds: int) -> RateLimitExceeded:
+    def after(cls, seconds: int) -> Self:
         """Refused for that long."""
         error = cls()
         error.headers = {"Retry-After": str(seconds)}

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from bookings.models import Booking
 from bookings.turns import sqlstate
 from restaurants.guards import StrandsBookings
-from restaurants.services import SPELLED
+from restaurants.trail import SPELLED
 from wokibrain import clock
 from wokibrain.backoffice.base import TenantAdmin, show_at_fields
 from wokibrain.errors import DomainError, ServiceUnavailable
