@@ -27,7 +27,7 @@ def main() -> int:
 
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
     asks_for_help = not {"-h", "--help", "--version"}.isdisjoint(sys.argv)
-    if command in SELF_SUFFICIENT or asks_for_help or not embedded.wanted():
+    if command in SELF_SUFFICIENT or asks_for_help or not embedded.needed():
         execute_from_command_line(sys.argv)
         return 0
     try:
