@@ -149,9 +149,10 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
 
     @display(description=_("works at"))
     def places(self, obj: User) -> str:
+        # Not within the braces, where the collector of messages does not look.
+        everywhere = _("everywhere")
         return ", ".join(
-            f"{each.restaurant or _('everywhere')} ({each.get_role_display()})"
-            for each in obj.memberships.all()
+            f"{each.restaurant or everywhere} ({each.get_role_display()})" for each in obj.memberships.all()
         )
 
 
