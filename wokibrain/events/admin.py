@@ -124,5 +124,10 @@ class FailureAdmin(ReadOnly):
 
     @admin.action(description=_("Discard"))
     def discard(self, request: HttpRequest, letters: QuerySet[Failure]) -> None:
-        for letter in letters:
-            deadletters.discard(letter)
+        if kept := sum(not deadletters.discard(letter) for letter in letters):
+            text = ngettext(
+                "%(count)d is not dead: it will be tried again by itself.",
+                "%(count)d are not dead: they will be tried again by themselves.",
+                kept,
+            )
+            self.message_user(request, text % {"count": kept}, messages.WARNING)
