@@ -62,6 +62,7 @@ class StrandsBookings(Conflict):
             issues=[Issue(f"bookings.{each.reference}", each.why) for each in stranded],
         )
         self.extra = {"acknowledge": token}
+        self.stranded = tuple(stranded)
 
 
 @contextmanager

@@ -239,6 +239,26 @@ def update_table(
     return table
 
 
+def update_tables(
+    *,
+    caller: Caller,
+    sector_id: str,
+    changes: Mapping[str, Mapping[str, Any]],
+    acknowledge: str | None = None,
+) -> None:
+    """Change several tables of a sector, all or none; ``changes``: table id -> fields of the model.
+
+    Raises NotFound, Forbidden, ValidationFailed, and StrandsBookings once for all of them.
+    """
+    sector = get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_UPDATE)
+    with guarded(sector.restaurant_id, acknowledge):
+        tables = Table.objects.filter(sector=sector).in_bulk(list(changes))
+        if len(tables) != len(changes):
+            raise NotFound.at("tableId")
+        for table_id, settings in changes.items():
+            _update(tables[table_id], settings)
+
+
 def delete_table(*, caller: Caller, table_id: str, acknowledge: str | None = None) -> None:
     """Delete a table that nothing was ever held on; the joins and combos it is part of go with it.
 

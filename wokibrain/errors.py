@@ -56,6 +56,8 @@ class DomainError(Exception):
     message: ClassVar[Text] = _("Something went wrong on our side.")
     extra: Mapping[str, str] = MappingProxyType({})
     """Further fields of the error's body, e.g. the token that acknowledges a list."""
+    reason: str = ""
+    """Why, in one word, where there are several reasons for one code; for counting."""
 
     def __init__(self, detail: Text = "", *, issues: Sequence[Issue] = ()) -> None:
         super().__init__(self.code.value)

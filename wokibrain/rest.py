@@ -274,7 +274,7 @@ def _as_domain_error(exception: Exception) -> DomainError:
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Django's handler404."""
+    """For handler404."""
     return error_response(errors.NotFound(), request)
 
 

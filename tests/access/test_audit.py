@@ -20,7 +20,7 @@ from wokibrain.access import keys
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.access.permissions import Role
-from wokibrain.events.admin import ACTIONS
+from wokibrain.events.actions import ACTIONS
 from wokibrain.events.models import AuditEntry
 from wokibrain.events.names import EventType
 

@@ -193,6 +193,7 @@ class ApiKeyAdmin(TenantAdmin):
         "state",
     )
     list_filter = ("restaurant", "role")
+    list_select_related = ("restaurant",)
     actions = ("revoke",)
 
     def get_form(self, request: HttpRequest, obj: ApiKey | None = None, **kwargs: Any) -> Any:
@@ -259,7 +260,7 @@ class FlagAdmin(SuperusersOnly):
         "languages",
         "users",
     )
-    filter_horizontal = ("users",)
+    autocomplete_fields = ("users",)
 
 
 @admin.register(Switch)

@@ -1,8 +1,8 @@
-"""Looking into events, dead letters and the audit trail. Only dead letters can be acted upon."""
+"""Looking into events and dead letters. Only dead letters can be acted upon."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 
 from wokibrain.events import deadletters
-from wokibrain.events.models import AuditEntry, Failure, Rebuild, StoredEvent
+from wokibrain.events.models import Failure, Rebuild, StoredEvent
 
 
 class ReadOnly(ModelAdmin):  # type: ignore[misc]
@@ -41,59 +41,6 @@ class StoredEventAdmin(ReadOnly):
     search_fields = ("=aggregate_id", "=event_id")
     ordering = ("-position",)
     show_full_result_count = False
-
-
-ACTIONS: Final = {
-    "BookingCreated": _("booking made"),
-    "BookingUpdated": _("booking changed"),
-    "BookingCancelled": _("booking cancelled"),
-    "BookingSeated": _("party seated"),
-    "BookingCompleted": _("party left"),
-    "BookingNoShow": _("party did not come"),
-    "TableBlocked": _("table taken out of service"),
-    "TableUnblocked": _("table put back into service"),
-    "RestaurantCreated": _("restaurant made"),
-    "RestaurantUpdated": _("restaurant changed"),
-    "RestaurantDeleted": _("restaurant deleted"),
-    "SectorCreated": _("sector made"),
-    "SectorUpdated": _("sector changed"),
-    "SectorDeleted": _("sector deleted"),
-    "TableCreated": _("table made"),
-    "TableUpdated": _("table changed"),
-    "TableDeleted": _("table deleted"),
-    "UserCreated": _("user made"),
-    "UserUpdated": _("user changed"),
-    "UserPasswordChanged": _("password of a user changed"),
-    "MembershipCreated": _("role given"),
-    "MembershipUpdated": _("role changed"),
-    "MembershipDeleted": _("role taken away"),
-    "WebhookCreated": _("webhook made"),
-    "WebhookUpdated": _("webhook changed"),
-    "WebhookDeleted": _("webhook deleted"),
-    "WebhookSecretRotated": _("webhook's secret changed"),
-    "WebhookRedelivered": _("webhook delivery repeated"),
-    "WebhookRecovered": _("webhook's missed deliveries repeated"),
-    "WebhookDeactivated": _("webhook given up"),
-    "api-key.created": _("API key made"),
-    "api-key.revoked": _("API key revoked"),
-    "api-key.used": _("API key used"),
-    "sign-in": _("signed in"),
-    "sign-in.failed": _("sign-in failed"),
-    "sign-in.blocked": _("sign-in blocked"),
-}
-"""What the audit trail calls an action -> what a person reads."""
-
-
-@admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnly):
-    list_display = ("occurred_at", "actor", "said", "target_type", "target_id", "restaurant_id", "source")
-    list_filter = ("action", "source")
-    search_fields = ("=actor", "=target_id", "=restaurant_id", "=request_id")
-    show_full_result_count = False
-
-    @admin.display(description=_("what"), ordering="action")
-    def said(self, entry: AuditEntry) -> str:
-        return str(ACTIONS.get(entry.action, entry.action))
 
 
 @admin.register(Rebuild)
