@@ -44,7 +44,7 @@ def told(entry: AuditEntry) -> tuple[str, str, dict[str, Any], dict[str, Any], l
 
 def ask(client: APIClient, method: str, path: str, body: Any = None) -> int:
     content = "" if body is None else json.dumps(body)
-    headers = {"HTTP_X_REQUEST_ID": REQUEST}
+    headers: dict[str, Any] = {"HTTP_X_REQUEST_ID": REQUEST}
     response = client.generic(method, f"{API}/{path}", content, "application/json", **headers)
     return int(response.status_code)
 

@@ -171,7 +171,6 @@ CHAINS = [
             "api/v1/restaurants/<str:restaurant>/sectors",
             "api/v1/sectors/<str:sector>",
             "api/v1/tables/<str:table>",
-            "api/v1/tables/<str:table>/blocks",
         },
     ),
     (
@@ -179,7 +178,7 @@ CHAINS = [
         "webhooks",
         {
             f"api/v1/webhooks/<str:webhook>/{rest}"
-            for rest in ("rotate-secret", "test", "recover", "deliveries/<str:delivery>/redeliver")
+            for rest in ("rotate-secret", "test", "deliveries/<str:delivery>/redeliver")
         },
     ),
     (Role.ADMIN, None, {BOOKING}),
