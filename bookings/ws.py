@@ -33,6 +33,7 @@ from django.utils.translation import gettext as _
 
 from bookings.live import groups_of, restaurant_group, sector_group
 from restaurants.models import Restaurant, Sector
+from wokibrain.access.addresses import client_address
 from wokibrain.access.authentication import anonymous
 from wokibrain.access.callers import Caller
 from wokibrain.access.credentials import caller_of, caller_of_user
@@ -47,6 +48,7 @@ from wokibrain.errors import (
     ValidationFailed,
 )
 from wokibrain.events.models import StoredEvent
+from wokibrain.events.names import Topic
 
 Scope = MutableMapping[str, Any]
 Message = dict[str, Any]
@@ -112,7 +114,10 @@ def credentials_of(scope: Scope) -> Credentials:
     A browser sends cookies whoever made the page, so a session counts from our own pages only.
     """
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
+    try:
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
+    except ValueError:
+        raise Unauthorized from None
     given = {*query.get("token", ())}
     if key := headers.get("x-api-key"):
         given.add(key)
@@ -121,21 +126,33 @@ def credentials_of(scope: Scope) -> Credentials:
         if scheme.lower() != "bearer" or not bearer.strip():
             raise Unauthorized
         given.add(bearer.strip())
-    address = (scope.get("client") or ("",))[0]
+    address = _address_of(scope)
     if given:
         if len(given) > 1 or len(token := given.pop()) > 4_096 or "\x00" in token:
             raise Unauthorized
         return Credentials(token, None, address)
     session = parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
+    if session and "\x00" in session:
+        raise Unauthorized
     if session and not _own_page(headers.get("origin"), headers.get("host", "")):
         raise Forbidden
     return Credentials(None, session, address)
 
 
+def _address_of(scope: Scope) -> str:
+    """The client's address by the rule every request goes by: proxies are believed where TRUSTED_PROXIES says so."""
+    forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    remote = (scope.get("client") or ("",))[0]
+    return client_address({"REMOTE_ADDR": remote, "HTTP_X_FORWARDED_FOR": ",".join(forwarded)})
+
+
 def _own_page(origin: str | None, host: str) -> bool:
     if origin is None:
         return False
-    return origin in settings.CSRF_TRUSTED_ORIGINS or urlsplit(origin).netloc == host
+    try:
+        return origin in settings.CSRF_TRUSTED_ORIGINS or urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def visitor_of(credentials: Credentials) -> Visitor:
@@ -185,7 +202,11 @@ def missed(last: UUID, restaurant_id: str, sector_id: str | None) -> list[Messag
             | (Q(published_at=seen["published_at"]) & later)
         )
     rows = StoredEvent.objects.filter(
-        later, position__gt=seen["position"] - REPLAY_REACH, payload__restaurantId=restaurant_id
+        later,
+        position__gt=seen["position"] - REPLAY_REACH,
+        payload__restaurantId=restaurant_id,
+        # Not what other aggregates keep in the same store, as webhooks do.
+        aggregate_type__in=list(Topic),
     ).order_by("position")
     if sector_id is not None:
         rows = rows.filter(Q(payload__sectorId=sector_id) | Q(payload__changes__sectorId__from=sector_id))

@@ -116,6 +116,7 @@ BACK_OFFICE_MIDDLEWARE = [
 ]
 """Sessions, languages and CSRF are for people in a browser; the API path does not pay for them."""
 BACK_OFFICE_PATHS = ("/admin",)
+CSRF_FAILURE_VIEW = "wokibrain.backoffice.refusals.csrf_failure"
 SILENCED_SYSTEM_CHECKS = [
     # These look in MIDDLEWARE itself; BackOfficeMiddleware runs them for its paths. The API has no
     # cookies to forge requests with, and a Content-Security-Policy that nothing may frame.
