@@ -152,7 +152,14 @@ def _erase_and_search(
     gone = staff.post(BOOKINGS, json=WANTED | GUEST)
     assert staff.delete(f"{BOOKINGS}/{gone.json()['id']}").status_code == 204
     # Three made, one of them changed, another cancelled.
-    pipeline.until(lambda: len(receiver.requests) == 5, 60)
+    deliveries = (
+        "SELECT event, status, attempts FROM webhooks_delivery JOIN webhooks_message m ON m.id = message_id"
+    )
+    pipeline.until(
+        lambda: [row[1] for row in pipeline.sql(deliveries)] == ["SUCCEEDED"] * 5,
+        90,
+        lambda: f"{pipeline.sql(deliveries)}; {len(receiver.requests)} requests",
+    )
     pipeline.until_settled()
 
     # The canary of the search: what is put into each place is found there, and the guest is in the database.
