@@ -98,6 +98,9 @@ function offerUndo(booking, other = null) {
 const SAID = { seat: 'didSeat', complete: 'didComplete', 'no-show': 'didNoShow', cancel: 'didCancel' };
 const BECOMES = { seat: 'SEATED', complete: 'COMPLETED', 'no-show': 'NO_SHOW', cancel: 'CANCELLED' };
 
+/** What snapped back has done so by now. */
+const rested = (bookings) => setTimeout(() => bookings.forEach((each) => { each.back = false; }), 500);
+
 /** Show at once what is asked for; put it back, and say why, when the server refuses. */
 async function try_(given, preview, work, text) {
   // The day may have been read anew since the button was drawn or the drag begun.
@@ -119,7 +122,7 @@ async function try_(given, preview, work, text) {
     toast(refusal.message, { bad: true });
     throw refusal;
   } finally {
-    booking.back = false;
+    rested([booking]);
   }
 }
 
@@ -171,7 +174,7 @@ export async function offerSwap(one, other) {
     both.forEach((each, index) => Object.assign(each, before[index], { back: true }));
     changed();
     toast(refusal.message, { bad: true });
-    both.forEach((each) => { each.back = false; });
+    rested(both);
   }
 }
 

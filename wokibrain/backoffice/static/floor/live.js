@@ -11,7 +11,7 @@ export class Live {
   constructor() {
     this.tries = 0;
     this.queue = new Set();
-    this.owed = false;
+    this.owed = !day.data;
     this.people = [];
     this.connect();
     setInterval(() => this.watch(), 5000);
@@ -67,14 +67,14 @@ export class Live {
       // What was told is not seen yet: asked for again until there is an answer.
       this.owed = true;
       if (refusal.status === 401) this.signedOut();
+      // Theirs no longer: to what still is.
+      else if ([403, 404].includes(refusal.status)) window.location.assign(start.urls.floor);
     }
   }
 
   signedOut() {
-    if (this.out) return;
-    this.out = true;
-    toast(t('signedOut'), { bad: true });
-    setTimeout(() => window.location.reload(), 4000);
+    if (!this.out) toast(t('signedOut'), { bad: true });
+    this.out ??= setInterval(() => { if (byId('drawer').hidden) window.location.reload(); }, 4000);
   }
 
   hear(message) {
@@ -83,7 +83,7 @@ export class Live {
     else if (message.type === 'booking-event') this.event(message.event);
     else if (message.type === 'resync') this.refresh();
     else if (message.type === 'presence') this.present(message.people);
-    else if (message.type === 'error' && message.error === 'UNAUTHORIZED') this.refresh();
+    else if (message.type === 'subscribed') this.refresh();
   }
 
   event(event) {
@@ -114,7 +114,7 @@ export class Live {
       const last = full.story.at(-1);
       if (take(full)) {
         setTimeout(() => { full.flash = false; }, 1800);
-        if (last.by !== start.me) toast(t('liveChange', { who: /^(user|api_key|anonymous|system)/.test(last.by) ? last.source.toUpperCase() : last.by, what: t(last.event), name: called(full) }));
+        if (last && last.by !== start.me) toast(t('liveChange', { who: /^(user|api_key|anonymous|system)/.test(last.by) ? last.source.toUpperCase() : last.by, what: t(last.event), name: called(full) }));
       }
     }
     changed();
