@@ -11,7 +11,7 @@ import itertools
 import logging
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -132,14 +132,19 @@ class Hub:
 
     # Presence: each process says now and then which boards are open in it; silence means gone.
 
-    async def announce(self, restaurant_id: str, socket: Socket, *, gone: bool = False) -> None:
-        until = 0.0 if gone else settings.LIVE_ANNOUNCE_SECONDS * 2.5
-        await self._publish(
-            restaurant_id, {"board": socket.id, "name": socket.visitor.name, "for": until, "hello": not gone}
-        )
-
-    async def _publish(self, restaurant_id: str, said: Message) -> None:
-        message = {"type": "presence", "restaurantId": restaurant_id} | said
+    async def announce(
+        self, restaurant_id: str, socket: Socket, *, hello: bool = False, gone: bool = False
+    ) -> None:
+        """``hello``: it is new and wants to know who else is there."""
+        stays = 0.0 if gone else settings.LIVE_ANNOUNCE_SECONDS * 2.5
+        message = {
+            "type": "presence",
+            "restaurantId": restaurant_id,
+            "board": socket.id,
+            "name": socket.visitor.name,
+            "for": stays,
+            "hello": hello,
+        }
         await self._tell(self._layer.group_send(restaurant_group(restaurant_id), message))
 
     async def _heard(self, message: Message) -> None:
@@ -149,22 +154,14 @@ class Hub:
             boards[board] = (message["name"], time.monotonic() + message["for"])
         else:
             boards.pop(board, None)
-        mine = self._boards(restaurant_id)
-        if message["hello"] and board not in {each.id for each in mine}:
-            for each in mine:
-                await self._publish(
-                    restaurant_id,
-                    {
-                        "board": each.id,
-                        "name": each.visitor.name,
-                        "for": settings.LIVE_ANNOUNCE_SECONDS * 2.5,
-                        "hello": False,
-                    },
-                )
-        if self.people(restaurant_id) != self._shown.get(restaurant_id) or board in {
-            each.id for each in mine
-        }:
-            self._show_people(restaurant_id)
+        mine = {each.id: each for each in self._boards(restaurant_id)}
+        if self.people(restaurant_id) != self._shown.get(restaurant_id):
+            self._show_people(restaurant_id, mine.values())
+        elif message["hello"] and board in mine:
+            self._show_people(restaurant_id, [mine[board]])
+        if message["hello"] and board not in mine:
+            for each in mine.values():
+                await self.announce(restaurant_id, each)
 
     def people(self, restaurant_id: str) -> list[str]:
         now = time.monotonic()
@@ -173,11 +170,11 @@ class Hub:
     def _boards(self, restaurant_id: str) -> list[Socket]:
         return [each for each in self.sockets.get(restaurant_group(restaurant_id), ()) if each.present]
 
-    def _show_people(self, restaurant_id: str) -> None:
+    def _show_people(self, restaurant_id: str, boards: Iterable[Socket]) -> None:
         people = self._shown[restaurant_id] = self.people(restaurant_id)
         told = {"type": "presence", "restaurantId": restaurant_id, "people": people}
         text = orjson.dumps(told).decode()
-        for socket in self._boards(restaurant_id):
+        for socket in boards:
             socket.hand(text)
 
     async def _look_after(self) -> None:
@@ -190,7 +187,7 @@ class Hub:
                 for board in [each for each, (_name, until) in boards.items() if until <= now]:
                     del boards[board]
                 if self.people(restaurant_id) != self._shown.get(restaurant_id):
-                    self._show_people(restaurant_id)
+                    self._show_people(restaurant_id, self._boards(restaurant_id))
                 if not boards:
                     del self._present[restaurant_id]
                     self._shown.pop(restaurant_id, None)

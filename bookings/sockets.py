@@ -188,7 +188,7 @@ class Socket:
             await self._replay(last, restaurant_id, named.get("sectorId"))
         if message.get("presence") and self.visitor.name and "sectorId" not in named:
             self.present.add(restaurant_id)
-            await hub().announce(restaurant_id, self)
+            await hub().announce(restaurant_id, self, hello=True)
 
     async def _replay(self, last: UUID, restaurant_id: str, sector_id: str | None) -> None:
         events = await in_thread(partial(missed, last, restaurant_id, sector_id))

@@ -42,12 +42,10 @@ def block(page: Any, booking: dict[str, Any]) -> Any:
 
 def drag(page: Any, piece: Any, dx: float, dy: float) -> None:
     # The board may draw it anew at any time.
+    piece.scroll_into_view_if_needed()
     while not (box := piece.bounding_box()):
-        piece.wait_for()
-    if box["y"] < 0 or box["y"] > 800:
         piece.scroll_into_view_if_needed()
-        box = piece.bounding_box()
-    x, y = box["x"] + min(30, box["width"] / 2), box["y"] + box["height"] / 2
+    x, y = box["x"] + min(30, box["width"] / 2), box["y"] + min(20, box["height"] / 2)
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + dx / 2, y + dy / 2, steps=4)

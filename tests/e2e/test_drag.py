@@ -136,14 +136,14 @@ def test_one_booking_dropped_on_another_offers_to_swap(product: Product, signed_
 
 
 def test_a_swap_of_what_somebody_changed_meanwhile_is_refused(product: Product, signed_in: SignIn) -> None:
-    upper, lower = two(product, 22, "Above", "Below")
+    upper, lower = two(product, 13, "Above", "Below")
     page = opened(signed_in(), tomorrow())
     drag(page, block(page, upper), 0, ROW)
     page.wait_for_selector("dialog.ask")
     page.context.set_offline(True)
     page.click("dialog.ask button[value=yes]")
     page.wait_for_selector(".toast.bad:has-text('No answer came.')")
-    assert label(page, upper) == "2 Above, 22:00–23:30, Table 1, Confirmed"
+    assert label(page, upper) == "2 Above, 13:00–14:30, Table 1, Confirmed"
     assert "pending" not in (block(page, lower).get_attribute("class") or "")
     page.context.set_offline(False)
     page.wait_for_selector("#link[data-state=online]")
@@ -158,8 +158,8 @@ def test_a_swap_of_what_somebody_changed_meanwhile_is_refused(product: Product, 
     page.wait_for_selector(f".bk[data-id='{lower['id']}'][aria-label*='late']")
     page.click("dialog.ask button[value=yes]")
     page.wait_for_selector(".toast.bad:has-text('was changed again since')")
-    assert label(page, upper) == "2 Above, 22:00–23:30, Table 1, Confirmed"
-    assert label(page, lower) == "2 Below, 22:00–23:30, Table 2, Confirmed, late"
+    assert label(page, upper) == "2 Above, 13:00–14:30, Table 1, Confirmed"
+    assert label(page, lower) == "2 Below, 13:00–14:30, Table 2, Confirmed, late"
 
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">'\"&lt;/script>{table}"

@@ -74,6 +74,7 @@ def test_a_booking_whose_answer_is_lost_is_not_called_failed(signed_in: SignIn) 
 def test_a_form_books_for_the_day_it_was_opened_on(signed_in: SignIn) -> None:
     page = opened(signed_in(), tomorrow())
     page.click("#new")
+    page.fill("#drawer [name=party]", "3")
     page.fill("#drawer [name=name]", "Kept Day")
     page.evaluate("document.getElementById('next').click()")
     page.wait_for_function(f"new URL(location).searchParams.get('date') !== '{tomorrow()}'")
