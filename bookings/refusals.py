@@ -19,6 +19,12 @@ def refuse(day: Day, wish: Wish, *, named: bool | None = None) -> DomainError:
     NoCapacity for the rest. ``named`` says whether the caller did, where the wish does not tell.
     """
     refusal = day.refusal(wish)
+    error = _error(day, wish, refusal, named)
+    error.reason = refusal.reason.value
+    return error
+
+
+def _error(day: Day, wish: Wish, refusal: Refusal, named: bool | None) -> DomainError:
     detail = _sentence(day, wish, refusal)
     if refusal.reason in (Reason.CLOSED, Reason.OUTSIDE_WINDOW):
         return OutsideServiceWindow(detail)

@@ -17,6 +17,7 @@ from django.http.cookie import parse_cookie
 from django.utils.module_loading import import_string
 
 from bookings.sockets import NOT_ALLOWED, Message, Receive, Send, Socket, Visitor, in_thread, spelled
+from wokibrain.access.addresses import client_address
 from wokibrain.access.authentication import anonymous
 from wokibrain.access.credentials import caller_of, caller_of_user
 from wokibrain.access.staff import is_staff
@@ -40,7 +41,10 @@ def credentials_of(scope: Scope) -> Credentials:
     A browser sends cookies whoever made the page, so a session counts from our own pages only.
     """
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
+    try:
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
+    except ValueError:
+        raise Unauthorized from None
     given = {*query.get("token", ())}
     if key := headers.get("x-api-key"):
         given.add(key)
@@ -49,21 +53,33 @@ def credentials_of(scope: Scope) -> Credentials:
         if scheme.lower() != "bearer" or not bearer.strip():
             raise Unauthorized
         given.add(bearer.strip())
-    address = (scope.get("client") or ("",))[0]
+    address = _address_of(scope)
     if given:
         if len(given) > 1 or len(token := given.pop()) > 4_096 or "\x00" in token:
             raise Unauthorized
         return Credentials(token, None, address)
     session = parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
+    if session and "\x00" in session:
+        raise Unauthorized
     if session and not _own_page(headers.get("origin"), headers.get("host", "")):
         raise Forbidden
     return Credentials(None, session, address)
 
 
+def _address_of(scope: Scope) -> str:
+    """The client's address by the rule every request goes by: proxies are believed where TRUSTED_PROXIES says so."""
+    forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    remote = (scope.get("client") or ("",))[0]
+    return client_address({"REMOTE_ADDR": remote, "HTTP_X_FORWARDED_FOR": ",".join(forwarded)})
+
+
 def _own_page(origin: str | None, host: str) -> bool:
     if origin is None:
         return False
-    return origin in settings.CSRF_TRUSTED_ORIGINS or urlsplit(origin).netloc == host
+    try:
+        return origin in settings.CSRF_TRUSTED_ORIGINS or urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def visitor_of(credentials: Credentials) -> Visitor:

@@ -81,7 +81,7 @@ def test_the_spreadsheet_holds_who_comes_by_time(night: list[BookingRecord]) -> 
     ]  # fmt: skip
     with translation.override("es"):
         assert sheet.as_csv(read()).splitlines()[0] == (
-            "\ufefffecha,hora,hasta,personas,cliente,teléfono,sector,mesas,estado,referencia,notas"
+            "\ufefffecha,hora,hasta,comensales,cliente,teléfono,sector,mesas,estado,referencia,notas"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -243,10 +243,9 @@ def test_tables_that_do_not_join_are_refused_by_that_name(guest: Api) -> None:
 
 
 @pytest.fixture
-def committed(transactional_db: None) -> Iterator[None]:
+def committed(transactional_db: None) -> None:
     """The example restaurant for threads of their own; emptied afterwards."""
     seed.example()
-    return
 
 
 def at_once(*acts: Callable[[], object]) -> list[object]:

@@ -100,9 +100,9 @@ def test_a_restaurant_without_tables_says_what_to_do(signed_in: SignIn) -> None:
 def test_a_booking_turns_late_by_the_clock_alone(product: Product, signed_in: SignIn) -> None:
     made = product.book(date=tomorrow(), start=iso(quarter(11.25)), tableIds=["OPEN-6"], guestName="Tardy")
     page = signed_in()
+    now = int(quarter(11).timestamp() * 1000)
     page.clock.install(time=quarter(11))
     page.route("**/floor/data?*", lambda route: route.fulfill(json=route.fetch().json() | {"now": now}))
-    now = int(quarter(11).timestamp() * 1000)
     page.goto(f"/admin/floor/?restaurant=OPEN&date={tomorrow()}")
     block(page, made).wait_for()
     assert "Confirmed" in block(page, made).get_attribute("aria-label")

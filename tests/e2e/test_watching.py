@@ -185,7 +185,7 @@ def test_who_does_not_read_is_dropped_and_nobody_else(product: Product) -> None:
         flood(product, "OTHER", count, 60_000)
         reader.join(30)
         assert heard == list(range(count))
-        got = []
+        got: list[dict[str, Any]] = []
         with contextlib.suppress(ConnectionClosed):
             while len(got) < count:
                 got.append(hear(slow))

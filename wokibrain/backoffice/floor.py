@@ -260,7 +260,7 @@ def _sectors(restaurant_id: str) -> list[dict[str, Any]]:
     joins: dict[str, list[list[str]]] = {}
     for join in TableJoin.objects.filter(sector__restaurant_id=restaurant_id):
         joins.setdefault(join.sector_id, []).append([join.first_id, join.second_id])
-    combos: dict[str, dict[int, list[str]]] = {}
+    combos: dict[str, dict[UUID, list[str]]] = {}
     for member in ComboTable.objects.filter(sector__restaurant_id=restaurant_id).order_by("combo", "table"):
         combos.setdefault(member.sector_id, {}).setdefault(member.combo_id, []).append(member.table_id)
     return [

@@ -18,7 +18,7 @@ def outlet() -> Outlet:
     if settings.KAFKA_BROKERS:
         from wokibrain.events.kafka import KafkaOutlet
 
-        return KafkaOutlet(settings.KAFKA_BROKERS)
+        return KafkaOutlet()
     return DirectOutlet()
 
 
