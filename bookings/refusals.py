@@ -67,6 +67,8 @@ def _sentence(day: Day, wish: Wish, refusal: Refusal) -> Text:
                 party=wish.party,
                 largest=refusal.largest_party,
             )
+        case Reason.PARTY_TOO_LARGE if wish.tables is not None and refusal.largest_party is None:
+            return _("The tables asked for may not be put together.")
         case Reason.PARTY_TOO_LARGE | Reason.PARTY_TOO_SMALL if wish.tables is not None:
             return format_lazy(_("The tables asked for do not seat a party of {party}."), party=wish.party)
         case Reason.PARTY_TOO_LARGE | Reason.PARTY_TOO_SMALL:

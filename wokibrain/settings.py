@@ -186,6 +186,11 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
 }
 """How events reach the sockets of other processes; what it drops, a reconnecting board catches up."""
 
+LIVE_ANNOUNCE_SECONDS = env.seconds("LIVE_ANNOUNCE_SECONDS", 20, minimum=0.1)
+"""How often a process says which boards are open in it; after two and a half times that in silence they are gone."""
+LIVE_RECHECK_SECONDS = env.seconds("LIVE_RECHECK_SECONDS", 30, minimum=0.1)
+"""How long a socket may still hear after its key was revoked, its token ran out or its person was let go."""
+
 KAFKA_BROKERS = env.text("KAFKA_BROKERS")
 """Comma-separated host:port; empty, and the relay feeds the consumers itself."""
 KAFKA_SSL = env.flag("KAFKA_SSL", False)
