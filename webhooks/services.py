@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from webhooks import addresses, fanout, health, payload, selectors, signing, tasks, vault
+from webhooks import addresses, disposal, fanout, health, payload, selectors, signing, tasks, vault
 from webhooks.addresses import Address, Refused, Target, may_connect
 from webhooks.models import TEST_STREAM, Delivery, Message, Webhook
 from webhooks.names import HAPPENINGS, Happening
@@ -71,7 +71,7 @@ def create_webhook(
     )
     _set_status(webhook, status)
     with transaction.atomic():
-        if Webhook.objects.filter(restaurant_id=place).count() >= settings.WEBHOOK_LIMIT:
+        if selectors.webhooks_of(place).count() >= settings.WEBHOOK_LIMIT:
             raise ValidationFailed.at("restaurantId", _("This restaurant has as many webhooks as it may."))
         webhook.save(force_insert=True)
         _audit(caller, "WebhookCreated", webhook)
@@ -117,11 +117,13 @@ def update_webhook(
 
 
 def delete_webhook(*, caller: Caller, webhook_id: str) -> None:
-    """Delete it with its deliveries. Raises NotFound."""
+    """Delete it with its deliveries. Of those there may be so many that ``disposal.sweep`` has to end it; from
+    now on nobody sees it and nothing is sent. Raises NotFound."""
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
         _audit(caller, "WebhookDeleted", webhook)
-        webhook.delete()
+        disposal.mark(webhook)
+    disposal.dispose(webhook.pk)
 
 
 def rotate_secret(*, caller: Caller, webhook_id: str, secret: str | None = None) -> tuple[Webhook, str]:

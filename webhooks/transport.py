@@ -33,7 +33,9 @@ HEAD_BYTES: Final = 2_048
 BODY_BYTES: Final = 16_384
 """How much of it is read."""
 WIRE_BYTES: Final = 131_072
-"""How much is read in all, headers, interim responses and TLS's own data included."""
+"""How much is read in all."""
+HEADER_BYTES: Final = 32_768
+"""How much of that may come before the body: headers, and interim responses, which cost most to read."""
 LOOKUPS: Final = 64
 """How many names may be looked up at a time; a lookup cannot be interrupted, only left alone."""
 
@@ -87,18 +89,25 @@ class _TlsFailed(httpcore.ConnectError):
     pass
 
 
-class _Bounded(httpcore.AsyncNetworkStream):
-    """A stream that ends with an error when more than WIRE_BYTES came in."""
+@dataclass(slots=True)
+class Allowance:
+    """How many bytes may still come in."""
 
-    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+    left: int
+
+
+class _Bounded(httpcore.AsyncNetworkStream):
+    """A stream that ends with an error when more came in than ``allowed``."""
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream, allowed: Allowance) -> None:
         self._inner = inner
-        self._left = WIRE_BYTES
+        self._allowed = allowed
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         # In small pieces: what a flood sends is parsed between two turns of the loop.
         data = await self._inner.read(min(max_bytes, 16_384), timeout)
-        self._left -= len(data)
-        if self._left < 0:
+        self._allowed.left -= len(data)
+        if self._allowed.left < 0:
             raise _TooMuch("more than a response may have")
         return data
 
@@ -112,7 +121,8 @@ class _Bounded(httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         try:
-            return _Bounded(await self._inner.start_tls(ssl_context, server_hostname, timeout))
+            inner = await self._inner.start_tls(ssl_context, server_hostname, timeout)
+            return _Bounded(inner, self._allowed)
         except httpcore.ConnectError as error:
             raise _TlsFailed(str(error)) from error
 
@@ -123,8 +133,9 @@ class _Bounded(httpcore.AsyncNetworkStream):
 class _Pinned(httpcore.AsyncNetworkBackend):
     """Resolves, checks every address, and connects to those very addresses."""
 
-    def __init__(self, resolver: Resolver) -> None:
+    def __init__(self, resolver: Resolver, allowed: Allowance) -> None:
         self._resolve = resolver
+        self._allowed = allowed
         self._inner = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -142,7 +153,8 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         failure: Exception | None = None
         for address in addresses[:4]:
             try:
-                return _Bounded(await self._inner.connect_tcp(str(address), port, timeout))
+                inner = await self._inner.connect_tcp(str(address), port, timeout)
+                return _Bounded(inner, self._allowed)
             except httpcore.ConnectError as error:
                 failure = error
         assert failure is not None
@@ -153,7 +165,7 @@ class _Transport(httpx.AsyncBaseTransport):
     """One connection of its own for each request: attempts share nothing, so none can wait for another's."""
 
     def __init__(self, resolver: Resolver, tls: ssl.SSLContext) -> None:
-        self._backend = _Pinned(resolver)
+        self._resolver = resolver
         self._tls = tls
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -163,8 +175,9 @@ class _Transport(httpx.AsyncBaseTransport):
             port=request.url.port,
             target=request.url.raw_path,
         )
+        allowed = Allowance(HEADER_BYTES)
         connection = httpcore.AsyncHTTPConnection(
-            origin=url.origin, ssl_context=self._tls, network_backend=self._backend
+            origin=url.origin, ssl_context=self._tls, network_backend=_Pinned(self._resolver, allowed)
         )
         try:
             response = await connection.handle_async_request(
@@ -175,6 +188,7 @@ class _Transport(httpx.AsyncBaseTransport):
         except BaseException:
             await connection.aclose()
             raise
+        allowed.left += WIRE_BYTES - HEADER_BYTES
         return httpx.Response(response.status, headers=response.headers, stream=_Stream(response, connection))
 
 
