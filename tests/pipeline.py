@@ -9,6 +9,7 @@ with private_services() as services, Pipeline(services, kafka="127.0.0.1:9092") 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -40,6 +41,7 @@ COMMANDS: Final = {
     "deliver": DELIVER,
     "announce": ("manage.py", "read_deliveries"),
 }
+_numbers: Final = itertools.count()
 INSERT: Final = (
     f"INSERT INTO events_storedevent ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"
 ).encode()
@@ -137,7 +139,8 @@ class Pipeline:
         self.sql(f"TRUNCATE {', '.join(f'events_{book}' for book in books)}, {figures}")
 
     def process(self, name: str, *arguments: str, **environment: str) -> Process:
-        log = self.services.folder / f"{name}-{len(self.processes)}.log"
+        # Of its own, also where tests share the servers and their folder.
+        log = self.services.folder / f"{name}-{next(_numbers)}.log"
         process = Process(name, log, self.settings | environment, arguments)
         self.processes.append(process)
         return process

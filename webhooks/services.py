@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
@@ -97,7 +97,7 @@ def update_webhook(
         check_secret(secret)
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
-        before, paused_at = webhook.status, webhook.paused_at
+        before, paused_at, told = webhook.status, webhook.paused_at, _told(webhook)
         webhook.url = webhook.url if url is None else url
         webhook.events = webhook.events if events is None else _ordered(events)
         if secret is not None:
@@ -110,7 +110,7 @@ def update_webhook(
             health.drop_pending(webhook)
         if webhook.active and paused_at is not None and paused_at < _held_since():
             health.drop_pending(webhook, created_before=_held_since())
-        _audit(caller, "WebhookUpdated", webhook)
+        _audit(caller, "WebhookUpdated", webhook, told)
         if webhook.active and before != webhook.status:
             transaction.on_commit(tasks.call)
     return webhook
@@ -318,12 +318,17 @@ def _look_up(target: Target) -> list[Address]:
         return []
 
 
-def _audit(caller: Caller, action: str, webhook: Webhook) -> None:
+def _told(webhook: Webhook) -> dict[str, Any]:
+    return {"status": webhook.status, "events": list(webhook.events)}
+
+
+def _audit(caller: Caller, action: str, webhook: Webhook, before: Mapping[str, Any] | None = None) -> None:
     audit.record(
         actor=caller.actor,
         action=action,
         target_type="webhook",
         target_id=str(webhook.pk),
         restaurant_id=webhook.restaurant_id or "",
-        after={"status": webhook.status, "events": list(webhook.events)},
+        before=before,
+        after=_told(webhook),
     )

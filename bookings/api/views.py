@@ -108,6 +108,7 @@ class BookingsView(ApiView):
         status=201,
         errors=(Code.NOT_FOUND, *SEATING, *KEYED),
         keyed=True,
+        makes="booking",
     )
     def post(self, request: Request) -> HttpResponse:
         wanted = parse_body(NewBookingBody, request.data).wanted()

@@ -16,6 +16,7 @@ from tests.kafka import Broker, Kafka
 from tests.webhooks import support
 from webhooks import kafka as topic
 from webhooks.models import Delivery
+from wokibrain.events.broker import ensure_topics
 from wokibrain.events.names import Group
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -91,7 +92,7 @@ def test_announced_deliveries_wake_a_sender_once_committed(announced: Broker) ->
 
 @pytest.mark.usefixtures("real_kafka")
 def test_reader_goes_on_where_the_one_before_it_stopped(announced: Broker) -> None:
-    topic.ensure_topic()
+    ensure_topics(topic.TOPIC)
     hooks = [support.webhook(f"https://example.com/{number}") for number in range(3)]
     support.happen()
     with reading() as first:
@@ -116,9 +117,9 @@ def committed(broker: Broker) -> int:
 @pytest.mark.usefixtures("real_kafka")
 def test_topic_is_made_once_with_the_partitions_that_are_set(announced: Broker, settings: Settings) -> None:
     settings.KAFKA_PARTITIONS = 3
-    topic.ensure_topic()
+    ensure_topics(topic.TOPIC)
     settings.KAFKA_PARTITIONS = 5
-    topic.ensure_topic()
+    ensure_topics(topic.TOPIC)
     found = announced.admin().list_topics(timeout=10).topics[topic.TOPIC]
     assert len(found.partitions) == 3
 

@@ -8,11 +8,9 @@ from rest_framework.request import Request
 from wokibrain.access import sessions
 from wokibrain.access.api.schemas import LoginBody, RefreshBody, TokensOut
 from wokibrain.access.sessions import Tokens
+from wokibrain.errors import Code
 from wokibrain.openapi import operation
 from wokibrain.rest import ApiView, parse_body, reply
-
-# Nothing between us and the client may keep a token.
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 class _OpenView(ApiView):
@@ -23,7 +21,7 @@ class _OpenView(ApiView):
 
 def _tokens(tokens: Tokens) -> HttpResponse:
     out = TokensOut(access_token=tokens.access, refresh_token=tokens.refresh, expires_in=tokens.expires_in)
-    return reply(out, headers=NO_STORE)
+    return reply(out)
 
 
 class LoginView(_OpenView):
@@ -33,6 +31,7 @@ class LoginView(_OpenView):
         "With a staff member's name and password. After too many wrong ones: 429 for a while.",
         body=LoginBody,
         out=TokensOut,
+        errors=(Code.UNAUTHORIZED,),
         tag="auth",
         open_to_all=True,
     )
@@ -51,6 +50,7 @@ class RefreshView(_OpenView):
         since one of the two who hold it is a thief.""",
         body=RefreshBody,
         out=TokensOut,
+        errors=(Code.UNAUTHORIZED,),
         tag="auth",
         open_to_all=True,
     )
@@ -65,6 +65,7 @@ class LogoutView(_OpenView):
         "Ends the session: its refresh token at once, its access tokens within a second.",
         body=RefreshBody,
         status=204,
+        errors=(Code.UNAUTHORIZED,),
         tag="auth",
         open_to_all=True,
     )
