@@ -9,7 +9,6 @@ that means something else the second time gains nothing; the name stays in SNI, 
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import ssl
 import threading
@@ -40,9 +39,6 @@ HEADER_BYTES: Final = 32_768
 OWN_HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
 LOOKUPS: Final = 64
 """How many names may be looked up at a time; a lookup cannot be interrupted, only left alone."""
-
-# It logs every request with its URL, and a webhook's URL may carry a credential.
-logging.getLogger("httpx").setLevel(logging.WARNING)
 
 Resolver = Callable[[str, int], Awaitable[list[Address]]]
 
