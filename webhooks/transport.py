@@ -9,6 +9,7 @@ that means something else the second time gains nothing; the name stays in SNI, 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 import threading
@@ -39,6 +40,10 @@ HEADER_BYTES: Final = 32_768
 OWN_HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
 LOOKUPS: Final = 64
 """How many names may be looked up at a time; a lookup cannot be interrupted, only left alone."""
+
+# Its clients log every request with its URL, and a webhook's URL may carry a credential. None is used here; whoever
+# uses one beside it is not to tell either.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 Resolver = Callable[[str, int], Awaitable[list[Address]]]
 
