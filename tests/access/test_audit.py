@@ -12,6 +12,8 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from bookings.models import Booking
+from restaurants.joining import drop_join, put_combo, put_join
+from restaurants.services import Joined
 from tests.access.conftest import client_of
 from tests.access.conftest import example as example
 from tests.api import events_of
@@ -88,6 +90,17 @@ def test_a_sector_with_what_stands_together(owner: APIClient) -> None:
     assert told(entries("sector", "S1")[-1]) == (
         "SectorUpdated", "R1", {"joins": [], "combos": []}, {"joins": ["T2+T3"], "combos": ["T2+T3: 5-6"]}, [],
     )  # fmt: skip
+
+
+def test_joins_and_combos_one_at_a_time() -> None:
+    join = put_join(caller=SYSTEM, sector_id="S1", tables=frozenset({"T3", "T2"}))
+    put_combo(caller=SYSTEM, sector_id="S1", joined=Joined(frozenset({"T2", "T3"}), 5, 6))
+    drop_join(caller=SYSTEM, sector_id="S1", join_id=join.pk)
+    assert [told(each)[2:4] for each in entries("sector", "S1")[-3:]] == [
+        ({"joins": []}, {"joins": ["T2+T3"]}),
+        ({"combos": []}, {"combos": ["T2+T3: 5-6"]}),
+        ({"joins": ["T2+T3"]}, {"joins": []}),
+    ]
 
 
 def test_a_restaurant_with_its_calendar(owner: APIClient) -> None:
