@@ -29,6 +29,7 @@ from psycopg.types.json import Jsonb
 from tests.events.support import payload
 from tests.processes import Services, manage
 from wokibrain import env, processes
+from wokibrain.events import readmodels
 from wokibrain.events.names import Group
 from wokibrain.events.store import COLUMNS
 from wokibrain.ids import uuid7
@@ -135,8 +136,10 @@ class Pipeline:
     def reset(self) -> None:
         """Forget every event and what became of it."""
         books = ("storedevent", "receipt", "watermark", "failure", "rebuild", "auditentry", "snapshot")
-        figures = "bookings_bookingday, bookings_bookinghour, bookings_tableday"
-        self.sql(f"TRUNCATE {', '.join(f'events_{book}' for book in books)}, {figures}")
+        figures = [
+            model._meta.db_table for name in readmodels.names() for model in readmodels.get(name).models
+        ]
+        self.sql(f"TRUNCATE {', '.join([*(f'events_{book}' for book in books), *figures])}")
 
     def process(self, name: str, *arguments: str, **environment: str) -> Process:
         # Of its own, also where tests share the servers and their folder.

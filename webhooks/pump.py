@@ -78,8 +78,6 @@ class Sender:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        if self._client is not None:
-            await self._client.aclose()
 
     @property
     def under_way(self) -> int:

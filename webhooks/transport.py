@@ -15,6 +15,7 @@ import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -36,10 +37,12 @@ WIRE_BYTES: Final = 131_072
 """How much is read in all."""
 HEADER_BYTES: Final = 32_768
 """How much of that may come before the body: headers, and interim responses, which cost most to read."""
+OWN_HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
 LOOKUPS: Final = 64
 """How many names may be looked up at a time; a lookup cannot be interrupted, only left alone."""
 
-# It logs every request with its URL, and a webhook's URL may carry a credential.
+# Its clients log every request with its URL, and a webhook's URL may carry a credential. None is used here; whoever
+# uses one beside it is not to tell either.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 Resolver = Callable[[str, int], Awaitable[list[Address]]]
@@ -213,12 +216,9 @@ class Client:
         self, *, timeout: float, resolver: Resolver | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
         self._timeout = timeout
-        self._http = httpx.AsyncClient(
-            transport=_Transport(resolver or resolve, tls or trusted()),
-            follow_redirects=False,
-            trust_env=False,
-            timeout=None,  # noqa: S113 - one deadline over everything instead
-        )
+        # Without httpx's client above it: there are no redirects, cookies, proxies or log lines to see to, and it
+        # takes a fifth of the time that a delivery takes.
+        self._transport = _Transport(resolver or resolve, tls or trusted())
 
     async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Outcome:
         """POST ``body`` and say what came of it. Raises nothing but cancellation."""
@@ -228,14 +228,10 @@ class Client:
         head, retry_after = "", None
         try:
             check_url(url)
+            request = httpx.Request("POST", url, headers={**headers, **OWN_HEADERS}, content=body)
             async with (
                 asyncio.timeout(self._timeout),
-                self._http.stream(
-                    "POST",
-                    url,
-                    content=body,
-                    headers={**headers, "Accept-Encoding": "identity", "Connection": "close"},
-                ) as response,
+                aclosing(await self._transport.handle_async_request(request)) as response,
             ):
                 head = await _head(response)
                 status = response.status_code
@@ -253,9 +249,6 @@ class Client:
             # h11 and httpx on what is not HTTP at all.
             trouble = Trouble.PROTOCOL
         return Outcome(status, trouble, round((time.monotonic() - began) * 1000), head, retry_after)
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
 
 
 def _trouble(error: BaseException) -> Trouble:
