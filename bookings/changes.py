@@ -150,10 +150,14 @@ def _seated(day: Day, before: BookingRecord, wanted: BookingRecord, change: Chan
     own = frozenset(before.table_ids)
     if change.start is None:
         kept = _kept_start(day, before)
-        still = replace(asked, start=day.aligned(kept), duration=day.covering(kept, asked.duration))
+        still = replace(
+            asked,
+            start=day.aligned(kept),
+            duration=day.covering(kept, asked.duration),
+            standing=kept == before.start,
+        )
         for wish in (replace(still, tables=own), still) if same_place else (still,):
-            # The start is not new, so it may be past.
-            if found := day.candidates(wish, 1, past=kept == before.start):
+            if found := day.candidates(wish, 1):
                 end = kept + timedelta(minutes=asked.duration)
                 return replace(wanted, table_ids=found[0].table_ids, start=kept, end=end)
         if change.date is None and change.window_start is None and change.window_end is None:

@@ -113,4 +113,4 @@ def _served(plan: Plan, booking: BookingRecord) -> bool:
     day = plan.day(booking.service_date)
     first = day.slot_of(booking.start)
     last = -((day.origin - booking.end) // SLOT)
-    return any(span.lo <= first and last <= span.hi and span.starts >> first & 1 for span in day.spans)
+    return any(span.lo <= first and last <= span.hi and span.seats >> first & 1 for span in day.spans)

@@ -99,8 +99,8 @@ def _check_fits(day: Day, booking: BookingRecord, place: BookingRecord) -> None:
         party=booking.party_size,
         duration=day.covering(booking.start, booking.duration_minutes),
         start=day.aligned(booking.start),
+        standing=True,
         tables=frozenset(place.table_ids),
     )
-    # No start is new, so any may be past.
-    if not day.candidates(wish, 1, past=True):
+    if not day.candidates(wish, 1):
         raise refuse(day, wish)
