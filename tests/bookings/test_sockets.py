@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from channels.layers import get_channel_layer
 from django.db import connections
+from pytest_django import Settings
 
 from bookings import seed, services
 from bookings.hub import hub
+from bookings.live import restaurant_group
 from bookings.records import BookingRecord
 from bookings.rules import NewBooking
 from bookings.sockets import Socket, Visitor
 from wokibrain.access.callers import SYSTEM
+from wokibrain.embedded.redis import Redis
 from wokibrain.events.models import StoredEvent
 
 Message = dict[str, Any]
@@ -102,5 +107,66 @@ def test_what_was_heard_live_is_not_told_again_with_what_was_missed() -> None:
         client.say(type="subscribe", sectorId="S1", lastEventId=first["id"])
         again = ["unsubscribed", "unsubscribed", "subscribed", second["id"], third["id"]]
         assert await client.told_until_pong() == again
+
+    with_client(talk)
+
+
+@pytest.fixture
+def redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
+    """A Redis for the live updates alone; not started yet."""
+    server = Redis(tmp_path / "redis", durable=False)
+    backend = settings.CHANNEL_LAYERS["default"]["BACKEND"]
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": {"hosts": [server.url]}}}
+    yield server
+    server.stop()
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize("frozen", [False, True])
+def test_who_subscribes_first_while_redis_is_away_hears_all_once_it_is_back(
+    redis: Redis, frozen: bool
+) -> None:
+    if frozen:
+        redis.start()
+        redis.pause()
+    event = book(0)
+
+    async def talk(client: Client) -> None:
+        other = Client()
+        for each in (client, other):
+            each.say(type="subscribe", restaurantId="R1")
+            assert await each.hear() == {"type": "subscribed", "success": True, "restaurantId": "R1"}
+        await asyncio.to_thread(redis.resume if frozen else redis.start)
+        for each in (client, other):
+            assert await each.hear() == {"type": "resync"}
+        layer = get_channel_layer()
+        await layer.group_send(restaurant_group("R1"), {"type": "booking.event", "event": event})
+        for each in (client, other):
+            assert await each.hear() == {"type": "booking-event", "event": event}
+        # What a try left behind would fill the memory of a process that waits for long.
+        assert len(layer.channels) == 1
+        await other.leave()
+
+    with_client(talk)
+
+
+@pytest.mark.usefixtures("committed")
+def test_who_is_here_is_shown_again_after_redis_was_away(redis: Redis, settings: Settings) -> None:
+    settings.LIVE_ANNOUNCE_SECONDS = 0.2
+    redis.start()
+
+    async def shown(client: Client) -> list[str]:
+        while (message := await client.hear())["type"] != "presence":
+            pass
+        people: list[str] = message["people"]
+        return people
+
+    async def talk(client: Client) -> None:
+        client.say(type="subscribe", restaurantId="R1", presence=True)
+        assert await shown(client) == ["Ana"]
+        await asyncio.to_thread(redis.kill)
+        assert await shown(client) == []
+        await asyncio.to_thread(redis.start)
+        assert await shown(client) == ["Ana"]
 
     with_client(talk)
