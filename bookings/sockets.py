@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -15,7 +16,7 @@ from uuid import UUID, uuid4
 import orjson
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import OperationalError, close_old_connections
 from django.utils.translation import gettext as _
 
 from bookings.hub import hub
@@ -23,6 +24,8 @@ from bookings.replay import missed, wanted_groups
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import DomainError, RateLimitExceeded, ValidationFailed
+
+logger = logging.getLogger("wokibrain.live")
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -220,7 +223,11 @@ class Socket:
 
     async def _replay(self, last: UUID, restaurant_id: str, sector_id: str | None) -> None:
         self._first_time(str(last))
-        events = await in_thread(partial(missed, last, restaurant_id, sector_id))
+        try:
+            events = await in_thread(partial(missed, last, restaurant_id, sector_id))
+        except OperationalError:
+            logger.warning("what a socket missed cannot be told", exc_info=True)
+            events = None
         if events is None:
             self._answer({"type": "resync"})
             return

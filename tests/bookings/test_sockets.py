@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from datetime import date
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
 from channels.layers import get_channel_layer
-from django.db import connections
+from django.db import connection, connections, transaction
 from pytest_django import Settings
 
-from bookings import seed, services
+from bookings import replay, seed, services
 from bookings.hub import hub
 from bookings.live import restaurant_group
 from bookings.records import BookingRecord
@@ -109,6 +110,33 @@ def test_what_was_heard_live_is_not_told_again_with_what_was_missed() -> None:
         assert await client.told_until_pong() == again
 
     with_client(talk)
+
+
+@pytest.mark.usefixtures("committed")
+def test_who_was_away_for_too_many_events_is_to_look_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of them may be other restaurants': what costs is to look through them."""
+    monkeypatch.setattr(replay, "REPLAY_SPAN", 2)
+    first, second, third = book(0), book(1), book(2)
+    assert [each["id"] for each in replay.missed(UUID(first["id"]), "R1", None) or ()] == [
+        second["id"],
+        third["id"],
+    ]
+    book(3)
+    assert replay.missed(UUID(first["id"]), "R1", None) is None
+
+
+@pytest.mark.usefixtures("committed")
+def test_a_look_back_that_the_database_breaks_off_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = book(0)
+
+    async def talk(client: Client) -> None:
+        client.say(type="subscribe", restaurantId="R1", lastEventId=first["id"])
+        assert await client.told_until_pong() == ["subscribed", "resync"]
+
+    monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "options", "-c statement_timeout=300")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE events_storedevent")
+        with_client(talk)
 
 
 @pytest.fixture
