@@ -106,7 +106,7 @@ def update_booking(
             after,
             event_type="BookingUpdated",
             actor=caller,
-            more={"changes": _changes(before, after, private)},
+            more={"changes": _changes(before, after, private) | see_to(before, after)},
         )
         if ticket:
             ticket.keep(after)
@@ -124,6 +124,21 @@ def check_open(booking: BookingRecord) -> None:
         raise InvalidTransition(
             format_lazy(_("A booking that is {status} cannot be changed."), status=booking.status.label)
         )
+
+
+def see_to(before: BookingRecord, after: BookingRecord) -> dict[str, dict[str, Any]]:
+    """Take away the flag of who gets other tables or another time than were wrong; what the event says of it."""
+    causes = []
+    if after.table_ids != before.table_ids:
+        causes.append(Booking.Attention.TABLES)
+    if (after.start, after.end) != (before.start, before.end):
+        causes += [Booking.Attention.HOURS, Booking.Attention.ZONE]
+    flagged = Booking.objects.filter(pk=before.id, attention__in=causes)
+    cause = flagged.values_list("attention", flat=True).first() if causes else None
+    if cause is None:
+        return {}
+    flagged.update(attention="")
+    return {"attention": {"from": cause, "to": None}}
 
 
 def _seated(day: Day, before: BookingRecord, wanted: BookingRecord, change: Change) -> BookingRecord:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings import day as days
 from bookings import writes
-from bookings.changes import check_open
+from bookings.changes import check_open, see_to
 from bookings.day import Day, Wish
 from bookings.locking import SectorDay
 from bookings.records import BookingRecord
@@ -76,7 +76,7 @@ def swap_bookings(*, caller: Caller, first: Seen, second: Seen) -> tuple[Booking
                 event_type="BookingUpdated",
                 actor=caller,
                 more={
-                    "changes": booking.changes_from(before[booking.id]),
+                    "changes": booking.changes_from(before[booking.id]) | see_to(before[booking.id], booking),
                     "swappedWith": {"id": str(partner.id), "version": partner.version},
                 },
             )

@@ -13,6 +13,7 @@ from bookings.models import Booking
 from restaurants.models import Restaurant, Table
 from tests.access.conftest import client_of
 from tests.access.conftest import example as example
+from tests.api import events_of
 from wokibrain import clock
 from wokibrain.access.permissions import Role
 
@@ -188,6 +189,10 @@ def test_another_place_takes_the_flag_away(admin: APIClient) -> None:
         patch(admin, "woki/bookings/B1", {"tableIds": ["T3"]}, 200)
     booking = Booking.objects.get(reference="B1")
     assert (booking.attention, booking.table_ids) == ("", ["T3"])
+    assert events_of(str(booking.id))[-1].payload["changes"] == {
+        "tableIds": {"from": ["T2"], "to": ["T3"]},
+        "attention": {"from": "tables", "to": None},
+    }
 
 
 def test_an_acknowledgement_is_for_one_list_only(admin: APIClient) -> None:
