@@ -20,6 +20,7 @@ from bookings.swaps import Seen
 from restaurants.models import ServiceWindow, TableJoin
 from restaurants.services import create_sector, create_table
 from tests.api import Api, api_as, events_of, house, refused
+from wokibrain import asyncapi
 from wokibrain.access.callers import EVERYWHERE, SYSTEM, Caller, CallerKind
 from wokibrain.access.permissions import PERMISSIONS, Role
 from wokibrain.clock import frozen
@@ -86,6 +87,7 @@ def test_each_takes_the_others_tables_and_keeps_its_time(guest: Api) -> None:
     (event,) = events_of(str(other.id))[1:]
     assert event.payload["changes"] == {"tableIds": {"from": ["T5"], "to": ["T1"]}}
     assert event.payload["swappedWith"] == {"id": str(one.id), "version": 2}
+    assert last.payload.keys() <= asyncapi.BOOKING_DATA["properties"].keys()
     assert "swappedWith" not in history.as_of(one.id, datetime.max.replace(tzinfo=UTC))  # type: ignore[operator]
 
 
