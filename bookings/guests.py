@@ -12,11 +12,12 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from bookings.models import Booking, Guest, IdempotencyKey
+from bookings.models import Booking, Guest
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import NotFound
+from wokibrain.idempotency.models import IdempotencyKey
 
 BATCH = 500
 PRIVATE_FIELDS = ("guestName", "guestEmail", "guestPhone", "notes")
@@ -90,11 +91,6 @@ def erase_expired() -> int:
         _erase(ids)
         erased += len(ids)
     return erased
-
-
-def forget_answers() -> int:
-    """Delete the stored answers whose 24 hours are over. Returns how many."""
-    return IdempotencyKey.objects.filter(expires_at__lte=clock.now()).delete()[0]
 
 
 def _erase(guest_ids: Iterable[UUID]) -> None:

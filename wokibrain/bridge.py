@@ -12,6 +12,7 @@ import logging
 import queue
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any, Protocol
@@ -124,6 +125,8 @@ class Bridge:
         if not self._started:
             self._start()
         environ, length = build_environ(scope)
+        # From here on it may wait for a thread, for a lock, for the machine: its age tells whether it is stale.
+        environ["wokibrain.received"] = time.monotonic()
         if length > self.max_body:
             await refuse(send, 413, "PAYLOAD_TOO_LARGE", f"The body may have at most {self.max_body} bytes.")
             return

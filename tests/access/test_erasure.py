@@ -18,13 +18,15 @@ from django.core.management import CommandError, call_command
 from redis import Redis
 
 from bookings import guests
-from bookings.models import Booking, Guest, IdempotencyKey
+from bookings.models import Booking, Guest
 from tests.access.conftest import client_of
 from tests.processes import Services, api_servers, private_services
 from wokibrain import clock, embedded
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.permissions import Role
 from wokibrain.celery import app
+from wokibrain.idempotency import keys
+from wokibrain.idempotency.models import IdempotencyKey
 
 NAME, MAIL, PHONE, NOTE = (
     "Xiomara Quetzal",
@@ -143,16 +145,16 @@ def test_guests_go_when_their_time_is_over(example: None, settings: Any) -> None
     with clock.frozen(clock.now() + timedelta(days=2)):
         assert guests.erase_expired() == 1
         assert guests.erase_expired() == 0
-        assert guests.forget_answers() == 0
+        assert keys.forget() == 0
     assert Guest.objects.get(bookings=old).erased_at is not None
     assert Guest.objects.get(bookings=recent).erased_at is None
 
 
 def test_answers_are_forgotten_after_a_day(example: None) -> None:
     client_of(Role.ADMIN).post(BOOKINGS, WANTED, format="json", HTTP_IDEMPOTENCY_KEY="k")
-    assert guests.forget_answers() == 0
+    assert keys.forget() == 0
     with clock.frozen(clock.now() + timedelta(hours=25)):
-        assert guests.forget_answers() == 1
+        assert keys.forget() == 1
     assert IdempotencyKey.objects.count() == 0
 
 
