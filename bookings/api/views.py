@@ -260,4 +260,6 @@ def _ticket(
     view: ApiView, request: Request, respond: Callable[[BookingRecord], Replay], body: object = None
 ) -> Ticket | None:
     held = ticket_of(view, request, body)
-    return held and Ticket(held.caller, held.key, held.fingerprint, held.received, respond)
+    if held is None:
+        return None
+    return Ticket(held.caller, held.key, held.fingerprint, held.received, respond)

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 
 from wokibrain.errors import ValidationFailed
-from wokibrain.faults import without
+from wokibrain.faults import point, without
 from wokibrain.idempotency.keys import Replay, Ticket, settle
 from wokibrain.rest import ApiView, reply_json
 
@@ -107,6 +107,7 @@ def once(
                 past.check()
                 body = response.content.decode()
                 ticket.keep(Replay(response.status_code, vault.seal(body) if vault and body else body))
+                point("answer-kept")
             return response
 
         result = settle(ticket, work)
