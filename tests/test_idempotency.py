@@ -290,6 +290,14 @@ def test_a_secret_is_kept_encrypted_and_given_again(scene: Scene, settings: Sett
     assert (kept.status, kept.booking_id) == (first.status, None)
 
 
+@pytest.mark.parametrize("scene", ["replaceWebhook", "changeWebhook"], indirect=True)
+def test_a_url_which_may_hold_credentials_is_kept_encrypted(scene: Scene) -> None:
+    first = scene.send("k")
+    assert first.body["url"] == HOOK["url"]
+    assert "127.0.0.1" not in IdempotencyKey.objects.get().body
+    assert scene.send("k").body == first.body
+
+
 @pytest.mark.parametrize("scene", ["createWebhook"], indirect=True)
 def test_two_restaurants_secrets_stay_apart_under_one_key(scene: Scene) -> None:
     first = scene.send("k")

@@ -115,6 +115,7 @@ class WebhookView(ApiView):
         body=ReplaceWebhookBody,
         prepare=_url_of(ReplaceWebhookBody),
         out=WebhookOut,
+        vault=vault,
         errors=ABSENT,
         tag="webhooks",
     )
@@ -138,6 +139,7 @@ class WebhookView(ApiView):
         body=ChangeWebhookBody,
         prepare=_url_of(ChangeWebhookBody),
         out=WebhookOut,
+        vault=vault,
         errors=ABSENT,
         tag="webhooks",
     )

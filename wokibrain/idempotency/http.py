@@ -82,8 +82,9 @@ def once(
 ) -> Method:
     """Run a view's method once per Idempotency-Key, in one transaction with the keeping of its answer.
 
-    ``vault``: what its answer is encrypted with, where that shows a secret. ``prepare`` comes before the
-    transaction, for what may take its time, and what it returns is given to the method as ``prepared``.
+    ``vault``: what its answer is encrypted with, where that shows a secret, or a URL, which may hold one.
+    ``prepare`` comes before the transaction, for what may take its time, and what it returns is given to
+    the method as ``prepared``.
     """
 
     @wraps(method)
