@@ -21,25 +21,42 @@ SELF_SUFFICIENT = frozenset(
 
 def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
+    from django.core.exceptions import ImproperlyConfigured
+    from django.db import DatabaseError
+
+    from wokibrain.embedded import EmbeddedError
+    from wokibrain.postgres import trouble
+
+    try:
+        run()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the rest, flushed at exit, is to go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (DatabaseError, ImproperlyConfigured, EmbeddedError) as error:
+        said = trouble.sentence(error) if isinstance(error, DatabaseError) else str(error)
+        if said is None or "--traceback" in sys.argv:
+            raise
+        print(f"wokibrain: {said}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run() -> None:
     from django.core.management import execute_from_command_line
 
     from wokibrain import embedded
 
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
     asks_for_help = not {"-h", "--help", "--version"}.isdisjoint(sys.argv)
-    if command in SELF_SUFFICIENT or asks_for_help or not embedded.wanted():
+    if command in SELF_SUFFICIENT or asks_for_help or not embedded.needed():
         execute_from_command_line(sys.argv)
-        return 0
-    try:
-        embedded.start()
-    except embedded.EmbeddedError as error:
-        print(f"wokibrain: {error}", file=sys.stderr)
-        return 1
+        return
+    embedded.start()
     try:
         execute_from_command_line(sys.argv)
     finally:
         embedded.stop()
-    return 0
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def update_booking(
         before = locked(seen.id)
         if (before.sector_id, before.service_date) != (seen.sector_id, seen.service_date):
             raise Conflict(_("The booking was just moved; look at it and try again."))
-        _open(before)
+        check_open(before)
         after = before
         if change.seating:
             wanted = replace(
@@ -88,7 +88,7 @@ def update_booking(
                 party_size=change.party_size or before.party_size,
                 duration_minutes=change.duration_minutes or before.duration_minutes,
             )
-            day = days.read(seen.restaurant_id, sector_id, service_date, without=before.id)
+            day = days.read(seen.restaurant_id, sector_id, service_date, without=(before.id,))
             check_bounds(day.plan, wanted.party_size, wanted.duration_minutes, service_date)
             after = _seated(day, before, wanted, change)
         private = _private(before, change)
@@ -117,7 +117,8 @@ def update_booking(
     return take_turn(turn, work, ticket)
 
 
-def _open(booking: BookingRecord) -> None:
+def check_open(booking: BookingRecord) -> None:
+    """Raise for a booking that is over and cannot be changed."""
     if booking.status is Booking.Status.CANCELLED:
         raise AlreadyCancelled
     if booking.status not in (Booking.Status.CONFIRMED, Booking.Status.SEATED):

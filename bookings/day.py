@@ -32,7 +32,8 @@ LEFT JOIN LATERAL (
       ON allocation.sector_id = sector.id
      AND allocation.active
      AND allocation.period && tstzrange(%(since)s::timestamptz, %(end)s::timestamptz)
-    WHERE %(without)s::uuid IS NULL OR allocation.booking_id IS DISTINCT FROM %(without)s::uuid
+    -- A block's booking is null, which is no booking that is left out.
+    WHERE (allocation.booking_id = ANY (string_to_array(%(without)s, ',')::uuid[])) IS NOT TRUE
 ) AS held ON true
 WHERE restaurant.id = %(restaurant)s
 """
@@ -127,10 +128,10 @@ def read(
     sector_id: str | None,
     service_date: date,
     *,
-    without: UUID | None = None,
+    without: Iterable[UUID] = (),
     since: datetime | None = None,
 ) -> Day:
-    """The day as the database has it now, ``without`` one booking's own tables.
+    """The day as the database has it now, ``without`` some bookings' own tables.
 
     ``since``: what was over by then holds nothing, not even the rest of its quarter hour.
     Starts from the plan in memory; the read tells whether it is old, and is then done again with the
@@ -155,7 +156,7 @@ def _held(
     plan: Plan,
     rooms: Sequence[SectorRoom],
     service: ServiceDay,
-    without: UUID | None,
+    without: Iterable[UUID],
     since: datetime | None,
 ) -> tuple[int, Held]:
     end = service.instant_of(service.slots)
@@ -168,7 +169,7 @@ def _held(
                 "origin": service.origin,
                 "since": min(max(since or service.origin, service.origin), end),
                 "end": end,
-                "without": without,
+                "without": ",".join(map(str, without)),
             },
         )
         row = cursor.fetchone()

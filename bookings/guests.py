@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,12 +11,13 @@ import orjson
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Booking, Guest
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
-from wokibrain.errors import NotFound
+from wokibrain.errors import Conflict, NotFound
 from wokibrain.idempotency.models import IdempotencyKey
 
 BATCH = 500
@@ -62,6 +63,22 @@ def export_guest(*, caller: Caller, guest_id: UUID) -> dict[str, Any]:
             for booking in guest.bookings.order_by("start", "id")
         ],
     }
+
+
+def update_guest(*, caller: Caller, guest_id: UUID, settings: Mapping[str, str]) -> Guest:
+    """Correct a person's name, phone, e-mail or notes.
+
+    Takes BOOKING_UPDATE at the restaurant. Raises NotFound, Forbidden, Conflict for one who was erased.
+    """
+    with transaction.atomic():
+        guest = _guest(caller, guest_id, Permission.BOOKING_UPDATE)
+        row = Guest.objects.select_for_update().get(pk=guest.pk)
+        if row.erased_at is not None:
+            raise Conflict(_("This guest was erased and stays empty."))
+        for field, value in settings.items():
+            setattr(row, field, value)
+        row.save(update_fields=[*settings, "updated_at"])
+    return row
 
 
 def erase_guest(*, caller: Caller, guest_id: UUID) -> Guest:

@@ -11,7 +11,7 @@ from wokibrain.events.models import StoredEvent
 from wokibrain.events.names import EventType, Topic
 from wokibrain.events.store import Envelope, Payload
 
-NOT_STATE = frozenset({"changes", "reason", "undoes"})
+NOT_STATE = frozenset({"changes", "reason", "undoes", "swappedWith"})
 """What an event says about the change and not about the booking after it."""
 
 

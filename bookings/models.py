@@ -276,6 +276,28 @@ class BookingHour(models.Model):
         return f"{self.restaurant_id} {self.service_date} {self.hour} h"
 
 
+class BookingQuarter(models.Model):
+    """Who is expected in one quarter hour of a service day; ``quarter`` is the instant it begins.
+
+    By the instant and not by the clock's reading, so that the hour a clock repeats is two. The
+    cancelled and those who did not show are left out.
+    """
+
+    pk = models.CompositePrimaryKey("restaurant_id", "service_date", "quarter")
+    restaurant_id = models.CharField(max_length=50)
+    service_date = models.DateField()
+    quarter = models.DateTimeField()
+    bookings = models.IntegerField(default=0)
+    covers = models.IntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("arrivals by quarter hour")
+        verbose_name_plural = _("arrivals by quarter hour")
+
+    def __str__(self) -> str:
+        return f"{self.restaurant_id} {self.quarter:%Y-%m-%d %H:%M}"
+
+
 class TableDay(models.Model):
     """How long a table is taken on a service day, and by how many bookings."""
 

@@ -1,4 +1,4 @@
-"""Read models of bookings, kept by their events: a restaurant's days, and its figures by hour and table.
+"""Read models of bookings, kept by their events: a restaurant's days, and its figures by hour, arrival and table.
 
 Each event adds what it changed: the figures of the booking after it, less those of the booking before it. Sums do
 not mind the order in which their terms come.
@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
 from django.db import connection
 from django.db.models import Model
 
 from bookings.history import evolve
-from bookings.models import BookingDay, BookingHour, TableDay
+from bookings.models import BookingDay, BookingHour, BookingQuarter, TableDay
 from wokibrain.events import readmodels
 from wokibrain.events.readmodels import ReadModel
 from wokibrain.events.store import Envelope, Payload, keep_snapshots, with_previous
@@ -25,6 +25,7 @@ Figures: TypeAlias = dict[Key, dict[str, int]]
 
 SEATED: Final = frozenset({"SEATED", "COMPLETED"})
 GONE: Final = frozenset({"CANCELLED", "NO_SHOW"})
+QUARTER: Final = 900
 
 
 def apply_days(events: Sequence[Envelope], suffix: str = "") -> None:
@@ -33,6 +34,7 @@ def apply_days(events: Sequence[Envelope], suffix: str = "") -> None:
 
 def apply_analytics(events: Sequence[Envelope], suffix: str = "") -> None:
     _add(BookingHour, _sum(events, _hour), suffix)
+    _add(BookingQuarter, _sum(events, _quarter), suffix)
     _add(TableDay, _sum(events, _tables), suffix)
 
 
@@ -42,7 +44,7 @@ def snapshots(events: Iterable[Envelope]) -> None:
 
 DAYS: Final = readmodels.register(ReadModel("days", "days", (BookingDay,), apply_days))
 ANALYTICS: Final = readmodels.register(
-    ReadModel("analytics", "analytics", (BookingHour, TableDay), apply_analytics)
+    ReadModel("analytics", "analytics", (BookingHour, BookingQuarter, TableDay), apply_analytics)
 )
 
 
@@ -74,6 +76,19 @@ def _hour(booking: Payload) -> Figures:
             "cancelled": int(booking["status"] == "CANCELLED"),
             "no_shows": int(booking["status"] == "NO_SHOW"),
             "table_minutes": _minutes(booking) * len(booking["tableIds"]) if comes else 0,
+        }
+    }
+
+
+def _quarter(booking: Payload) -> Figures:
+    comes = booking["status"] not in GONE
+    start = datetime.fromisoformat(booking["start"]).timestamp()
+    # In one spelling, whatever offset the restaurant had when the event was written.
+    quarter = datetime.fromtimestamp(start // QUARTER * QUARTER, UTC).isoformat()
+    return {
+        (booking["restaurantId"], booking["serviceDate"], quarter): {
+            "bookings": int(comes),
+            "covers": booking["partySize"] if comes else 0,
         }
     }
 

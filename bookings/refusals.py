@@ -19,6 +19,12 @@ def refuse(day: Day, wish: Wish, *, named: bool | None = None) -> DomainError:
     NoCapacity for the rest. ``named`` says whether the caller did, where the wish does not tell.
     """
     refusal = day.refusal(wish)
+    error = _error(day, wish, refusal, named)
+    error.reason = refusal.reason.value
+    return error
+
+
+def _error(day: Day, wish: Wish, refusal: Refusal, named: bool | None) -> DomainError:
     detail = _sentence(day, wish, refusal)
     if refusal.reason in (Reason.CLOSED, Reason.OUTSIDE_WINDOW):
         return OutsideServiceWindow(detail)
@@ -61,6 +67,8 @@ def _sentence(day: Day, wish: Wish, refusal: Refusal) -> Text:
                 party=wish.party,
                 largest=refusal.largest_party,
             )
+        case Reason.PARTY_TOO_LARGE if wish.tables is not None and refusal.largest_party is None:
+            return _("The tables asked for may not be put together.")
         case Reason.PARTY_TOO_LARGE | Reason.PARTY_TOO_SMALL if wish.tables is not None:
             return format_lazy(_("The tables asked for do not seat a party of {party}."), party=wish.party)
         case Reason.PARTY_TOO_LARGE | Reason.PARTY_TOO_SMALL:

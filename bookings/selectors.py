@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
-from bookings import history
+from bookings import history, refused
 from bookings import plan as plans
 from bookings.cache import Sheet, open_day
 from bookings.day import Day, Wish
@@ -24,7 +24,14 @@ from bookings.rules import check_bounds
 from wokibrain import metrics
 from wokibrain.access.callers import Caller, CallerKind
 from wokibrain.access.permissions import Permission
-from wokibrain.errors import DomainError, NotFound, Unauthorized, ValidationFailed
+from wokibrain.errors import (
+    DomainError,
+    NoCapacity,
+    NotFound,
+    OutsideServiceWindow,
+    Unauthorized,
+    ValidationFailed,
+)
 from wokibrain.events.store import Envelope, Payload
 
 REFERENCE_LIMIT: Final = 40
@@ -105,6 +112,8 @@ def _found(day: Day, wish: Wish, limit: int) -> Discovery:
     if not candidates:
         refusal = refuse(day, wish)
         metrics.DISCOVERY_REQUESTS.labels(refusal.code.value).inc()
+        if isinstance(refusal, NoCapacity | OutsideServiceWindow):
+            refused.note(day.plan.restaurant_id, refused.Door.SEARCH, refusal)
         raise refusal
     return Discovery(day.plan.zone, wish.duration, candidates)
 

@@ -23,6 +23,7 @@ from bookings.idempotency import Ticket
 from bookings.locking import SectorDay
 from bookings.models import Booking, Guest
 from bookings.records import BookingRecord, GuestRecord, fetch
+from bookings.refused import Door, counted
 from bookings.rules import Contact, NewBooking, check_bounds, check_tables, seat_for, wish_for
 from bookings.selectors import find_booking
 from bookings.turns import take_turn
@@ -88,7 +89,8 @@ def create_booking(
         return made
 
     turn = [SectorDay(sector_id, wanted.date) for sector_id in sectors]
-    made = take_turn(turn, work, ticket)
+    with counted(wanted.restaurant_id, Door.BOOKING):
+        made = take_turn(turn, work, ticket)
     point("booking-committed")
     if isinstance(made, BookingRecord):
         metrics.BOOKING_CREATED.inc()

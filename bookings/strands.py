@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bookings import plan as plans
+from bookings import writes
 from bookings.engine import SLOT_MINUTES
 from bookings.locking import lock_plans
 from bookings.models import Booking
 from bookings.plan import Plan
 from bookings.records import BookingRecord, fetch
+from bookings.services import locked, now
 from restaurants.guards import Stranded
 from wokibrain import clock
+from wokibrain.access.callers import Caller
 from wokibrain.errors import Text
 
 Cause = Booking.Attention
@@ -51,12 +55,20 @@ class PlanWatch:
             if str(booking.id) not in self.misfits
         ]
 
-    def flag(self, stranded: Sequence[Stranded]) -> None:
-        by_cause: dict[str, list[str]] = defaultdict(list)
-        for each in stranded:
-            by_cause[each.cause].append(each.id)
-        for cause, ids in by_cause.items():
-            Booking.objects.filter(pk__in=ids).update(attention=cause)
+    def flag(self, stranded: Sequence[Stranded], caller: Caller) -> None:
+        """Mark them, each with an event: what became of a booking is told by its history."""
+        # In order of id, as everybody else who locks several.
+        for each in sorted(stranded, key=lambda each: each.id):
+            booking = locked(UUID(each.id))
+            marked = Booking.objects.filter(pk=booking.id)
+            told = marked.values_list("attention", flat=True).get()
+            marked.update(attention=each.cause)
+            writes.update(
+                replace(booking, version=booking.version + 1, updated_at=now()),
+                event_type="BookingUpdated",
+                actor=caller,
+                more={"changes": {"attention": {"from": told or None, "to": each.cause}}},
+            )
 
     def _misfits(self, plan: Plan) -> Iterator[tuple[BookingRecord, Booking.Attention, Text]]:
         for booking in self.future:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, TypeVar, overload
 
 import psycopg
 from django.db import Error, transaction
@@ -12,11 +12,11 @@ from django.db import Error, transaction
 from bookings import locking
 from bookings.idempotency import Ticket
 from bookings.locking import SectorDay, Wait
-from bookings.records import BookingRecord
 from wokibrain.errors import Conflict
 from wokibrain.idempotency.keys import Past, Replay
 
 logger = logging.getLogger("wokibrain.bookings")
+Result = TypeVar("Result")
 
 ATTEMPTS: Final = 5
 # Overlap, deadlock, serialisation failure, lock time-out, and a reference or key taken in between.
@@ -28,9 +28,19 @@ def sqlstate(error: BaseException) -> str | None:
     return cause.sqlstate if isinstance(cause, psycopg.Error) else None
 
 
+@overload
+def take_turn(days: Iterable[SectorDay], work: Callable[[], Result]) -> Result: ...
+
+
+@overload
 def take_turn(
-    days: Iterable[SectorDay], work: Callable[[], BookingRecord], ticket: Ticket | None = None
-) -> BookingRecord | Replay:
+    days: Iterable[SectorDay], work: Callable[[], Result], ticket: Ticket | None
+) -> Result | Replay: ...
+
+
+def take_turn(
+    days: Iterable[SectorDay], work: Callable[[], Result], ticket: Ticket | None = None
+) -> Result | Replay:
     """Run ``work`` in one transaction while nobody else works on ``days``.
 
     The lock is taken before ``work`` reads availability, so that the loser of a race sees what is

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
@@ -36,48 +37,58 @@ HOLDING: Final = (Booking.Status.CONFIRMED, Booking.Status.SEATED)
 def undo_booking(*, caller: Caller, booking: str, version: int) -> BookingRecord:
     """Put the booking back to what it was before ``version``, which must be its latest and the caller's own.
 
-    A creation is undone by cancelling, with the reason "undone". Raises NotFound, Conflict when
-    somebody changed the booking since or its tables are no longer free, InvalidTransition when it is
-    too late, somebody else's, or contact data (events do not keep it).
+    A creation is undone by cancelling, with the reason "undone"; a swap with both of its bookings or
+    not at all. Raises NotFound, Conflict when somebody changed the booking since or its tables are no
+    longer free, InvalidTransition when it is too late, somebody else's, or contact data (events do
+    not keep it).
     """
     seen = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_UPDATE)
-    # Where the earlier version stood is fixed: events do not change.
-    earlier = _payload(seen, version - 1)
+    # What an event says is fixed, so it may be read before the lock that follows from it.
+    versions = {seen.id: version}
+    if partner := (_payload(seen.id, version) or {}).get("swappedWith"):
+        versions[UUID(partner["id"])] = partner["version"]
+    earlier = {booking_id: _payload(booking_id, its - 1) for booking_id, its in versions.items()}
     turn = {SectorDay(seen.sector_id, seen.service_date)}
-    if earlier:
-        turn.add(SectorDay(earlier["sectorId"], date.fromisoformat(earlier["serviceDate"])))
+    for payload in earlier.values():
+        if payload:
+            turn.add(SectorDay(payload["sectorId"], date.fromisoformat(payload["serviceDate"])))
 
     def work() -> BookingRecord:
-        before = locked(seen.id)
-        if before.version != version:
-            raise Conflict(_("The booking was changed again since; look at it first."))
-        latest = StoredEvent.objects.get(
-            aggregate_type="booking", aggregate_id=str(before.id), version=version
-        )
-        _may_undo(latest, caller)
-        more: dict[str, Any] = {"undoes": {"version": version, "eventType": latest.event_type}}
-        restored = _restored(before, earlier) if earlier else replace(before, status=Booking.Status.CANCELLED)
-        after = replace(restored, version=before.version + 1, updated_at=now())
-        if after.status in HOLDING:
-            writes.reseat(after)
-        else:
-            writes.free(after.id)
-        if earlier:
-            more["changes"] = after.changes_from(before)
-        else:
-            more["reason"] = "undone"
-        event_type = "BookingUpdated" if earlier else "BookingCancelled"
-        writes.update(after, event_type=event_type, actor=caller, more=more)
-        return after
+        moment = now()
+        undone = [
+            _undone(locked(booking_id), versions[booking_id], earlier[booking_id], caller, moment)
+            for booking_id in sorted(versions)
+        ]
+        writes.reseat_together([after for after, _more in undone if after.status in HOLDING])
+        for after, more in undone:
+            if after.status not in HOLDING:
+                writes.free(after.id)
+            event_type = "BookingUpdated" if earlier[after.id] else "BookingCancelled"
+            writes.update(after, event_type=event_type, actor=caller, more=more)
+        return next(after for after, _more in undone if after.id == seen.id)
 
-    done = take_turn(turn, work)
-    assert isinstance(done, BookingRecord), "there is no ticket to replay"
-    return done
+    return take_turn(turn, work)
 
 
-def _payload(booking: BookingRecord, version: int) -> dict[str, Any] | None:
+def _undone(
+    before: BookingRecord, version: int, earlier: dict[str, Any] | None, caller: Caller, moment: datetime
+) -> tuple[BookingRecord, dict[str, Any]]:
+    """The booking as it will be, and what its event says besides. Raises where it may not be undone."""
+    if before.version != version:
+        raise Conflict(_("The booking was changed again since; look at it first."))
+    latest = StoredEvent.objects.get(aggregate_type="booking", aggregate_id=str(before.id), version=version)
+    _may_undo(latest, caller)
+    restored = _restored(before, earlier) if earlier else replace(before, status=Booking.Status.CANCELLED)
+    after = replace(restored, version=before.version + 1, updated_at=moment)
+    undoes = {"undoes": {"version": version, "eventType": latest.event_type}}
+    if earlier:
+        return after, undoes | {"changes": after.changes_from(before)}
+    return after, undoes | {"reason": "undone"}
+
+
+def _payload(booking_id: UUID, version: int) -> dict[str, Any] | None:
     return (
-        StoredEvent.objects.filter(aggregate_type="booking", aggregate_id=str(booking.id), version=version)
+        StoredEvent.objects.filter(aggregate_type="booking", aggregate_id=str(booking_id), version=version)
         .values_list("payload", flat=True)
         .first()
     )

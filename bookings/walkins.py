@@ -17,6 +17,7 @@ from bookings.models import Booking
 from bookings.plan import Plan
 from bookings.records import BookingRecord
 from bookings.refusals import refuse
+from bookings.refused import Door, counted
 from bookings.rules import Contact, check_bounds, check_tables
 from bookings.services import guest_of, now
 from bookings.turns import take_turn
@@ -124,8 +125,8 @@ def seat_walk_in(*, caller: Caller, wanted: WalkIn) -> BookingRecord:
         writes.insert(made, event_type="BookingCreated", actor=caller, new_guest=is_new, ticket=None)
         return made
 
-    made = take_turn([SectorDay(room.id, service_date) for room in rooms], work)
-    assert isinstance(made, BookingRecord), "there is no ticket to replay"
+    with counted(wanted.restaurant_id, Door.WALK_IN):
+        made = take_turn([SectorDay(room.id, service_date) for room in rooms], work)
     metrics.BOOKING_CREATED.inc()
     return made
 

@@ -18,6 +18,7 @@ from django.db import transaction
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
+from wokibrain.access.callers import Caller
 from wokibrain.errors import Conflict, Issue, Text
 
 
@@ -37,8 +38,8 @@ class Watch(Protocol):
     def stranded(self) -> Sequence[Stranded]:
         """The future bookings that fitted before and do not fit now, in order of start."""
 
-    def flag(self, stranded: Sequence[Stranded]) -> None:
-        """Leave them for staff to look at."""
+    def flag(self, stranded: Sequence[Stranded], caller: Caller) -> None:
+        """Leave them for staff to look at; ``caller`` is who changed the plan."""
 
 
 _watchers: list[Callable[[str], Watch]] = []
@@ -61,11 +62,12 @@ class StrandsBookings(Conflict):
             issues=[Issue(f"bookings.{each.reference}", each.why) for each in stranded],
         )
         self.extra = {"acknowledge": token}
+        self.stranded = tuple(stranded)
 
 
 @contextmanager
-def guarded(restaurant_id: str, acknowledge: str | None = None) -> Iterator[None]:
-    """Change a restaurant's plan in the block, in one transaction.
+def guarded(restaurant_id: str, acknowledge: str | None = None, *, caller: Caller) -> Iterator[None]:
+    """Let ``caller`` change a restaurant's plan in the block, in one transaction.
 
     Raises StrandsBookings, and nothing has changed, when future bookings would not fit any more;
     with that list's token, and as long as it is the same list, the change goes through and they are
@@ -81,7 +83,7 @@ def guarded(restaurant_id: str, acknowledge: str | None = None) -> Iterator[None
             token = _token(restaurant_id, stranded)
             if acknowledge is None or not hmac.compare_digest(acknowledge.encode(), token.encode()):
                 raise StrandsBookings(stranded, token)
-            watch.flag(stranded)
+            watch.flag(stranded, caller)
 
 
 def _token(restaurant_id: str, stranded: Sequence[Stranded]) -> str:

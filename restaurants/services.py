@@ -1,7 +1,8 @@
 """The writers of restaurants, sectors and tables.
 
 Whoever changes what decides availability does it inside ``guards.guarded``: a change that would
-strand future bookings is refused until the caller acknowledges the list.
+strand future bookings is refused until the caller acknowledges the list. Each change is entered in
+the audit trail, in its transaction (``trail.entered``).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from restaurants.models import (
     Weekday,
 )
 from restaurants.selectors import get_restaurant, get_sector, get_table
+from restaurants.trail import SPELLED, entered
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import Conflict, Forbidden, Issue, NotFound, Text, ValidationFailed
@@ -86,28 +88,6 @@ DEFAULT_HOURS: Final = (Hours(time(12), time(16)), Hours(time(20), time(23, 45))
 
 Row = TypeVar("Row", bound=models.Model)
 
-SPELLED: Final[Mapping[str, str]] = {
-    "zone": "timezone",
-    "capacity_min": "capacityMin",
-    "capacity_max": "capacityMax",
-    "sector": "sectorId",
-    "restaurant": "restaurantId",
-    "min_party": "minPartySize",
-    "max_party": "maxPartySize",
-    "min_duration": "minDurationMinutes",
-    "max_duration": "maxDurationMinutes",
-    "lead_minutes": "leadMinutes",
-    "horizon_days": "horizonDays",
-    "refuse_past": "refusePast",
-    "opens": "windows",
-    "closes": "windows",
-    "last_seating": "windows",
-    "party_up_to": "turnTimes",
-    "minutes": "turnTimes",
-    "date": "specialDays",
-}
-"""Model field -> the field as the API spells it, for issues."""
-
 
 def create_restaurant(
     *,
@@ -130,7 +110,7 @@ def create_restaurant(
     restaurant = Restaurant(name=name, zone=zone, **settings)
     if id is not None:
         restaurant.id = id
-    with transaction.atomic():
+    with transaction.atomic(), entered(caller, "RestaurantCreated", restaurant):
         _insert(restaurant)
         _set_calendar(restaurant, Calendar(hours, special, turns))
     return restaurant
@@ -151,7 +131,10 @@ def update_restaurant(
     restaurant = get_restaurant(
         caller=caller, restaurant_id=restaurant_id, permission=Permission.RESTAURANT_UPDATE
     )
-    with guarded(restaurant_id, acknowledge):
+    with (
+        guarded(restaurant_id, acknowledge, caller=caller),
+        entered(caller, "RestaurantUpdated", restaurant),
+    ):
         _update(restaurant, settings)
         _set_calendar(restaurant, calendar)
     return restaurant
@@ -162,7 +145,8 @@ def delete_restaurant(*, caller: Caller, restaurant_id: str) -> None:
     restaurant = get_restaurant(
         caller=caller, restaurant_id=restaurant_id, permission=Permission.RESTAURANT_DELETE
     )
-    _delete(restaurant, _("This restaurant has bookings; it cannot be deleted."))
+    with transaction.atomic(), entered(caller, "RestaurantDeleted", restaurant):
+        _delete(restaurant, _("This restaurant has bookings; it cannot be deleted."))
 
 
 def create_sector(
@@ -180,7 +164,8 @@ def create_sector(
     sector = Sector(restaurant_id=restaurant_id, name=name, position=position)
     if id is not None:
         sector.id = id
-    return _insert(sector)
+    with transaction.atomic(), entered(caller, "SectorCreated", sector):
+        return _insert(sector)
 
 
 def update_sector(
@@ -197,7 +182,10 @@ def update_sector(
     Raises NotFound, Forbidden, ValidationFailed, StrandsBookings.
     """
     sector = get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_UPDATE)
-    with guarded(sector.restaurant_id, acknowledge):
+    with (
+        guarded(sector.restaurant_id, acknowledge, caller=caller),
+        entered(caller, "SectorUpdated", sector),
+    ):
         _update(sector, settings)
         if joins is not None:
             _set_joins(sector, joins)
@@ -209,7 +197,8 @@ def update_sector(
 def delete_sector(*, caller: Caller, sector_id: str) -> None:
     """Delete a sector that never had a booking, with its tables. Raises NotFound, Forbidden, Conflict."""
     sector = get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_DELETE)
-    _delete(sector, _("This sector has bookings or blocks; deactivate its tables instead."))
+    with transaction.atomic(), entered(caller, "SectorDeleted", sector):
+        _delete(sector, _("This sector has bookings or blocks; deactivate its tables instead."))
 
 
 def create_table(
@@ -230,7 +219,8 @@ def create_table(
     table = Table(sector=sector, capacity_min=capacity_min, capacity_max=capacity_max, name=name, **rest)
     if id is not None:
         table.id = id
-    return _insert(table)
+    with transaction.atomic(), entered(caller, "TableCreated", table):
+        return _insert(table)
 
 
 def update_table(
@@ -241,9 +231,33 @@ def update_table(
     Raises NotFound, Forbidden, ValidationFailed, StrandsBookings.
     """
     table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_UPDATE)
-    with guarded(table.sector.restaurant_id, acknowledge):
+    with (
+        guarded(table.sector.restaurant_id, acknowledge, caller=caller),
+        entered(caller, "TableUpdated", table),
+    ):
         _update(table, settings)
     return table
+
+
+def update_tables(
+    *,
+    caller: Caller,
+    sector_id: str,
+    changes: Mapping[str, Mapping[str, Any]],
+    acknowledge: str | None = None,
+) -> None:
+    """Change several tables of a sector, all or none; ``changes``: table id -> fields of the model.
+
+    Raises NotFound, Forbidden, ValidationFailed, and StrandsBookings once for all of them.
+    """
+    sector = get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_UPDATE)
+    with guarded(sector.restaurant_id, acknowledge, caller=caller):
+        tables = Table.objects.filter(sector=sector).select_related("sector").in_bulk(list(changes))
+        if len(tables) != len(changes):
+            raise NotFound.at("tableId")
+        for table_id, settings in changes.items():
+            with entered(caller, "TableUpdated", tables[table_id]):
+                _update(tables[table_id], settings)
 
 
 def delete_table(*, caller: Caller, table_id: str, acknowledge: str | None = None) -> None:
@@ -252,7 +266,10 @@ def delete_table(*, caller: Caller, table_id: str, acknowledge: str | None = Non
     Raises NotFound, Forbidden, Conflict, StrandsBookings.
     """
     table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_DELETE)
-    with guarded(table.sector.restaurant_id, acknowledge):
+    with (
+        guarded(table.sector.restaurant_id, acknowledge, caller=caller),
+        entered(caller, "TableDeleted", table),
+    ):
         Combo.objects.filter(members__table=table).delete()
         _delete(table, _("This table has bookings or blocks; set `active` to false instead."))
 

@@ -14,17 +14,18 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from tests import certificates
 from wokibrain.events.names import Topic
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -32,6 +33,9 @@ POM: Final = ROOT / "deploy" / "kafka" / "pom.xml"
 JARS: Final = ROOT / "deploy" / "kafka" / "target" / "jars"
 START_TIMEOUT: Final = 60.0
 RESOLVE_TIMEOUT: Final = 300.0
+
+
+AnyKafka = TypeVar("AnyKafka", bound="Kafka")
 
 
 class Unavailable(Exception):
@@ -149,12 +153,21 @@ class Kafka(Broker):
 
     folder: Path = field(default_factory=Path)
     process: subprocess.Popen[bytes] | None = None
+    properties: dict[str, str] = field(default_factory=dict)
+    credentials: Sequence[str] = ()
+
+    @property
+    def data(self) -> Path:
+        """Where it keeps what it was sent."""
+        return self.folder / "data"
 
     def start(self) -> None:
         config = self.folder / "server.properties"
         if not config.exists():
-            config.write_text(_properties(self.folder, self.address))
-            self._java("kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(config))
+            lines = _properties(self.folder, self.address) | self.properties
+            config.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+            scram = [part for one in self.credentials for part in ("--add-scram", one)]
+            self._java("kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(config), *scram)
         with (self.folder / "kafka.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*_command(), "kafka.Kafka", str(config)], stdout=log, stderr=log, start_new_session=True
@@ -207,37 +220,40 @@ def _command() -> list[str]:
     return ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{JARS}/*"]
 
 
+def _free_address() -> str:
+    return f"127.0.0.1:{_free_port()}"
+
+
 def _free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
-def _properties(folder: Path, address: str) -> str:
-    controller = _free_port()
-    lines = {
+def _properties(folder: Path, address: str) -> dict[str, str]:
+    controller = f"127.0.0.1:{_free_port()}"
+    return {
         "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-        "listeners": f"PLAINTEXT://{address},CONTROLLER://127.0.0.1:{controller}",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{controller}",
+        "listeners": f"PLAINTEXT://{address},CONTROLLER://{controller}",
         "advertised.listeners": f"PLAINTEXT://{address}",
         "controller.listener.names": "CONTROLLER",
-        "log.dirs": folder / "data",
-        "offsets.topic.replication.factor": 1,
-        "offsets.topic.num.partitions": 4,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.min.isr": 1,
-        "group.initial.rebalance.delay.ms": 0,
+        "log.dirs": str(folder / "data"),
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "4",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "group.initial.rebalance.delay.ms": "0",
         "auto.create.topics.enable": "false",
-        "message.max.bytes": 4_000_000,
+        "message.max.bytes": "4000000",
         "log.cleaner.enable": "false",
         # One that was killed is let in again at once.
-        "broker.session.timeout.ms": 1_000,
-        "broker.heartbeat.interval.ms": 300,
-        "num.network.threads": 2,
-        "num.io.threads": 2,
+        "broker.session.timeout.ms": "1000",
+        "broker.heartbeat.interval.ms": "300",
+        "num.network.threads": "2",
+        "num.io.threads": "2",
     }
-    return "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
 def _resolve() -> None:
@@ -261,15 +277,78 @@ def _resolve() -> None:
 @contextlib.contextmanager
 def real() -> Iterator[Kafka]:
     """A private Apache Kafka. Raises ``Unavailable``."""
+    with _folder() as folder, _run(Kafka(_kind(), _free_address(), folder)) as kafka:
+        yield kafka
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
     _resolve()
     with tempfile.TemporaryDirectory(prefix="wokibrain-kafka-", ignore_cleanup_errors=True) as name:
-        version = next(JARS.glob("kafka_2.13-*.jar")).stem.removeprefix("kafka_2.13-")
-        kafka = Kafka(f"Apache Kafka {version}", f"127.0.0.1:{_free_port()}", Path(name))
-        try:
-            kafka.start()
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def _run(kafka: AnyKafka) -> Iterator[AnyKafka]:
+    try:
+        kafka.start()
+        yield kafka
+    finally:
+        kafka.kill()
+
+
+def _kind() -> str:
+    version = next(JARS.glob("kafka_2.13-*.jar")).stem.removeprefix("kafka_2.13-")
+    return f"Apache Kafka {version}"
+
+
+# --- with TLS and passwords ------------------------------------------------------------------------------------------
+
+USER: Final = "wokibrain"
+PASSWORD: Final = "correct-horse-battery"
+
+
+@dataclass
+class Secured(Kafka):
+    """One that listens with TLS, with and without passwords, beside ``address``, which is for the tests themselves."""
+
+    sasl: str = ""
+    tls: str = ""
+    ca: Path = field(default_factory=Path)
+    other_ca: Path = field(default_factory=Path)
+
+
+@contextlib.contextmanager
+def secured() -> Iterator[Secured]:
+    """A private Apache Kafka that has USER by SCRAM-SHA-512 and by PLAIN. Raises ``Unavailable``."""
+    with _folder() as folder:
+        address, sasl, tls = _free_address(), _free_address(), _free_address()
+        ca = certificates.authority(folder / "ca.pem")
+        other = certificates.authority(folder / "other.pem")
+        certificates.server(folder / "server.pem", ca)
+        mechanism = "listener.name.sasl_ssl.{}.sasl.jaas.config"
+        module = "org.apache.kafka.common.security.{} required"
+        controller = f"127.0.0.1:{_free_port()}"
+        properties = {
+            "listeners": f"PLAINTEXT://{address},SASL_SSL://{sasl},SSL://{tls},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{address},SASL_SSL://{sasl},SSL://{tls}",
+            "listener.security.protocol.map": ",".join(
+                f"{name}:{name}" for name in ("PLAINTEXT", "SASL_SSL", "SSL")
+            )
+            + ",CONTROLLER:PLAINTEXT",
+            "controller.quorum.voters": f"1@{controller}",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(folder / "server.pem"),
+            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
+            mechanism.format("plain"): f'{module.format("plain.PlainLoginModule")} user_{USER}="{PASSWORD}";',
+            mechanism.format("scram-sha-512"): f"{module.format('scram.ScramLoginModule')};",
+        }
+        credentials = [f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"]
+        kafka = Secured(
+            _kind(), address, folder, None, properties, credentials, sasl, tls, ca.path, other.path
+        )
+        with _run(kafka):
             yield kafka
-        finally:
-            kafka.kill()
 
 
 @contextlib.contextmanager
@@ -301,6 +380,19 @@ def kafka() -> Iterator[Broker]:
     """The session's broker, whichever could be had."""
     with any_broker() as broker:
         print(f"tests run on {broker.kind} at {broker.address}")
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def secured_kafka() -> Iterator[Secured]:
+    """The module's own broker with TLS and passwords; skips where no real one can be had."""
+    with contextlib.ExitStack() as stack:
+        try:
+            broker = stack.enter_context(secured())
+        except Unavailable as why:
+            if os.environ.get("KAFKA_FOR_TESTS") == "real":
+                raise
+            pytest.skip(f"needs Apache Kafka: {why}")
         yield broker
 
 

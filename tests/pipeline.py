@@ -9,6 +9,7 @@ with private_services() as services, Pipeline(services, kafka="127.0.0.1:9092") 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from psycopg.types.json import Jsonb
 from tests.events.support import payload
 from tests.processes import Services, manage
 from wokibrain import env, processes
+from wokibrain.events import readmodels
 from wokibrain.events.names import Group
 from wokibrain.events.store import COLUMNS
 from wokibrain.ids import uuid7
@@ -40,6 +42,7 @@ COMMANDS: Final = {
     "deliver": DELIVER,
     "announce": ("manage.py", "read_deliveries"),
 }
+_numbers: Final = itertools.count()
 INSERT: Final = (
     f"INSERT INTO events_storedevent ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"
 ).encode()
@@ -133,11 +136,14 @@ class Pipeline:
     def reset(self) -> None:
         """Forget every event and what became of it."""
         books = ("storedevent", "receipt", "watermark", "failure", "rebuild", "auditentry", "snapshot")
-        figures = "bookings_bookingday, bookings_bookinghour, bookings_tableday"
-        self.sql(f"TRUNCATE {', '.join(f'events_{book}' for book in books)}, {figures}")
+        figures = [
+            model._meta.db_table for name in readmodels.names() for model in readmodels.get(name).models
+        ]
+        self.sql(f"TRUNCATE {', '.join([*(f'events_{book}' for book in books), *figures])}")
 
     def process(self, name: str, *arguments: str, **environment: str) -> Process:
-        log = self.services.folder / f"{name}-{len(self.processes)}.log"
+        # Of its own, also where tests share the servers and their folder.
+        log = self.services.folder / f"{name}-{next(_numbers)}.log"
         process = Process(name, log, self.settings | environment, arguments)
         self.processes.append(process)
         return process

@@ -6,8 +6,11 @@ with private_services() as services, api_servers(3, services=services) as api:
     api.servers[1].kill()
 """
 
+import atexit
 import contextlib
+import functools
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -51,20 +54,37 @@ def private_services(
     redis_options: Mapping[str, str] | None = None,
 ) -> Iterator[Services]:
     """Start both on a folder of their own. `durable` for proofs that cut the power: fsync on, Redis on disk."""
+    empty = _with_tables() if migrated else None
     with tempfile.TemporaryDirectory(prefix="wokibrain-proof-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         postgres = embedded.Postgres(folder / "postgres", durable=durable, options=postgres_options)
         redis = embedded.Redis(folder / "redis", durable=durable, options=redis_options)
         services = Services(folder, postgres, redis)
         try:
+            if empty:
+                # As it is, owner and all: Postgres takes no folder of somebody else's.
+                subprocess.run(["cp", "-a", str(empty), str(postgres.folder)], check=True)
             postgres.start()
             redis.start()
-            if migrated:
-                manage("migrate", "--verbosity=0", environment=services.environment)
             yield services
         finally:
             redis.stop()
             postgres.stop()
+
+
+@functools.cache
+def _with_tables() -> Path:
+    """The folder of a Postgres that was migrated and stopped, to be copied: made once a run, not once a proof."""
+    folder = Path(tempfile.mkdtemp(prefix="wokibrain-migrated-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    postgres = embedded.Postgres(folder / "postgres", durable=False)
+    settings = {"ENVIRONMENT": "test", "DATABASE_URL": postgres.url, "REDIS_URL": "redis://none.invalid"}
+    try:
+        postgres.start()
+        manage("migrate", "--verbosity=0", environment=settings | {"DATA_DIR": str(folder / "data")})
+    finally:
+        postgres.stop()
+    return postgres.folder
 
 
 def manage(*arguments: str, environment: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.apps import apps
@@ -264,10 +264,11 @@ def test_a_request_that_came_in_before_its_repeat_was_refused_takes_no_effect(sc
     ticket = keys.Ticket(_holder(scene), "k", b"", late)
     assert ticket.refuse() is None
     before = everything()
-    scene.api.client.defaults["wokibrain.received"] = early
+    environ = cast(dict[str, Any], scene.api.client.defaults)
+    environ["wokibrain.received"] = early
     refused(scene.send("k"), 409, "IDEMPOTENCY_IN_PROGRESS")
     assert everything() == before
-    del scene.api.client.defaults["wokibrain.received"]
+    del environ["wokibrain.received"]
     time.sleep(0.01)
     again = scene.send("k")
     assert (again.status // 100, "Idempotent-Replayed" in again.headers) == (2, False)

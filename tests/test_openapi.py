@@ -24,7 +24,10 @@ PAGES = {
     "openapi.yaml", "asyncapi.json", "asyncapi.yaml", "postman.json",
 }  # fmt: skip
 SECRET = {"X-Admin-Secret": settings.ADMIN_SECRET}
-ALWAYS = {"400", "401", "403", "406", "429", "500", "503"}
+ALWAYS = {"400", "406", "429", "500", "503"}
+TO_CALLERS = {"401", "403"}
+OPEN = {"info": set(), "login": {"401"}, "refresh": {"401"}, "logout": {"401"}}
+ADDRESSES = {"restaurantId", "sectorId", "tableIds"}
 
 Operation = tuple[str, str, dict[str, Any]]
 
@@ -106,6 +109,59 @@ def test_every_operation_lists_all_that_it_may_refuse(document: dict[str, Any]) 
             assert codes, (path, method, status)
             assert {str(int(STATUS[Code(code)])) for code in codes} == {status}
             assert all(f"`{code}`" in operation["responses"][status]["description"] for code in codes)
+
+
+def test_every_operation_refuses_whom_it_must(document: dict[str, Any]) -> None:
+    for _, _, operation in operations(document):
+        name, here = operation["operationId"], set(operation["responses"])
+        secret = {"adminSecret": []} in operation.get("security", [])
+        due = OPEN.get(name, {"401"} if secret else TO_CALLERS)
+        assert here & TO_CALLERS == due, name
+        assert (not operation.get("security")) == (name in OPEN), name
+
+
+def test_every_operation_on_something_may_not_find_it(document: dict[str, Any]) -> None:
+    for path, _, operation in operations(document):
+        name = operation["operationId"]
+        body = (
+            operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+        )
+        if "$ref" in body:
+            body = document["components"]["schemas"][body["$ref"].rpartition("/")[2]]
+        asked = {each["name"] for each in operation.get("parameters", [])} | set(body.get("properties", {}))
+        assert ("{" in path or bool(asked & ADDRESSES)) == ("404" in operation["responses"]), name
+
+
+def test_every_success_that_says_something_shows_it(document: dict[str, Any]) -> None:
+    for _, _, operation in operations(document):
+        (status,) = [each for each in operation["responses"] if each.startswith("2")]
+        content = operation["responses"][status].get("content")
+        assert (content is None) == (status == "204"), operation["operationId"]
+        if content:
+            assert list(content) == ["application/json"]
+            assert len(content["application/json"]["examples"]) == 1, operation["operationId"]
+        if "requestBody" in operation:
+            assert operation["requestBody"]["content"]["application/json"]["examples"]
+
+
+def test_what_is_made_leads_to_all_that_can_be_done_with_it(document: dict[str, Any]) -> None:
+    by_name = {operation["operationId"]: (path, operation) for path, _, operation in operations(document)}
+    for maker, parameter in (
+        ("createBooking", "booking"), ("createRestaurant", "restaurant"), ("createSector", "sector"),
+        ("createTable", "table"), ("createWebhook", "webhook"), ("testWebhook", "delivery"),
+    ):  # fmt: skip
+        answers = by_name[maker][1]["responses"]
+        (links,) = [each["links"] for status, each in answers.items() if status.startswith("2")]
+        on_it = {name for name, (path, _) in by_name.items() if f"{{{parameter}}}" in path}
+        if parameter == "webhook":
+            on_it.remove("redeliver")
+        assert set(links) == on_it
+        for name, link in links.items():
+            assert link["operationId"] == name
+            assert link["parameters"][parameter] == "$response.body#/id"
+            assert {f"{{{each}}}" for each in link["parameters"]} == set(
+                re.findall(r"{\w+}", by_name[name][0])
+            )
 
 
 REFUSALS = {

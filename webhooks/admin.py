@@ -6,6 +6,7 @@ decided by ``selectors``, as for the API.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 from uuid import UUID
 
@@ -182,6 +183,18 @@ class WebhookAdmin(Managed):
         obj.pk = made.pk
         text = _("The secret, shown this once: %(secret)s")
         self.message_user(request, text % {"secret": shown}, messages.WARNING)
+
+    def get_deleted_objects(
+        self, objs: Iterable[Webhook], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        # The default reads and lists all that goes along, and wants the permission to delete each kind of it.
+        listed = [str(webhook) for webhook in objs]
+        deliveries = Delivery.objects.filter(webhook__in=[webhook.pk for webhook in objs]).count()
+        counts = {
+            str(Webhook._meta.verbose_name_plural): len(listed),
+            str(Delivery._meta.verbose_name_plural): deliveries,
+        }
+        return listed, counts, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
         services.delete_webhook(caller=caller_of(request), webhook_id=str(obj.pk))

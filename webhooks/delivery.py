@@ -61,6 +61,7 @@ class Claim:
 # has fewest under way comes first.
 # A first attempt waits while one of an earlier event of its aggregate waits or is under way, and for a little
 # while also for earlier events that are not fanned out yet: workers take events in any order.
+# What somebody else has locked, to drop or to delete it, is passed by: a claim that waited would hold up everyone.
 CLAIM: Final = f"""
 WITH roomy AS (
     SELECT w.id, busy.count AS busy,
@@ -70,6 +71,7 @@ WITH roomy AS (
         SELECT count(*) FROM webhooks_delivery b WHERE b.webhook_id = w.id AND b.leased_until > %(now)s
     ) AS busy
     WHERE w.status = 'ACTIVE' AND (w.open_until IS NULL OR w.open_until <= %(now)s)
+      AND (%(only)s::uuid[] IS NULL OR w.id = ANY (%(only)s::uuid[]))
 ), due AS (
     SELECT d.id, d.due_at, roomy.busy + row_number() OVER (PARTITION BY roomy.id ORDER BY d.due_at, d.id) AS turn
     FROM roomy
@@ -98,11 +100,16 @@ WITH roomy AS (
         SELECT t.id, t.due_at, 0 FROM webhooks_delivery t
         WHERE t.stream = '{TEST_STREAM}' AND t.status = 'PENDING' AND t.due_at <= %(now)s
           AND (t.leased_until IS NULL OR t.leased_until <= %(now)s)
+          AND (%(only)s::uuid[] IS NULL OR t.webhook_id = ANY (%(only)s::uuid[]))
         ORDER BY t.due_at LIMIT 10
     )
 ), claimed AS (
     UPDATE webhooks_delivery c SET attempts = c.attempts + 1, tries = c.tries + 1, leased_until = %(lease)s
-    FROM (SELECT id FROM due ORDER BY turn, due_at, id LIMIT %(limit)s) AS chosen
+    FROM (
+        SELECT l.id FROM webhooks_delivery l
+        WHERE l.id IN (SELECT id FROM due ORDER BY turn, due_at, id LIMIT %(limit)s) AND l.status = 'PENDING'
+        ORDER BY l.id FOR UPDATE SKIP LOCKED
+    ) AS chosen
     WHERE c.id = chosen.id
     RETURNING c.id, c.webhook_id, c.message_id, c.attempts, c.sequence, c.stream, c.due_at
 )
@@ -113,10 +120,11 @@ ORDER BY c.due_at, c.id
 """  # noqa: S608 - made of constants
 
 
-def claim(limit: int, *, concurrency: int | None = None) -> Claim:
+def claim(limit: int, *, concurrency: int | None = None, only: Sequence[UUID] | None = None) -> Claim:
     """Take up to ``limit`` attempts that are due, so that nobody else makes them. Signed as of now.
 
     ``concurrency``: how many of one webhook may be under way, where that is fewer than WEBHOOK_CONCURRENCY.
+    ``only``: of these webhooks.
     """
     now = clock.now()
     with transaction.atomic(), connection.cursor() as cursor:
@@ -134,6 +142,7 @@ def claim(limit: int, *, concurrency: int | None = None) -> Claim:
                 "patience": now - PATIENCE,
                 "breaker": settings.WEBHOOK_BREAKER_FAILURES,
                 "concurrency": min(concurrency or settings.WEBHOOK_CONCURRENCY, settings.WEBHOOK_CONCURRENCY),
+                "only": None if only is None else list(only),
                 "limit": limit,
             },
         )

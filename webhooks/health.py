@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from webhooks.models import TEST_STREAM, Attempt, Delivery, Webhook
 from webhooks.schedule import Verdict
@@ -19,6 +19,7 @@ from wokibrain.events.models import AuditEntry
 LONGEST_OPEN: Final = 60.0
 ENOUGH: Final = 20
 """Fewer deliveries than this say nothing about an endpoint, however long they fail."""
+DROPPED_AT_ONCE: Final = 5_000
 
 
 def note(webhook: Webhook, verdicts: Iterable[tuple[Verdict, datetime]]) -> None:
@@ -118,12 +119,18 @@ def _version(webhook: Webhook) -> int:
 
 
 def drop_pending(webhook: Webhook, *, created_before: datetime | None = None) -> int:
-    """Drop what waits for the webhook, tests aside. Returns how many deliveries that were."""
+    """Drop what waits for the webhook, tests aside; where that is much, ``housekeeping.sweep`` drops the rest.
+
+    Returns how many deliveries that were now.
+    """
     waiting = Delivery.objects.filter(webhook=webhook, status=Delivery.Status.PENDING).exclude(
         stream=TEST_STREAM
     )
     if created_before is not None:
         waiting = waiting.filter(created_at__lt=created_before)
-    return waiting.update(
-        status=Delivery.Status.DROPPED, due_at=None, leased_until=None, finished_at=clock.now()
-    )
+    with transaction.atomic():
+        # In the order in which results are written down, which goes on meanwhile.
+        ids = list(waiting.order_by("pk").select_for_update().values_list("pk", flat=True)[:DROPPED_AT_ONCE])
+        return Delivery.objects.filter(pk__in=ids).update(
+            status=Delivery.Status.DROPPED, due_at=None, leased_until=None, finished_at=clock.now()
+        )

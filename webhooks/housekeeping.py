@@ -1,4 +1,4 @@
-"""What time does to deliveries: those held too long are dropped, those kept too long deleted."""
+"""What time does to deliveries: those held too long are dropped, those kept too long deleted (``disposal``)."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
-from webhooks import delivery, health, vault
-from webhooks.models import TEST_STREAM, Delivery, Message, Webhook
+from webhooks import delivery, disposal, health, vault
+from webhooks.models import TEST_STREAM, Delivery, Webhook
 from wokibrain import clock
 
 AHEAD: Final = timedelta(seconds=10)
-PURGED: Final = 1_000
 
 
 def sweep() -> bool:
     """Let go what is over. Returns whether something is due now or shortly."""
     expire_held()
     drop_for_inactive()
-    purge()
+    disposal.sweep()
     due = delivery.next_due()
     return due is not None and due < clock.now() + AHEAD
 
@@ -33,21 +33,12 @@ def expire_held() -> int:
 
 
 def drop_for_inactive() -> int:
-    """Drop what a fan-out wrote while its webhook was becoming inactive."""
-    return (
-        Delivery.objects.filter(webhook__status=Webhook.Status.INACTIVE, status=Delivery.Status.PENDING)
-        .exclude(stream=TEST_STREAM)
-        .update(status=Delivery.Status.DROPPED, due_at=None, leased_until=None, finished_at=clock.now())
+    """Drop what was too much to drop at once, or was written while its webhook was becoming inactive."""
+    inactive = Webhook.objects.filter(status=Webhook.Status.INACTIVE).exclude(reason=Webhook.Reason.DELETED)
+    waiting = Delivery.objects.filter(webhook=OuterRef("pk"), status=Delivery.Status.PENDING).exclude(
+        stream=TEST_STREAM
     )
-
-
-def purge() -> int:
-    """Delete messages, with all that was done about them, after WEBHOOK_RETENTION_DAYS; some at a time."""
-    over = clock.now() - timedelta(days=settings.WEBHOOK_RETENTION_DAYS)
-    old = list(Message.objects.filter(created_at__lt=over).values_list("pk", flat=True)[:PURGED])
-    if old:
-        Message.objects.filter(pk__in=old).delete()
-    return len(old)
+    return sum(health.drop_pending(webhook) for webhook in inactive.filter(Exists(waiting)))
 
 
 def rekey() -> int:
@@ -55,11 +46,11 @@ def rekey() -> int:
 
     Raises vault.Unreadable at the first that cannot be read; those before it stay as they were made.
     """
-    ids = list(Webhook.objects.values_list("pk", flat=True))
+    ids = list(Webhook.objects.exclude(reason=Webhook.Reason.DELETED).values_list("pk", flat=True))
     for webhook_id in ids:
         with transaction.atomic():
             webhook = Webhook.objects.select_for_update().filter(pk=webhook_id).first()
-            if webhook is None:
+            if webhook is None or not webhook.secret:
                 continue
             webhook.secret = vault.reseal(webhook.secret)
             webhook.previous_secret = webhook.previous_secret and vault.reseal(webhook.previous_secret)

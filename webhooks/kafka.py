@@ -15,12 +15,10 @@ from typing import Final
 import orjson
 from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 from django.conf import settings
 
 from webhooks.models import Delivery
-from wokibrain.events.kafka import connection_settings
+from wokibrain.events.broker import Trouble, connection_settings, ensure_topics, explain
 from wokibrain.events.names import Group
 
 log = logging.getLogger(__name__)
@@ -33,8 +31,8 @@ _producers: dict[int, Producer] = {}
 
 def announce(made: Sequence[Delivery]) -> None:
     """Put the deliveries on the topic. Returns at once and never raises: ``tasks.sweep`` finds them anyway."""
-    producer = _producer()
     try:
+        producer = _producer()
         for delivery in made:
             value = {
                 "deliveryId": delivery.pk,
@@ -44,7 +42,8 @@ def announce(made: Sequence[Delivery]) -> None:
             producer.produce(TOPIC, key=str(delivery.webhook_id), value=orjson.dumps(value))
         producer.poll(0)
     except (BufferError, KafkaException) as error:
-        log.warning("deliveries are not announced: %s", error)
+        known = isinstance(error, KafkaException)
+        log.warning("deliveries are not announced: %s", explain(error.args[0]) if known else error)
 
 
 def _producer() -> Producer:
@@ -54,33 +53,27 @@ def _producer() -> Producer:
         _producers.clear()
         _producers[pid] = Producer(
             connection_settings(settings.KAFKA_BROKERS)
-            | {"enable.idempotence": True, "acks": "all", "linger.ms": 5, "message.timeout.ms": 10_000}
+            | {
+                "error_cb": Trouble("announce"),
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": 5,
+                "message.timeout.ms": 10_000,
+            }
         )
     return _producers[pid]
-
-
-def ensure_topic() -> None:
-    """Make the topic where it is missing. Raises KafkaException when no broker answers."""
-    admin = AdminClient(connection_settings(settings.KAFKA_BROKERS))
-    if TOPIC in admin.list_topics(timeout=5).topics:
-        return
-    for future in admin.create_topics([NewTopic(TOPIC, settings.KAFKA_PARTITIONS)]).values():
-        try:
-            future.result(timeout=10)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
 
 
 def read(stop: threading.Event, wake: Callable[[], None]) -> int:
     """Call ``wake`` whenever deliveries are announced, until ``stop`` is set. Returns how many there were.
 
-    Offsets are committed after the call. Raises KafkaException when no broker answers at first.
+    Offsets are committed after the call. Raises ``OutletDown`` when no broker answers where the topic is to be made.
     """
-    ensure_topic()
+    ensure_topics(TOPIC)
     client = Client(
         connection_settings(settings.KAFKA_BROKERS)
         | {
+            "error_cb": Trouble("read_deliveries"),
             "group.id": Group.WEBHOOKS.value,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
@@ -94,6 +87,9 @@ def read(stop: threading.Event, wake: Callable[[], None]) -> int:
         while not stop.is_set():
             first = client.poll(0.25)
             messages = [] if first is None else [first, *client.consume(FETCH - 1, 0)]
+            errors = {error.code() for message in messages if (error := message.error()) is not None}
+            if KafkaError.UNKNOWN_TOPIC_OR_PART in errors:
+                ensure_topics(TOPIC)
             good = sum(message.error() is None for message in messages)
             if good:
                 wake()

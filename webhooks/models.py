@@ -23,7 +23,8 @@ class Webhook(models.Model):
     """An endpoint and what it wants to hear. ``restaurant`` empty means all restaurants.
 
     ``secret`` and ``previous_secret`` are encrypted (see ``vault``); the previous one signs as well until
-    ``previous_until``. ``failures``, ``open_until`` and ``failing_since`` are the endpoint's health as
+    ``previous_until``. One that is ``deleted`` is there for as long as its deliveries are (see ``disposal``), and
+    nobody sees it. ``failures``, ``open_until`` and ``failing_since`` are the endpoint's health as
     ``health`` keeps it.
     """
 
@@ -38,6 +39,7 @@ class Webhook(models.Model):
         ASKED = "asked", _("asked for")
         GONE = "gone", _("the endpoint answered 410 Gone")
         FAILING = "failing", _("nothing but failures for days")
+        DELETED = "deleted", _("deleted")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     restaurant = models.ForeignKey(

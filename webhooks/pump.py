@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
@@ -26,6 +27,8 @@ from wokibrain import clock
 MOST: Final = 400
 """Attempts under way in one pump; well below the 1,024 files a process may have open by default."""
 BATCH: Final = 100
+BRISK: Final = 1.0
+"""An endpoint that takes longer to answer, in seconds, has no part in the places kept for those who do."""
 POLL: Final = 0.05
 LINGER: Final = 2.0
 AHEAD: Final = 10.0
@@ -52,7 +55,8 @@ class Sender:
         self._loop = asyncio.new_event_loop()
         self._client: Client | None = None
         self._thread = threading.Thread(target=self._run, name="webhook-sender", daemon=True)
-        self.under_way = 0
+        self._begun: dict[tuple[UUID, int], tuple[UUID, float]] = {}
+        self._brisk: set[UUID] = set()
 
     def __enter__(self) -> Sender:
         self._thread.start()
@@ -74,12 +78,20 @@ class Sender:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        if self._client is not None:
-            await self._client.aclose()
+
+    @property
+    def under_way(self) -> int:
+        return len(self._begun)
+
+    def brisk(self) -> list[UUID]:
+        """The webhooks that took what they got last, at once, and let nothing wait now."""
+        late = time.monotonic() - BRISK
+        return list(self._brisk - {webhook_id for webhook_id, began in self._begun.values() if began < late})
 
     def send(self, jobs: list[Job]) -> None:
         if jobs:
-            self.under_way += len(jobs)
+            now = time.monotonic()
+            self._begun |= {(job.delivery_id, job.number): (job.webhook_id, now) for job in jobs}
             self._loop.call_soon_threadsafe(self._start, jobs)
 
     def _start(self, jobs: list[Job]) -> None:
@@ -105,7 +117,12 @@ class Sender:
                 found.append(self._results.get_nowait())
         except queue.Empty:
             pass
-        self.under_way -= len(found)
+        for job, outcome in found:
+            self._begun.pop((job.delivery_id, job.number), None)
+            if outcome.ok and outcome.milliseconds <= BRISK * 1000:
+                self._brisk.add(job.webhook_id)
+            else:
+                self._brisk.discard(job.webhook_id)
         now = clock.now()
         return [Done(job, outcome, now) for job, outcome in found]
 
@@ -124,19 +141,30 @@ def drain(make: MakeClient = make_client) -> int:
 def _turn(sender: Sender) -> int:
     """One claim and one look at the results. Returns how many attempts ended."""
     ended: list[Done] = []
-    if room := min(MOST - sender.under_way, BATCH):
-        taken = delivery.claim(room, concurrency=_share(sender.under_way))
+    room, only = _room(sender)
+    if room:
+        taken = delivery.claim(room, concurrency=_share(sender.under_way), only=only)
         sender.send(taken.jobs)
         failed = Outcome(None, Trouble.SECRET, 0)
         ended += [Done(job, failed, clock.now()) for job in taken.unreadable]
     return _settle(sender, ended)
 
 
+def _room(sender: Sender) -> tuple[int, list[UUID] | None]:
+    """How many attempts may be claimed, and of which webhooks (None: of any).
+
+    The last quarter of the places is for those who answer, so that however many hang they get no more than the
+    rest. Who is not known yet has a place among those.
+    """
+    open_to_all = MOST * 3 // 4 - sender.under_way
+    if open_to_all > 0:
+        return min(open_to_all, BATCH), None
+    return min(MOST - sender.under_way, BATCH), sender.brisk()
+
+
 def _share(under_way: int) -> int | None:
-    """How many attempts one webhook may have: fewer as places run out, so that those who hang leave some free."""
-    if under_way < MOST // 2:
-        return None
-    return 2 if under_way < MOST * 3 // 4 else 1
+    """How many attempts one webhook may have: few where places run out, so that those who hang leave some free."""
+    return None if under_way < MOST // 2 else 2
 
 
 def _settle(sender: Sender, ended: Sequence[Done] = ()) -> int:

@@ -40,7 +40,13 @@ def places(caller: Caller) -> frozenset[str] | None:
 def webhooks(caller: Caller) -> QuerySet[Webhook]:
     """The caller's webhooks. One of all restaurants belongs to those who manage all."""
     found = places(caller)
-    return Webhook.objects.all() if found is None else Webhook.objects.filter(restaurant_id__in=found)
+    there = Webhook.objects.exclude(reason=Webhook.Reason.DELETED)
+    return there if found is None else there.filter(restaurant_id__in=found)
+
+
+def webhooks_of(restaurant_id: str | None) -> QuerySet[Webhook]:
+    """Those of one restaurant; None: those of all restaurants."""
+    return Webhook.objects.filter(restaurant_id=restaurant_id).exclude(reason=Webhook.Reason.DELETED)
 
 
 def get_webhook(caller: Caller, webhook_id: str) -> Webhook:

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, NewType
+from typing import Any, Final, NewType
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from webhooks import addresses, fanout, health, payload, selectors, signing, tasks, vault
+from webhooks import addresses, disposal, fanout, health, payload, selectors, signing, tasks, vault
 from webhooks.addresses import Address, Refused, Target, may_connect
 from webhooks.models import TEST_STREAM, Delivery, Message, Webhook
 from webhooks.names import HAPPENINGS, Happening
@@ -73,7 +73,7 @@ def create_webhook(
     )
     _set_status(webhook, status)
     with transaction.atomic():
-        if Webhook.objects.filter(restaurant_id=place).count() >= settings.WEBHOOK_LIMIT:
+        if selectors.webhooks_of(place).count() >= settings.WEBHOOK_LIMIT:
             raise ValidationFailed.at("restaurantId", _("This restaurant has as many webhooks as it may."))
         webhook.save(force_insert=True)
         _audit(caller, "WebhookCreated", webhook)
@@ -97,7 +97,7 @@ def update_webhook(
         check_secret(secret)
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
-        before, paused_at = webhook.status, webhook.paused_at
+        before, paused_at, told = webhook.status, webhook.paused_at, _told(webhook)
         webhook.url = webhook.url if url is None else url
         webhook.events = webhook.events if events is None else _ordered(events)
         if secret is not None:
@@ -110,18 +110,20 @@ def update_webhook(
             health.drop_pending(webhook)
         if webhook.active and paused_at is not None and paused_at < _held_since():
             health.drop_pending(webhook, created_before=_held_since())
-        _audit(caller, "WebhookUpdated", webhook)
+        _audit(caller, "WebhookUpdated", webhook, told)
         if webhook.active and before != webhook.status:
             transaction.on_commit(tasks.call)
     return webhook
 
 
 def delete_webhook(*, caller: Caller, webhook_id: str) -> None:
-    """Delete it with its deliveries. Raises NotFound."""
+    """Delete it with its deliveries. Of those there may be so many that ``disposal.sweep`` has to end it; from
+    now on nobody sees it and nothing is sent. Raises NotFound."""
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
         _audit(caller, "WebhookDeleted", webhook)
-        webhook.delete()
+        disposal.mark(webhook)
+    disposal.dispose(webhook.pk)
 
 
 def rotate_secret(*, caller: Caller, webhook_id: str, secret: str | None = None) -> tuple[Webhook, str]:
@@ -320,12 +322,17 @@ def _look_up(target: Target) -> list[Address]:
         return []
 
 
-def _audit(caller: Caller, action: str, webhook: Webhook) -> None:
+def _told(webhook: Webhook) -> dict[str, Any]:
+    return {"status": webhook.status, "events": list(webhook.events)}
+
+
+def _audit(caller: Caller, action: str, webhook: Webhook, before: Mapping[str, Any] | None = None) -> None:
     audit.record(
         actor=caller.actor,
         action=action,
         target_type="webhook",
         target_id=str(webhook.pk),
         restaurant_id=webhook.restaurant_id or "",
-        after={"status": webhook.status, "events": list(webhook.events)},
+        before=before,
+        after=_told(webhook),
     )

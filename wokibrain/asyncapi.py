@@ -33,9 +33,18 @@ BOOKING: Final = {
     "guestId": None,
     "createdAt": "2025-10-20T09:00:00-03:00",
 }
-BOOKING_EVENTS: Final = [
-    each.value for each in EventType if each.startswith(Topic.BOOKING.value.capitalize())
-]
+BLOCK: Final = {
+    "restaurantId": "R1",
+    "sectorId": "S1",
+    "tableId": "T2",
+    "blockId": "019a0b5e-6d2a-7c3f-9a41-000000000002",
+    "start": "2025-10-22T12:00:00-03:00",
+    "end": "2025-10-22T16:00:00-03:00",
+}
+
+
+def _events_of(topic: Topic) -> list[str]:
+    return [each.value for each in EventType if each.startswith(topic.value.capitalize())]
 
 
 def _message(
@@ -79,25 +88,86 @@ PROBLEM: Final = {
         },
     },
 }
-EVENT: Final = {
+TEXT: Final = {"type": "string"}
+INSTANT: Final = {"type": "string", "format": "date-time"}
+UUID: Final = {"type": "string", "format": "uuid"}
+WHOLE: Final = {"type": "integer"}
+BOOKING_DATA: Final = {
     "type": "object",
-    "required": ["type", "data", "timestamp", "id"],
+    "description": "The booking after the event; it names the guest by id only.",
+    "required": list(BOOKING),
     "properties": {
-        "type": {"enum": BOOKING_EVENTS},
-        "data": {
+        "id": UUID,
+        "reference": TEXT,
+        "restaurantId": TEXT,
+        "sectorId": TEXT,
+        "tableIds": {"type": "array", "items": TEXT},
+        "serviceDate": {"type": "string", "format": "date"},
+        "partySize": WHOLE,
+        "start": INSTANT,
+        "end": INSTANT,
+        "durationMinutes": WHOLE,
+        "status": {"enum": ["CONFIRMED", "SEATED", "COMPLETED", "CANCELLED", "NO_SHOW"]},
+        "channel": TEXT,
+        "guestId": {"anyOf": [UUID, {"type": "null"}]},
+        "createdAt": INSTANT,
+        "changes": {
             "type": "object",
-            "description": "The booking after the event; it names the guest by id only.",
+            "description": "With BookingUpdated: field -> from and to; values of personal fields are left out.",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["from", "to"],
+                "properties": {"from": {}, "to": {}, "redacted": {"const": True}},
+            },
         },
-        "timestamp": {"type": "string", "format": "date-time"},
-        "id": {"type": "string", "format": "uuid"},
+        "reason": TEXT | {"description": "With BookingCancelled."},
+        "undoes": {
+            "type": "object",
+            "description": "The event of this booking that staff took back with this one.",
+            "required": ["version", "eventType"],
+            "properties": {"version": WHOLE, "eventType": {"enum": _events_of(Topic.BOOKING)}},
+        },
     },
+}
+BLOCK_DATA: Final = {
+    "type": "object",
+    "description": "The interval for which the table is, or was, out of service.",
+    "required": list(BLOCK),
+    "properties": {
+        "restaurantId": TEXT,
+        "sectorId": TEXT,
+        "tableId": TEXT,
+        "blockId": UUID,
+        "start": INSTANT,
+        "end": INSTANT,
+    },
+}
+
+
+def _event(types: list[str], data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["type", "data", "timestamp", "id"],
+        "properties": {"type": {"enum": types}, "data": data, "timestamp": INSTANT, "id": UUID},
+    }
+
+
+EVENT: Final = {
+    "oneOf": [_event(_events_of(Topic.BOOKING), BOOKING_DATA), _event(_events_of(Topic.TABLE), BLOCK_DATA)]
 }
 
 SENT: Final = [
     _message(
         "subscribe",
         "Follow a restaurant or a sector. With `lastEventId`, first what was missed since.",
-        PLACE | {"lastEventId": {"type": "string", "format": "uuid"}},
+        PLACE
+        | {
+            "lastEventId": UUID,
+            "presence": {
+                "type": "boolean",
+                "description": "Of signed-in staff, with a restaurant: be seen by the others there, and see them.",
+            },
+        },
         [],
         SUBSCRIPTION,
         any_of=ONE_OF_BOTH,
@@ -122,7 +192,8 @@ RECEIVED: Final = [
     ),
     _message(
         "bookingEvent",
-        "A booking changed. Once for each event, however many subscriptions it matches.",
+        "A booking changed, or a table went out of service or back. Once for each event, however many "
+        "subscriptions it matches.",
         {"event": EVENT},
         ["event"],
         {
@@ -134,6 +205,13 @@ RECEIVED: Final = [
             }
         },
         kind="booking-event",
+    ),
+    _message(
+        "presence",
+        "Who of the staff has this restaurant's board open, for those who asked to be seen.",
+        {"restaurantId": NAME, "people": {"type": "array", "items": TEXT}},
+        ["restaurantId", "people"],
+        {"restaurantId": "R1", "people": ["Ana"]},
     ),
     _message("resync", "More was missed than is sent again: read the day anew, over REST.", {}, [], {}),
     _message("pong", "The answer to ping.", {}, [], {}),

@@ -7,11 +7,13 @@ So a lost queue costs a minute (the sweeper brings the events again), a task run
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import suppress
 from typing import Any
 
 import redis.exceptions
 from celery import Celery
+from celery.exceptions import SecurityWarning
 from celery.schedules import crontab
 from django.conf import settings
 from kombu.entity import Queue
@@ -35,6 +37,9 @@ class QoS(transport.QoS):
 
 transport.Channel.QoS = QoS
 
+# It says so to root because a message might run code when it is read. Ours are JSON, and nothing else is read.
+warnings.filterwarnings("ignore", "You're running the worker with superuser privileges", SecurityWarning)
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
 
 app = Celery("wokibrain")
@@ -50,6 +55,8 @@ app.conf.update(
         "socket_timeout": 5,
         "socket_keepalive": True,
     },
+    task_serializer="json",
+    accept_content=["json"],
     task_publish_retry=False,
     task_ignore_result=True,
     task_store_errors_even_if_ignored=False,

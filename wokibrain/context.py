@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from wokibrain.ids import uuid7
 
@@ -50,4 +50,4 @@ def act_as(actor: str) -> None:
     """Name who is asking, from here to the end of the context that was entered."""
     here = _current.get()
     if here is not None:
-        _current.set(replace(here, actor=actor))
+        _current.set(Context(here.request_id, here.traceparent, here.source, actor))

@@ -108,7 +108,7 @@ def items(name: str, default: tuple[str, ...] | list[str] = ()) -> list[str]:
 def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     value = text(name, default)
     if value not in choices:
-        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(filter(None, choices))}, not {value!r}")
     return value
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -56,6 +56,8 @@ class DomainError(Exception):
     message: ClassVar[Text] = _("Something went wrong on our side.")
     extra: Mapping[str, str] = MappingProxyType({})
     """Further fields of the error's body, e.g. the token that acknowledges a list."""
+    reason: str = ""
+    """Why, in one word, where there are several reasons for one code; for counting."""
 
     def __init__(self, detail: Text = "", *, issues: Sequence[Issue] = ()) -> None:
         super().__init__(self.code.value)
@@ -139,7 +141,7 @@ class RateLimitExceeded(DomainError):
     headers: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
-    def after(cls, seconds: int) -> RateLimitExceeded:
+    def after(cls, seconds: int) -> Self:
         """Refused for that long."""
         error = cls()
         error.headers = {"Retry-After": str(seconds)}

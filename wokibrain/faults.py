@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 _TEST = os.environ.get("ENVIRONMENT") == "test"
@@ -41,4 +42,5 @@ def point(name: str) -> None:
             Path(file).unlink()
         except FileNotFoundError:
             continue
-        os.kill(os.getpid(), signal.SIGSTOP if action == "stop" else signal.SIGKILL)
+        # To this thread: a signal to the process may reach another one first, and this one would go on meanwhile.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP if action == "stop" else signal.SIGKILL)

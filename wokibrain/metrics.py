@@ -52,17 +52,6 @@ def exposition() -> bytes:
     return generate_latest(registry)
 
 
-def discoveries() -> dict[str, int]:
-    """How often a discovery ended in which way since the servers started."""
-    counts: dict[str, int] = {}
-    for family in _of_processes().collect():
-        for sample in family.samples:
-            if sample.name == "discovery_requests_total":
-                outcome = sample.labels["outcome"]
-                counts[outcome] = counts.get(outcome, 0) + int(sample.value)
-    return counts
-
-
 def _of_processes() -> CollectorRegistry:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

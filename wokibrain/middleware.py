@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from time import perf_counter
 from typing import Any, Final
+from urllib.parse import unquote
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -18,7 +19,7 @@ from prometheus_client import Counter, Histogram
 
 from wokibrain import context, metrics
 from wokibrain.errors import ServiceUnavailable
-from wokibrain.rest import error_response
+from wokibrain.rest import bad_request, error_response
 
 logger = logging.getLogger("wokibrain.requests")
 # For what is not a page: nothing may be made of it. Pages bring a policy of their own.
@@ -103,8 +104,13 @@ class BackOfficeMiddleware:
                 self._views.insert(0, hook)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        inside = request.path_info.startswith(settings.BACK_OFFICE_PATHS)
-        return self.chain(request) if inside else self.get_response(request)
+        if not request.path_info.startswith(settings.BACK_OFFICE_PATHS):
+            return self.get_response(request)
+        # Postgres takes no NUL, and Django's pages hand on what they are given.
+        given = [request.path_info, unquote(request.META.get("QUERY_STRING", "")), *request.COOKIES.values()]
+        if any("\x00" in each for each in given):
+            return bad_request(request)
+        return self.chain(request)
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseBase | None:
         """Django asks this of those in MIDDLEWARE only; the check of CSRF tokens is one of them."""

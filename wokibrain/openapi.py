@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, Final, TypeVar, cast
 
+from django.conf import settings
 from drf_spectacular.contrib.pydantic import PydanticExtension
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
@@ -63,14 +65,14 @@ EXAMPLES: Final[Mapping[Code, str]] = {
 }
 ALWAYS: Final = (
     Code.VALIDATION_ERROR,
-    Code.UNAUTHORIZED,
-    Code.FORBIDDEN,
     Code.NOT_ACCEPTABLE,
     Code.RATE_LIMIT_EXCEEDED,
     Code.INTERNAL_SERVER_ERROR,
     Code.SERVICE_UNAVAILABLE,
 )
+MAKES: Final = "x-makes"
 ADMIN_SECRET: Final[Any] = [{"adminSecret": []}]
+TO_CALLERS: Final = (Code.UNAUTHORIZED, Code.FORBIDDEN)
 WITH_BODY: Final = (Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE)
 WITH_KEY: Final = (Code.IDEMPOTENCY_IN_PROGRESS, Code.IDEMPOTENCY_KEY_REUSED)
 
@@ -99,18 +101,27 @@ def operation(
     tag: str = "bookings",
     open_to_all: bool = False,
     secret: bool = False,
+    makes: str | None = None,
 ) -> Callable[[View], View]:
     """Document a view's method and, unless it only reads, have it take an Idempotency-Key (see ``once``).
 
     ``errors`` are those beyond the ones every operation may give. ``secret``: it is guarded by
-    ADMIN_SECRET and takes no credentials. The examples of ``body`` and ``out`` are their models' own,
-    else put together from their fields.
+    ADMIN_SECRET and takes no credentials. ``makes``: the path parameter by which other operations name
+    what this one made; they are linked to its answer's ``id``. The examples of ``body`` and ``out`` are
+    their models' own, else put together from their fields.
     """
 
     def define(view: View) -> View:
         takes_key = view.__name__ != "get" and keyed is not Keyed.NEVER
+        to_whom = () if open_to_all else TO_CALLERS[:1] if secret else TO_CALLERS
         codes = dict.fromkeys(
-            [*ALWAYS, *(WITH_BODY if body else ()), *errors, *(WITH_KEY if takes_key else ())]
+            [
+                *ALWAYS,
+                *to_whom,
+                *(WITH_BODY if body else ()),
+                *errors,
+                *(WITH_KEY if takes_key else ()),
+            ]
         )
         parameters = [*_parameters(query)] if query else []
         if takes_key:
@@ -125,6 +136,7 @@ def operation(
             responses={status: OpenApiResponse(out, summary)} | _responses(codes),
             examples=[*_good_examples(body, out, status), *_error_examples(codes)],
             auth=[] if open_to_all else ADMIN_SECRET if secret else None,
+            extensions={MAKES: makes} if makes else None,
         )
         if takes_key and keyed is Keyed.HERE:
             view = cast(View, once(view, has_body=body is not None, vault=vault, prepare=prepare))
@@ -243,6 +255,7 @@ def _plain(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, 
     return {key: value for key, value in schema.items() if key not in dropped}
 
 
+PARAMETER: Final = re.compile(r"{(\w+)}")
 JSON_SCHEMA_NAMES: Final = {"ge": "minimum", "le": "maximum", "multiple_of": "multipleOf"}
 
 
@@ -306,8 +319,9 @@ def finish(result: dict[str, Any], generator: SchemaGenerator, **_: Any) -> dict
                 # Each alone will do; what is written as one requirement would ask for all at once.
                 names = [name for requirement in each["security"] for name in requirement]
                 each["security"] = [{name: []} for name in names]
-                if "adminSecret" not in names:
+                if "adminSecret" not in names and settings.PUBLIC_PERMISSIONS:
                     each["security"].append({})
+    _link(result["paths"])
     result["components"]["securitySchemes"]["adminSecret"] = {
         "type": "apiKey",
         "in": "header",
@@ -316,6 +330,30 @@ def finish(result: dict[str, Any], generator: SchemaGenerator, **_: Any) -> dict
     }
     result.setdefault("servers", [{"url": "/"}])
     return result
+
+
+def _link(paths: Mapping[str, dict[str, Any]]) -> None:
+    """Lead from what an operation made to every operation on it."""
+    whole = [
+        (path, each, frozenset(PARAMETER.findall(path)))
+        for path, item in paths.items()
+        for each in item.values()
+    ]
+    for _path, maker, known in whole:
+        made = maker.pop(MAKES, None)
+        if made is None:
+            continue
+        links = {
+            each["operationId"]: {
+                "operationId": each["operationId"],
+                "parameters": {made: "$response.body#/id"}
+                | {name: f"$request.path.{name}" for name in sorted(named - {made})},
+            }
+            for _path, each, named in whole
+            if made in named and named <= known | {made}
+        }
+        (answer,) = (each for status, each in maker["responses"].items() if status.startswith("2"))
+        answer["links"] = links
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import orjson
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import translation
@@ -109,6 +109,8 @@ class ApiView(APIView):
         if self.rate:
             for name, value in self.rate.headers.items():
                 response[name] = value
+        # A cache on the way knows of Authorization at best, and not of X-API-Key.
+        response.headers.setdefault("Cache-Control", "no-store")
         return super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
 
 
@@ -270,14 +272,14 @@ def _as_domain_error(exception: Exception) -> DomainError:
             return Refused(Code.UNSUPPORTED_MEDIA_TYPE)
         case exceptions.MethodNotAllowed():
             return Refused(Code.METHOD_NOT_ALLOWED)
-        case exceptions.APIException(status_code=400):
+        case exceptions.APIException(status_code=400) | SuspiciousOperation():
             return ValidationFailed()
     logger.error("unhandled error, request %s", context.current().request_id, exc_info=exception)
     return DomainError()
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Django's handler404."""
+    """For handler404."""
     return error_response(errors.NotFound(), request)
 
 

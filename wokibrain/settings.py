@@ -117,6 +117,7 @@ BACK_OFFICE_MIDDLEWARE = [
 ]
 """Sessions, languages and CSRF are for people in a browser; the API path does not pay for them."""
 BACK_OFFICE_PATHS = ("/admin",)
+CSRF_FAILURE_VIEW = "wokibrain.backoffice.refusals.csrf_failure"
 SILENCED_SYSTEM_CHECKS = [
     # These look in MIDDLEWARE itself; BackOfficeMiddleware runs them for its paths. The API has no
     # cookies to forge requests with, and a Content-Security-Policy that nothing may frame.
@@ -186,11 +187,16 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
 }
 """How events reach the sockets of other processes; what it drops, a reconnecting board catches up."""
 
+LIVE_ANNOUNCE_SECONDS = env.seconds("LIVE_ANNOUNCE_SECONDS", 20, minimum=0.1)
+"""How often a process says which boards are open in it; after two and a half times that in silence they are gone."""
+LIVE_RECHECK_SECONDS = env.seconds("LIVE_RECHECK_SECONDS", 30, minimum=0.1)
+"""How long a socket may still hear after its key was revoked, its token ran out or its person was let go."""
+
 KAFKA_BROKERS = env.text("KAFKA_BROKERS")
 """Comma-separated host:port; empty, and the relay feeds the consumers itself."""
 KAFKA_SSL = env.flag("KAFKA_SSL", False)
 KAFKA_SSL_CA = env.text("KAFKA_SSL_CA")
-KAFKA_SASL_MECHANISM = env.text("KAFKA_SASL_MECHANISM")
+KAFKA_SASL_MECHANISM = env.choice("KAFKA_SASL_MECHANISM", "", ("", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"))
 KAFKA_SASL_USERNAME = env.text("KAFKA_SASL_USERNAME")
 KAFKA_SASL_PASSWORD = env.text("KAFKA_SASL_PASSWORD")
 KAFKA_PARTITIONS = env.integer("KAFKA_PARTITIONS", 6, minimum=1)

@@ -33,5 +33,6 @@ urlpatterns = [
 ]
 
 handler400 = "wokibrain.rest.bad_request"
-handler404 = "wokibrain.rest.not_found"
+handler403 = "wokibrain.backoffice.refusals.forbidden"
+handler404 = "wokibrain.backoffice.refusals.not_found"
 handler500 = "wokibrain.rest.server_error"

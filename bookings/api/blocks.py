@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 from bookings import blocks
 from bookings.models import TableBlock
-from restaurants.api.schemas import ONE_PAGE, PageQuery, Pagination, pagination
+from restaurants.api.schemas.common import ONE_PAGE, PageQuery, Pagination, pagination
 from restaurants.models import Table
 from restaurants.selectors import get_table
 from wokibrain import clock, fields

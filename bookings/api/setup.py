@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from bookings import seed
-from restaurants.api.schemas import SeededData, SeededOut
+from restaurants.api.schemas.setup import SeededData, SeededOut
 from restaurants.api.setup import SetUpView
 from wokibrain.openapi import operation
 from wokibrain.rest import reply

@@ -103,6 +103,7 @@ class BookingsView(ApiView):
         status=201,
         errors=(Code.NOT_FOUND, *SEATING),
         keyed=Keyed.DEEPER,
+        makes="booking",
     )
     def post(self, request: Request) -> HttpResponse:
         wanted = parse_body(NewBookingBody, request.data).wanted()

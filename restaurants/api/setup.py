@@ -9,18 +9,10 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from restaurants import services
-from restaurants.api.schemas import (
-    InfoOut,
-    RestaurantBody,
-    RestaurantOut,
-    SectorBody,
-    SectorOut,
-    TableBody,
-    TableOut,
-    restaurant_out,
-    sector_out,
-    table_out,
-)
+from restaurants.api.schemas.restaurants import RestaurantBody, RestaurantOut, restaurant_out
+from restaurants.api.schemas.sectors import SectorBody, SectorOut, sector_out
+from restaurants.api.schemas.setup import InfoOut
+from restaurants.api.schemas.tables import TableBody, TableOut, table_out
 from wokibrain.access.callers import SYSTEM
 from wokibrain.errors import Code, Unauthorized
 from wokibrain.openapi import operation
@@ -68,6 +60,7 @@ class RestaurantsView(SetUpView):
         status=201,
         tag="set-up",
         secret=True,
+        makes="restaurant",
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(RestaurantBody, request.data)
@@ -94,6 +87,7 @@ class SectorsView(SetUpView):
         errors=(Code.NOT_FOUND,),
         tag="set-up",
         secret=True,
+        makes="sector",
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(SectorBody, request.data)
@@ -114,6 +108,7 @@ class TablesView(SetUpView):
         errors=(Code.NOT_FOUND,),
         tag="set-up",
         secret=True,
+        makes="table",
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(TableBody, request.data)

@@ -6,26 +6,16 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from restaurants import selectors, services
-from restaurants.api.schemas import (
-    AcknowledgeQuery,
-    NewSectorBody,
-    PageQuery,
+from restaurants.api.schemas.common import AcknowledgeQuery, PageQuery, pagination
+from restaurants.api.schemas.restaurants import (
     RestaurantBody,
     RestaurantOut,
     RestaurantPatch,
     RestaurantsOut,
-    SectorOut,
-    SectorPatch,
-    SectorsOut,
-    TableBody,
-    TableOut,
-    TablePatch,
-    TablesOut,
-    pagination,
     restaurant_out,
-    sector_out,
-    table_out,
 )
+from restaurants.api.schemas.sectors import NewSectorBody, SectorOut, SectorPatch, SectorsOut, sector_out
+from restaurants.api.schemas.tables import TableBody, TableOut, TablePatch, TablesOut, table_out
 from wokibrain.errors import Code
 from wokibrain.openapi import operation
 from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply
@@ -62,6 +52,7 @@ class RestaurantsView(ApiView):
         out=RestaurantOut,
         status=201,
         tag="management",
+        makes="restaurant",
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(RestaurantBody, request.data)
@@ -155,6 +146,7 @@ class RestaurantSectorsView(ApiView):
         status=201,
         errors=(Code.NOT_FOUND,),
         tag="management",
+        makes="sector",
     )
     def post(self, request: Request, restaurant: str) -> HttpResponse:
         body = parse_body(NewSectorBody, request.data)
@@ -246,6 +238,7 @@ class TablesView(ApiView):
         status=201,
         errors=(Code.NOT_FOUND,),
         tag="management",
+        makes="table",
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(TableBody, request.data)

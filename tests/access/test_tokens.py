@@ -81,6 +81,7 @@ def forgeries(session: LoginSession) -> dict[str, str]:
     claims = {
         "token_type": "access", "exp": now + 900, "iat": now, "jti": "x", "sub": str(session.user_id),
         "sid": str(session.pk), "iss": "wokibrain", "aud": "wokibrain-api",
+        "pwd": session.user.get_session_auth_hash()[:32],
     }  # fmt: skip
     secret = settings.JWT_SECRET
 
@@ -115,6 +116,9 @@ def forgeries(session: LoginSession) -> dict[str, str]:
         "another's session": signed({"sub": str(session.user_id + 1)}),
         "session that is not one": signed({"sid": "x"}),
         "list for a session": signed({"sid": ["x"]}),
+        "other password": signed({"pwd": "0" * 32}),
+        "no password": signed({"pwd": None}),
+        "number for a password": signed({"pwd": 7}),
         "rubbish": "eyJ.eyJ.x",
         "empty": "eyJhbGciOiJIUzI1NiJ9..",
     }
@@ -184,6 +188,17 @@ def test_somebody_who_may_not_sign_in_any_more_is_out(user: User) -> None:
     assert status_with(body["accessToken"]) == 401
     assert post("refresh", {"refreshToken": body["refreshToken"]}).status_code == 401
     assert post("login", {"username": "ana", "password": PASSWORD}).status_code == 401
+
+
+def test_another_password_ends_every_session_however_it_was_set(user: User) -> None:
+    body = signed_in()
+    user.set_password("another-long-password")
+    user.save()
+    credentials.forget()
+    assert status_with(body["accessToken"]) == 401
+    assert post("refresh", {"refreshToken": body["refreshToken"]}).status_code == 401
+    assert LoginSession.objects.get().ended_at is not None
+    assert post("login", {"username": "ana", "password": "another-long-password"}).status_code == 200
 
 
 def test_a_lost_membership_counts_within_the_second(user: User, settings: Any) -> None:
@@ -263,4 +278,5 @@ def test_tokens_are_not_in_the_database(user: User) -> None:
     body = signed_in()
     session = LoginSession.objects.get()
     assert session.token_id not in body["accessToken"]
-    assert tokens.session_of_refresh(body["refreshToken"]) == (session.pk, session.token_id)
+    claims = tokens.of_refresh(body["refreshToken"])
+    assert (claims.session_id, claims.token_id) == (session.pk, session.token_id)

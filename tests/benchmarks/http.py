@@ -117,7 +117,10 @@ def _data(url: str, services: Services) -> str:
     return reference
 
 
-def wrk(target: Server, mode: str, connections: int, *, seconds: int = SECONDS, first: int = 0) -> Measure:
+def wrk(
+    target: Server, mode: str, connections: int, *, seconds: int = SECONDS, first: int = 0, key: str = ""
+) -> Measure:
+    """Load of one kind; with ``key`` as its caller."""
     before = cpu_seconds()
     done = subprocess.run(
         [
@@ -132,7 +135,7 @@ def wrk(target: Server, mode: str, connections: int, *, seconds: int = SECONDS, 
             target.url,
         ],
         env=os.environ
-        | {"BENCH_MODE": mode, "BENCH_BOOKING": target.booking, "BENCH_FIRST": str(first), "BENCH_KEY": ""},
+        | {"BENCH_MODE": mode, "BENCH_BOOKING": target.booking, "BENCH_FIRST": str(first), "BENCH_KEY": key},
         capture_output=True,
         text=True,
         check=True,
@@ -213,6 +216,7 @@ def throughput(target: Server) -> Section:
             "p95 ms",
             "p99 ms",
             "share of bare",
+            "CPU ms",
             "wanted",
             "errors",
         ],

@@ -8,6 +8,8 @@ local function get(path) return wrk.format("GET", path, headers) end
 local discover = get("/api/v1/woki/discover?restaurantId=B30&sectorId=B30S&date=2027-03-10&partySize=4&duration=90")
 local fixed = {
   bare = get("/health/live"),
+  view = get("/bare"),
+  known = get("/known"),
   discover5 = get("/api/v1/woki/discover?restaurantId=B5&sectorId=B5S&date=2027-03-10&partySize=4&duration=90"),
   discover30 = discover,
   list = get("/api/v1/woki/bookings?restaurantId=B30&sectorId=B30S&date=2027-03-10"),

@@ -206,7 +206,10 @@ def test_twin_of_a_management_request_that_still_runs_is_told_so() -> None:
         a, b, _ = stack.enter_context(clients(api, 3))
         flag.touch()
         first: list[Entry] = []
-        ask = lambda client: ledger.send(client, "POST", "/webhooks", json=HOOK, key="k", headers=who)  # noqa: E731
+
+        def ask(client: httpx.Client) -> Entry:
+            return ledger.send(client, "POST", "/webhooks", json=HOOK, key="k", headers=who)
+
         thread = threading.Thread(target=lambda: first.append(ask(a)))
         thread.start()
         until_stopped(api.servers[0])

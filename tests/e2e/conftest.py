@@ -45,6 +45,7 @@ for place, name in (("OPEN", "Always Open"), ("OTHER", "Other House")):
                      capacity_max=2 if number < 4 else 4, name=str(number), position=number,
                      x=60 + 150 * number, y=80)
     TurnTime.objects.create(restaurant_id=place, party_up_to=50, minutes=90)
+create_restaurant(caller=SYSTEM, id="EMPTY", name="Empty House", zone="Etc/UTC", hours=[])
 for username, first, role in (("ana", "Ana", Role.ADMIN), ("bea", "Bea", Role.MANAGER)):
     user = User.objects.create_user(username, password="{password}", first_name=first, is_staff=True)
     Membership.objects.create(user=user, restaurant_id="OPEN", role=role)

@@ -16,8 +16,6 @@ from tests.e2e.conftest import Product
 from tests.e2e.test_board import iso, quarter, tomorrow
 from tests.processes import api_servers
 
-pytestmark = pytest.mark.slow
-
 
 def say(socket: ClientConnection, **message: Any) -> None:
     socket.send(json.dumps(message))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -14,11 +18,14 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from tests.events import support
-from wokibrain import metrics
-from wokibrain.events import dispatch
-from wokibrain.events.models import Failure, StoredEvent
+from tests.processes import Services, private_services
+from wokibrain import clock, env, metrics
+from wokibrain.events import deadletters, dispatch
+from wokibrain.events.models import AuditEntry, Failure, StoredEvent
 from wokibrain.events.names import Group
 from wokibrain.events.relay import Relay, mark_published
+from wokibrain.events.store import Envelope
+from wokibrain.ids import uuid7
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,6 +84,14 @@ def test_dead_letters_are_listed_shown_replayed_and_discarded() -> None:
         (["consume", "--all"], "KAFKA_BROKERS is not set"),
         (["replay", "--until", "yesterday"], "not an instant"),
         (["replay", "--aggregate", "booking"], "KIND/ID"),
+        (["relay", "--batch", "0"], "at least 1"),
+        (["rebuild", "moon"], "no read model is named moon"),
+        (["deadletters", "show", "99999999999999999999"], "No dead letter 9"),
+        (["apikey", "create", "Desk", "--days", "999999999"], "between 1 and 36500"),
+        (["apikey", "create", "Desk", "--days", "0"], "between 1 and 36500"),
+        (["apikey", "create", "Desk", "--restaurant", "R404"], "R404|There is no|not"),
+        (["apikey", "revoke", "nobody"], "no such|not|There is"),
+        (["guest", "erase", "nobody@example.org"], "no such guest"),
     ],
 )
 def test_a_mistake_is_answered_with_what_to_do(arguments: list[str], says: str) -> None:
@@ -135,3 +150,127 @@ def test_every_group_of_the_contract_has_its_consumer_or_is_webhooks() -> None:
     from wokibrain.events import registry
 
     assert set(Group) - set(registry.groups()) <= {Group.WEBHOOKS}
+
+
+def test_metrics_tell_when_a_read_model_was_rebuilt() -> None:
+    before = clock.now().timestamp()
+    assert "rebuild_finished_timestamp_seconds{" not in metrics.exposition().decode()
+    run("rebuild", "days")
+    (line,) = (
+        line
+        for line in metrics.exposition().decode().splitlines()
+        if line.startswith('rebuild_finished_timestamp_seconds{read_model="days"}')
+    )
+    assert before <= float(line.split()[1]) <= clock.now().timestamp()
+
+
+def test_a_letter_that_waits_is_neither_discarded_nor_replayed() -> None:
+    row = support.append("a", sectorId=None)
+    dispatch.handle("days", [row.event_id])
+    number = Failure.objects.get(event_id=row.event_id).pk
+    for action, says in (("discard", "1 of 1 were not discarded"), ("replay", "1 of 1 failed again")):
+        with pytest.raises(CommandError, match=says):
+            run("deadletters", action, str(number))
+    left = Failure.objects.get(pk=number)
+    assert (left.attempts, left.dead_at, left.discarded_at) == (1, None, None)
+
+
+def test_a_letter_of_a_consumer_that_is_no_more_says_so(client: Client) -> None:
+    event_id, number = dead_letter()
+    Failure.objects.filter(pk=number).update(consumer="retired")
+    with pytest.raises(CommandError, match="1 of 1 failed again"):
+        run("deadletters", "replay", str(number))
+    client.force_login(get_user_model().objects.create_superuser("boss", "boss@example.com", "x" * 12))
+    reply = client.post(
+        "/admin/events/failure/", {"action": "replay", "_selected_action": [str(number)]}, follow=True
+    )
+    assert "no consumer is named retired" in reply.content.decode()
+    assert Failure.objects.get(event_id=event_id).dead_at is not None
+
+
+def test_a_message_that_became_readable_is_done_only_where_its_event_is_there() -> None:
+    event = Envelope.stored(support.append("a"))
+    for event_id, raw in ((event.event_id, event.to_bytes()), (uuid7(), None)):
+        body = raw or replace(event, event_id=event_id).to_bytes()
+        letter = Failure.objects.create(
+            consumer=Group.AUDIT, event_id=uuid7(), error="not an event", dead_at=clock.now(), raw=body
+        )
+        outcome = deadletters.replay(letter)
+        assert outcome.done is (raw is not None)
+        assert ("not in the event store" in outcome.error) is (raw is None)
+    assert AuditEntry.objects.filter(event_id=event.event_id).count() == 1
+    assert [(one.consumer, one.attempts) for one in Failure.objects.all()] == [("audit", 1)]
+
+
+def typed(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    """What an operator gets: exit status, output, and what was said besides."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "manage.py", *arguments],
+        cwd=env.ROOT, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+OPERATORS = [
+    ("status",),
+    ("verify",),
+    ("rebuild", "--all"),
+    ("replay",),
+    ("deadletters", "list"),
+    ("apikey", "list"),
+    ("guest", "export", "ana@example.org"),
+    ("seed",),
+    ("tidy",),
+    ("rekey_webhooks",),
+]
+
+
+@pytest.fixture(scope="module")
+def empty() -> Iterator[Services]:
+    with private_services(migrated=False) as services:
+        yield services
+
+
+@pytest.mark.parametrize("command", OPERATORS)
+def test_a_database_without_tables_is_told_in_a_sentence(command: tuple[str, ...], empty: Services) -> None:
+    code, out, said = typed(*command, **empty.environment)
+    assert (code, out) == (1, "")
+    assert said == "wokibrain: the database is not up to date: run `manage.py migrate`\n"
+
+
+@pytest.mark.parametrize("command", OPERATORS)
+def test_a_database_that_is_away_is_told_in_a_sentence(command: tuple[str, ...]) -> None:
+    code, out, said = typed(*command, DATABASE_URL="postgresql://woki:hunter2hunter2@127.0.0.1:1/woki")
+    assert (code, out) == (1, "")
+    assert said.startswith("wokibrain: PostgreSQL does not answer (")
+    assert said.endswith("is it running, and is DATABASE_URL right?\n")
+    assert (said.count("\n"), "hunter2" in said) == (1, False)
+
+
+def test_a_setting_that_makes_no_sense_is_told_in_a_sentence() -> None:
+    for name, value in (
+        ("KAFKA_SASL_MECHANISM", "plain"),
+        ("ENVIRONMENT", "moon"),
+        ("DATABASE_URL", "x://y"),
+    ):
+        code, _, said = typed("status", **{name: value})
+        assert (code, said.count("\n"), said.startswith(f"wokibrain: {name} must ")) == (1, 1, True), said
+
+
+def test_a_relay_waits_for_tables_and_database_and_says_so(empty: Services) -> None:
+    for environment, says in (
+        (empty.environment, "run `manage.py migrate`"),
+        ({"DATABASE_URL": "postgresql://woki:hunter2hunter2@127.0.0.1:1/woki"}, "PostgreSQL does not answer"),
+    ):
+        with subprocess.Popen(
+            [sys.executable, "manage.py", "relay"],
+            cwd=env.ROOT, env=os.environ | {"LOG_LEVEL": "WARNING"} | environment, stderr=subprocess.PIPE, text=True,
+        ) as relay:  # fmt: skip
+            assert relay.stderr is not None
+            lines = [line for line, _ in zip(relay.stderr, range(3), strict=False)]
+            relay.terminate()
+            rest = relay.stderr.read()
+        assert relay.returncode == 0
+        assert lines[0] == "relay: to the consumers themselves\n"
+        assert [says in line for line in lines[1:]] == [True, True]
+        assert [word for word in ("hunter2", "Traceback") if word in "".join(lines) + rest] == []

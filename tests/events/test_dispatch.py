@@ -10,12 +10,16 @@ from uuid import UUID
 import pytest
 import redis
 from django.db import connection
+from pytest_django import Settings
 
 from tests.events import support
+from tests.kafka import Broker
 from wokibrain import clock
 from wokibrain.events import deadletters, dispatch, store, sweeper
 from wokibrain.events.dispatch import MAX_ATTEMPTS
+from wokibrain.events.kafka import KafkaOutlet
 from wokibrain.events.models import AuditEntry, Failure, Receipt, Watermark
+from wokibrain.events.names import Topic
 from wokibrain.events.registry import Mode
 from wokibrain.events.relay import Relay, mark_published
 from wokibrain.events.store import Envelope
@@ -194,6 +198,29 @@ def test_an_event_whose_upcaster_fails_holds_up_neither_relay_nor_batch(
         dispatch.handle("probe", [old, good])
     assert probe.seen == [good]
     assert (Failure.objects.get().event_id, Failure.objects.get().attempts) == (old, 1)
+
+
+def test_an_event_whose_upcaster_fails_is_read_from_kafka_and_announced_there(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, kafka: Broker
+) -> None:
+    settings.KAFKA_BROKERS = kafka.address
+    kafka.reset()
+    row = support.append(event_type="BookingUpdated")
+
+    def broken(payload: dict[str, object]) -> dict[str, object]:
+        raise KeyError("gone")
+
+    monkeypatch.setitem(store._upcasters, ("BookingUpdated", 1), broken)
+    for attempt in range(MAX_ATTEMPTS):
+        dispatch.handle("audit", [row.event_id], retrying=attempt > 0)
+    outlet = KafkaOutlet()
+    relay = Relay(outlet)
+    assert relay.step() == 1
+    outlet.idle()
+    for topic in (Topic.BOOKING.kafka, Topic.BOOKING.dead_letters):
+        messages = [Envelope.from_bytes(message.value() or b"") for message in kafka.read(topic)]
+        assert [event for event in messages if event.event_id == row.event_id] == [Envelope.stored(row)]
+    assert Failure.objects.get().announced_at is not None
 
 
 def test_an_event_that_is_not_in_the_store_is_dead_at_once() -> None:

@@ -12,7 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from bookings.models import BookingDay, BookingHour, TableDay
+from bookings.models import BookingDay, BookingHour, BookingQuarter, TableDay
 from tests.events import support
 from wokibrain.events import dispatch, readmodels, store
 from wokibrain.events.models import Failure, Rebuild, Receipt, StoredEvent
@@ -53,7 +53,7 @@ def _handle(ids: list[UUID], size: int = 7) -> None:
 def _rows() -> list[list[tuple[Any, ...]]]:
     return [
         list(model._default_manager.order_by("pk").values_list())
-        for model in (BookingDay, BookingHour, TableDay)
+        for model in (BookingDay, BookingHour, BookingQuarter, TableDay)
     ]
 
 
@@ -87,7 +87,7 @@ def test_order_and_batches_do_not_matter() -> None:
     ids = _story(30)
     _handle(ids)
     expected = _rows()
-    for name in ("bookingday", "bookinghour", "tableday"):
+    for name in ("bookingday", "bookinghour", "bookingquarter", "tableday"):
         with connection.cursor() as cursor:
             cursor.execute(f"TRUNCATE bookings_{name}")
     Receipt.objects.all().delete()

@@ -83,6 +83,24 @@ def test_redis_flushed_with_the_queue_full(direct: Pipeline) -> None:
     _all_there(direct)
 
 
+def test_redis_full_and_emptied_again(direct: Pipeline) -> None:
+    client = redis.Redis.from_url(direct.services.redis.url)
+    relay, _ = direct.start("relay", "worker")
+    _write(direct, 10)
+    direct.until_settled()
+    client.config_set("maxmemory", 1)
+    try:
+        _write(direct, 10)
+        direct.until(lambda: "events wait: the queue does not take work" in relay.output(), 20)
+        # The sweeper asks it for more all the while.
+        direct.until(lambda: relay.output().count("events wait") >= 4, 20)
+    finally:
+        client.config_set("maxmemory", 0)
+    _all_there(direct)
+    assert relay.running
+    assert "Traceback" not in relay.output()
+
+
 @pytest.mark.slow
 def test_redis_away_then_back(direct: Pipeline) -> None:
     direct.start("relay", "worker")

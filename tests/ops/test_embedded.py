@@ -21,7 +21,7 @@ from wokibrain import embedded, env
 NOBODY = 65_534
 BOTH = (
     "import sys; from pathlib import Path; from wokibrain import embedded;"
-    "lease = embedded.Lease(Path(sys.argv[1]));"
+    "lease = embedded.Lease(Path(sys.argv[1]), eval(sys.argv[2]) if sys.argv[2:] else None);"
 )
 
 
@@ -34,10 +34,18 @@ def until(condition: Callable[[], bool], timeout: float = 15) -> bool:
     return True
 
 
-def using(folder: Path, *, then: str = "sys.stdin.readline(); lease.release()") -> subprocess.Popen[str]:
+def using(
+    folder: Path, *, then: str = "sys.stdin.readline(); lease.release()", names: str = "None"
+) -> subprocess.Popen[str]:
     """Another process with a claim on the servers; it gives them up when its input ends."""
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{BOTH} lease.take(); print('taken', flush=True); {then}", str(folder)],
+        [
+            sys.executable,
+            "-c",
+            f"{BOTH} lease.take(); print('taken', flush=True); {then}",
+            str(folder),
+            names,
+        ],
         cwd=env.ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -283,3 +291,46 @@ def test_answers_tells_a_server_from_the_file_of_a_dead_one(tmp_path: Path) -> N
         assert embedded.answers(path)
     assert path.exists()
     assert not embedded.answers(path)
+
+
+def test_only_what_is_asked_for_is_started_and_stopped(folder: Path) -> None:
+    cache = using(folder, names='["redis-server"]')
+    assert running(folder) == [False, True]
+    both = using(folder)
+    write(folder, "one")
+    leave(cache)
+    assert running(folder) == [True, True]
+    assert read(folder) == (["one"], [b"one"])
+    leave(both)
+    assert running(folder) == [False, False]
+    assert leftovers(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "runs"),
+    [
+        ({}, [True, True]),
+        ({"DATABASE_URL": "postgresql://u@db.example/d"}, [False, True]),
+        ({"REDIS_URL": "redis://cache.example/0"}, [True, False]),
+        (
+            {"DATABASE_URL": "postgresql://u@db.example/d", "REDIS_URL": "redis://cache.example/0"},
+            [False, False],
+        ),
+    ],
+)
+def test_a_server_that_is_given_is_not_started(folder: Path, given: dict[str, str], runs: list[bool]) -> None:
+    say = (
+        "from wokibrain import embedded; embedded.start();"
+        "print([server.running() for server in embedded.servers()]); embedded.stop()"
+    )
+    urls = {"DATABASE_URL": "", "REDIS_URL": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", say],
+        cwd=env.ROOT,
+        env=os.environ | {"DATA_DIR": str(folder)} | urls | given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == f"{runs}\n", done.stderr
+    assert leftovers(folder) == []

@@ -40,7 +40,7 @@ def race() -> tuple[bool, list[str]]:
     changing, booked = Event(), Event()
 
     def change() -> None:
-        with guarded("R1"):
+        with guarded("R1", caller=SYSTEM):
             changing.set()
             # Long enough for a booking that nothing holds back.
             booked.wait(0.5)

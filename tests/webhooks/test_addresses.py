@@ -141,10 +141,7 @@ def post(url: str, *answers: list[str]) -> tuple[transport.Outcome, int]:
 
     async def run() -> transport.Outcome:
         client = Client(timeout=5, resolver=resolver)
-        try:
-            return await client.post(url, headers={}, body=b"{}")
-        finally:
-            await client.aclose()
+        return await client.post(url, headers={}, body=b"{}")
 
     return asyncio.run(run()), asked
 

@@ -176,3 +176,34 @@ def test_roles_without_the_permission_see_none_of_it(client: Client, role: Role)
     client.force_login(user)
     for name in ("webhook", "delivery"):
         assert client.get(reverse(f"admin:webhooks_{name}_changelist")).status_code == 403
+
+
+def test_webhook_is_deleted_with_all_that_was_sent_to_it(
+    client: Client, person: User, receiver: Receiver
+) -> None:
+    webhook = support.webhook(receiver.url)
+    for _ in range(2):
+        support.happen()
+    pump.drain()
+    text = page(client, "webhook_delete", webhook.pk)
+    assert receiver.url in text
+    assert str(Delivery.objects.first()) not in text
+    response = client.post(reverse("admin:webhooks_webhook_delete", args=[webhook.pk]), {"post": "yes"})
+    assert response.status_code == 302
+    assert (Webhook.objects.count(), Delivery.objects.count()) == (0, 0)
+
+
+def test_several_webhooks_are_deleted_in_one_go(client: Client, person: User) -> None:
+    webhooks = [support.webhook(f"{URL}/{number}") for number in range(3)]
+    support.happen()
+    response = client.post(
+        reverse("admin:webhooks_webhook_changelist"),
+        {
+            "action": "delete_selected",
+            "_selected_action": [str(webhook.pk) for webhook in webhooks[:2]],
+            "post": "yes",
+        },
+    )
+    assert response.status_code == 302
+    assert list(Webhook.objects.all()) == webhooks[2:]
+    assert Delivery.objects.count() == 1

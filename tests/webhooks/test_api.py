@@ -445,9 +445,17 @@ def test_number_of_webhooks_is_bounded(call: Call, settings: Settings) -> None:
 def test_changes_enter_the_audit_trail_without_url_or_secret(call: Call) -> None:
     hook = made(call, secret="not for the audit trail")
     call("POST", f"/{hook['id']}/rotate-secret", {})
+    call("PATCH", f"/{hook['id']}", {"status": "PAUSED"})
     call("DELETE", f"/{hook['id']}")
     entries = list(AuditEntry.objects.filter(target_type="webhook").order_by("occurred_at", "id"))
-    assert [entry.action for entry in entries] == ["WebhookCreated", "WebhookSecretRotated", "WebhookDeleted"]
+    assert [entry.action for entry in entries] == [
+        "WebhookCreated",
+        "WebhookSecretRotated",
+        "WebhookUpdated",
+        "WebhookDeleted",
+    ]
+    changed = entries[2]
+    assert (changed.before["status"], changed.after["status"]) == ("ACTIVE", "PAUSED")
     for entry in entries:
         assert (entry.target_id, entry.restaurant_id, entry.source) == (hook["id"], "R1", "rest")
         assert entry.actor.startswith("api_key:")

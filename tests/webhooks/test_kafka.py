@@ -5,52 +5,127 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions
 from pytest_django import Settings
 
-from tests import kafka as brokers
+from tests.kafka import Broker, Kafka
 from tests.webhooks import support
-from webhooks import kafka
+from webhooks import kafka as topic
 from webhooks.models import Delivery
+from wokibrain.events.broker import ensure_topics
+from wokibrain.events.names import Group
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(autouse=True)
-def own_producer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test has a broker of its own."""
-    monkeypatch.setattr(kafka, "_producers", {})
-
-
-def test_announced_deliveries_wake_a_sender_once_committed(settings: Settings) -> None:
-    with brokers.mock() as broker:
-        settings.KAFKA_BROKERS = broker.address
+@pytest.fixture
+def announced(kafka: Broker, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Broker:
+    """The session's broker, with the topic of deliveries as on the first day where it is the real one."""
+    print(f"ran on {kafka.kind}")
+    settings.KAFKA_BROKERS = kafka.address
+    monkeypatch.setattr(topic, "_producers", {})
+    kafka.reset()
+    if not isinstance(kafka, Kafka):
         # The mock makes what it is asked about, and knows no other way.
-        broker.admin().list_topics(kafka.TOPIC, timeout=10)
-        hook = support.webhook("https://example.com/")
+        kafka.admin().list_topics(topic.TOPIC, timeout=10)
+    elif has_topic(kafka):
+        kafka.delete(topic.TOPIC)
+        wait_for(lambda: not has_topic(kafka))
+    return kafka
+
+
+def has_topic(broker: Broker) -> bool:
+    return topic.TOPIC in broker.admin().list_topics(timeout=10).topics
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+class Reader:
+    """``kafka.read`` in a thread: what `manage.py read_deliveries` runs."""
+
+    def __init__(self) -> None:
+        self.woken = threading.Event()
+        self.seen: list[int] = []
+        self.stop = threading.Event()
+
+
+@contextmanager
+def reading() -> Iterator[Reader]:
+    reader = Reader()
+    thread = threading.Thread(target=lambda: reader.seen.append(topic.read(reader.stop, reader.woken.set)))
+    thread.start()
+    try:
+        yield reader
+    finally:
+        reader.stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_announced_deliveries_wake_a_sender_once_committed(announced: Broker) -> None:
+    hook = support.webhook("https://example.com/")
+    with reading() as reader:
+        if isinstance(announced, Kafka):
+            # It makes the topic that is missing; before that there is nowhere to announce anything.
+            wait_for(lambda: has_topic(announced))
         event = support.happen()
-        sent = Delivery.objects.get()
-        stop, woken = threading.Event(), threading.Event()
-        seen: list[int] = []
-        reader = threading.Thread(target=lambda: seen.append(kafka.read(stop, woken.set)))
-        reader.start()
-        try:
-            assert woken.wait(30)
-        finally:
-            stop.set()
-            reader.join(30)
-        assert seen == [1]
-        (message,) = broker.read(kafka.TOPIC)
-        assert message.key() == str(hook.pk).encode()
-        assert json.loads(message.value() or b"") == {
-            "deliveryId": str(sent.pk),
-            "webhookId": str(hook.pk),
-            "eventId": str(event.event_id),
-        }
+        assert reader.woken.wait(30)
+    assert reader.seen == [1]
+    sent = Delivery.objects.get()
+    (message,) = announced.read(topic.TOPIC)
+    assert message.key() == str(hook.pk).encode()
+    assert json.loads(message.value() or b"") == {
+        "deliveryId": str(sent.pk),
+        "webhookId": str(hook.pk),
+        "eventId": str(event.event_id),
+    }
 
 
-def test_broker_that_is_away_loses_no_delivery(settings: Settings) -> None:
+@pytest.mark.usefixtures("real_kafka")
+def test_reader_goes_on_where_the_one_before_it_stopped(announced: Broker) -> None:
+    ensure_topics(topic.TOPIC)
+    hooks = [support.webhook(f"https://example.com/{number}") for number in range(3)]
+    support.happen()
+    with reading() as first:
+        assert first.woken.wait(30)
+        wait_for(lambda: committed(announced) == len(hooks))
+    assert first.seen == [3]
+    support.happen()
+    with reading() as second:
+        assert second.woken.wait(30)
+        wait_for(lambda: committed(announced) == 2 * len(hooks))
+    assert second.seen == [3]
+
+
+def committed(broker: Broker) -> int:
+    """How many messages of the topic the group says it has read."""
+    admin = broker.admin()
+    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(Group.WEBHOOKS.value)])
+    parts = asked[Group.WEBHOOKS.value].result(10).topic_partitions or []
+    return sum(max(0, part.offset) for part in parts)
+
+
+@pytest.mark.usefixtures("real_kafka")
+def test_topic_is_made_once_with_the_partitions_that_are_set(announced: Broker, settings: Settings) -> None:
+    settings.KAFKA_PARTITIONS = 3
+    ensure_topics(topic.TOPIC)
+    settings.KAFKA_PARTITIONS = 5
+    ensure_topics(topic.TOPIC)
+    found = announced.admin().list_topics(timeout=10).topics[topic.TOPIC]
+    assert len(found.partitions) == 3
+
+
+def test_broker_that_is_away_loses_no_delivery(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topic, "_producers", {})
     settings.KAFKA_BROKERS = f"127.0.0.1:{support.free_port()}"
     support.webhook("https://example.com/")
     began = time.monotonic()

@@ -94,10 +94,7 @@ def post(url: str, tls: ssl.SSLContext | None = None, resolver: transport.Resolv
 
     async def run() -> Outcome:
         client = Client(timeout=3, resolver=resolver or here, tls=tls)
-        try:
-            return await client.post(url, headers={}, body=b"{}")
-        finally:
-            await client.aclose()
+        return await client.post(url, headers={}, body=b"{}")
 
     return asyncio.run(run())
 
@@ -153,10 +150,7 @@ def test_name_server_that_hangs_counts_against_the_deadline(monkeypatch: pytest.
 
     async def run() -> Outcome:
         client = Client(timeout=0.2)
-        try:
-            return await client.post("http://slow.example.com/", headers={}, body=b"{}")
-        finally:
-            await client.aclose()
+        return await client.post("http://slow.example.com/", headers={}, body=b"{}")
 
     began = time.monotonic()
     outcome = asyncio.run(run())

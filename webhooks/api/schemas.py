@@ -140,7 +140,7 @@ class WebhookOut(ApiModel):
     events: list[Happening]
     status: Webhook.Status
     active: bool
-    status_reason: Webhook.Reason | None = Field(
+    status_reason: Literal["asked", "gone", "failing"] | None = Field(
         description="Why it is not active: asked for, the endpoint answered 410, or nothing but failures for days."
     )
     previous_secret_valid_until: datetime | None

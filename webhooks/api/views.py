@@ -89,6 +89,7 @@ class WebhooksView(ApiView):
         status=201,
         errors=ABSENT,
         tag="webhooks",
+        makes="webhook",
     )
     def post(self, request: Request, prepared: CheckedUrl) -> HttpResponse:
         body = parse_body(NewWebhookBody, request.data)
@@ -198,6 +199,7 @@ class TestView(ApiView):
         status=202,
         errors=ABSENT,
         tag="webhooks",
+        makes="delivery",
     )
     def post(self, request: Request, webhook: str) -> HttpResponse:
         body = parse_body(TestBody, request.data)

@@ -1,11 +1,15 @@
-"""What the audit trail says of sign-ins and keys: ids, never names or secrets."""
+"""What the audit trail says of sign-ins, keys, people and where they work: ids, never names or secrets."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib.auth.models import User
 
 from wokibrain.access.callers import Caller, CallerKind
-from wokibrain.access.models import ApiKey
+from wokibrain.access.models import ApiKey, Membership
 from wokibrain.events import audit
 
 logger = logging.getLogger("wokibrain.audit")
@@ -18,7 +22,33 @@ def signed_in(user_id: int | None, action: str) -> None:
 
 
 def key_changed(caller: Caller, action: str, key: ApiKey) -> None:
-    _enter(caller.actor, action, "api_key", str(key.id), key.restaurant_id or "")
+    """A key was made (with what it may do) or revoked; runs within the transaction of the change."""
+    after: dict[str, Any] = {"revokedAt": key.revoked_at}
+    if key.revoked_at is None:
+        after = {"role": key.role, "scopes": key.scopes, "expiresAt": key.expires_at}
+    _enter(caller.actor, action, "api_key", str(key.id), key.restaurant_id or "", after=after)
+
+
+def person_changed(
+    caller: Caller, action: str, user: User, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> None:
+    """A user account was made or changed; runs within the transaction of the change."""
+    _enter(caller.actor, action, "user", str(user.pk), "", before, after)
+
+
+def membership_changed(
+    caller: Caller, action: str, membership: Membership, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> None:
+    """A person's role at a restaurant was given, changed or taken; runs within the transaction of the change."""
+    _enter(
+        caller.actor,
+        action,
+        "user",
+        str(membership.user_id),
+        after.get("restaurantId") or before.get("restaurantId") or "",
+        before,
+        after,
+    )
 
 
 def key_used(key: ApiKey) -> None:
@@ -32,8 +62,22 @@ def key_used(key: ApiKey) -> None:
     )
 
 
-def _enter(actor: str, action: str, target_type: str, target_id: str, restaurant_id: str) -> None:
+def _enter(
+    actor: str,
+    action: str,
+    target_type: str,
+    target_id: str,
+    restaurant_id: str,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
     audit.record(
-        actor=actor, action=action, target_type=target_type, target_id=target_id, restaurant_id=restaurant_id
+        actor=actor,
+        action=action,
+        target_type=target_type,
+        target_id=target_id,
+        restaurant_id=restaurant_id,
+        before=before,
+        after=after,
     )
     logger.info("%s", action, extra={"actor": actor, "action": action, "target": target_id})

@@ -14,21 +14,9 @@ from rest_framework.request import Request
 from wokibrain import context
 from wokibrain.access.addresses import client_address
 from wokibrain.access.callers import EVERYWHERE, Caller, CallerKind
-from wokibrain.access.credentials import caller_of as caller_of_api_key
-from wokibrain.access.credentials import digest_of, prefix_of
-from wokibrain.access.keys import new_token
+from wokibrain.access.credentials import caller_of
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import Unauthorized
-
-__all__ = [
-    "CredentialAuthentication",
-    "anonymous",
-    "caller_of_api_key",
-    "digest_of",
-    "new_token",
-    "prefix_of",
-    "token_in",
-]
 
 
 def anonymous(address: str) -> Caller:
@@ -55,7 +43,7 @@ class CredentialAuthentication(BaseAuthentication):
         token = token_in(request.META)
         if token is None:
             return anonymous(client_address(request.META)), None
-        caller = caller_of_api_key(token)
+        caller = caller_of(token)
         context.act_as(caller.actor)
         return caller, token
 

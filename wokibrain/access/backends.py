@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from wokibrain.access import guard
+from wokibrain.access import audit, guard
 from wokibrain.access.addresses import client_address
 from wokibrain.errors import RateLimitExceeded
 
@@ -34,11 +34,22 @@ class GuardedBackend(ModelBackend):
 
 
 def verified(request: HttpRequest | None, username: str, password: str, look_up: Any = None) -> User | None:
-    """The user of that name and password. Raises RateLimitExceeded when there were too many tries."""
+    """The user of that name and password; either outcome is entered in the audit trail.
+
+    Raises RateLimitExceeded when there were too many tries.
+    """
     address = client_address(request.META) if request else "none"
-    guard.admit(username, address)
+    try:
+        guard.admit(username, address)
+    except guard.TooManyTries as refused:
+        if refused.first:
+            audit.signed_in(None, "sign-in.blocked")
+        raise
     look_up = look_up or ModelBackend().authenticate
     user: User | None = look_up(request, username=username, password=password)
-    if user is not None:
+    if user is None:
+        audit.signed_in(None, "sign-in.failed")
+    else:
         guard.succeeded(username, address)
+        audit.signed_in(user.pk, "sign-in")
     return user

@@ -112,17 +112,18 @@ def _of_key(token: str, digest: bytes) -> tuple[Caller, datetime | None]:
 
 
 def _of_access_token(token: str) -> tuple[Caller, datetime | None]:
-    user_id, session_id, expires = tokens.session_of_access(token)
+    claims = tokens.of_access(token)
     session = (
         LoginSession.objects.filter(
-            pk=session_id, user_id=user_id, ended_at__isnull=True, user__is_active=True
+            pk=claims.session_id, user_id=claims.user_id, ended_at__isnull=True, user__is_active=True
         )
         .select_related("user")
         .first()
     )
     if session is None:
         raise Unauthorized
-    return caller_of_user(session.user), datetime.fromtimestamp(expires, UTC)
+    claims.require_password_of(session.user)
+    return caller_of_user(session.user), datetime.fromtimestamp(claims.expires, UTC)
 
 
 def _hour(moment: datetime) -> datetime:

@@ -35,20 +35,28 @@ RETURNING subject, tries, until
 """
 
 
+class TooManyTries(RateLimitExceeded):
+    """``first``: until now there were not; who goes on trying need not be entered again."""
+
+    first = False
+
+
 def admit(account: str, address: str) -> None:
-    """Count a try. Raises RateLimitExceeded, with the seconds to wait, when there were too many."""
+    """Count a try. Raises TooManyTries, with the seconds to wait, when there were too many."""
     subjects = _subjects(account, address)
     now = clock.now()
     with connection.cursor() as cursor:
         cursor.execute(COUNT, {"subjects": sorted(subjects.values()), "now": now, "until": now + WINDOW})
         counted = {subject: (tries, until) for subject, tries, until in cursor.fetchall()}
-    waits = [
-        (counted[subject][1] - now).total_seconds()
-        for kind, subject in subjects.items()
-        if counted[subject][0] > LIMITS[kind]
-    ]
-    if waits:
-        raise RateLimitExceeded.after(int(max(waits)) + 1)
+    over = {
+        kind: (tries - LIMITS[kind], (until - now).total_seconds())
+        for kind, (tries, until) in ((kind, counted[subject]) for kind, subject in subjects.items())
+        if tries > LIMITS[kind]
+    }
+    if over:
+        error = TooManyTries.after(int(max(wait for _, wait in over.values())) + 1)
+        error.first = all(by == 1 for by, _ in over.values())
+        raise error
 
 
 def succeeded(account: str, address: str) -> None:

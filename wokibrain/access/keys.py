@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
@@ -70,8 +71,9 @@ def create_key(
         if "restaurant" in error.message_dict:
             raise NotFound.at("restaurantId") from error
         raise ValidationFailed.at("name", next(iter(error.messages))) from error
-    key.save(force_insert=True)
-    audit.key_changed(caller, "api-key.created", key)
+    with transaction.atomic():
+        key.save(force_insert=True)
+        audit.key_changed(caller, "api-key.created", key)
     return key, token
 
 
@@ -85,10 +87,12 @@ def revoke_key(*, caller: Caller, key_id: str) -> ApiKey:
             key = None
     if key is None:
         raise NotFound
-    if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=clock.now()) == 1:
-        audit.key_changed(caller, "api-key.revoked", key)
+    with transaction.atomic():
+        ended = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=clock.now())
+        key.refresh_from_db()
+        if ended == 1:
+            audit.key_changed(caller, "api-key.revoked", key)
     credentials.forget()
-    key.refresh_from_db()
     return key
 
 

@@ -6,15 +6,14 @@ import logging
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from django.contrib.auth.models import User
 from django.http import HttpRequest
 from rest_framework_simplejwt.settings import api_settings
 
 from wokibrain import clock
-from wokibrain.access import audit, credentials, tokens
+from wokibrain.access import credentials, tokens
 from wokibrain.access.backends import verified
 from wokibrain.access.models import LoginSession
-from wokibrain.errors import RateLimitExceeded, Unauthorized
+from wokibrain.errors import Unauthorized
 
 logger = logging.getLogger("wokibrain.access")
 
@@ -30,49 +29,49 @@ class Tokens:
 
 def login(*, request: HttpRequest, username: str, password: str) -> Tokens:
     """Begin a session. Raises Unauthorized for a wrong name or password, RateLimitExceeded after too many."""
-    try:
-        user = verified(request, username, password)
-    except RateLimitExceeded:
-        audit.signed_in(None, "sign-in.blocked")
-        raise
+    user = verified(request, username, password)
     if user is None:
-        audit.signed_in(None, "sign-in.failed")
         raise Unauthorized
     session = LoginSession.objects.create(
         user=user, token_id=_token_id(), expires_at=clock.now() + api_settings.REFRESH_TOKEN_LIFETIME
     )
-    audit.signed_in(user.pk, "sign-in")
     return _issued(session)
 
 
 def refresh(*, token: str) -> Tokens:
     """Exchange a refresh token for a new pair; it is good for one exchange.
 
-    One that was used before ends its session, whoever shows it. Raises Unauthorized.
+    One that was used before ends its session, whoever shows it; so does another password since.
+    Raises Unauthorized.
     """
-    session_id, token_id = tokens.session_of_refresh(token)
+    claims = tokens.of_refresh(token)
+    session_id = claims.session_id
     now = clock.now()
     fresh = _token_id()
     # The conditional update is the single use: of any number at once it matches for one.
     renewed = LoginSession.objects.filter(
-        pk=session_id, token_id=token_id, ended_at__isnull=True, expires_at__gt=now, user__is_active=True
+        pk=session_id,
+        token_id=claims.token_id,
+        ended_at__isnull=True,
+        expires_at__gt=now,
+        user__is_active=True,
     ).update(token_id=fresh, expires_at=now + api_settings.REFRESH_TOKEN_LIFETIME)
     if renewed != 1:
         if _end(session_id):
             logger.warning("a refresh token was used twice; its session is ended")
         raise Unauthorized
-    return _issued(LoginSession.objects.get(pk=session_id))
+    session = LoginSession.objects.select_related("user").get(pk=session_id)
+    try:
+        claims.require_password_of(session.user)
+    except Unauthorized:
+        _end(session_id)
+        raise
+    return _issued(session)
 
 
 def logout(*, token: str) -> None:
     """End the session a refresh token belongs to; one that is over already stays so. Raises Unauthorized."""
-    session_id, _ = tokens.session_of_refresh(token)
-    _end(session_id)
-
-
-def end_all(*, user: User) -> int:
-    """End every session of a user, as after a change of password. Returns how many there were."""
-    return sum(_end(pk) for pk in user.login_sessions.filter(ended_at=None).values_list("pk", flat=True))
+    _end(tokens.of_refresh(token).session_id)
 
 
 def forget_old() -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
+from django.contrib.auth.models import User
+from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
@@ -12,6 +15,7 @@ from wokibrain.errors import Unauthorized
 
 USER = "sub"
 SESSION = "sid"
+PASSWORD = "pwd"  # noqa: S105 - a claim's name
 
 
 def issue(session: LoginSession) -> tuple[str, str]:
@@ -21,30 +25,50 @@ def issue(session: LoginSession) -> tuple[str, str]:
         token = kind()
         token[USER] = str(session.user_id)
         token[SESSION] = str(session.id)
+        token[PASSWORD] = _mark_of(session.user)
         if kind is RefreshToken:
             token["jti"] = session.token_id
         pair.append(str(token))
     return pair[0], pair[1]
 
 
-def session_of_access(token: str) -> tuple[int, UUID, float]:
-    """(user, session, expiry in Unix seconds) of an access token. Raises Unauthorized for any other."""
-    claims = _claims(AccessToken, token)
-    return int(claims[USER]), UUID(claims[SESSION]), float(claims["exp"])
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token of ours says: whose it is, of which sign-in, under which password, until when (Unix seconds)."""
+
+    user_id: int
+    session_id: UUID
+    token_id: str
+    password: str
+    expires: float
+
+    def require_password_of(self, user: User) -> None:
+        """Raise Unauthorized when the password has been changed since, by whomever and however."""
+        if not constant_time_compare(self.password, _mark_of(user)):
+            raise Unauthorized
 
 
-def session_of_refresh(token: str) -> tuple[UUID, str]:
-    """(session, token id) of a refresh token. Raises Unauthorized for any other."""
-    claims = _claims(RefreshToken, token)
-    return UUID(claims[SESSION]), claims["jti"]
+def of_access(token: str) -> Claims:
+    """Raises Unauthorized for what is no good access token."""
+    return _claims(AccessToken, token)
 
 
-def _claims(kind: type[Token], token: str) -> Token:
+def of_refresh(token: str) -> Claims:
+    """Raises Unauthorized for what is no good refresh token."""
+    return _claims(RefreshToken, token)
+
+
+def _mark_of(user: User) -> str:
+    """A keyed hash that another password changes, as Django's own sessions carry."""
+    return user.get_session_auth_hash()[:32]
+
+
+def _claims(kind: type[Token], token: str) -> Claims:
     try:
-        claims = kind(token)  # type: ignore[arg-type]
-        # A token of ours has both, in this shape; one signed with our secret elsewhere may not.
-        int(claims[USER])
-        UUID(claims[SESSION])
+        said = kind(token)  # type: ignore[arg-type]
+        # A token of ours has all of it, in this shape; one signed with our secret elsewhere may not.
+        return Claims(
+            int(said[USER]), UUID(said[SESSION]), str(said["jti"]), str(said[PASSWORD]), float(said["exp"])
+        )
     except (TokenError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise Unauthorized from error
-    return claims

@@ -1,5 +1,5 @@
 """Where Django's admin looks for what it shows."""
 
-from wokibrain.backoffice import book, people, places
+from wokibrain.backoffice import blocks, bookings, guests, people, places, rooms, trail
 
-__all__ = ["book", "people", "places"]
+__all__ = ["blocks", "bookings", "guests", "people", "places", "rooms", "trail"]

@@ -14,6 +14,8 @@ from django.contrib.auth.models import User
 from django.db import models
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 from unfold import decorators
 from unfold.admin import ModelAdmin, TabularInline
 
@@ -147,6 +149,24 @@ class TenantInline(Tenants, TabularInline):  # type: ignore[misc]
     """Rows below a restaurant or a sector; the page above has seen to it whose they are."""
 
     extra = 0
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """A row has no labels but the table's head, which nobody hears who goes from field to field."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and not field.widget.is_hidden:
+            field.widget.attrs["aria-label"] = capfirst(str(field.label or db_field.verbose_name))
+        return field
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        formset = super().get_formset(request, obj, **kwargs)
+
+        class Labelled(formset):  # type: ignore[misc,valid-type]
+            def add_fields(self, form: Any, index: int | None) -> None:
+                super().add_fields(form, index)
+                if "DELETE" in form.fields:
+                    form.fields["DELETE"].widget.attrs["aria-label"] = str(_("Delete"))
+
+        return Labelled
 
     def _may(self, request: HttpRequest, permission: Permission | None, obj: Any = None) -> bool:
         return permission is not None and caller_for(request).restaurants(permission) != frozenset()

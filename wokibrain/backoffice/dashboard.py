@@ -1,30 +1,47 @@
-"""The admin's first page: today and the week ahead, drawn from bookings by a few grouped queries."""
+"""The admin's first page: today and the week ahead, as figures and charts that need no script."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Count, Max, Min, Q, Sum
 from django.http import HttpRequest
 from django.utils import formats
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
-from bookings import plan as plans
-from bookings.models import Booking
-from restaurants.models import Table
-from wokibrain import clock, metrics
+from bookings import refused
+from bookings.outlook import DayAhead, Outlook, outlook
+from bookings.refused import Door
+from restaurants.models import Restaurant, Table
+from wokibrain import clock
+from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
-from wokibrain.backoffice import floor
 from wokibrain.backoffice.base import caller_for
 
-COMING: Final = Q(status__in=["CONFIRMED", "SEATED", "COMPLETED"])
-RATES_OVER: Final = timedelta(days=28)
-BUSIEST: Final = 6
-HEIGHT: Final = 110
+WIDTH, HEIGHT = 860, 110
 """Of a chart, in its own units."""
+ROOM: Final = 18
+"""Above the tallest bar, for its number."""
+NOTABLE: Final = 15
+"""So many seconds behind, the figures say so."""
+LINKED: Final = 6
+"""So many restaurants are links; of more, one is picked from a list."""
+REASONS: Final[Mapping[str, Promise]] = {
+    "FULL": gettext_lazy("No table free then"),
+    "PARTY_TOO_LARGE": gettext_lazy("Party too large for any table"),
+    "PARTY_TOO_SMALL": gettext_lazy("Party too small for the tables"),
+    "OUTSIDE_WINDOW": gettext_lazy("Outside the hours"),
+    "WINDOW_TOO_SHORT": gettext_lazy("Too little time between the hours"),
+    "CLOSED": gettext_lazy("Closed that day"),
+    "TOO_SOON": gettext_lazy("Too late to book"),
+    "CONFLICT": gettext_lazy("Just taken by somebody else"),
+    "OUTSIDE_SERVICE_WINDOW": gettext_lazy("Not serving at that moment"),
+    "NO_CAPACITY": gettext_lazy("No table free then"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +51,7 @@ class Bar:
     x: float
     width: float
     height: float
+    time: str
     label: str
     value: str
     strong: bool = False
@@ -51,146 +69,130 @@ class Bar:
         return self.y - 5
 
 
-def bars(values: Sequence[tuple[str, float, str, bool]], width: float) -> list[Bar]:
-    """(label, value, value as read, strong) as bars that fill ``width`` and HEIGHT."""
-    most = max((value for _label, value, _read, _strong in values), default=0) or 1
-    step = width / max(len(values), 1)
-    return [
-        Bar(index * step + step * 0.14, step * 0.72, (HEIGHT - 18) * value / most, label, read, strong)
-        for index, (label, value, read, strong) in enumerate(values)
-    ]
-
-
 def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What unfold asks before it draws the index."""
-    places = floor.restaurants(caller_for(request))
+    caller = caller_for(request)
+    places = _places(caller)
     chosen = next((each for each in places if each.pk == request.GET.get("restaurant")), None)
     chosen = chosen or next(iter(places), None)
-    if chosen is None or not caller_for(request).may(Permission.ANALYTICS_READ, chosen.pk):
-        return context | {"places": places}
-    today = floor.today(chosen.pk)
+    if chosen is None:
+        return context | {"may_make": caller.restaurants(Permission.RESTAURANT_CREATE) is None}
+    found = outlook(caller=caller, restaurant_id=chosen.pk)
     return context | {
+        "title": _("Dashboard"),
+        "behind": found.behind >= NOTABLE,
         "places": places,
+        "as_links": len(places) <= LINKED,
         "chosen": chosen,
-        "today": today,
-        "figures": _figures(chosen.pk, today),
-        "week": _week(chosen.pk, today),
-        "arrivals": _arrivals(chosen.pk, today),
-        "tables": _busiest(chosen.pk, today),
-        "refused": _refused(),
-        "chart_height": HEIGHT,
+        "today": found.today,
+        "figures": _figures(found),
+        "week": _week(found.days),
+        "arrivals": _arrivals(found, chosen.zone),
+        "tables": _busiest(found),
+        "refused": _refused(caller, chosen, found),
     }
 
 
-def _figures(restaurant_id: str, today: date) -> list[dict[str, Any]]:
-    rows = Booking.objects.filter(restaurant_id=restaurant_id)
-    now = rows.filter(service_date=today).aggregate(
-        bookings=Count("id", filter=COMING),
-        covers=Sum("party_size", filter=COMING),
-        seated=Sum("party_size", filter=Q(status="SEATED")),
-        coming=Sum("party_size", filter=Q(status="CONFIRMED")),
-    )
-    past = rows.filter(service_date__gt=today - RATES_OVER, service_date__lt=today).aggregate(
-        bookings=Count("id"),
-        missed=Count("id", filter=Q(status="NO_SHOW")),
-        cancelled=Count("id", filter=Q(status="CANCELLED")),
-    )
+def _places(caller: Caller) -> list[Restaurant]:
+    places = caller.restaurants(Permission.ANALYTICS_READ)
+    rows = Restaurant.objects.all()
+    return list(rows if places is None else rows.filter(pk__in=places))
+
+
+def _figures(found: Outlook) -> list[dict[str, Any]]:
+    today, past = found.days[0], found.past
     return [
-        {"word": _("covers today"), "value": now["covers"] or 0, "more": _bookings(now["bookings"])},
-        {"word": _("in the room now"), "value": now["seated"] or 0, "more": ""},
-        {"word": _("still to come"), "value": now["coming"] or 0, "more": ""},
-        {"word": _("no-show rate"), "value": _rate(past["missed"], past["bookings"]), "more": _("28 days")},
-        {
-            "word": _("cancellation rate"),
-            "value": _rate(past["cancelled"], past["bookings"]),
-            "more": _("28 days"),
-        },
+        {"word": _("covers today"), "value": today.covers, "more": _bookings(today.bookings)},
+        {"word": _("in the room now"), "value": found.seated, "more": ""},
+        {"word": _("still to come"), "value": found.to_come, "more": ""},
+        {"word": _("no-show rate"), "value": _rate(past.no_shows, past.bookings), "more": _("28 days")},
+        {"word": _("cancellation rate"), "value": _rate(past.cancelled, past.bookings), "more": _("28 days")},
     ]
 
 
 def _bookings(count: int) -> str:
-    return _("%(count)d bookings") % {"count": count}
+    return ngettext("%(count)d booking", "%(count)d bookings", count) % {"count": count}
 
 
 def _rate(part: int, whole: int) -> str:
     return f"{formats.number_format(100 * part / whole, 1)} %" if whole else "–"
 
 
-def _week(restaurant_id: str, today: date) -> list[Bar]:
-    """Covers of each of the next seven days, and how much of the seats they are."""
-    days = [today + timedelta(days=ahead) for ahead in range(7)]
-    covers = dict(
-        Booking.objects.filter(COMING, restaurant_id=restaurant_id, service_date__in=days)
-        .values_list("service_date")
-        .annotate(Sum("party_size"))
-    )
-    seats = (
-        Table.objects.filter(sector__restaurant_id=restaurant_id, active=True).aggregate(
-            seats=Sum("capacity_max")
-        )["seats"]
-        or 0
-    )
-    plan = plans.recent(restaurant_id)
-    values = []
-    for each in days:
-        count, services = covers.get(each, 0), len(plan.day(each).spans)
-        share = f" · {100 * count // (seats * services)} %" if seats and services else ""
-        values.append((formats.date_format(each, "D j"), count, f"{count}{share}", each == today))
-    return bars(values, 560)
+def _week(days: Sequence[DayAhead]) -> list[dict[str, Any]]:
+    """Covers of today and the next seven days within the seats there are; a fuller bar is a fuller house."""
+    return [
+        {
+            "day": formats.date_format(each.date, "D j"),
+            "today": number == 0,
+            "share": min(100 * each.covers // each.seats, 100) if each.seats else 0,
+            "closed": not each.seats,
+            "read": _of_seats(each),
+        }
+        for number, each in enumerate(days)
+    ]
 
 
-def _arrivals(restaurant_id: str, today: date) -> list[Bar]:
-    """Covers that arrive in each quarter hour of today, from the first to the last."""
-    rows = Booking.objects.filter(COMING, restaurant_id=restaurant_id, service_date=today)
-    edges = rows.aggregate(first=Min("start"), last=Max("start"))
-    if edges["first"] is None:
-        return []
-    zone = plans.recent(restaurant_id).zone
-    counts: dict[int, int] = {}
-    for start, party in rows.values_list("start", "party_size"):
-        counts[int(start.timestamp() // 900)] = counts.get(int(start.timestamp() // 900), 0) + party
-    now = int(clock.now().timestamp() // 900)
-    values = []
-    for quarter in range(min(counts), max(counts) + 1):
-        at = datetime.fromtimestamp(quarter * 900, zone)
-        count = counts.get(quarter, 0)
-        label = f"{at:%H}h" if at.minute == 0 else ""
-        values.append((label, count, str(count) if count else "", quarter == now))
-    return bars(values, 860)
+def _of_seats(each: DayAhead) -> str:
+    if not each.seats:
+        return str(each.covers) if each.covers else _("closed")
+    return _("%(covers)d of %(seats)d · %(share)d %%") % {
+        "covers": each.covers,
+        "seats": each.seats,
+        "share": 100 * each.covers // each.seats,
+    }
 
 
-def _busiest(restaurant_id: str, today: date) -> list[dict[str, Any]]:
-    """The tables that were held longest in the last four weeks."""
-    held: dict[str, int] = {}
-    rows = Booking.objects.filter(
-        COMING, restaurant_id=restaurant_id, service_date__gt=today - RATES_OVER, service_date__lte=today
-    )
-    for tables, minutes in rows.values_list("table_ids", "duration_minutes"):
-        for table in tables:
-            held[table] = held.get(table, 0) + minutes
+def _arrivals(found: Outlook, zone_name: str) -> list[Bar]:
+    """A bar a quarter hour, full hours named as the restaurant's clocks say them; the present one stands out."""
+    zone, now = clock.zone(zone_name), clock.now()
+    most = max((covers for _at, covers in found.arrivals), default=1)
+    step = WIDTH / max(len(found.arrivals), 1)
+    return [
+        Bar(
+            x=index * step + step * 0.14,
+            width=step * 0.72,
+            height=(HEIGHT - ROOM) * covers / most,
+            time=f"{at.astimezone(zone):%H:%M}",
+            label=f"{at.astimezone(zone):%Hh}" if at.astimezone(zone).minute == 0 else "",
+            value=str(covers) if covers else "",
+            strong=0 <= (now - at).total_seconds() < 900,
+        )
+        for index, (at, covers) in enumerate(found.arrivals)
+    ]
+
+
+def _busiest(found: Outlook) -> list[dict[str, Any]]:
+    held = dict(found.busiest)
     names = {
         table.pk: f"{table.sector.name} · {table}"
         for table in Table.objects.filter(pk__in=held).select_related("sector")
     }
     most = max(held.values(), default=1)
-    top = sorted(held, key=lambda table: (-held[table], table))[:BUSIEST]
     return [
-        {"name": names.get(table, table), "hours": held[table] // 60, "share": 100 * held[table] / most}
-        for table in top
+        {
+            "name": names.get(table, table),
+            "hours": formats.number_format(minutes / 60, 1),
+            "share": round(100 * minutes / most, 1),
+        }
+        for table, minutes in held.items()
     ]
 
 
-def _refused() -> list[dict[str, Any]]:
-    """Searches that found nothing since the start of the servers, by reason; of all restaurants together."""
-    words = {
-        "NO_CAPACITY": _("No table free"),
-        "OUTSIDE_SERVICE_WINDOW": _("Outside the hours"),
-        "VALIDATION_ERROR": _("Not a valid request"),
-        "NOT_FOUND": _("Unknown restaurant or sector"),
+def _refused(caller: Caller, chosen: Restaurant, found: Outlook) -> dict[str, Any]:
+    """Whom the restaurant refused in 28 days, by reason and at which door; and how many of them today."""
+    asked_on = clock.now().astimezone(clock.zone(chosen.zone)).date()
+    counts = refused.refused(caller=caller, restaurant_id=chosen.pk, last=asked_on)
+    today = refused.refused(caller=caller, restaurant_id=chosen.pk, last=asked_on, days=1)
+    if counts is None or today is None:
+        return {"away": True}
+    by_words: dict[str, Counter[Door]] = {}
+    for reason, doors in counts.items():
+        by_words.setdefault(str(REASONS.get(reason, reason)), Counter()).update(doors)
+    rows = [
+        {"why": why, "counts": [doors[door] for door in Door], "total": doors.total()}
+        for why, doors in by_words.items()
+    ]
+    return {
+        "rows": sorted(rows, key=lambda row: (-row["total"], row["why"])),
+        "today": sum(doors.total() for doors in today.values()),
     }
-    counts = metrics.discoveries()
-    return [
-        {"why": words.get(why, why), "count": count}
-        for why, count in sorted(counts.items(), key=lambda item: -item[1])
-        if why != "found" and count
-    ]

@@ -21,7 +21,7 @@ from bookings.refusals import refuse
 from bookings.rules import check_bounds
 from bookings.selectors import get_booking, seen_by
 from bookings.walkins import service_date_at
-from restaurants.models import Restaurant, Sector, Table
+from restaurants.models import ComboTable, Restaurant, Sector, Table, TableJoin
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
@@ -249,6 +249,7 @@ def _sectors(restaurant_id: str) -> list[dict[str, Any]]:
                 "name": str(table),
                 "min": table.capacity_min,
                 "max": table.capacity_max,
+                "combinable": table.combinable,
                 "x": table.x,
                 "y": table.y,
                 "w": table.width,
@@ -256,8 +257,20 @@ def _sectors(restaurant_id: str) -> list[dict[str, Any]]:
                 "shape": table.shape,
             }
         )
+    joins: dict[str, list[list[str]]] = {}
+    for join in TableJoin.objects.filter(sector__restaurant_id=restaurant_id):
+        joins.setdefault(join.sector_id, []).append([join.first_id, join.second_id])
+    combos: dict[str, dict[UUID, list[str]]] = {}
+    for member in ComboTable.objects.filter(sector__restaurant_id=restaurant_id).order_by("combo", "table"):
+        combos.setdefault(member.sector_id, {}).setdefault(member.combo_id, []).append(member.table_id)
     return [
-        {"id": sector.pk, "name": sector.name, "tables": tables.get(sector.pk, [])}
+        {
+            "id": sector.pk,
+            "name": sector.name,
+            "tables": tables.get(sector.pk, []),
+            "joins": joins.get(sector.pk, []),
+            "combos": list(combos.get(sector.pk, {}).values()),
+        }
         for sector in Sector.objects.filter(restaurant_id=restaurant_id)
     ]
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
@@ -17,10 +18,13 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from waffle.models import Flag, Sample, Switch
 
 from wokibrain import clock
+from wokibrain.access import audit
 from wokibrain.access.keys import create_key, revoke_key
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.access.permissions import Permission, Role
 from wokibrain.backoffice.base import TenantAdmin, TenantInline, caller_for, display
+
+PERSONAL: Final = {"username": "name", "first_name": "name", "last_name": "name", "email": "email"}
 
 for model in (User, Group, Flag, Sample, Switch):
     if admin.site.is_registered(model):
@@ -79,14 +83,46 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         obj.is_staff = True
         super().save_model(request, obj, form, change)
-        if not change:
+        caller = caller_for(request)
+        if change:
+            before = {name: form.initial.get(name) for name in form.changed_data}
+            after = {name: getattr(obj, name) for name in form.changed_data}
+            if after:
+                audit.person_changed(caller, "UserUpdated", obj, _told(before), _told(after))
+        else:
+            audit.person_changed(caller, "UserCreated", obj, {}, {"is_active": obj.is_active})
             self._at_home(request, obj)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        with transaction.atomic():
+            response: HttpResponse = super().user_change_password(request, id, form_url)
+        return response
+
+    def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        """Django's page for a new password saves by itself, and says so here only."""
+        if request.resolver_match and request.resolver_match.url_name == "auth_user_password_change":
+            audit.person_changed(caller_for(request), "UserPasswordChanged", obj, {}, {})
+        return super().log_change(request, obj, message)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        super().save_formset(request, form, formset, change)
+        caller = caller_for(request)
+        for each in formset.new_objects:
+            audit.membership_changed(caller, "MembershipCreated", each, {}, _role(each))
+        for each, fields in formset.changed_objects:
+            initial = next(row.initial for row in formset.forms if row.instance is each)
+            before = {"restaurantId": initial["restaurant"], "role": initial["role"]}
+            if fields:
+                audit.membership_changed(caller, "MembershipUpdated", each, before, _role(each))
+        for each in formset.deleted_objects:
+            audit.membership_changed(caller, "MembershipDeleted", each, _role(each), {})
 
     def _at_home(self, request: HttpRequest, user: User) -> None:
         """Who was made by a restaurant's administrator works there, else nobody would find them again."""
         places = caller_for(request).restaurants(Permission.RESTAURANT_UPDATE)
         for place in places or ():
-            Membership.objects.create(user=user, restaurant_id=place, role=Role.STAFF)
+            made = Membership.objects.create(user=user, restaurant_id=place, role=Role.STAFF)
+            audit.membership_changed(caller_for(request), "MembershipCreated", made, {}, _role(made))
 
     def _administers(self, request: HttpRequest) -> bool:
         return caller_for(request).restaurants(Permission.RESTAURANT_UPDATE) != frozenset()
@@ -113,10 +149,20 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
 
     @display(description=_("works at"))
     def places(self, obj: User) -> str:
+        # Not within the braces, where the collector of messages does not look.
+        everywhere = _("everywhere")
         return ", ".join(
-            f"{each.restaurant or _('everywhere')} ({each.get_role_display()})"
-            for each in obj.memberships.all()
+            f"{each.restaurant or everywhere} ({each.get_role_display()})" for each in obj.memberships.all()
         )
+
+
+def _role(membership: Membership) -> dict[str, Any]:
+    return {"restaurantId": membership.restaurant_id, "role": membership.role}
+
+
+def _told(values: dict[str, Any]) -> dict[str, Any]:
+    """As the audit trail calls them, which keeps no value of what it knows to be personal."""
+    return {PERSONAL.get(name, name): value for name, value in values.items()}
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -148,6 +194,7 @@ class ApiKeyAdmin(TenantAdmin):
         "state",
     )
     list_filter = ("restaurant", "role")
+    list_select_related = ("restaurant",)
     actions = ("revoke",)
 
     def get_form(self, request: HttpRequest, obj: ApiKey | None = None, **kwargs: Any) -> Any:
@@ -214,7 +261,7 @@ class FlagAdmin(SuperusersOnly):
         "languages",
         "users",
     )
-    filter_horizontal = ("users",)
+    autocomplete_fields = ("users",)
 
 
 @admin.register(Switch)

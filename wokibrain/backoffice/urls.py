@@ -12,6 +12,7 @@ urlpatterns = [
     path("bookings/<str:booking>", views.booking),
     path("bookings/<str:booking>/change", views.change),
     path("bookings/<str:booking>/undo", views.take_back),
+    path("bookings/<str:booking>/swap", views.swap),
     path("bookings/<str:booking>/<str:act>", views.act),
     path("block", views.block),
     path("unblock", views.unblock),

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 from pydantic import Field
 
-from bookings import blocks, changes, services, undo, walkins
+from bookings import blocks, changes, services, swaps, undo, walkins
 from bookings.api.schemas import (
     ChangeBody,
     Duration,
@@ -232,6 +232,24 @@ class UndoBody(BodyModel):
 def take_back(request: HttpRequest, caller: Caller, booking: str) -> Any:
     version = body_of(UndoBody, request).version
     return _shown(caller, undo.undo_booking(caller=caller, booking=booking, version=version))
+
+
+class SwapBody(BodyModel):
+    version: Annotated[int, Field(ge=1)]
+    with_booking: fields.Line
+    with_version: Annotated[int, Field(ge=1)]
+
+
+@require_POST
+@data
+def swap(request: HttpRequest, caller: Caller, booking: str) -> Any:
+    body = body_of(SwapBody, request)
+    swapped = swaps.swap_bookings(
+        caller=caller,
+        first=swaps.Seen(booking, body.version),
+        second=swaps.Seen(body.with_booking, body.with_version),
+    )
+    return {"bookings": [_shown(caller, each) for each in swapped]}
 
 
 class BlockBody(BodyModel):

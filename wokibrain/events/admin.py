@@ -1,4 +1,4 @@
-"""Looking into events, dead letters and the audit trail. Only dead letters can be acted upon."""
+"""Looking into events and dead letters. Only dead letters can be acted upon."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 
 from wokibrain.events import deadletters
-from wokibrain.events.models import AuditEntry, Failure, Rebuild, StoredEvent
+from wokibrain.events.models import Failure, Rebuild, StoredEvent
 
 
 class ReadOnly(ModelAdmin):  # type: ignore[misc]
@@ -40,14 +40,6 @@ class StoredEventAdmin(ReadOnly):
     list_filter = ("aggregate_type", "event_type")
     search_fields = ("=aggregate_id", "=event_id")
     ordering = ("-position",)
-    show_full_result_count = False
-
-
-@admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnly):
-    list_display = ("occurred_at", "actor", "action", "target_type", "target_id", "restaurant_id", "source")
-    list_filter = ("action", "source")
-    search_fields = ("=actor", "=target_id", "=restaurant_id", "=request_id")
     show_full_result_count = False
 
 
@@ -79,5 +71,10 @@ class FailureAdmin(ReadOnly):
 
     @admin.action(description=_("Discard"))
     def discard(self, request: HttpRequest, letters: QuerySet[Failure]) -> None:
-        for letter in letters:
-            deadletters.discard(letter)
+        if kept := sum(not deadletters.discard(letter) for letter in letters):
+            text = ngettext(
+                "%(count)d is not dead: it will be tried again by itself.",
+                "%(count)d are not dead: they will be tried again by themselves.",
+                kept,
+            )
+            self.message_user(request, text % {"count": kept}, messages.WARNING)

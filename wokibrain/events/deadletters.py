@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
 
 from wokibrain import clock
 from wokibrain.events import dispatch, registry
@@ -36,6 +36,12 @@ def replay(letter: Failure) -> Outcome:
     """Try a dead or discarded letter again, now and here, with a fresh count of attempts."""
     if letter.raw is not None:
         return _replay_raw(letter)
+    try:
+        registry.get(letter.consumer)
+    except registry.UnknownConsumer as error:
+        return Outcome(False, str(error))
+    if letter.dead_at is None:
+        return Outcome(False, gettext("It is not dead: it will be tried again by itself."))
     revived = Failure.objects.filter(~Q(dead_at=None), pk=letter.pk).update(
         attempts=0, retry_at=clock.now(), dead_at=None, discarded_at=None, announced_at=None
     )
@@ -50,14 +56,15 @@ def _replay_raw(letter: Failure) -> Outcome:
         event = Envelope.from_bytes(bytes(letter.raw or b""))
     except Unreadable as error:
         return Outcome(False, str(error))
-    for consumer in registry.consumers(Group(letter.consumer)):
-        if event.aggregate_type in consumer.topics:
-            dispatch.handle(consumer.name, [event.event_id])
+    takers = [one for one in registry.consumers(Group(letter.consumer)) if event.aggregate_type in one.topics]
+    for consumer in takers:
+        dispatch.handle(consumer.name, [event.event_id])
+    # What a consumer makes of the event from here on stands under that consumer's own name.
     letter.delete()
-    return Outcome(True)
+    left = Failure.objects.filter(consumer__in=[one.name for one in takers], event_id=event.event_id).first()
+    return Outcome(left is None, left.error if left else "")
 
 
-def discard(letter: Failure) -> None:
-    """Leave the event without effect for this consumer for good. It can still be replayed."""
-    with transaction.atomic():
-        Failure.objects.filter(pk=letter.pk, dead_at__isnull=False).update(discarded_at=clock.now())
+def discard(letter: Failure) -> bool:
+    """Leave the event without effect for this consumer for good; it can still be replayed. False if it is not dead."""
+    return bool(Failure.objects.filter(pk=letter.pk, dead_at__isnull=False).update(discarded_at=clock.now()))

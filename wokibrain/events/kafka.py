@@ -15,81 +15,43 @@ from uuid import UUID, uuid5
 
 from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 from django.conf import settings
 from django.db import close_old_connections, connection
 
 from wokibrain import clock
 from wokibrain.events import dispatch, outlets, registry, store
+from wokibrain.events.broker import Trouble, connection_settings, ensure_topics, event_topics, explain
 from wokibrain.events.models import Failure
 from wokibrain.events.names import Group, Topic
 from wokibrain.events.relay import OutletDown
 from wokibrain.events.store import Envelope, Unreadable
+from wokibrain.postgres import trouble
 
 log = logging.getLogger(__name__)
 
 SEND_TIMEOUT: Final = 5.0
 FETCH: Final = 500
 GATHER: Final = 0.03
+AFTER_TROUBLE: Final = 5.0
 MAX_RAW: Final = 65_536
 UNREADABLE_SPACE: Final = UUID("6b1c0c3e-5a3d-4f0e-9a55-9d7a3f0f6a11")
-
-
-def connection_settings(brokers: str) -> dict[str, Any]:
-    """How to reach the brokers: address, TLS and SASL as the settings have it."""
-    sasl = bool(settings.KAFKA_SASL_MECHANISM)
-    conf: dict[str, Any] = {
-        "bootstrap.servers": brokers,
-        "client.id": "wokibrain",
-        "security.protocol": ("SASL_" if sasl else "") + ("SSL" if settings.KAFKA_SSL else "PLAINTEXT"),
-        # A topic that was deleted or made again is noticed within seconds, not minutes.
-        "topic.metadata.refresh.interval.ms": 5_000,
-        "reconnect.backoff.max.ms": 2_000,
-        "log_level": 3,
-    }
-    if sasl:
-        conf |= {
-            "sasl.mechanism": settings.KAFKA_SASL_MECHANISM,
-            "sasl.username": settings.KAFKA_SASL_USERNAME,
-            "sasl.password": settings.KAFKA_SASL_PASSWORD,
-        }
-    if settings.KAFKA_SSL_CA:
-        conf["ssl.ca.location"] = settings.KAFKA_SSL_CA
-    return conf
-
-
-def ensure_topics(brokers: str) -> None:
-    """Make the topics that are missing. Raises ``OutletDown`` when no broker answers."""
-    admin = AdminClient(connection_settings(brokers) | {"socket.timeout.ms": 5_000})
-    try:
-        there = admin.list_topics(timeout=5).topics
-        wanted = [name for topic in Topic for name in (topic.kafka, topic.dead_letters) if name not in there]
-        made = (
-            admin.create_topics([NewTopic(name, settings.KAFKA_PARTITIONS) for name in wanted])
-            if wanted
-            else {}
-        )
-        for future in made.values():
-            future.result(timeout=10)
-    except KafkaException as error:
-        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise OutletDown(f"Kafka: {error.args[0].name()}") from error
 
 
 class KafkaOutlet:
     """Sends with an idempotent producer, acks from all replicas, key = aggregate id."""
 
-    def __init__(self, brokers: str) -> None:
-        self.brokers = brokers
+    def __init__(self) -> None:
         self._producer: Producer | None = None
+        self._trouble = Trouble()
 
     def _ready(self) -> Producer:
         if self._producer is None:
-            ensure_topics(self.brokers)
+            ensure_topics(*event_topics())
+            self._trouble = Trouble()
             self._producer = Producer(
-                connection_settings(self.brokers)
+                connection_settings(settings.KAFKA_BROKERS)
                 | {
+                    "error_cb": self._trouble,
                     "enable.idempotence": True,
                     # After a message that could not be delivered no later one of its partition may be.
                     "enable.gapless.guarantee": True,
@@ -126,7 +88,8 @@ class KafkaOutlet:
             raise OutletDown(f"Kafka: {error}") from error
         if left or errors:
             self._give_up(producer)
-            raise OutletDown(f"Kafka: {errors[0].name() if errors else 'no answer'}")
+            said = errors[0].name() if errors else "no answer"
+            raise OutletDown(f"Kafka: {self._trouble.sentence or said}")
 
     def _give_up(self, producer: Producer) -> None:
         # What is still under way must not arrive after what is sent again.
@@ -194,9 +157,13 @@ def _serve(group: Group, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             GroupReader(group).run(stop)
-        except Exception:
+        except KafkaException as error:
+            log.warning("%s waits: Kafka: %s", group.value, explain(error.args[0]))
+            stop.wait(AFTER_TROUBLE)
+        except Exception as error:
             # Whatever it was, the group goes on from its committed offsets; a crash loop shows in the log and the lag.
-            log.exception("%s starts over", group.value)
+            said = trouble.sentence(error)
+            log.warning("%s starts over: %s", group.value, said or "", exc_info=None if said else error)
             stop.wait(1)
         finally:
             connection.close()
@@ -209,6 +176,7 @@ class GroupReader:
         self.client = Client(
             connection_settings(settings.KAFKA_BROKERS)
             | {
+                "error_cb": Trouble(group.value),
                 "group.id": group.value,
                 "enable.auto.commit": False,
                 # Stored when the work is handed on, not when the message is fetched.
@@ -259,7 +227,7 @@ class GroupReader:
                         outlets.hand_to(consumer, mine)
                 return True
             except (OutletDown, *dispatch.TRANSIENT) as error:
-                log.warning("%s waits: %s", self.group.value, error)
+                log.warning("%s waits: %s", self.group.value, trouble.sentence(error) or error)
                 stop.wait(pause)
                 pause = min(pause * 2, 2.0)
         return False

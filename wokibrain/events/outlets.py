@@ -18,7 +18,7 @@ def outlet() -> Outlet:
     if settings.KAFKA_BROKERS:
         from wokibrain.events.kafka import KafkaOutlet
 
-        return KafkaOutlet(settings.KAFKA_BROKERS)
+        return KafkaOutlet()
     return DirectOutlet()
 
 
@@ -45,4 +45,4 @@ def hand_to(consumer: Consumer, events: Sequence[Envelope]) -> None:
     try:
         tasks.enqueue(consumer, ids)
     except TRANSIENT as error:
-        raise OutletDown(f"the queue does not answer ({type(error).__name__})") from error
+        raise OutletDown(f"the queue does not take work ({type(error).__name__})") from error

@@ -25,6 +25,7 @@ from wokibrain import faults
 from wokibrain.events import sweeper
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.store import Envelope
+from wokibrain.postgres import trouble
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +74,8 @@ class Relay:
                 self._serve(stop)
                 pause = POLL
             except (OutletDown, DatabaseError, InterfaceError) as error:
-                away = isinstance(error, OutletDown)
-                log.warning("events wait: %s", error if away else f"Postgres: {type(error).__name__}")
+                said = str(error) if isinstance(error, OutletDown) else trouble.sentence(error)
+                log.warning("events wait: %s", said or f"Postgres: {type(error).__name__}")
                 # Ends the session, and with it its locks: whoever stands by may try.
                 connection.close()
                 stop.wait(pause)

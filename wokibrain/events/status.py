@@ -45,7 +45,6 @@ def status() -> Status:
             dead=Count("pk", filter=Q(dead_at__isnull=False, discarded_at=None)),
         )
     }
-    last = dict(Rebuild.objects.values_list("read_model").annotate(Max("finished_at")))
     nothing = {"retrying": 0, "dead": 0}
     unpublished, age = outbox()
     return Status(
@@ -64,8 +63,14 @@ def status() -> Status:
         unreadable=sum(
             row["dead"] for name, row in failures.items() if name not in {one.name for one in consumers}
         ),
-        rebuilds={name: last.get(name) for name in readmodels.names()},
+        rebuilds=rebuilds(),
     )
+
+
+def rebuilds() -> dict[str, datetime | None]:
+    """When each read model was last rebuilt."""
+    last = dict(Rebuild.objects.values_list("read_model").annotate(Max("finished_at")))
+    return {name: last.get(name) for name in readmodels.names()}
 
 
 def outbox() -> tuple[int, float]:
@@ -125,4 +130,9 @@ def gauges() -> Gauges:
             {(one.name, one.group.value): lag(one)[1] for one in consumers},
         ),
         "dead_letters": ("Events a consumer gave up on", [], {(): deadletters.dead().count()}),
+        "rebuild_finished_timestamp_seconds": (
+            "When a read model was last rebuilt; nothing where it never was",
+            ["read_model"],
+            {(name,): at.timestamp() for name, at in rebuilds().items() if at is not None},
+        ),
     }

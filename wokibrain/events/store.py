@@ -103,7 +103,7 @@ class Envelope:
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Envelope:
-        """The inverse of ``to_bytes``. Raises ``Unreadable`` on anything else."""
+        """The inverse of ``to_bytes``, in the shape it was written in. Raises ``Unreadable`` on anything else."""
         try:
             body = orjson.loads(raw)
             if not (isinstance(body["payload"], dict) and isinstance(body["metadata"], dict)):
@@ -119,12 +119,12 @@ class Envelope:
                 metadata=body["metadata"],
                 position=body["position"],
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise Unreadable(f"not an event: {type(error).__name__}") from None
         texts = (event.aggregate_type, event.aggregate_id, event.event_type)
         if not all(isinstance(text, str) for text in texts) or not isinstance(event.version, int):
             raise Unreadable("not an event: wrong types")
-        return upcast(event)
+        return event
 
 
 # --- older shapes ----------------------------------------------------------------------------------------------------
@@ -270,9 +270,9 @@ def _selected(aggregate_types: Sequence[str], until: datetime | None) -> QuerySe
 
 
 def by_ids(event_ids: Iterable[UUID]) -> list[Envelope]:
-    """The events of these ids in order of position; unknown ids are simply not there."""
+    """The events of these ids in order of position, as they were written; unknown ids are simply not there."""
     rows = StoredEvent.objects.filter(event_id__in=list(event_ids)).order_by("position")
-    return [Envelope.from_row(row) for row in rows]
+    return [Envelope.stored(row) for row in rows]
 
 
 def with_previous(events: Sequence[Envelope]) -> list[tuple[Envelope | None, Envelope]]:

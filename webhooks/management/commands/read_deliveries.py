@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from confluent_kafka import KafkaException
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from webhooks import kafka, tasks
 from wokibrain.events import signals
+from wokibrain.events.relay import OutletDown
+
+AFTER_TROUBLE = 5.0
 
 
 class Command(BaseCommand):
@@ -16,8 +18,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.KAFKA_BROKERS:
             raise CommandError("KAFKA_BROKERS is not set: deliveries are queued without Kafka.")
-        try:
-            count = kafka.read(signals.until_stopped(), tasks.call)
-        except KafkaException as error:
-            raise CommandError(f"Kafka does not answer: {error}") from None
+        stop = signals.until_stopped()
+        count = 0
+        while not stop.is_set():
+            try:
+                count += kafka.read(stop, tasks.call)
+            except OutletDown as error:
+                self.stderr.write(f"read_deliveries waits: {error}")
+                stop.wait(AFTER_TROUBLE)
         self.stderr.write(f"{count} deliveries announced")

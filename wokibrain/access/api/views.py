@@ -8,12 +8,10 @@ from rest_framework.request import Request
 from wokibrain.access import sessions
 from wokibrain.access.api.schemas import LoginBody, RefreshBody, TokensOut
 from wokibrain.access.sessions import Tokens
+from wokibrain.errors import Code
 from wokibrain.idempotency.http import Keyed
 from wokibrain.openapi import operation
 from wokibrain.rest import ApiView, parse_body, reply
-
-# Nothing between us and the client may keep a token.
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 class _OpenView(ApiView):
@@ -24,7 +22,7 @@ class _OpenView(ApiView):
 
 def _tokens(tokens: Tokens) -> HttpResponse:
     out = TokensOut(access_token=tokens.access, refresh_token=tokens.refresh, expires_in=tokens.expires_in)
-    return reply(out, headers=NO_STORE)
+    return reply(out)
 
 
 class LoginView(_OpenView):
@@ -35,6 +33,7 @@ class LoginView(_OpenView):
         `Idempotency-Key`: its answer is a pair of tokens, which are kept nowhere; send it again.""",
         body=LoginBody,
         out=TokensOut,
+        errors=(Code.UNAUTHORIZED,),
         keyed=Keyed.NEVER,
         tag="auth",
         open_to_all=True,
@@ -55,6 +54,7 @@ class RefreshView(_OpenView):
         twice; whoever did not hear the answer signs in again.""",
         body=RefreshBody,
         out=TokensOut,
+        errors=(Code.UNAUTHORIZED,),
         keyed=Keyed.NEVER,
         tag="auth",
         open_to_all=True,
@@ -71,6 +71,7 @@ class LogoutView(_OpenView):
         `Idempotency-Key`: again, it does nothing and answers the same.""",
         body=RefreshBody,
         status=204,
+        errors=(Code.UNAUTHORIZED,),
         keyed=Keyed.NEVER,
         tag="auth",
         open_to_all=True,

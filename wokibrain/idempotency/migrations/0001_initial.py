@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     initial = True
-    dependencies = [("bookings", "0007_idempotency_moves")]
+    dependencies = [("bookings", "0008_idempotency_moves")]
 
     operations = [
         migrations.SeparateDatabaseAndState(

@@ -14,6 +14,8 @@ from wokibrain.access.models import ApiKey
 from wokibrain.access.permissions import Permission, Role
 from wokibrain.errors import DomainError
 
+MOST_DAYS = 36_500
+
 
 class Command(BaseCommand):
     help = "Make, list and revoke API keys."
@@ -40,6 +42,8 @@ class Command(BaseCommand):
 
     def create(self, options: dict[str, Any]) -> None:
         days = options["days"]
+        if days is not None and not 1 <= days <= MOST_DAYS:
+            raise CommandError(f"--days must be between 1 and {MOST_DAYS}.")
         key, token = keys.create_key(
             caller=SYSTEM,
             name=options["name"],

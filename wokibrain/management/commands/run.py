@@ -42,7 +42,7 @@ class Command(BaseCommand):
         except processes.PortTaken as error:
             sys.exit(f"wokibrain: {error}")
         try:
-            if embedded.wanted():
+            if embedded.needed():
                 embedded.start()
             # Said to the children, who then need not know where it comes from.
             os.environ |= {"DATABASE_URL": settings.DATABASE_URL, "REDIS_URL": settings.REDIS_URL}

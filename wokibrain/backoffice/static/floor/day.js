@@ -1,17 +1,32 @@
 // The day on the board: what is known of it, and every act upon it.
 
-import { QUARTER, clock, get, post, settle, start, t, toast } from './kit.js';
+import { QUARTER, ask, clock, get, post, settle, start, t, toast } from './kit.js';
 
 export const day = {
   data: null, date: null, sector: '', selected: null, tables: new Map(), bookings: new Map(),
-  listeners: [],
 };
 const seen = new EventTarget();
 export const onChange = (listener) => seen.addEventListener('change', listener);
 export function changed() { seen.dispatchEvent(new Event('change')); }
 
+let asked = 0;
+let loading = 0;
+/** What was taken in while a day was on its way, which may be older than that. */
+const fresh = new Map();
+
+/** Show a day; the one asked for last, whichever answer comes last. */
 export async function load(date) {
-  const data = await get('data', { restaurant: start.restaurant, date });
+  const mine = ++asked;
+  loading += 1;
+  let data;
+  try {
+    data = await get('data', { restaurant: start.restaurant, date });
+  } finally {
+    loading -= 1;
+  }
+  if (mine !== asked) return;
+  const newer = [...fresh.values()];
+  fresh.clear();
   clock.set(data.restaurant.zone, data.now);
   day.data = data;
   day.date = data.date;
@@ -19,6 +34,7 @@ export async function load(date) {
   day.bookings = new Map(data.bookings.map((booking) => [booking.id, booking]));
   if (day.sector && !data.sectors.some((sector) => sector.id === day.sector)) day.sector = '';
   if (day.selected && !day.bookings.has(day.selected)) day.selected = null;
+  newer.forEach(take);
   changed();
 }
 
@@ -53,6 +69,7 @@ export function coversAt(from, to) {
 
 /** Take in a booking as the server has it now; one of another day leaves this one. */
 export function take(booking) {
+  if (loading) fresh.set(booking.id, booking);
   const known = day.bookings.get(booking.id);
   if (known && known.version > booking.version) return false;
   if (booking.date !== day.date) {
@@ -65,10 +82,12 @@ export function take(booking) {
   return true;
 }
 
-function offerUndo(booking) {
+/** `other`: the booking that is put back along with it. */
+function offerUndo(booking, other = null) {
   return async () => {
     try {
       take(await post(`bookings/${booking.id}/undo`, { version: booking.version }));
+      if (other) take(await get(`bookings/${other.id}`));
       toast(t('undone'));
     } catch (refusal) {
       toast(refusal.message, { bad: true });
@@ -79,8 +98,14 @@ function offerUndo(booking) {
 const SAID = { seat: 'didSeat', complete: 'didComplete', 'no-show': 'didNoShow', cancel: 'didCancel' };
 const BECOMES = { seat: 'SEATED', complete: 'COMPLETED', 'no-show': 'NO_SHOW', cancel: 'CANCELLED' };
 
+/** What snapped back has done so by now. */
+const rested = (bookings) => setTimeout(() => bookings.forEach((each) => { each.back = false; }), 500);
+
 /** Show at once what is asked for; put it back, and say why, when the server refuses. */
-async function try_(booking, preview, work, text) {
+async function try_(given, preview, work, text) {
+  // The day may have been read anew since the button was drawn or the drag begun.
+  const booking = day.bookings.get(given.id) ?? given;
+  if (booking.pending) return null;
   const before = { ...booking };
   Object.assign(booking, preview, { pending: true });
   settle();
@@ -97,7 +122,7 @@ async function try_(booking, preview, work, text) {
     toast(refusal.message, { bad: true });
     throw refusal;
   } finally {
-    booking.back = false;
+    rested([booking]);
   }
 }
 
@@ -127,6 +152,30 @@ export function move(booking, target) {
   if (!Object.keys(body).length) return Promise.resolve(booking);
   return try_(booking, preview, () => post(`bookings/${booking.id}/change`, body),
     (after) => t('didMove', { name: called(after), time: clock.at(after.start), tables: tableNames(after) })).catch(() => null);
+}
+
+/** Offer that two bookings change tables, each at its own time. */
+export async function offerSwap(one, other) {
+  const goes = (booking, place) => t('swapLine', { time: clock.at(booking.start), name: called(booking), party: booking.party, from: tableNames(booking), to: tableNames(place) });
+  if (!await ask(t('swapAsk'), [goes(one, other), goes(other, one), t('swapTimes')], t('swapYes'), t('swapNo'))) return;
+  const both = [one, other];
+  if (both.some((each) => day.bookings.get(each.id)?.pending)) return;
+  const before = both.map(({ tables, sector }) => ({ tables, sector, pending: false }));
+  const body = { version: one.version, withBooking: other.id, withVersion: other.version };
+  both.forEach((each, index) => Object.assign(each, before[1 - index], { pending: true }));
+  settle();
+  changed();
+  try {
+    const { bookings } = await post(`bookings/${one.id}/swap`, body);
+    bookings.forEach(take);
+    const [first, second] = bookings;
+    toast(t('didSwap', { one: called(first), oneTables: tableNames(first), other: called(second), otherTables: tableNames(second) }), { undo: offerUndo(first, second) });
+  } catch (refusal) {
+    both.forEach((each, index) => Object.assign(each, before[index], { back: true }));
+    changed();
+    toast(refusal.message, { bad: true });
+    rested(both);
+  }
 }
 
 /** Of a form: refusals are the form's to show. */

@@ -62,8 +62,8 @@ export function addDays(iso, days) {
 
 /** A refusal of the server: what to tell, and what is wrong with which field. */
 export class Refusal extends Error {
-  constructor(status, body) {
-    super(body?.detail || t('failed'));
+  constructor(status, body, word = 'failed') {
+    super(body?.detail || t(word));
     this.status = status;
     this.code = body?.error || '';
     this.issues = body?.issues || [];
@@ -75,7 +75,8 @@ async function call(path, options) {
   try {
     response = await fetch(start.urls.floor + path, { credentials: 'same-origin', signal: AbortSignal.timeout(12000), ...options });
   } catch {
-    throw new Refusal(0, null);
+    // Without an answer nobody knows whether it was done.
+    throw new Refusal(0, null, options.method ? 'noAnswer' : 'failed');
   }
   const body = await response.json().catch(() => null);
   if (!response.ok) throw new Refusal(response.status, body);
@@ -93,6 +94,18 @@ export function post(path, body = {}) {
   return call(path, {
     method: 'POST', body: JSON.stringify(body),
     headers: { 'Content-Type': 'application/json', 'X-CSRFToken': token },
+  });
+}
+
+/** Ask before doing; true for yes. */
+export function ask(title, lines, yes, no) {
+  return new Promise((resolve) => {
+    const close = (answer) => { box.remove(); resolve(answer); };
+    const box = h('dialog', { class: 'ask', 'aria-labelledby': 'askTitle', onclose: () => close(box.returnValue === 'yes') },
+      h('h2', { id: 'askTitle' }, title), ...lines.map((line) => h('p', {}, line)),
+      h('form', { method: 'dialog' }, h('button', { class: 'solid', value: 'yes', autofocus: true }, yes), h('button', { class: 'soft', value: 'no' }, no)));
+    document.body.append(box);
+    box.showModal();
   });
 }
 

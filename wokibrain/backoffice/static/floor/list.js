@@ -1,7 +1,7 @@
 // The rail: who is still to come, who sits, who has left; or what a search found.
 
 import { byId, clock, dateWords, get, h, icon, start, t } from './kit.js';
-import { act, called, day, endOf, here, load, tableNames, tone, toneIcon, toneWord } from './day.js';
+import { act, called, day, endOf, here, tableNames, tone, toneIcon, toneWord } from './day.js';
 
 const FILTERS = [['arriving', ['CONFIRMED']], ['seatedTab', ['SEATED']], ['done', ['COMPLETED']], ['out', ['NO_SHOW', 'CANCELLED']]];
 
@@ -51,7 +51,7 @@ export class List {
     const quick = { CONFIRMED: ['seat', t('seat')], SEATED: ['complete', t('complete')] }[booking.status];
     return h('li', { class: day.selected === booking.id ? 'on' : '' },
       h('button', { type: 'button', class: 'row', 'data-booking': booking.reference, onclick: async () => {
-        if (other) { await load(booking.date); this.open.dated(); }
+        if (other && !await this.open.go(booking.date)) return;
         this.open.booking(day.bookings.get(booking.id) ?? booking);
       } },
       h('span', { class: 'st' }, h('b', {}, clock.at(booking.start)), h('span', { class: `tone-${now}` }, icon(toneIcon(now)), h('span', { class: 'sr' }, toneWord(now)))),

@@ -11,6 +11,7 @@ export class Live {
   constructor() {
     this.tries = 0;
     this.queue = new Set();
+    this.owed = !day.data;
     this.people = [];
     this.connect();
     setInterval(() => this.watch(), 5000);
@@ -49,6 +50,7 @@ export class Live {
     const silent = Date.now() - this.heard;
     if (this.socket.readyState === 1 && silent > 20000) this.socket.send(JSON.stringify({ type: 'ping' }));
     if (this.socket.readyState === 1 && silent > SILENCE) { const old = this.socket; this.socket = null; old.close(); this.tries += 1; this.connect(); }
+    if (this.owed && this.socket?.readyState === 1) this.refresh();
     if (Date.now() - (this.synced ?? Date.now()) > RESYNC) this.refresh();
     this.synced ??= Date.now();
   }
@@ -56,20 +58,23 @@ export class Live {
   /** The whole day anew: the truth, whatever was missed. A board that showed today shows the new one. */
   async refresh() {
     this.synced = Date.now();
-    const follow = day.data && day.date === day.data.today;
+    this.owed = false;
+    const follow = !day.data || day.date === day.data.today;
     try {
       await load(follow ? undefined : day.date);
       byId('date').dispatchEvent(new Event('dated'));
     } catch (refusal) {
+      // What was told is not seen yet: asked for again until there is an answer.
+      this.owed = true;
       if (refusal.status === 401) this.signedOut();
+      // Theirs no longer: to what still is.
+      else if ([403, 404].includes(refusal.status)) window.location.assign(start.urls.floor);
     }
   }
 
   signedOut() {
-    if (this.out) return;
-    this.out = true;
-    toast(t('signedOut'), { bad: true });
-    setTimeout(() => window.location.reload(), 4000);
+    if (!this.out) toast(t('signedOut'), { bad: true });
+    this.out ??= setInterval(() => { if (byId('drawer').hidden) window.location.reload(); }, 4000);
   }
 
   hear(message) {
@@ -78,14 +83,13 @@ export class Live {
     else if (message.type === 'booking-event') this.event(message.event);
     else if (message.type === 'resync') this.refresh();
     else if (message.type === 'presence') this.present(message.people);
-    else if (message.type === 'error' && message.error === 'UNAUTHORIZED') this.refresh();
+    else if (message.type === 'subscribed') this.refresh();
   }
 
   event(event) {
     if (day.data) day.data.cursor = event.id;
     if (event.type.startsWith('Table')) { this.later(); return; }
     const known = day.bookings.get(event.data.id);
-    if (known && event.version && known.version >= event.version) return;
     if (event.data.serviceDate !== day.date && !known) return;
     this.queue.add(event.data.id);
     clearTimeout(this.draining);
@@ -94,7 +98,7 @@ export class Live {
 
   later() {
     clearTimeout(this.reloading);
-    this.reloading = setTimeout(() => load(day.date).catch(() => null), 120);
+    this.reloading = setTimeout(() => load(day.date).catch(() => { this.owed = true; }), 120);
   }
 
   async drain() {
@@ -102,7 +106,7 @@ export class Live {
     this.queue.clear();
     if (ids.length > BURST) { this.later(); return; }
     for (const id of ids) {
-      const full = await get(`bookings/${id}`).catch(() => null);
+      const full = await get(`bookings/${id}`).catch((refusal) => { if (refusal.status !== 404) this.owed = true; });
       if (!full) continue;
       const known = day.bookings.get(id);
       if (known && known.version >= full.version && !known.pending) continue;
@@ -110,7 +114,7 @@ export class Live {
       const last = full.story.at(-1);
       if (take(full)) {
         setTimeout(() => { full.flash = false; }, 1800);
-        if (last.by !== start.me) toast(t('liveChange', { who: /^(user|api_key|anonymous|system)/.test(last.by) ? last.source.toUpperCase() : last.by, what: t(last.event), name: called(full) }));
+        if (last && last.by !== start.me) toast(t('liveChange', { who: /^(user|api_key|anonymous|system)/.test(last.by) ? last.source.toUpperCase() : last.by, what: t(last.event), name: called(full) }));
       }
     }
     changed();

@@ -1,7 +1,7 @@
 // The board: puts the views, the rail, the drawer and the live connection together.
 
 import { addDays, byId, clock, dateWords, h, start, t, toast, undoLatest } from './kit.js';
-import { day, changed, here, holds, load, onChange } from './day.js';
+import { day, changed, here, holds, load, onChange, tone } from './day.js';
 import { List } from './list.js';
 import { Live } from './live.js';
 import { Panel } from './panel.js';
@@ -20,7 +20,7 @@ const open = {
   block: (held) => panel.block(held),
   redraw: () => changed(),
   view: (name) => show(name),
-  dated: () => dated(),
+  go: (date) => go(date),
 };
 const views = { timeline: new Timeline(open), plan: new Plan(open) };
 const list = new List(open);
@@ -42,6 +42,9 @@ onChange(() => {
 });
 
 function draw() {
+  const none = !day.tables.size;
+  byId('notice').hidden = !none && day.data.open.length > 0;
+  byId('notice').replaceChildren(t(none ? 'noTables' : 'closedDay'), none ? h('a', { class: 'solid', href: start.urls.admin }, t('backOffice')) : '');
   if (view !== 'list') views[view].render(byId('view'));
   list.render();
   panel.refresh();
@@ -89,9 +92,11 @@ async function go(date) {
   try {
     await load(date);
     dated();
+    return true;
   } catch (refusal) {
     toast(refusal.message, { bad: true });
     if (day.date) byId('date').value = day.date;
+    return false;
   }
 }
 
@@ -102,8 +107,8 @@ byId('date').addEventListener('change', (event) => { if (event.target.value) go(
 byId('date').addEventListener('dated', dated);
 byId('date').addEventListener('click', (event) => event.target.showPicker?.());
 byId('restaurant').addEventListener('change', (event) => { window.location.search = new URLSearchParams({ restaurant: event.target.value }).toString(); });
-byId('walkin').addEventListener('click', () => panel.walkIn());
-byId('new').addEventListener('click', () => panel.create());
+byId('walkin').addEventListener('click', () => { if (day.data) panel.walkIn(); });
+byId('new').addEventListener('click', () => { if (day.data) panel.create(); });
 byId('help').addEventListener('click', () => byId('keys').showModal());
 byId('theme').addEventListener('click', () => {
   const root = document.documentElement;
@@ -129,7 +134,12 @@ document.addEventListener('keydown', (event) => {
   if (work) { event.preventDefault(); work(); }
 });
 window.addEventListener('resize', () => changed());
-setInterval(() => { if (day.data && !document.hidden) { if (view === 'list') list.render(); else views[view].tick(); stats(); } }, 15000);
+let tones = '';
+setInterval(() => { if (day.data && !document.hidden) {
+  // Who is late, or stays over their time, is so by the clock alone.
+  const now = [...day.bookings.values()].map((booking) => tone(booking)).join();
+  if (now !== tones) { tones = now; changed(); return; }
+  if (view === 'list') list.render(); else views[view].tick(); stats(); } }, 15000);
 
 const kept = localStorage.getItem('floor-view');
 show(window.innerWidth > 820 && kept === 'list' ? 'timeline' : kept ?? (window.innerWidth > 820 ? 'timeline' : 'list'));

@@ -119,12 +119,13 @@ export class Panel {
   }
 
   fields(given) {
-    const times = [];
-    const begin = quarterBelow(given.start ?? day.data.from);
-    for (const [opens, closes] of day.data.open) for (let at = opens; at < closes; at += QUARTER) times.push(at);
-    if (!times.includes(begin)) times.push(begin);
-    times.sort((a, b) => a - b);
-    const time = h('select', { name: 'start' }, ...times.map((at) => h('option', { value: at, selected: at === begin }, clock.at(at))));
+    // A wall time that the clocks show twice that night is offered once, the first time.
+    const times = new Map();
+    for (const [opens, closes] of day.data.open) for (let at = opens; at < closes; at += QUARTER) if (!times.has(clock.at(at))) times.set(clock.at(at), at);
+    const asked = quarterBelow(given.start ?? day.data.from);
+    const begin = given.id ? asked : times.get(clock.at(asked)) ?? asked;
+    const offered = [...new Set([...times.values(), begin])].sort((a, b) => a - b);
+    const time = h('select', { name: 'start' }, ...offered.map((at) => h('option', { value: at, selected: at === begin }, clock.at(at))));
     const [least, most] = day.data.bounds.minutes;
     const lengths = [];
     for (let minutes = Math.ceil(least / 15) * 15; minutes <= most; minutes += 15) lengths.push(minutes);
@@ -161,6 +162,8 @@ export class Panel {
   // --- a new booking -------------------------------------------------------------------------------------------
 
   create(given = {}) {
+    // The board may go on to another day while this is typed.
+    const { date } = day;
     const now = clock.now();
     const first = day.data.open.find(([, closes]) => closes > now) ?? day.data.open[0];
     const begin = given.start ?? (first ? Math.max(first[0], quarterBelow(now) + QUARTER) : day.data.from);
@@ -176,7 +179,7 @@ export class Panel {
       const usual = fields.length.querySelector('option[value=""]');
       if (usual && size > 0) usual.textContent = this.usual(size);
       if (!(size > 0)) return;
-      const found = await get('suggest', { restaurant: start.restaurant, date: day.date, start: new Date(Number(typed.start)).toISOString(), party: size, minutes: typed.minutes, sector: given.tables ? '' : day.sector }).catch((refusal) => ({ candidates: [], nearest: [], why: refusal.message }));
+      const found = await get('suggest', { restaurant: start.restaurant, date, start: new Date(Number(typed.start)).toISOString(), party: size, minutes: typed.minutes, sector: given.tables ? '' : day.sector }).catch((refusal) => ({ candidates: [], nearest: [], why: refusal.message }));
       if (mine !== asked) return;
       draw(found);
     };
@@ -204,7 +207,7 @@ export class Panel {
     const form = h('form', { class: 'f', novalidate: true, onsubmit: async (event) => {
       event.preventDefault();
       const typed = values(form);
-      const body = { partySize: whole(typed.party), date: day.date, start: new Date(Number(typed.start)).toISOString() };
+      const body = { partySize: whole(typed.party), date, start: new Date(Number(typed.start)).toISOString() };
       if (typed.minutes) body.durationMinutes = Number(typed.minutes);
       if (chosen?.length) body.tableIds = chosen;
       else if (day.sector) body.sectorId = day.sector;
@@ -265,7 +268,9 @@ export class Panel {
     const times = [];
     for (let at = quarterBelow(day.data.from); at <= day.data.to; at += QUARTER) times.push(at);
     const begin = Math.min(Math.max(from, times[0]), times.at(-2));
-    const pick = (name, chosen) => h('select', { name }, ...times.map((at) => h('option', { value: at, selected: at === chosen }, clock.at(at))));
+    // A day may show a time twice; the second is told from the first by its date.
+    const words = times.map((at, index) => (times.findIndex((each) => clock.at(each) === clock.at(at)) < index ? clock.when(at) : clock.at(at)));
+    const pick = (name, chosen) => h('select', { name }, ...times.map((at, index) => h('option', { value: at, selected: at === chosen }, words[index])));
     const form = h('form', { class: 'f', novalidate: true, onsubmit: async (event) => {
       event.preventDefault();
       const typed = values(form);

@@ -42,15 +42,15 @@ export class Plan {
 
   state(table, at) {
     const held = day.data.blocks.find((each) => each.table === table.id && each.start <= at && at < each.end);
-    if (held) return { kind: 'block', word: t('blocked'), line: held.reason, until: t('until', { time: clock.at(held.end) }) };
+    if (held) return { kind: 'block', word: t('blocked'), line: held.reason, until: t('until', { time: clock.at(held.end) }), short: clock.at(held.end) };
     const here_ = [...day.bookings.values()].filter((each) => holds(each) && each.tables.includes(table.id)).sort((a, b) => a.start - b.start);
     const now = here_.find((each) => each.status === 'SEATED' && this.at === null) ?? here_.find((each) => each.start <= at && at < endOf(each) && each.status !== 'COMPLETED');
     const next = here_.find((each) => each.start > at && each.status === 'CONFIRMED');
     if (now) {
       const kind = this.at === null ? tone(now) : now.status;
-      return { kind, booking: now, word: toneWord(kind), line: `${now.party} · ${table.w < 150 ? called(now).split(' ')[0] : called(now)}`, until: t('until', { time: clock.at(now.end) }) };
+      return { kind, booking: now, word: toneWord(kind), line: `${now.party} · ${table.w < 150 ? called(now).split(' ')[0] : called(now)}`, until: t('until', { time: clock.at(now.end) }), short: clock.at(now.end) };
     }
-    if (next) return { kind: next.start - at < 2 * 3600000 ? 'soon' : '', booking: null, next, word: t('freeUntil', { time: clock.at(next.start) }), line: '', until: t('next', { time: clock.at(next.start) }) };
+    if (next) return { kind: next.start - at < 2 * 3600000 ? 'soon' : '', booking: null, next, word: t('freeUntil', { time: clock.at(next.start) }), line: '', until: t('next', { time: clock.at(next.start) }), short: `→ ${clock.at(next.start)}` };
     return { kind: '', booking: null, word: t('free'), line: '', until: '' };
   }
 
@@ -62,7 +62,7 @@ export class Plan {
       type: 'button', class: classes.filter(Boolean).join(' '), 'data-table': table.id,
       style: { left: `${table.x * scale}px`, top: `${table.y * scale}px`, width: `${table.w * scale}px`, height: `${table.h * scale}px` },
       onclick: () => { if (!this.editing) this.choose(table, state); },
-    }, h('span', { class: 'sr' }, t('table')), h('span', { class: 't' }, sign, table.name), h('span', { class: 'sr' }, `${t('seats', table)}, ${state.word}`), h('span', { class: 'c' }, state.line || `${table.min === table.max ? table.max : `${table.min}-${table.max}`}`), state.until ? h('span', { class: 'u' }, state.until) : null);
+    }, h('span', { class: 'sr' }, t('table')), h('span', { class: 't' }, sign, table.name), h('span', { class: 'sr' }, `${t('seats', table)}, ${state.word}`), h('span', { class: 'c' }, state.line || `${table.min === table.max ? table.max : `${table.min}-${table.max}`}`), state.until ? h('span', { class: 'u', title: state.until }, table.w * scale < 86 ? state.short : state.until) : null);
     if (this.editing) this.movable(element, table, scale, sector);
     return element;
   }

@@ -1,7 +1,8 @@
 // The timeline: tables as rows, quarter hours across, bookings over their tables.
 
 import { QUARTER, clock, h, icon, say, t, toast } from './kit.js';
-import { act, called, coversAt, day, endOf, here, holds, move, quarterBelow, tableNames, tone, toneIcon, toneWord } from './day.js';
+import { act, called, coversAt, day, endOf, here, holds, move, offerSwap, quarterBelow, tableNames, tone, toneIcon, toneWord } from './day.js';
+import { partner, setAt } from './sets.js';
 
 const GAP = 28;
 const HOLD = 280;
@@ -71,6 +72,7 @@ export class Timeline {
       const tab = day.selected ? booking.id === day.selected : first;
       if (this.draw(canvas, booking, tab)) first = false;
     }
+    if (this.moving) canvas.append(this.moving.ghost);
     this.nowLine = h('div', { class: 'tl-now' }, h('span', {}));
     canvas.append(this.nowLine);
     this.canvas = canvas;
@@ -113,15 +115,20 @@ export class Timeline {
       icon('block'), h('span', {}, held.reason || t('blocked'))));
   }
 
-  /** One piece for each run of neighbouring rows, so that joined tables look joined. */
-  draw(canvas, booking, tab) {
-    const rows = booking.tables.filter((id) => this.tops.has(id)).map((id) => this.tops.get(id)).sort((a, b) => a - b);
+  /** Neighbouring rows of these tables as one: [{top, height}]. */
+  runs(tables) {
     const runs = [];
-    for (const top of rows) {
+    for (const top of tables.filter((id) => this.tops.has(id)).map((id) => this.tops.get(id)).sort((a, b) => a - b)) {
       const last = runs.at(-1);
       if (last && last.top + last.height === top) last.height += this.high;
       else runs.push({ top, height: this.high });
     }
+    return runs;
+  }
+
+  /** One piece for each run, so that joined tables look joined. */
+  draw(canvas, booking, tab) {
+    const runs = this.runs(booking.tables);
     const now = tone(booking);
     const end = endOf(booking);
     runs.forEach((run, index) => {
@@ -208,8 +215,9 @@ export class Timeline {
     const lift = () => {
       drag.live = true;
       this.dragged = true;
-      piece.classList.add('lift');
-      drag.ghost = h('div', { class: 'ghost' });
+      drag.pieces = this.pieces(booking);
+      for (const each of drag.pieces) each.classList.add('lift');
+      drag.ghost = h('div', {});
       drag.tip = h('div', { class: 'tip' });
       this.canvas.append(drag.ghost);
       document.body.append(drag.tip);
@@ -239,9 +247,9 @@ export class Timeline {
       this.drag = null;
       drag.ghost?.remove();
       drag.tip?.remove();
-      piece.classList.remove('lift');
-      piece.style.translate = '';
-      if (live && drop && target) move(booking, target);
+      for (const each of drag.pieces ?? []) { each.classList.remove('lift'); each.style.translate = ''; }
+      this.pointAt(null);
+      if (live && drop && target) this.drop(booking, target);
       else if (live || this.stale) this.open.redraw();
       this.stale = false;
     };
@@ -266,20 +274,36 @@ export class Timeline {
       this.hint(drag, event, t('until', { time: clock.at(booking.start + minutes * 60000) }));
       return;
     }
-    drag.piece.style.translate = `${event.clientX - drag.x}px ${event.clientY - drag.y}px`;
+    for (const each of drag.pieces) each.style.translate = `${event.clientX - drag.x}px ${event.clientY - drag.y}px`;
     const start = booking.status === 'SEATED' ? booking.start : quarterBelow(booking.start + shift + QUARTER / 2);
-    const tables = at.table === null || at.table === drag.grab.table || booking.tables.includes(at.table) ? booking.tables : [at.table];
+    const tables = at.table === null || at.table === drag.grab.table ? booking.tables : setAt(booking, drag.grab.table, at.table);
     drag.target = { start, tables };
-    this.outline(drag.ghost, booking, drag.target);
-    this.hint(drag, event, t('moveTo', { time: clock.at(start), table: tables.map((id) => day.tables.get(id).name).join(' + ') }));
+    this.hint(drag, event, this.aim(drag.ghost, booking, drag.target));
   }
 
-  outline(ghost, booking, target) {
-    const tops = target.tables.map((id) => this.tops.get(id)).filter((top) => top !== undefined);
-    ghost.style.left = `${this.x(target.start)}px`;
-    ghost.style.width = `${(booking.minutes / 15) * this.px}px`;
-    ghost.style.top = `${Math.min(...tops) + 2}px`;
-    ghost.style.height = `${Math.max(...tops) - Math.min(...tops) + this.high - 5}px`;
+  pieces(booking) { return [...this.canvas.querySelectorAll(`.bk[data-id="${booking.id}"]`)]; }
+
+  /** Show where it would go, and what that means: a move, or a swap with who is there. */
+  aim(ghost, booking, target) {
+    ghost.replaceChildren(...this.runs(target.tables).map((run) => h('div', { class: 'ghost', style: {
+      left: `${this.x(target.start)}px`, width: `${(booking.minutes / 15) * this.px}px`, top: `${run.top + 2}px`, height: `${run.height - 5}px` } })));
+    const other = partner(booking, target);
+    this.pointAt(other);
+    if (other) return t('swapWith', { name: called(other), table: tableNames(other) });
+    return t('moveTo', { time: clock.at(target.start), table: target.tables.map((id) => day.tables.get(id).name).join(' + ') });
+  }
+
+  pointAt(other) {
+    for (const each of this.canvas.querySelectorAll('.bk.swap')) each.classList.remove('swap');
+    if (other) for (const each of this.pieces(other)) each.classList.add('swap');
+  }
+
+  drop(given, target) {
+    const booking = day.bookings.get(given.id) ?? given;
+    const other = target.tables ? partner(booking, target) : null;
+    if (!other) { move(booking, target); return; }
+    this.open.redraw();
+    offerSwap(booking, other);
   }
 
   hint(drag, event, text) {
@@ -294,7 +318,8 @@ export class Timeline {
     const piece = event.target.closest('.bk');
     if (!piece || event.ctrlKey || event.metaKey || event.altKey) return;
     const booking = day.bookings.get(piece.dataset.id);
-    if (this.moving) { this.keyMove(event, booking); return; }
+    if (this.moving?.id === booking.id) { this.keyMove(event, booking); return; }
+    this.endMove();
     const open = ['CONFIRMED', 'SEATED'].includes(booking.status) && day.data.may.update && !booking.pending;
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (steps[event.key]) this.step(booking, ...steps[event.key]);
@@ -330,10 +355,18 @@ export class Timeline {
   }
 
   beginMove(booking) {
-    this.moving = { start: booking.start, tables: booking.tables, ghost: h('div', { class: 'ghost' }) };
+    const [grabbed] = booking.tables;
+    this.moving = { id: booking.id, start: booking.start, tables: booking.tables, grabbed, row: this.order.indexOf(grabbed), ghost: h('div', {}) };
     this.canvas.append(this.moving.ghost);
-    this.outline(this.moving.ghost, booking, this.moving);
+    this.aim(this.moving.ghost, booking, this.moving);
     toast(t('moving'));
+  }
+
+  endMove() {
+    if (!this.moving) return;
+    this.moving.ghost.remove();
+    this.pointAt(null);
+    this.moving = null;
   }
 
   keyMove(event, booking) {
@@ -341,18 +374,17 @@ export class Timeline {
     event.preventDefault();
     event.stopPropagation();
     if (event.key === 'Escape' || event.key === 'Enter') {
-      moving.ghost.remove();
-      this.moving = null;
-      if (event.key === 'Enter') move(booking, { start: moving.start, tables: moving.tables });
+      this.endMove();
+      if (event.key === 'Enter') this.drop(booking, { start: moving.start, tables: moving.tables });
       return;
     }
-    const row = this.order.indexOf(moving.tables[0]);
     if (event.key === 'ArrowLeft' || event.key === 'ArrowRight') {
       if (booking.status === 'SEATED') { say(t('seatedStays')); return; }
       moving.start = quarterBelow(moving.start) + (event.key === 'ArrowLeft' ? -QUARTER : QUARTER);
-    } else if (event.key === 'ArrowUp' && row > 0) moving.tables = [this.order[row - 1]];
-    else if (event.key === 'ArrowDown' && row < this.order.length - 1) moving.tables = [this.order[row + 1]];
-    this.outline(moving.ghost, booking, moving);
-    say(t('moveTo', { time: clock.at(moving.start), table: moving.tables.map((id) => day.tables.get(id).name).join(' + ') }));
+    } else if (event.key === 'ArrowUp' || event.key === 'ArrowDown') {
+      moving.row = Math.min(Math.max(moving.row + (event.key === 'ArrowUp' ? -1 : 1), 0), this.order.length - 1);
+      moving.tables = setAt(booking, moving.grabbed, this.order[moving.row]);
+    }
+    say(this.aim(moving.ghost, booking, moving));
   }
 }

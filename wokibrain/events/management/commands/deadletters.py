@@ -40,14 +40,17 @@ class Command(BaseCommand):
         failed = 0
         for letter in letters:
             if action == "discard":
-                deadletters.discard(letter)
-                self.stdout.write(f"{letter.pk}: discarded")
+                discarded = deadletters.discard(letter)
+                failed += not discarded
+                said = "discarded" if discarded else "not dead: it will be tried again by itself"
+                self.stdout.write(f"{letter.pk}: {said}")
                 continue
             outcome = deadletters.replay(letter)
             failed += not outcome.done
             self.stdout.write(f"{letter.pk}: {'done' if outcome.done else f'failed again: {outcome.error}'}")
         if failed:
-            raise CommandError(f"{failed} of {len(letters)} failed again.")
+            again = "failed again" if action == "replay" else "were not discarded"
+            raise CommandError(f"{failed} of {len(letters)} {again}.")
         return None
 
     def _list(self, waiting: bool) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from wokibrain.events import outlets, signals
 from wokibrain.events.relay import BATCH, Relay
@@ -19,6 +19,8 @@ class Command(BaseCommand):
         parser.add_argument("--batch", type=int, default=BATCH, help=f"events at a time (default {BATCH})")
 
     def handle(self, *args: Any, batch: int, **options: Any) -> None:
+        if batch < 1:
+            raise CommandError("--batch must be at least 1.")
         where = f"Kafka at {settings.KAFKA_BROKERS}" if settings.KAFKA_BROKERS else "the consumers themselves"
         self.stderr.write(f"relay: to {where}")
         relay = Relay(outlets.outlet(), batch=batch)

@@ -4,24 +4,28 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from wokibrain.events import status
+from wokibrain.events import broker, status
 
 
 class Command(BaseCommand):
-    help = "Show the outbox, each consumer's lag, dead letters and the last rebuilds."
+    help = "Show the outbox, Kafka where it is used, each consumer's lag, dead letters and the last rebuilds."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="for machines")
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = status.status()
+        kafka = broker.state() if settings.KAFKA_BROKERS else None
         if options["json"]:
-            self.stdout.write(json.dumps(asdict(now), default=str))
+            self.stdout.write(json.dumps(asdict(now) | {"kafka": kafka}, default=str))
             return
         self.stdout.write(f"relay        {'active' if now.relay_active else 'NOT RUNNING'}")
         self.stdout.write(f"outbox       {now.unpublished} events, oldest {now.outbox_age_seconds:.1f} s")
+        if kafka is not None:
+            self.stdout.write(f"kafka        {kafka}")
         self.stdout.write("")
         self.stdout.write(
             f"{'consumer':<14}{'group':<20}{'behind':>8}{'lag s':>9}{'retrying':>10}{'dead':>6}"

@@ -1,0 +1,252 @@
+"""What the endpoints of restaurants take and give."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from restaurants.api.schemas.common import ONE_PAGE, Name, OptionalName, Pagination, Seats
+from restaurants.models import Restaurant
+from restaurants.services import Calendar, Hours, SpecialHours, Turn
+from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, ServiceDate, WallTime, example
+
+Zone = Annotated[Line, Field(min_length=1, max_length=64, examples=["America/Argentina/Buenos_Aires"])]
+Minutes = Annotated[int, Field(ge=15, le=1440, multiple_of=15, description="Minutes, a multiple of 15.")]
+
+
+class WindowBody(BodyModel):
+    """A service window; without `weekday` (0 = Monday) it is held every day."""
+
+    start: WallTime = Field(examples=["20:00"])
+    end: WallTime = Field(examples=["23:45"], description="At or before `start`: the next day.")
+    last_seating: WallTime | None = None
+    weekday: Annotated[int, Field(ge=0, le=6)] | None = None
+
+    def hours(self) -> Hours:
+        return Hours(self.start, self.end, self.last_seating, self.weekday)
+
+
+class SpecialWindowBody(BodyModel):
+    start: WallTime = Field(examples=["12:00"])
+    end: WallTime = Field(examples=["17:00"], description="At or before `start`: the next day.")
+    last_seating: WallTime | None = None
+
+    def hours(self) -> Hours:
+        return Hours(self.start, self.end, self.last_seating)
+
+
+class SpecialDayBody(BodyModel):
+    """A date with its own windows in place of the week's; without any the restaurant is closed."""
+
+    date: ServiceDate = Field(examples=["2026-12-25"])
+    name: OptionalName = Field("", examples=["Christmas"])
+    windows: Annotated[list[SpecialWindowBody], Field(max_length=10)] = Field([])
+
+    def hours(self) -> SpecialHours:
+        return SpecialHours(self.date, self.name, tuple(each.hours() for each in self.windows))
+
+
+class TurnTimeBody(BodyModel):
+    """How long a party of up to so many stays when the request does not say."""
+
+    party_up_to: Seats = Field(examples=[4])
+    minutes: Minutes = Field(examples=[90])
+
+
+class _CalendarFields(ApiModel):
+    """What a restaurant may be told on top of its name and zone; a list replaces the one there is."""
+
+    windows: Annotated[list[WindowBody], Field(max_length=70)] | None = None
+    special_days: Annotated[list[SpecialDayBody], Field(max_length=400)] | None = None
+    turn_times: Annotated[list[TurnTimeBody], Field(max_length=50)] | None = None
+
+    def calendar(self) -> Calendar:
+        return Calendar(
+            hours=None if self.windows is None else [each.hours() for each in self.windows],
+            special=None if self.special_days is None else [each.hours() for each in self.special_days],
+            turns=None
+            if self.turn_times is None
+            else [Turn(each.party_up_to, each.minutes) for each in self.turn_times],
+        )
+
+
+class _SettingsFields(ApiModel):
+    min_party_size: Seats | None = None
+    max_party_size: Seats | None = None
+    min_duration_minutes: Minutes | None = None
+    max_duration_minutes: Minutes | None = None
+    refuse_past: bool | None = None
+    lead_minutes: Annotated[int, Field(ge=0, le=525_600)] | None = Field(
+        None, description="Book at least so many minutes ahead; null for no such rule."
+    )
+    horizon_days: Annotated[int, Field(ge=0, le=3650)] | None = Field(
+        None, description="Book at most so many days ahead; null for no such rule."
+    )
+
+    def settings(self) -> dict[str, Any]:
+        """The given ones as fields of the model; null counts only where it means something."""
+        given = {field: getattr(self, field) for field in self.model_fields_set if field in MODEL_FIELDS}
+        return {
+            MODEL_FIELDS[field]: value
+            for field, value in given.items()
+            if value is not None or field in ("lead_minutes", "horizon_days")
+        }
+
+
+MODEL_FIELDS = {
+    "name": "name",
+    "timezone": "zone",
+    "min_party_size": "min_party",
+    "max_party_size": "max_party",
+    "min_duration_minutes": "min_duration",
+    "max_duration_minutes": "max_duration",
+    "refuse_past": "refuse_past",
+    "lead_minutes": "lead_minutes",
+    "horizon_days": "horizon_days",
+}
+"""A field of the API -> the model's, of a restaurant."""
+
+
+class RestaurantBody(BodyModel, _CalendarFields, _SettingsFields):
+    model_config = example(
+        {
+            "id": "R2",
+            "name": "Bistro Norte",
+            "timezone": "Europe/Madrid",
+            "windows": [{"start": "20:00", "end": "23:45"}],
+        }
+    )
+
+    id: Identifier | None = Field(None, examples=["R2"])
+    name: Name
+    timezone: Zone
+
+
+class RestaurantPatch(BodyModel, _CalendarFields, _SettingsFields):
+    """Any of these; what is left out stays. `leadMinutes` and `horizonDays` take null."""
+
+    model_config = example({"name": "Bistro Norte", "leadMinutes": 60})
+
+    name: Name | None = None
+    timezone: Zone | None = None
+
+
+RESTAURANT: Final = {
+    "id": "R2",
+    "name": "Bistro Norte",
+    "timezone": "Europe/Madrid",
+    "minPartySize": 1,
+    "maxPartySize": 50,
+    "minDurationMinutes": 30,
+    "maxDurationMinutes": 180,
+    "refusePast": True,
+    "leadMinutes": None,
+    "horizonDays": 90,
+    "windows": [{"weekday": 0, "start": "20:00", "end": "23:45", "lastSeating": None}],
+    "specialDays": [{"date": "2026-12-25", "name": "Christmas", "windows": []}],
+    "turnTimes": [{"partyUpTo": 4, "minutes": 90}],
+    "createdAt": "2025-10-20T12:00:00.000Z",
+    "updatedAt": "2025-10-20T12:00:00.000Z",
+}
+
+
+class SpecialWindowOut(ApiModel):
+    start: str = Field(examples=["12:00"])
+    end: str = Field(examples=["17:00"])
+    last_seating: str | None
+
+
+class WindowOut(ApiModel):
+    weekday: int = Field(description="0 = Monday.")
+    start: str = Field(examples=["20:00"])
+    end: str = Field(examples=["23:45"])
+    last_seating: str | None
+
+
+class SpecialDayOut(ApiModel):
+    date: date
+    name: str
+    windows: list[SpecialWindowOut]
+
+
+class TurnTimeOut(ApiModel):
+    party_up_to: int
+    minutes: int
+
+
+class RestaurantOut(ApiModel):
+    model_config = example(RESTAURANT)
+
+    id: str = Field(examples=["R1"])
+    name: str = Field(examples=["Bistro Central"])
+    timezone: str = Field(examples=["America/Argentina/Buenos_Aires"])
+    min_party_size: int = Field(examples=[1])
+    max_party_size: int = Field(examples=[50])
+    min_duration_minutes: int = Field(examples=[30])
+    max_duration_minutes: int = Field(examples=[180])
+    refuse_past: bool
+    lead_minutes: int | None
+    horizon_days: int | None
+    windows: list[WindowOut]
+    special_days: list[SpecialDayOut]
+    turn_times: list[TurnTimeOut]
+    created_at: datetime
+    updated_at: datetime
+
+
+class RestaurantsOut(ApiModel):
+    model_config = example({"restaurants": [RESTAURANT], "pagination": ONE_PAGE})
+
+    restaurants: list[RestaurantOut]
+    pagination: Pagination
+
+
+def _clock(wall: time | None) -> str | None:
+    return f"{wall:%H:%M}" if wall else None
+
+
+def restaurant_out(restaurant: Restaurant) -> RestaurantOut:
+    return RestaurantOut(
+        id=restaurant.id,
+        name=restaurant.name,
+        timezone=restaurant.zone,
+        min_party_size=restaurant.min_party,
+        max_party_size=restaurant.max_party,
+        min_duration_minutes=restaurant.min_duration,
+        max_duration_minutes=restaurant.max_duration,
+        refuse_past=restaurant.refuse_past,
+        lead_minutes=restaurant.lead_minutes,
+        horizon_days=restaurant.horizon_days,
+        windows=[
+            WindowOut(
+                weekday=each.weekday,
+                start=f"{each.opens:%H:%M}",
+                end=f"{each.closes:%H:%M}",
+                last_seating=_clock(each.last_seating),
+            )
+            for each in restaurant.windows.all()
+        ],
+        special_days=[
+            SpecialDayOut(
+                date=day.date,
+                name=day.name,
+                windows=[
+                    SpecialWindowOut(
+                        start=f"{each.opens:%H:%M}",
+                        end=f"{each.closes:%H:%M}",
+                        last_seating=_clock(each.last_seating),
+                    )
+                    for each in day.windows.all()
+                ],
+            )
+            for day in restaurant.special_days.all()
+        ],
+        turn_times=[
+            TurnTimeOut(party_up_to=each.party_up_to, minutes=each.minutes)
+            for each in restaurant.turn_times.all()
+        ],
+        created_at=restaurant.created_at,
+        updated_at=restaurant.updated_at,
+    )

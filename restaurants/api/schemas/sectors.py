@@ -1,0 +1,125 @@
+"""What the endpoints of sectors take and give."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field
+
+from restaurants.api.schemas.common import (
+    ONE_PAGE,
+    CapacityOut,
+    Name,
+    Pagination,
+    Position,
+    Seats,
+    given,
+)
+from restaurants.models import MAX_COMBO_TABLES, Sector
+from restaurants.services import Joined
+from wokibrain import fields
+from wokibrain.fields import ApiModel, BodyModel, Identifier, example
+
+
+class SectorBody(BodyModel):
+    model_config = example({"id": "S2", "restaurantId": "R2", "name": "Terrace"})
+
+    id: Identifier | None = Field(None, examples=["S2"])
+    restaurant_id: Identifier = Field(examples=["R1"])
+    name: Name
+
+
+class NewSectorBody(BodyModel):
+    model_config = example({"id": "S2", "name": "Terrace"})
+
+    id: Identifier | None = Field(None, examples=["S2"])
+    name: Name = Field(examples=["Terrace"])
+    position: Position = 0
+
+
+JoinPair = Annotated[list[Identifier], Field(min_length=2, max_length=2), AfterValidator(fields.once)]
+
+
+class ComboBody(BodyModel):
+    """What these tables seat together, in place of the sum of their capacities."""
+
+    table_ids: Annotated[
+        list[Identifier], Field(min_length=2, max_length=MAX_COMBO_TABLES), AfterValidator(fields.once)
+    ] = Field(examples=[["T2", "T3"]])
+    capacity_min: Seats = Field(examples=[5])
+    capacity_max: Seats = Field(examples=[6])
+
+    def joined(self) -> Joined:
+        return Joined(frozenset(self.table_ids), self.capacity_min, self.capacity_max)
+
+
+class SectorPatch(BodyModel):
+    """Any of these; what is left out stays, and a list replaces the one there is."""
+
+    model_config = example({"name": "Terrace", "joins": [["T2", "T3"]]})
+
+    name: Name | None = None
+    position: Position | None = None
+    joins: Annotated[list[JoinPair], Field(max_length=1000)] | None = Field(
+        None,
+        description="Pairs of tables that can stand together. Once there is one, only connected sets combine.",
+        examples=[[["T2", "T3"]]],
+    )
+    combos: Annotated[list[ComboBody], Field(max_length=1000)] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        return given(self, "name", "position")
+
+
+SECTOR: Final = {
+    "id": "S2",
+    "restaurantId": "R2",
+    "name": "Terrace",
+    "position": 0,
+    "joins": [],
+    "combos": [],
+}
+
+
+class ComboOut(ApiModel):
+    table_ids: list[str] = Field(examples=[["T2", "T3"]])
+    capacity_min: int
+    capacity_max: int
+    capacity: CapacityOut
+
+
+class SectorOut(ApiModel):
+    model_config = example(SECTOR)
+
+    id: str = Field(examples=["S1"])
+    restaurant_id: str = Field(examples=["R1"])
+    name: str = Field(examples=["Main Hall"])
+    position: int
+    joins: list[list[str]] = Field(examples=[[["T2", "T3"]]])
+    combos: list[ComboOut]
+
+
+class SectorsOut(ApiModel):
+    model_config = example({"sectors": [SECTOR], "pagination": ONE_PAGE})
+
+    sectors: list[SectorOut]
+    pagination: Pagination
+
+
+def sector_out(sector: Sector) -> SectorOut:
+    return SectorOut(
+        id=sector.id,
+        restaurant_id=sector.restaurant_id,
+        name=sector.name,
+        position=sector.position,
+        joins=sorted([each.first_id, each.second_id] for each in sector.joins.all()),
+        combos=[
+            ComboOut(
+                table_ids=sorted(member.table_id for member in each.members.all()),
+                capacity_min=each.capacity_min,
+                capacity_max=each.capacity_max,
+                capacity=CapacityOut(min=each.capacity_min, max=each.capacity_max),
+            )
+            for each in sector.combos.all()
+        ],
+    )

