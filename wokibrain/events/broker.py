@@ -36,22 +36,22 @@ _OURS: Final = (
 class Trouble:
     """What a client last said of its connection; to be its ``error_cb``. Clients never say a password.
 
-    With a name it is logged too: once a minute while it stays the same.
+    With a name it is logged too: each kind of trouble once a minute, whichever broker it is with.
     """
 
     def __init__(self, name: str = "") -> None:
         self.sentence = ""
         self._name = name
-        self._logged = ("", 0.0)
+        self._kind = 0
+        self._again_at: dict[int, float] = {}
 
     def __call__(self, error: KafkaError) -> None:
         # That all brokers are down says nothing that was not said, unless nothing was.
         if error.code() != KafkaError._ALL_BROKERS_DOWN or not self.sentence:
-            self.sentence = explain(error)
-        said, at = self._logged
+            self.sentence, self._kind = explain(error), error.code()
         now = time.monotonic()
-        if self._name and (said != self.sentence or now > at + 60):
-            self._logged = (self.sentence, now)
+        if self._name and now >= self._again_at.get(self._kind, 0.0):
+            self._again_at[self._kind] = now + 60
             log.warning("%s waits: Kafka: %s", self._name, self.sentence)
 
 
