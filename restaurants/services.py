@@ -271,6 +271,7 @@ def delete_table(*, caller: Caller, table_id: str, acknowledge: str | None = Non
     table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_DELETE)
     with (
         guarded(table.sector.restaurant_id, acknowledge, caller=caller),
+        entered(caller, "SectorUpdated", table.sector),
         entered(caller, "TableDeleted", table),
     ):
         Combo.objects.filter(members__table=table).delete()

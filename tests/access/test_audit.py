@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from bookings.models import Booking
 from restaurants.joining import drop_join, put_combo, put_join
-from restaurants.services import Joined
+from restaurants.services import Joined, delete_table
 from tests.access.conftest import client_of
 from tests.access.conftest import example as example
 from tests.api import events_of
@@ -127,6 +127,16 @@ def test_a_restaurant_with_its_calendar(owner: APIClient) -> None:
     }
     assert ask(owner, "DELETE", "restaurants/R2") == 204
     assert entries("restaurant", "R2")[-1].action == "RestaurantDeleted"
+
+
+def test_a_table_that_goes_takes_joins_and_combos_along_in_the_trail() -> None:
+    put_join(caller=SYSTEM, sector_id="S1", tables=frozenset({"T3", "T4"}))
+    put_combo(caller=SYSTEM, sector_id="S1", joined=Joined(frozenset({"T3", "T4"}), 5, 6))
+    delete_table(caller=SYSTEM, table_id="T4")
+    assert entries("table", "T4")[-1].action == "TableDeleted"
+    assert told(entries("sector", "S1")[-1]) == (
+        "SectorUpdated", "R1", {"joins": ["T3+T4"], "combos": ["T3+T4: 5-6"]}, {"joins": [], "combos": []}, [],
+    )  # fmt: skip
 
 
 def test_what_is_refused_leaves_no_entry(owner: APIClient) -> None:
