@@ -112,7 +112,7 @@ def test_a_restaurant_with_its_calendar(owner: APIClient) -> None:
     }
     assert ask(owner, "PATCH", "restaurants/R2", body) == 200
     action, restaurant, before, after, touched = told(entries("restaurant", "R2")[-1])
-    assert (action, restaurant, touched) == ("RestaurantUpdated", "R2", [])
+    assert (action, restaurant, touched) == ("RestaurantUpdated", "R2", ["specialDayNames"])
     assert before["windows"][:2] == ["0 12:00-16:00", "0 20:00-23:45"]
     assert {name: before[name] for name in before.keys() - {"windows"}} == {
         "timezone": "Europe/Madrid",
@@ -122,11 +122,30 @@ def test_a_restaurant_with_its_calendar(owner: APIClient) -> None:
     assert after == {
         "timezone": "Europe/Paris",
         "windows": ["5 20:00-01:00 (23:00)"],
-        "specialDays": ["2031-12-25 Navidad"],
+        "specialDays": ["2031-12-25"],
         "turnTimes": ["4: 90"],
     }
     assert ask(owner, "DELETE", "restaurants/R2") == 204
     assert entries("restaurant", "R2")[-1].action == "RestaurantDeleted"
+
+
+def test_of_special_days_those_that_differ_are_entered_and_never_their_names(owner: APIClient) -> None:
+    party = {
+        "date": "2031-05-02",
+        "name": "Ana Pérez's wedding",
+        "windows": [{"start": "12:00", "end": "18:00"}],
+    }
+    eve = {"date": "2031-12-24", "name": "Nochebuena"}
+    later = eve | {"windows": [{"start": "12:00", "end": "16:00"}]}
+    renamed = party | {"name": "Wedding of A. P."}
+    for days in ([party, eve], [party, later], [renamed, later]):
+        assert ask(owner, "PATCH", "restaurants/R2", {"specialDays": days}) == 200
+    found = [each for each in entries("restaurant", "R2") if each.action == "RestaurantUpdated"]
+    assert [told(each)[2:] for each in found] == [
+        ({"specialDays": []}, {"specialDays": ["2031-05-02 12:00-18:00", "2031-12-24"]}, ["specialDayNames"]),
+        ({"specialDays": ["2031-12-24"]}, {"specialDays": ["2031-12-24 12:00-16:00"]}, []),
+        ({}, {}, ["specialDayNames"]),
+    ]
 
 
 def test_a_table_that_goes_takes_joins_and_combos_along_in_the_trail() -> None:
