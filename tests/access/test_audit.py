@@ -264,6 +264,20 @@ def test_signing_in_to_the_back_office_is_entered_either_way() -> None:
     ]
 
 
+def test_whom_the_back_office_refuses_did_not_sign_in() -> None:
+    User.objects.create_user("ana", password="a-long-password", is_staff=False)
+    client = Client()
+    client.post("/admin/login/", {"username": "ana", "password": "a-long-password"})
+    assert "_auth_user_id" not in client.session
+    assert not AuditEntry.objects.filter(action="sign-in").exists()
+
+
+def test_signing_in_over_the_api_is_entered(owner: APIClient) -> None:
+    ana = User.objects.create_user("ana", password="a-long-password", is_staff=False)
+    assert ask(owner, "POST", "auth/login", {"username": "ana", "password": "a-long-password"}) == 200
+    assert [each.actor for each in AuditEntry.objects.filter(action="sign-in")] == [f"user:{ana.pk}"]
+
+
 def test_the_trail_is_read_in_both_languages(owner: APIClient) -> None:
     client, _ = signed_in()
     assert ask(owner, "PATCH", "tables/T1", {"position": 7}) == 200
