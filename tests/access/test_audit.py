@@ -243,6 +243,20 @@ def test_people_and_where_they_work() -> None:
     assert actor == f"user:{root.pk}"
 
 
+def test_who_moves_to_another_restaurant_is_entered_at_each_for_itself() -> None:
+    client, _ = signed_in()
+    ana = User.objects.create_user("ana", is_staff=True)
+    member = Membership.objects.create(user=ana, restaurant_id="R1", role=Role.STAFF)
+    moved = person(**{"memberships-INITIAL_FORMS": "1", "memberships-0-id": str(member.pk),
+                      "memberships-0-user": str(ana.pk), "memberships-0-restaurant": "R2",
+                      "memberships-0-role": "restaurant_manager"})  # fmt: skip
+    assert client.post(f"/admin/auth/user/{ana.pk}/change/", moved).status_code == 302
+    assert [told(each) for each in entries("user", str(ana.pk)) if each.restaurant_id] == [
+        ("MembershipDeleted", "R1", {"restaurantId": "R1", "role": "restaurant_staff"}, {}, []),
+        ("MembershipCreated", "R2", {}, {"restaurantId": "R2", "role": "restaurant_manager"}, []),
+    ]
+
+
 def test_a_password_set_for_somebody_is_entered() -> None:
     client, root = signed_in()
     ana = User.objects.create_user("ana", is_staff=True)
