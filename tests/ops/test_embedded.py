@@ -334,3 +334,28 @@ def test_a_server_that_is_given_is_not_started(folder: Path, given: dict[str, st
     )
     assert done.stdout == f"{runs}\n", done.stderr
     assert leftovers(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("says", "builtin"),
+    [
+        ("initdb (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)", False),
+        ("initdb (PostgreSQL) 16.3", False),
+        ("initdb (PostgreSQL) 17.5 (Ubuntu 17.5-1.pgdg24.04+1)", True),
+        ("initdb (PostgreSQL) 18beta1", True),
+    ],
+)
+def test_an_older_postgres_of_the_system_is_not_asked_for_what_it_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, builtin: bool
+) -> None:
+    asked = tmp_path / "asked"
+    initdb = tmp_path / "initdb"
+    initdb.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "{says}" || echo "$@" > "{asked}"\n')
+    initdb.chmod(0o755)
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    monkeypatch.setattr(embedded.postgres, "postgres_binary", lambda _: initdb)
+    embedded.Postgres(folder).prepare(None)
+    given = asked.read_text().split()
+    assert "--locale=C.UTF-8" in given
+    assert ("--locale-provider=builtin" in given) is builtin
