@@ -214,6 +214,18 @@ def test_long_path_and_spaces_move_the_sockets(tmp_path: Path) -> None:
         assert [path.exists() for path in sockets] == [False, False]
 
 
+def test_sockets_are_found_whatever_the_temp_dir_of_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv("TMPDIR", str(tmp_path / name))
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        found.append([server.sockets for server in embedded.servers(tmp_path / ("x" * 120))])
+    assert found[0] == found[1]
+
+
 def closed_to_others() -> bool:
     """Whether an ordinary user could not even run this Python."""
     python = Path(sys.executable).resolve()
