@@ -1,5 +1,6 @@
 """The embedded servers: start, share, stop, and recover from every kind of sudden end."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -17,6 +19,7 @@ import pytest
 import redis
 
 from wokibrain import embedded, env
+from wokibrain.embedded import lease
 
 NOBODY = 65_534
 BOTH = (
@@ -126,6 +129,21 @@ def test_servers_stay_until_the_last_user_leaves(folder: Path) -> None:
     assert pids(folder) == before
     leave(second)
     assert running(folder) == [False, False]
+
+
+def test_those_who_look_whether_it_is_used_are_not_taken_for_users(folder: Path) -> None:
+    """Who lets go waits for the end unless others use it; several may let go at once."""
+    folder.mkdir(exist_ok=True)
+    server = embedded.servers(folder)[0]
+
+    def look() -> bool:
+        return any(lease._in_use(folder, server) for _ in range(1000))
+
+    with ThreadPoolExecutor(3) as pool:
+        assert [each.result() for each in [pool.submit(look) for _ in range(3)]] == [False] * 3
+    with lease._lock(folder, server, "users") as user:
+        assert lease._try(user, fcntl.LOCK_SH)
+        assert lease._in_use(folder, server)
 
 
 def test_many_starters_at_once_get_one_pair(folder: Path) -> None:
