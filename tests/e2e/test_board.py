@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Product, axe_source
+from tests.e2e.conftest import Product, axe_source, playwright_api
 
 pytestmark = pytest.mark.browser
 SignIn = Callable[..., Any]
@@ -40,11 +42,18 @@ def block(page: Any, booking: dict[str, Any]) -> Any:
     return page.locator(f".bk[data-id='{booking['id']}']")
 
 
+def reads(page: Any, booking: dict[str, Any], label: str) -> None:
+    """The booking says so, at the latest when the board is drawn next."""
+    playwright_api.expect(block(page, booking).first).to_have_attribute("aria-label", label)
+
+
 def drag(page: Any, piece: Any, dx: float, dy: float) -> None:
-    # The board may draw it anew at any time.
-    piece.scroll_into_view_if_needed()
-    while not (box := piece.bounding_box()):
-        piece.scroll_into_view_if_needed()
+    box = None
+    while not box:
+        # The board may draw it anew at any time.
+        with contextlib.suppress(playwright_api.Error):
+            piece.scroll_into_view_if_needed()
+            box = piece.bounding_box()
     x, y = box["x"] + min(30, box["width"] / 2), box["y"] + min(20, box["height"] / 2)
     page.mouse.move(x, y)
     page.mouse.down()
@@ -101,12 +110,10 @@ def test_a_booking_is_dragged_to_another_table_and_time(product: Product, signed
     slot, row = 26, 42
     drag(page, block(page, made), 4 * slot, row)
     page.wait_for_selector(".toast:has-text('Drag Me: now 07:00, 2.')")
-    label = block(page, made).get_attribute("aria-label")
-    assert label == "2 Drag Me, 07:00–08:30, Table 2, Confirmed"
+    reads(page, made, "2 Drag Me, 07:00–08:30, Table 2, Confirmed")
     page.click(".toast button:has-text('Undo')")
     page.wait_for_selector(".toast:has-text('Undone.')")
-    label = block(page, made).get_attribute("aria-label")
-    assert label == "2 Drag Me, 06:00–07:30, Table 1, Confirmed"
+    reads(page, made, "2 Drag Me, 06:00–07:30, Table 1, Confirmed")
 
 
 def test_a_conflict_snaps_back_and_says_why(product: Product, signed_in: SignIn) -> None:
@@ -119,8 +126,8 @@ def test_a_conflict_snaps_back_and_says_why(product: Product, signed_in: SignIn)
     drag(page, piece, 0, 42)
     page.wait_for_selector(".toast.bad")
     assert page.locator(".toast.bad span").inner_text().startswith("The tables asked for are not free then.")
-    assert piece.get_attribute("aria-label") == before
-    assert "pending" not in (piece.get_attribute("class") or "")
+    reads(page, made, before)
+    playwright_api.expect(piece).not_to_have_class(re.compile("pending"))
 
 
 def test_two_browsers_and_rest_meet_within_a_second(product: Product, signed_in: SignIn) -> None:

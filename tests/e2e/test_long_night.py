@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Product
-from tests.e2e.test_board import SignIn, block, iso, opened, quarter, tomorrow
+from tests.e2e.test_board import SignIn, block, iso, opened, quarter, reads, tomorrow
 
 pytestmark = pytest.mark.browser
 
@@ -17,11 +17,11 @@ def test_the_day_asked_for_last_is_shown_whichever_answer_comes_last(signed_in: 
     page = opened(signed_in(), tomorrow())
     first, second = ((quarter(0) + timedelta(days=days)).date().isoformat() for days in (1, 2))
     held: list[Any] = []
-    page.route(f"**/data?*date={first}*", held.append)
+    page.route(f"**/data?*date={first}*", lambda route: held.append(route))
     page.evaluate("document.getElementById('next').click()")
     page.wait_for_timeout(50)
     page.fill("#date", second)
-    page.wait_for_function(f"new URL(location).searchParams.get('date') === '{second}'")
+    page.wait_for_url(f"**date={second}*")
     with page.expect_response(f"**/data?*date={first}*"):
         held[0].continue_()
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
@@ -34,7 +34,7 @@ def test_a_change_that_comes_while_the_day_is_read_is_kept(product: Product, sig
     held: list[tuple[Any, Any]] = []
     # The answer is from before the change and comes after it.
     page.route("**/floor/data?*", lambda route: held.append((route, route.fetch())))
-    page.evaluate("window.live.refresh()")
+    page.evaluate("() => { window.live.refresh(); }")
     while not held:
         page.wait_for_timeout(10)
     page.click("#list .row:has-text('Crossed')")
@@ -44,7 +44,7 @@ def test_a_change_that_comes_while_the_day_is_read_is_kept(product: Product, sig
     with page.expect_response("**/floor/data?*"):
         route.fulfill(response=answer)
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    assert "Seated" in block(page, made).get_attribute("aria-label")
+    reads(page, made, "2 Crossed, 17:00–18:30, Table 4, Seated")
 
 
 def test_a_click_that_comes_twice_acts_once(product: Product, signed_in: SignIn) -> None:
@@ -77,7 +77,7 @@ def test_a_form_books_for_the_day_it_was_opened_on(signed_in: SignIn) -> None:
     page.fill("#drawer [name=party]", "3")
     page.fill("#drawer [name=name]", "Kept Day")
     page.evaluate("document.getElementById('next').click()")
-    page.wait_for_function(f"new URL(location).searchParams.get('date') !== '{tomorrow()}'")
+    page.wait_for_url(lambda url: tomorrow() not in url)
     with page.expect_response("**/floor/bookings") as answer:
         page.click("#drawer form button.solid")
     assert (answer.value.status, answer.value.json()["date"]) == (200, tomorrow())

@@ -69,14 +69,14 @@ class SectorAdmin(ServiceAdmin):
     def save_model(self, request: HttpRequest, obj: Sector, form: Any, change: bool) -> None:
         caller = caller_for(request)
         if not change:
-            create_sector(
+            made = create_sector(
                 caller=caller,
                 id=obj.pk,
                 restaurant_id=obj.restaurant_id,
                 name=obj.name,
                 position=obj.position,
             )
-            obj._state.adding = False
+            obj.pk, obj._state.adding = made.pk, False
         elif settings := settings_of(form):
             update_sector(caller=caller, sector_id=obj.pk, settings=settings)
 
