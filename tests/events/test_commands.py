@@ -271,8 +271,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(unbuffered: str) -> None:
 
 
 def test_another_pipe_that_breaks_is_not_passed_over() -> None:
-    code, out, said = typed("shell", "-c", "raise BrokenPipeError('the other one')")
-    assert (code, out) == (1, "")
+    code, _, said = typed("shell", "-c", "raise BrokenPipeError('the other one')")
+    assert code == 1
     assert said.splitlines()[-1] == "BrokenPipeError: the other one"
 
 
