@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -166,6 +167,60 @@ def elsewhere(webhook: Webhook) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+class Sessions:
+    """Work done at the same time as the test's, each piece in a database session of its own."""
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor(4)
+
+    def start(self, work: Callable[[], object], *, waiting: int = 0) -> Future[object]:
+        """Returns once it ended, or so many sessions wait for locks."""
+        future = self.pool.submit(self._alone, work)
+        ends = time.monotonic() + 10
+        while waiting and not future.done() and self.waiting() < waiting:
+            assert time.monotonic() < ends
+            time.sleep(0.01)
+        return future
+
+    @staticmethod
+    def _alone(work: Callable[[], object]) -> object:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    @staticmethod
+    def waiting() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            return int(cursor.fetchone()[0])
+
+
+@pytest.fixture
+def sessions() -> Iterator[Sessions]:
+    running = Sessions()
+    with running.pool:
+        yield running
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("by_tens")
+def test_two_sweeps_at_once_delete_no_more_than_one(sessions: Sessions) -> None:
+    webhook = support.webhook(URL)
+    fill(webhook, 45)
+    with transaction.atomic():
+        disposal.mark(webhook)
+    with elsewhere(webhook):
+        first = sessions.start(lambda: disposal.dispose(webhook.pk), waiting=1)
+        second = sessions.start(lambda: disposal.dispose(webhook.pk), waiting=2)
+    for each in (first, second):
+        each.result(10)
+    assert left() == (1, 25, 25)
 
 
 @pytest.mark.django_db(transaction=True)
