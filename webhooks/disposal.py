@@ -1,6 +1,6 @@
 """Deleting what may be much: a webhook with its deliveries, and what was kept for as long as it is kept.
 
-In the database and some at a time, each time in a transaction of its own where the caller has none. One statement
+In the database and some at a time, each time in a transaction of its own. One statement
 over all of it would hold a million locks while senders wait, and would not get done within the time a statement has;
 the ORM's cascade would read every row into memory besides.
 """

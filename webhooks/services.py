@@ -117,13 +117,16 @@ def update_webhook(
 
 
 def delete_webhook(*, caller: Caller, webhook_id: str) -> None:
-    """Delete it with its deliveries. Of those there may be so many that ``disposal.sweep`` has to end it; from
-    now on nobody sees it and nothing is sent. Raises NotFound."""
+    """Delete it with its deliveries; once committed nobody sees it and nothing is sent. Raises NotFound.
+
+    The rows go after that, and what cannot go now, because there is too much of it or somebody is at it, goes with
+    a later ``disposal.sweep``.
+    """
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
         _audit(caller, "WebhookDeleted", webhook)
         disposal.mark(webhook)
-    disposal.dispose(webhook.pk)
+        transaction.on_commit(lambda: disposal.dispose(webhook.pk), robust=True)
 
 
 def rotate_secret(*, caller: Caller, webhook_id: str, secret: str | None = None) -> tuple[Webhook, str]:

@@ -12,14 +12,19 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, connections, transaction
+from django.test import TestCase
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from tests.events import support as events
 from tests.webhooks import support
 from tests.webhooks.support import Receiver
-from webhooks import delivery, disposal, housekeeping, pump, selectors, services
+from webhooks import delivery, disposal, fanout, housekeeping, pump, selectors, services
+from webhooks.delivery import Done
 from webhooks.models import Attempt, Delivery, Message, Webhook
+from webhooks.transport import Outcome
 from wokibrain import clock
 from wokibrain.access.callers import SYSTEM
+from wokibrain.events import store
 from wokibrain.events.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
@@ -53,7 +58,8 @@ def left() -> tuple[int, int, int]:
 
 
 def delete(webhook: Webhook) -> None:
-    services.delete_webhook(caller=SYSTEM, webhook_id=str(webhook.pk))
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        services.delete_webhook(caller=SYSTEM, webhook_id=str(webhook.pk))
 
 
 @pytest.fixture
@@ -221,6 +227,76 @@ def test_two_sweeps_at_once_delete_no_more_than_one(sessions: Sessions) -> None:
     for each in (first, second):
         each.result(10)
     assert left() == (1, 25, 25)
+
+
+def remove(webhook: Webhook) -> None:
+    """Delete it as a request does, in a session that is its own."""
+    services.delete_webhook(caller=SYSTEM, webhook_id=str(webhook.pk))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_failing_webhook_is_deleted_while_its_results_are_written_down(sessions: Sessions) -> None:
+    for number in range(2):
+        support.webhook(f"{URL}/{number}")
+    support.happen()
+    done = [Done(job, Outcome(500, None, 10), clock.now()) for job in delivery.claim(10).jobs]
+    assert len(done) == 2
+    # Their order is that of the deliveries' ids.
+    other, failing = (each.webhook for each in Delivery.objects.order_by("pk"))
+    with transaction.atomic():
+        disposal.mark(failing)
+    with elsewhere(other):
+        # It has the webhooks, and waits for the first of the deliveries.
+        recording = sessions.start(lambda: delivery.record(done), waiting=1)
+        disposing = sessions.start(lambda: disposal.dispose(failing.pk), waiting=2)
+    for each in (recording, disposing):
+        each.result(10)
+    assert left() == (2, 2, 2)
+    disposal.sweep()
+    assert left() == (1, 1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_delivery_written_while_its_webhook_is_deleted_goes_along(sessions: Sessions) -> None:
+    webhook = support.webhook(URL)
+    event = store.Envelope.stored(events.append("", 1, "BookingCreated"))
+    written, over = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            fanout.fan_out([event])
+            # As at the end of the transaction, when it is sure that the webhook is there.
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            written.set()
+            over.wait(10)
+
+    writing = sessions.start(write)
+    assert written.wait(5)
+    removing = sessions.start(lambda: remove(webhook), waiting=1)
+    over.set()
+    for each in (writing, removing):
+        each.result(10)
+    assert left() == (1, 1, 0)
+    disposal.sweep()
+    assert left() == (0, 0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_webhook_is_deleted_also_where_its_deliveries_cannot_go_now(sessions: Sessions) -> None:
+    webhook = support.webhook(URL)
+    support.happen()
+
+    def remove_in_haste() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '100ms'")
+        remove(webhook)
+
+    with elsewhere(webhook):
+        sessions.start(remove_in_haste).result(10)
+    assert list(selectors.webhooks(SYSTEM)) == []
+    assert left() == (1, 1, 0)
+    disposal.sweep()
+    assert left() == (0, 0, 0)
 
 
 @pytest.mark.django_db(transaction=True)
