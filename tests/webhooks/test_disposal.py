@@ -18,7 +18,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from tests.events import support as events
 from tests.webhooks import support
 from tests.webhooks.support import Receiver
-from webhooks import delivery, disposal, fanout, housekeeping, pump, selectors, services
+from webhooks import delivery, disposal, fanout, health, housekeeping, pump, selectors, services
 from webhooks.delivery import Done
 from webhooks.models import Attempt, Delivery, Message, Webhook
 from webhooks.transport import Outcome
@@ -312,8 +312,6 @@ def test_claim_does_not_wait_for_deliveries_that_are_being_deleted() -> None:
 def test_what_waits_for_an_inactive_webhook_is_dropped_some_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from webhooks import health
-
     monkeypatch.setattr(health, "DROPPED_AT_ONCE", 2)
     webhook = support.webhook(URL)
     for _ in range(5):
@@ -324,3 +322,55 @@ def test_what_waits_for_an_inactive_webhook_is_dropped_some_at_a_time(
         dropped.append(Delivery.objects.filter(status="DROPPED").count())
         housekeeping.sweep()
     assert dropped == [2, 4, 5, 5]
+
+
+INACTIVE, PAUSED, ACTIVE = Webhook.Status.INACTIVE, Webhook.Status.PAUSED, Webhook.Status.ACTIVE
+
+
+def change(webhook: Webhook, *statuses: Webhook.Status) -> None:
+    for status in statuses:
+        services.update_webhook(caller=SYSTEM, webhook_id=str(webhook.pk), status=status)
+
+
+@pytest.mark.parametrize("way", [(INACTIVE, ACTIVE), (INACTIVE, PAUSED, ACTIVE), (PAUSED, INACTIVE, ACTIVE)])
+def test_what_waited_for_an_inactive_webhook_is_not_sent_once_it_is_active_again(
+    way: tuple[Webhook.Status, ...], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "DROPPED_AT_ONCE", 2)
+    webhook = support.webhook(receiver.url)
+    for _ in range(7):
+        support.happen()
+    change(webhook, *way)
+    assert Delivery.objects.filter(status="DROPPED").count() == 7
+    sent = support.happen()
+    assert pump.drain() == 1
+    assert [request.headers["webhook-id"] for request in receiver.requests] == [str(sent.event_id)]
+
+
+def test_what_waited_for_a_webhook_that_was_given_up_is_not_sent_once_it_is_active_again(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "DROPPED_AT_ONCE", 2)
+    webhook = support.webhook(receiver.url)
+    for _ in range(7):
+        support.happen()
+    health.deactivate(webhook, Webhook.Reason.GONE)
+    change(webhook, ACTIVE)
+    assert pump.drain() == 0
+    assert Delivery.objects.filter(status="DROPPED").count() == 7
+
+
+def test_all_that_was_held_for_too_long_is_dropped_on_resuming(
+    receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "DROPPED_AT_ONCE", 2)
+    webhook = support.webhook(receiver.url)
+    with clock.frozen(clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS + 1)):
+        change(webhook, PAUSED)
+        for _ in range(7):
+            support.happen()
+    kept = support.happen()
+    change(webhook, ACTIVE)
+    assert pump.drain() == 1
+    assert [request.headers["webhook-id"] for request in receiver.requests] == [str(kept.event_id)]
+    assert Delivery.objects.filter(status="DROPPED").count() == 7
