@@ -374,3 +374,27 @@ def test_all_that_was_held_for_too_long_is_dropped_on_resuming(
     assert pump.drain() == 1
     assert [request.headers["webhook-id"] for request in receiver.requests] == [str(kept.event_id)]
     assert Delivery.objects.filter(status="DROPPED").count() == 7
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("before", [INACTIVE, PAUSED])
+def test_sweep_drops_nothing_of_a_webhook_that_was_made_active_meanwhile(
+    before: Webhook.Status, sessions: Sessions, settings: Settings
+) -> None:
+    with clock.frozen(clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS + 1)):
+        for number in range(2):
+            support.webhook(f"{URL}/{number}")
+        support.happen()
+        paused_at = clock.now() if before == PAUSED else None
+        Webhook.objects.update(status=before, reason=Webhook.Reason.ASKED, paused_at=paused_at)
+    slow, webhook = Webhook.objects.all()
+    mine = Delivery.objects.filter(webhook=webhook)
+    with elsewhere(slow):
+        # It has read which webhooks there are, and waits for the deliveries of the first.
+        sweeping = sessions.start(housekeeping.sweep, waiting=1)
+        change(webhook, ACTIVE)
+        assert mine.get().status == "DROPPED"
+        services.redeliver(caller=SYSTEM, webhook_id=str(webhook.pk), delivery_id=str(mine.get().pk))
+    sweeping.result(10)
+    assert Delivery.objects.get(webhook=slow).status == "DROPPED"
+    assert mine.get().status == "PENDING"
