@@ -33,6 +33,8 @@ MAX_SUBSCRIPTIONS: Final = 50
 MAX_MESSAGE: Final = 4_096
 MAX_WAITING: Final = 256
 """Messages a socket may be behind before it is dropped."""
+MAX_HELD: Final = 1_000
+"""Events that may happen while what was missed is being told."""
 RATE: Final = (40, 10.0)
 """So many messages of a client in so many seconds."""
 
@@ -73,12 +75,19 @@ class Socket:
         self._groups: dict[str, str] = {}
         self._waiting: asyncio.Queue[str] = asyncio.Queue(MAX_WAITING)
         self._replayed: set[str] = set()
+        self._held: list[tuple[str, str]] | None = None
+        """What happens while what was missed is being told: it comes afterwards, and once."""
         self._heard: deque[float] = deque(maxlen=RATE[0])
         self._closing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def hand(self, text: str, event_id: str | None = None) -> None:
         """Put a message into the queue; never waits."""
         if event_id is not None and event_id in self._replayed:
+            return
+        if event_id is not None and self._held is not None:
+            self._held.append((text, event_id))
+            if len(self._held) > MAX_HELD:
+                self.end(SLOW)
             return
         try:
             self._waiting.put_nowait(text)
@@ -175,6 +184,8 @@ class Socket:
                 self._answer(done)
                 return
             last = _event_id(message.get("lastEventId"))
+            if last is not None:
+                self._held = []
             if group not in self._groups:
                 if len(self._groups) >= MAX_SUBSCRIPTIONS:
                     raise RateLimitExceeded(_("Too many subscriptions on one connection."))
@@ -182,15 +193,18 @@ class Socket:
                 await hub().join(group, self)
         except DomainError as error:
             self._answer(done | {"success": False} | spelled(error))
+            await self._release()
             return
         self._answer(done)
         if last is not None:
             await self._replay(last, restaurant_id, named.get("sectorId"))
+            await self._release()
         if message.get("presence") and self.visitor.name and "sectorId" not in named:
             self.present.add(restaurant_id)
             await hub().announce(restaurant_id, self, hello=True)
 
     async def _replay(self, last: UUID, restaurant_id: str, sector_id: str | None) -> None:
+        self._replayed.add(str(last))
         events = await in_thread(partial(missed, last, restaurant_id, sector_id))
         if events is None:
             self._answer({"type": "resync"})
@@ -198,10 +212,24 @@ class Socket:
         for event in events:
             if event["id"] not in self._replayed:
                 self._replayed.add(event["id"])
-                # As fast as it is read: what is missed may be more than may wait.
-                while self._waiting.qsize() >= MAX_WAITING // 2:
-                    await asyncio.sleep(0.01)
+                await self._room()
                 self._answer({"type": "booking-event", "event": event})
+
+    async def _release(self) -> None:
+        """Hand on what was held back, in its order, and hold back no more."""
+        at = 0
+        while self._held is not None and at < len(self._held):
+            await self._room()
+            text, event_id = self._held[at]
+            if event_id not in self._replayed:
+                self._waiting.put_nowait(text)
+            at += 1
+        self._held = None
+
+    async def _room(self) -> None:
+        """As fast as it is read: what is told at once may be more than may wait."""
+        while self._waiting.qsize() >= MAX_WAITING // 2:
+            await asyncio.sleep(0.01)
 
     def _answer(self, message: Message) -> None:
         self.hand(orjson.dumps(message).decode())
