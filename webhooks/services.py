@@ -237,9 +237,10 @@ def _fan_out_missing(webhook: Webhook, since: datetime, limit: int) -> int:
 
 
 def _drop_over(caller: Caller, webhook_id: str) -> None:
-    """Drop all that is over, some at a time: results wait to be written down meanwhile.
+    """Drop all that is over, before the webhook is sent to again: later nobody could tell it from the rest.
 
-    Before the webhook is sent to again, for later nobody could tell it from the rest.
+    Some at a time, each time in a transaction of its own where the caller has none: results that come in meanwhile
+    wait to be written down.
     """
     dropped = True
     while dropped:

@@ -158,11 +158,11 @@ def test_command_begins_again_when_the_client_gives_up(
         def poll(self, timeout: float = -1) -> None:
             raise KafkaException(KafkaError(KafkaError._STATE, "the client is broken"))
 
-    def second(conf: dict[str, Any]) -> Consumer:
+    def stopping(conf: dict[str, Any]) -> Consumer:
         os.kill(os.getpid(), signal.SIGTERM)
         return Consumer(conf)
 
-    makers = iter([Broken, second])
+    makers: Iterator[Callable[[dict[str, Any]], Consumer]] = iter([Broken, stopping])
     monkeypatch.setattr(topic, "Client", lambda conf: next(makers)(conf))
     monkeypatch.setattr(read_deliveries, "AFTER_TROUBLE", 0.01)
     call_command("read_deliveries")
