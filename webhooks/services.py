@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NewType
 
 from django.conf import settings
 from django.db import transaction
@@ -34,6 +34,9 @@ LOOKUP_SECONDS: Final = 1.0
 RECOVERED_AT_MOST: Final = 10_000
 CHUNK: Final = 500
 
+CheckedUrl = NewType("CheckedUrl", str)
+"""A URL that was seen to lead where a delivery may go."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
@@ -47,18 +50,17 @@ def create_webhook(
     *,
     caller: Caller,
     restaurant_id: str | None,
-    url: str,
+    url: CheckedUrl,
     events: Sequence[str],
     secret: str | None = None,
     status: Webhook.Status = Webhook.Status.ACTIVE,
 ) -> tuple[Webhook, str]:
     """A new webhook and its secret, which is not to be had again. ``restaurant_id`` None: all restaurants.
 
-    Raises NotFound, Forbidden, Unauthorized; ValidationFailed for a URL that may not be delivered to, a secret
-    that cannot sign, or one webhook too many.
+    Raises NotFound, Forbidden, Unauthorized; ValidationFailed for a secret that cannot sign, or one webhook
+    too many.
     """
     place = _place_for(caller, restaurant_id)
-    check_url(url)
     secret = check_secret(secret) if secret is not None else signing.new_secret()
     now = clock.now()
     webhook = Webhook(
@@ -82,7 +84,7 @@ def update_webhook(
     *,
     caller: Caller,
     webhook_id: str,
-    url: str | None = None,
+    url: CheckedUrl | None = None,
     events: Sequence[str] | None = None,
     secret: str | None = None,
     status: Webhook.Status | None = None,
@@ -91,25 +93,25 @@ def update_webhook(
 
     Raises NotFound and ValidationFailed as ``create_webhook`` does.
     """
-    if url is not None:
-        check_url(url)
     if secret is not None:
         check_secret(secret)
+    if status is not None and status != Webhook.Status.INACTIVE:
+        _drop_over(caller, webhook_id)
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
-        before, paused_at, told = webhook.status, webhook.paused_at, _told(webhook)
+        before, told = webhook.status, _told(webhook)
         webhook.url = webhook.url if url is None else url
         webhook.events = webhook.events if events is None else _ordered(events)
         if secret is not None:
             _rotate(webhook, secret)
         if status is not None and status != before:
+            while status != Webhook.Status.INACTIVE and health.drop_over(webhook):
+                pass
             _set_status(webhook, status)
         webhook.updated_at = clock.now()
         webhook.save()
         if webhook.status == Webhook.Status.INACTIVE:
             health.drop_pending(webhook)
-        if webhook.active and paused_at is not None and paused_at < _held_since():
-            health.drop_pending(webhook, created_before=_held_since())
         _audit(caller, "WebhookUpdated", webhook, told)
         if webhook.active and before != webhook.status:
             transaction.on_commit(tasks.call)
@@ -117,13 +119,16 @@ def update_webhook(
 
 
 def delete_webhook(*, caller: Caller, webhook_id: str) -> None:
-    """Delete it with its deliveries. Of those there may be so many that ``disposal.sweep`` has to end it; from
-    now on nobody sees it and nothing is sent. Raises NotFound."""
+    """Delete it with its deliveries; once committed nobody sees it and nothing is sent. Raises NotFound.
+
+    The rows go after that, and what cannot go now, because there is too much of it or somebody is at it, goes with
+    a later ``disposal.sweep``.
+    """
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
         _audit(caller, "WebhookDeleted", webhook)
         disposal.mark(webhook)
-    disposal.dispose(webhook.pk)
+        transaction.on_commit(lambda: disposal.dispose(webhook.pk), robust=True)
 
 
 def rotate_secret(*, caller: Caller, webhook_id: str, secret: str | None = None) -> tuple[Webhook, str]:
@@ -231,6 +236,18 @@ def _fan_out_missing(webhook: Webhook, since: datetime, limit: int) -> int:
     return made
 
 
+def _drop_over(caller: Caller, webhook_id: str) -> None:
+    """Drop all that is over, before the webhook is sent to again: later nobody could tell it from the rest.
+
+    Some at a time, each time in a transaction of its own where the caller has none: results that come in meanwhile
+    wait to be written down.
+    """
+    dropped = True
+    while dropped:
+        with transaction.atomic():
+            dropped = bool(health.drop_over(selectors.locked(caller, webhook_id)))
+
+
 def _again(deliveries: QuerySet[Delivery]) -> int:
     return deliveries.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())).update(
         status=Delivery.Status.PENDING, due_at=clock.now(), tries=0, leased_until=None, finished_at=None
@@ -270,10 +287,6 @@ def _set_status(webhook: Webhook, status: Webhook.Status) -> None:
         webhook.failures, webhook.open_until, webhook.failing_since = 0, None, None
 
 
-def _held_since() -> datetime:
-    return clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS)
-
-
 def _rotate(webhook: Webhook, secret: str) -> None:
     webhook.previous_secret = webhook.secret
     webhook.previous_until = clock.now() + timedelta(hours=settings.WEBHOOK_GRACE_HOURS)
@@ -291,14 +304,18 @@ def check_secret(secret: str) -> str:
     return secret
 
 
-def check_url(url: str) -> None:
-    """Raise ValidationFailed, naming url, unless it may be delivered to."""
+def check_url(url: str) -> CheckedUrl:
+    """The URL, which may be delivered to; asks a name server, so not in a transaction.
+
+    Raises ValidationFailed, naming url.
+    """
     try:
         target = addresses.check_url(url)
         if target.literal is None and not all(may_connect(address) for address in _look_up(target)):
             raise Refused(_("This name does not lead to the public internet."))
     except Refused as refused:
         raise ValidationFailed.at("url", refused.reason) from None
+    return CheckedUrl(url)
 
 
 def _look_up(target: Target) -> list[Address]:
