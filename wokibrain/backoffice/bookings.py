@@ -19,7 +19,7 @@ from restaurants.models import Restaurant, Table
 from wokibrain import clock
 from wokibrain.access.permissions import Permission
 from wokibrain.backoffice.actors import actors_named
-from wokibrain.backoffice.base import TenantAdmin, action, caller_for, display, visible
+from wokibrain.backoffice.base import TenantAdmin, Theirs, action, caller_for, display, visible
 from wokibrain.backoffice.booking_form import BookingForm
 from wokibrain.backoffice.words import words
 from wokibrain.errors import DomainError
@@ -43,8 +43,8 @@ class BookingAdmin(TenantAdmin):
     list_display_links = ("reference", "when")
     list_filter = (
         ("service_date", RangeDateFilter),
-        "restaurant",
-        "sector",
+        ("restaurant", Theirs),
+        ("sector", Theirs),
         "status",
         "channel",
         "attention",

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from bookings.guests import update_guest
 from bookings.models import Booking, Guest
 from wokibrain.access.permissions import Permission
-from wokibrain.backoffice.base import caller_for, display
+from wokibrain.backoffice.base import Theirs, caller_for, display
 from wokibrain.backoffice.booking_form import PHONE, typed
 from wokibrain.backoffice.writing import ServiceAdmin, settings_of
 
@@ -34,7 +34,7 @@ class GuestAdmin(ServiceAdmin):
     may_view = Permission.GUEST_READ
     may_change = Permission.BOOKING_UPDATE
     list_display = ("named", "phone", "email", "restaurant", "visits")
-    list_filter = ("restaurant",)
+    list_filter = (("restaurant", Theirs),)
     list_select_related = ("restaurant",)
     search_fields = ("name", "phone", "email")
     fields = (("name", "restaurant"), ("phone", "email"), "notes", "visits")
