@@ -55,6 +55,10 @@ class GuestAdmin(ServiceAdmin):
         if settings := settings_of(form):
             update_guest(caller=caller_for(request), guest_id=obj.pk, settings=settings)
 
+    def log_change(self, request: HttpRequest, obj: Guest, message: Any) -> Any:
+        """By id alone: Django's log is kept for ever, and a name there would outlive its erasure."""
+        return super().log_change(request, Guest(pk=obj.pk), message)
+
     @display(description=_("name"), ordering="name")
     def named(self, obj: Guest) -> str:
         return obj.name or str(_("(no name)"))
