@@ -15,6 +15,7 @@ from bookings import seed
 from bookings.models import Booking, TableBlock
 from restaurants.services import Hours, create_restaurant, create_sector, create_table
 from tests.api import events_of
+from tests.backoffice.pages import filled
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.credentials import digest_of
 from wokibrain.access.models import ApiKey, Membership
@@ -129,8 +130,10 @@ def test_a_taken_table_is_said_above_the_form(places: None) -> None:
 def test_a_change_asks_for_what_was_typed_anew(places: None) -> None:
     client = staff(Role.MANAGER)
     booking = Booking.objects.get(reference="B1")
-    body = typed(party_size="4", duration_minutes="45", guest_name="", tables="T2", notes="by the window")
-    assert client.post(f"/admin/bookings/booking/{booking.pk}/change/", body).status_code == 302
+    path = f"/admin/bookings/booking/{booking.pk}/change/"
+    body = filled(client.get(path), party_size="4", notes="by the window")
+    response = client.post(path, body | {"_save": "1"})
+    assert response.status_code == 302, response.context["adminform"].form.errors
     booking.refresh_from_db()
     assert (booking.party_size, booking.notes, booking.version) == (4, "by the window", 2)
 

@@ -50,6 +50,7 @@ class BookingAdmin(TenantAdmin):
         "attention",
     )
     list_filter_submit = True
+    change_form_before_template = "office/seen.html"
     list_select_related = ("restaurant", "guest", "sector")
     date_hierarchy = "service_date"
     search_fields = ("reference__iexact", "guest__name", "guest__phone", "guest__email")
