@@ -15,7 +15,8 @@ from bookings.rules import Contact, NewBooking
 from restaurants.models import Restaurant, Table
 from restaurants.services import update_sector
 from tests.api import events_of
-from tests.backoffice.pages import filled, make_places, person
+from tests.backoffice.pages import filled, make_places, owner, person
+from wokibrain import clock
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.permissions import Role
 from wokibrain.errors import Conflict
@@ -136,3 +137,19 @@ def test_a_change_of_another_version_is_refused(places: None) -> None:
     assert str(refused.value.detail) == SINCE
     changes.update_booking(caller=SYSTEM, booking=str(booking.pk), change=Change(notes="x"), version=1)
     assert Booking.objects.get(pk=booking.pk).version == 2
+
+
+def test_a_new_booking_is_for_today_at_the_restaurant(places: None) -> None:
+    # 22:30 of the 21st in Buenos Aires, and well into the 22nd in Madrid.
+    with clock.frozen(datetime.fromisoformat("2025-10-22T01:30:00+00:00")):
+        root = owner()
+        offered = {
+            where: filled(root.get("/admin/bookings/booking/add/" + where))["date"]
+            for where in ("", "?restaurant=R2", "?restaurant=R2&date=2025-10-30", "?restaurant=none")
+        }
+    assert offered == {
+        "": ["2025-10-21"],
+        "?restaurant=R2": ["2025-10-22"],
+        "?restaurant=R2&date=2025-10-30": ["2025-10-30"],
+        "?restaurant=none": ["2025-10-21"],
+    }

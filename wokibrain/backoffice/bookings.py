@@ -18,6 +18,7 @@ from bookings.models import Booking
 from restaurants.models import Restaurant, Table
 from wokibrain import clock
 from wokibrain.access.permissions import Permission
+from wokibrain.backoffice import floor
 from wokibrain.backoffice.actors import actors_named
 from wokibrain.backoffice.base import TenantAdmin, Theirs, action, caller_for, display, visible
 from wokibrain.backoffice.booking_form import BookingForm
@@ -87,8 +88,13 @@ class BookingAdmin(TenantAdmin):
         return type("BookingForm", (BookingForm,), {"caller": caller, "offered": offered})
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Today as it is at the restaurant that the form opens with."""
         given: dict[str, Any] = super().get_changeform_initial_data(request)
-        return {"date": clock.now().date(), "party_size": 2} | given
+        caller = caller_for(request)
+        places = visible(Restaurant.objects.all(), "pk", caller, Permission.BOOKING_CREATE)
+        chosen = places.filter(pk=given.get("restaurant")).first() or places.first()
+        today = {"date": floor.today(chosen.pk)} if chosen else {}
+        return today | {"party_size": 2} | given
 
     def save_model(self, request: HttpRequest, obj: Booking, form: Any, change: bool) -> None:
         """The service wrote it while the form was cleaned; what is left is the button that was pressed."""
