@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import time
 from typing import Any
 
@@ -11,13 +12,15 @@ from django.contrib.auth.models import User
 from django.contrib.messages import get_messages
 from django.test import Client
 
-from bookings import seed
+from bookings import changes, seed
+from bookings.changes import Change
 from bookings.models import Booking, TableBlock
 from restaurants.services import Hours, create_restaurant, create_sector, create_table
 from tests.api import events_of
 from tests.backoffice.pages import filled
-from wokibrain.access.callers import SYSTEM
+from wokibrain.access.callers import SYSTEM, CallerKind
 from wokibrain.access.credentials import digest_of
+from wokibrain.access.keys import create_key
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.access.permissions import Role
 
@@ -136,6 +139,18 @@ def test_a_change_asks_for_what_was_typed_anew(places: None) -> None:
     assert response.status_code == 302, response.context["adminform"].form.errors
     booking.refresh_from_db()
     assert (booking.party_size, booking.notes, booking.version) == (4, "by the window", 2)
+
+
+def test_the_board_tells_who_did_it_in_words(places: None) -> None:
+    client = staff(Role.MANAGER)
+    key, _token = create_key(caller=SYSTEM, name="Till", role=Role.API_CLIENT, restaurant_id="R1")
+    booking = str(Booking.objects.get(reference="B1").pk)
+    for kind, id_ in ((CallerKind.API_KEY, str(key.pk)), (CallerKind.ANONYMOUS, "192.0.2.7")):
+        caller = replace(SYSTEM, kind=kind, id=id_)
+        changes.update_booking(caller=caller, booking=booking, change=Change(notes=id_))
+    assert post(client, f"bookings/{booking}/seat", {}).status_code == 200
+    story = client.get(f"/admin/floor/bookings/{booking}").json()["story"]
+    assert [each["by"] for each in story] == ["WokiBrain", "API key Till", "without sign-in", "Ana"]
 
 
 def test_a_block_is_never_laid_over_a_booking(places: None) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import Q
 
@@ -25,6 +23,7 @@ from restaurants.models import ComboTable, Restaurant, Sector, Table, TableJoin
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
+from wokibrain.backoffice.actors import actors_named
 from wokibrain.errors import DomainError, NotFound
 from wokibrain.events.models import StoredEvent
 
@@ -136,29 +135,17 @@ def story(booking: BookingRecord) -> list[dict[str, Any]]:
     events = list(
         StoredEvent.objects.filter(aggregate_type="booking", aggregate_id=str(booking.id)).order_by("version")
     )
-    names = names_of(event.metadata.get("actor", "") for event in events)
+    names = actors_named(event.metadata.get("actor", "") for event in events)
     return [
         {
             "event": event.event_type,
             "at": ms(event.occurred_at),
-            "by": names.get(event.metadata.get("actor", ""), event.metadata.get("actor", "")),
-            "source": event.metadata.get("source", ""),
+            "by": names[event.metadata.get("actor", "")],
             "undone": bool(event.payload.get("undoes")),
             "changed": sorted(event.payload.get("changes") or {}),
         }
         for event in events
     ]
-
-
-def names_of(actors: Iterable[str]) -> dict[str, str]:
-    """``user:7`` -> how that person is called here."""
-    numbers = {actor: int(actor[5:]) for actor in actors if actor.startswith("user:") and actor[5:].isdigit()}
-    people = User.objects.in_bulk(set(numbers.values()))
-    return {actor: called(people[number]) for actor, number in numbers.items() if number in people}
-
-
-def called(user: User) -> str:
-    return user.get_full_name() or user.get_username()
 
 
 def search(*, caller: Caller, restaurant_id: str, text: str, service_date: date) -> list[dict[str, Any]]:
