@@ -15,6 +15,7 @@ from django.test import Client
 from bookings import changes, seed
 from bookings.changes import Change
 from bookings.models import Booking, TableBlock
+from restaurants.models import Table
 from restaurants.services import Hours, create_restaurant, create_sector, create_table
 from tests.api import events_of
 from tests.backoffice.pages import filled
@@ -23,6 +24,7 @@ from wokibrain.access.credentials import digest_of
 from wokibrain.access.keys import create_key
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.access.permissions import Role
+from wokibrain.events.models import AuditEntry
 
 DAY = "2025-10-22"
 
@@ -203,6 +205,24 @@ def test_the_board_refuses_without_a_csrf_token(places: None) -> None:
 def test_the_board_knows_nothing_of_another_restaurant(places: None, path: str, body: dict[str, Any]) -> None:
     response = post(staff(Role.ADMIN), path, body)
     assert (response.status_code, response.json()["error"]) == (404, "NOT_FOUND")
+
+
+def test_tables_that_are_moved_on_the_plan_are_entered_in_the_trail(places: None) -> None:
+    create_sector(caller=SYSTEM, id="S3", restaurant_id="R1", name="Patio")
+    create_table(caller=SYSTEM, id="P1", sector_id="S3", capacity_min=1, capacity_max=4)
+    client, before = staff(Role.ADMIN), Table.objects.get(pk="T1")
+    spots = [{"id": each, "x": 100, "y": 205} for each in ("T1", "P1")]
+    assert post(client, "tables", {"restaurantId": "R1", "tables": spots}).status_code == 200
+    assert list(Table.objects.filter(x=100, y=205).order_by("pk").values_list("pk", flat=True)) == [
+        "P1",
+        "T1",
+    ]
+    kept = {each.target_id: each for each in AuditEntry.objects.filter(action="TableUpdated")}
+    assert sorted(kept) == ["P1", "T1"]
+    assert (kept["T1"].before, kept["T1"].after) == ({"x": before.x, "y": before.y}, {"x": 100, "y": 205})
+    assert kept["T1"].actor == f"user:{User.objects.get().pk}"
+    wrong = post(client, "tables", {"restaurantId": "R1", "tables": [*spots, {"id": "Z1", "x": 1, "y": 1}]})
+    assert (wrong.status_code, AuditEntry.objects.filter(action="TableUpdated").count()) == (404, 2)
 
 
 def test_the_board_needs_a_signed_in_person(places: None) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 
 from bookings import day as days
@@ -20,6 +20,7 @@ from bookings.rules import check_bounds
 from bookings.selectors import get_booking, seen_by
 from bookings.walkins import service_date_at
 from restaurants.models import ComboTable, Restaurant, Sector, Table, TableJoin
+from restaurants.services import update_tables
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
@@ -275,12 +276,18 @@ def _blocks(restaurant_id: str, begin: datetime, end: datetime) -> list[dict[str
 def place_tables(*, caller: Caller, restaurant_id: str, spots: dict[str, tuple[int, int]]) -> None:
     """Where tables stand on the plan, in centimetres. Raises NotFound for one of another restaurant."""
     caller.require(Permission.TABLE_UPDATE, restaurant_id)
-    tables = list(Table.objects.filter(pk__in=spots, sector__restaurant_id=restaurant_id))
-    if len(tables) != len(spots):
+    tables = Table.objects.filter(pk__in=spots, sector__restaurant_id=restaurant_id)
+    sectors = dict(tables.values_list("pk", "sector_id"))
+    if len(sectors) != len(spots):
         raise NotFound.at("tableId")
-    for table in tables:
-        table.x, table.y = spots[table.pk]
-        table.save(update_fields=["x", "y", "updated_at"])
+    with transaction.atomic():
+        for sector_id in sorted(set(sectors.values())):
+            moved = {
+                table_id: {"x": x, "y": y}
+                for table_id, (x, y) in spots.items()
+                if sectors[table_id] == sector_id
+            }
+            update_tables(caller=caller, sector_id=sector_id, changes=moved)
 
 
 def _whole_hour(instant: datetime) -> datetime:
