@@ -12,7 +12,6 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bookings import writes
-from bookings.locking import advisory_number
 from bookings.models import Allocation, TableBlock
 from bookings.services import now
 from bookings.turns import sqlstate
@@ -23,6 +22,7 @@ from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import Conflict, NotFound, ValidationFailed
 from wokibrain.ids import uuid7
+from wokibrain.postgres.locks import advisory_number
 
 
 def block_table(

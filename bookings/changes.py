@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from bookings import day as days
 from bookings import writes
 from bookings.day import Day, Wish
-from bookings.idempotency import Replay, Ticket
+from bookings.idempotency import Ticket
 from bookings.locking import SectorDay
 from bookings.models import Booking, Guest
 from bookings.records import BookingRecord, GuestRecord
@@ -24,6 +24,7 @@ from bookings.turns import take_turn
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import AlreadyCancelled, Conflict, InvalidTransition
+from wokibrain.idempotency.keys import Replay
 from wokibrain.ids import uuid7
 
 CHANGED_SINCE: Final = _("The booking was changed again since; look at it first.")
@@ -104,7 +105,7 @@ def update_booking(
             after = replace(after, notes=change.notes)
         if after == before and not private:
             if ticket:
-                ticket.keep(before)
+                ticket.keep_for(before)
             return before
         after = replace(after, version=before.version + 1, updated_at=now())
         if (after.table_ids, after.start, after.end) != (before.table_ids, before.start, before.end):
@@ -118,7 +119,7 @@ def update_booking(
             more={"changes": _changes(before, after, private)},
         )
         if ticket:
-            ticket.keep(after)
+            ticket.keep_for(after)
         return after
 
     turn = {SectorDay(seen.sector_id, seen.service_date), SectorDay(sector_id, service_date)}

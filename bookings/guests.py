@@ -13,11 +13,12 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from bookings.models import Booking, Guest, IdempotencyKey
+from bookings.models import Booking, Guest
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import Conflict, NotFound
+from wokibrain.idempotency.models import IdempotencyKey
 
 BATCH = 500
 PRIVATE_FIELDS = ("guestName", "guestEmail", "guestPhone", "notes")
@@ -107,11 +108,6 @@ def erase_expired() -> int:
         _erase(ids)
         erased += len(ids)
     return erased
-
-
-def forget_answers() -> int:
-    """Delete the stored answers whose 24 hours are over. Returns how many."""
-    return IdempotencyKey.objects.filter(expires_at__lte=clock.now()).delete()[0]
 
 
 def _erase(guest_ids: Iterable[UUID]) -> None:

@@ -7,7 +7,6 @@ lock ran out under a paused holder. Neither is the truth: that is the exclusion 
 
 from __future__ import annotations
 
-import hashlib
 import random
 import secrets
 import time
@@ -24,6 +23,7 @@ from django.db import connection
 from restaurants.models import Sector
 from wokibrain import metrics
 from wokibrain.faults import point, without
+from wokibrain.postgres.locks import advisory_number
 from wokibrain.redis import Away, ask
 
 RELEASE: Final = """
@@ -67,11 +67,6 @@ class SectorDay:
     def number(self) -> int:
         """The advisory lock's signed 64-bit number."""
         return advisory_number(self.key)
-
-
-def advisory_number(name: str) -> int:
-    """A signed 64-bit number that stands for ``name`` in Postgres' advisory locks."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,31 +228,6 @@ class Allocation(models.Model):
         return f"{self.table_id} {self.period}"
 
 
-class IdempotencyKey(models.Model):
-    """The result of a request that carried an Idempotency-Key, kept 24 hours for its replays.
-
-    Written in the transaction of the change itself: a request that died before its commit leaves
-    nothing, one that died after it is replayed.
-    """
-
-    id = models.BigAutoField(primary_key=True)
-    caller = models.CharField(max_length=120)
-    key = models.CharField(max_length=255)
-    fingerprint = models.BinaryField(max_length=32)
-    status = models.PositiveSmallIntegerField()
-    body = models.TextField(blank=True)
-    booking = models.ForeignKey(Booking, models.CASCADE, null=True, related_name="+")
-    expires_at = models.DateTimeField(db_index=True)
-
-    class Meta:
-        verbose_name = _("idempotency key")
-        verbose_name_plural = _("idempotency keys")
-        constraints = [models.UniqueConstraint(fields=["caller", "key"], name="idempotency_key_once")]
-
-    def __str__(self) -> str:
-        return f"{self.caller} {self.key}"
-
-
 class BookingDay(models.Model):
     """A sector's service day at a glance. ``bookings`` and ``covers`` count those that come, sit or sat."""
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from bookings import day as days
 from bookings import plan as plans
 from bookings import writes
-from bookings.idempotency import Replay, Ticket
+from bookings.idempotency import Ticket
 from bookings.locking import SectorDay
 from bookings.models import Booking, Guest
 from bookings.records import BookingRecord, GuestRecord, fetch
@@ -37,6 +37,7 @@ from wokibrain.errors import (
     NotFound,
 )
 from wokibrain.faults import point
+from wokibrain.idempotency.keys import Replay
 from wokibrain.ids import uuid7
 
 Status = Booking.Status
@@ -174,7 +175,7 @@ def _step(
         after = replace(before, status=status, version=before.version + 1, updated_at=now())
         writes.update(after, event_type=EVENT_OF[status], actor=caller, more=more)
         if ticket:
-            ticket.keep(after)
+            ticket.keep_for(after)
         return after
 
     return take_turn([SectorDay(seen.sector_id, seen.service_date)], work, ticket)

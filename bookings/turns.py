@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable
 from typing import Final, TypeVar, overload
 
 import psycopg
-from django.db import Error, connection, transaction
+from django.db import Error, transaction
 
 from bookings import locking
-from bookings.idempotency import Replay, Ticket
+from bookings.idempotency import Ticket
 from bookings.locking import SectorDay, Wait
-from wokibrain.errors import Conflict, IdempotencyInProgress
+from wokibrain.errors import Conflict
+from wokibrain.idempotency.keys import Past, Replay
 
 logger = logging.getLogger("wokibrain.bookings")
 Result = TypeVar("Result")
@@ -45,8 +46,9 @@ def take_turn(
     The lock is taken before ``work`` reads availability, so that the loser of a race sees what is
     left. Where the locks did not hold (a paused holder, an overlap from the day before) the
     database refuses, and ``work`` runs again with fresh availability, at most five times; then
-    Conflict is raised. A ticket that was used is replayed; one whose twin still runs when the wait
-    is over raises IdempotencyInProgress. What ``work`` raises, nothing of it having happened, passes.
+    Conflict is raised. A ticket that was used is replayed; one whose later twin was refused raises
+    IdempotencyInProgress and takes no effect. What ``work`` raises, nothing of it having happened,
+    passes; whoever has a ticket lets ``keys.settle`` see it.
     """
     days = tuple(days)
     wait = Wait.begin()
@@ -55,9 +57,12 @@ def take_turn(
             try:
                 with transaction.atomic():
                     locking.lock(days, wait, first=ticket.number if ticket else None)
-                    if ticket and (replay := ticket.replay()):
-                        return replay
-                    return work()
+                    past = ticket.past() if ticket else Past()
+                    if past.replay:
+                        return past.replay
+                    done = work()
+                    past.check()
+                    return done
             except Error as error:
                 state = sqlstate(error)
                 if state not in RETRIED:
@@ -65,13 +70,4 @@ def take_turn(
                 logger.info("sector-day contended (%s), trying again", state)
                 if state == "55P03" and wait.left <= 0:
                     break
-    if ticket and not _free(ticket.number):
-        raise IdempotencyInProgress
     raise Conflict
-
-
-def _free(number: int) -> bool:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
-        (free,) = cursor.fetchone()
-    return bool(free)

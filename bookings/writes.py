@@ -15,10 +15,11 @@ from uuid import UUID
 from django.db import connection
 from psycopg.types.json import Jsonb
 
-from bookings.idempotency import KEPT, Ticket
+from bookings.idempotency import Ticket
 from bookings.records import BookingRecord
-from wokibrain import clock, context
+from wokibrain import context
 from wokibrain.access.callers import Caller
+from wokibrain.idempotency.keys import KEEP
 from wokibrain.ids import uuid7
 
 EVENT: Final = """event AS (
@@ -51,15 +52,7 @@ HELD: Final = """held AS (
     FROM unnest(string_to_array(%(table_ids)s, ',')) AS wanted (id) ORDER BY wanted.id
 )"""
 
-# An expired key is as good as none; a live one cannot be here, its lock is held and it was looked for.
-KEYED: Final = """keyed AS (
-    INSERT INTO bookings_idempotencykey (caller, key, fingerprint, status, body, booking_id, expires_at)
-    VALUES (%(key_caller)s, %(key)s, %(key_fingerprint)s, %(key_status)s, %(key_body)s, %(id)s::uuid,
-            %(key_expires_at)s)
-    ON CONFLICT (caller, key) DO UPDATE
-        SET fingerprint = excluded.fingerprint, status = excluded.status, body = excluded.body,
-            booking_id = excluded.booking_id, expires_at = excluded.expires_at
-)"""
+KEYED: Final = f"keyed AS ({KEEP})"
 
 
 @cache
@@ -86,15 +79,7 @@ def insert(
             "guest_phone": booking.guest.phone,
         }
     if ticket:
-        result = ticket.respond(booking)
-        values |= {
-            "key_caller": ticket.caller,
-            "key": ticket.key,
-            "key_fingerprint": ticket.fingerprint,
-            "key_status": result.status,
-            "key_body": result.body,
-            "key_expires_at": clock.now() + KEPT,
-        }
+        values |= ticket.row(ticket.respond(booking), booking.id)
     with connection.cursor() as cursor:
         cursor.execute(_insert(new_guest, ticket is not None), values)
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NewType
 
 from django.conf import settings
 from django.db import transaction
@@ -34,6 +34,9 @@ LOOKUP_SECONDS: Final = 1.0
 RECOVERED_AT_MOST: Final = 10_000
 CHUNK: Final = 500
 
+CheckedUrl = NewType("CheckedUrl", str)
+"""A URL that was seen to lead where a delivery may go."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
@@ -47,18 +50,17 @@ def create_webhook(
     *,
     caller: Caller,
     restaurant_id: str | None,
-    url: str,
+    url: CheckedUrl,
     events: Sequence[str],
     secret: str | None = None,
     status: Webhook.Status = Webhook.Status.ACTIVE,
 ) -> tuple[Webhook, str]:
     """A new webhook and its secret, which is not to be had again. ``restaurant_id`` None: all restaurants.
 
-    Raises NotFound, Forbidden, Unauthorized; ValidationFailed for a URL that may not be delivered to, a secret
-    that cannot sign, or one webhook too many.
+    Raises NotFound, Forbidden, Unauthorized; ValidationFailed for a secret that cannot sign, or one webhook
+    too many.
     """
     place = _place_for(caller, restaurant_id)
-    check_url(url)
     secret = check_secret(secret) if secret is not None else signing.new_secret()
     now = clock.now()
     webhook = Webhook(
@@ -82,7 +84,7 @@ def update_webhook(
     *,
     caller: Caller,
     webhook_id: str,
-    url: str | None = None,
+    url: CheckedUrl | None = None,
     events: Sequence[str] | None = None,
     secret: str | None = None,
     status: Webhook.Status | None = None,
@@ -91,8 +93,6 @@ def update_webhook(
 
     Raises NotFound and ValidationFailed as ``create_webhook`` does.
     """
-    if url is not None:
-        check_url(url)
     if secret is not None:
         check_secret(secret)
     with transaction.atomic():
@@ -291,14 +291,18 @@ def check_secret(secret: str) -> str:
     return secret
 
 
-def check_url(url: str) -> None:
-    """Raise ValidationFailed, naming url, unless it may be delivered to."""
+def check_url(url: str) -> CheckedUrl:
+    """The URL, which may be delivered to; asks a name server, so not in a transaction.
+
+    Raises ValidationFailed, naming url.
+    """
     try:
         target = addresses.check_url(url)
         if target.literal is None and not all(may_connect(address) for address in _look_up(target)):
             raise Refused(_("This name does not lead to the public internet."))
     except Refused as refused:
         raise ValidationFailed.at("url", refused.reason) from None
+    return CheckedUrl(url)
 
 
 def _look_up(target: Target) -> list[Address]:

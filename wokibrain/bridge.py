@@ -12,6 +12,7 @@ import logging
 import queue
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any, Protocol
@@ -32,6 +33,10 @@ FILE_AT_ONCE = 4_194_304
 STALLED_SECONDS = 30
 # Who has waited for this long is worth a task that notices when they go.
 PATIENT_SECONDS = 0.05
+# How often the event loop notes that it is at work, what counts as a pause, and how long its wake is.
+BEAT_SECONDS = 0.1
+PAUSE_SECONDS = 0.3
+WAKE_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -102,6 +107,33 @@ async def _awaited(awaitable: Awaitable[None]) -> None:
     await awaitable
 
 
+class Pulse:
+    """Since when this process's event loop has been at work, so that it knows how old what it reads may be.
+
+    Requests are taken in by the system also while the process is stopped, busy, or being started anew on a
+    socket that it inherits; what is read soon after a pause may be as old as the pause. Times are
+    ``time.monotonic``.
+    """
+
+    def __init__(self) -> None:
+        self._last = self._since = self._resumed = 0.0
+
+    def beat(self) -> None:
+        """Begin, in the event loop; it goes on by itself."""
+        now = time.monotonic()
+        if now - self._last > PAUSE_SECONDS:
+            self._since, self._resumed = self._last, now
+        self._last = now
+        asyncio.get_running_loop().call_later(BEAT_SECONDS, self.beat)
+
+    def earliest(self) -> float:
+        """When a request that is read now may have come in at the earliest."""
+        now = time.monotonic()
+        if now - self._last > PAUSE_SECONDS:
+            return self._last
+        return self._since if now - self._resumed < WAKE_SECONDS else now
+
+
 class Bridge:
     """An ASGI application for HTTP that answers with a WSGI one.
 
@@ -119,11 +151,14 @@ class Bridge:
         self._backlog = backlog
         self._start_lock = threading.Lock()
         self._started = False
+        self._pulse = Pulse()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._started:
             self._start()
         environ, length = build_environ(scope)
+        # From here on it may wait for a thread or for a lock: its age tells whether its client gave it up.
+        environ["wokibrain.received"] = self._pulse.earliest()
         if length > self.max_body:
             await refuse(send, 413, "PAYLOAD_TOO_LARGE", f"The body may have at most {self.max_body} bytes.")
             return
@@ -168,6 +203,7 @@ class Bridge:
             if not self._started:
                 for number in range(self.threads):
                     threading.Thread(target=self._work, name=f"django-{number}", daemon=True).start()
+                self._pulse.beat()
                 self._started = True
 
     def _work(self) -> None:

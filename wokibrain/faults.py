@@ -17,7 +17,7 @@ _WITHOUT = frozenset(os.environ.get("FAULT_WITHOUT", "").split(",")) if _TEST el
 
 
 def without(protection: str) -> bool:
-    """Whether a canary runs without this protection (``locks``, ``idempotency``)."""
+    """Whether a canary runs without this protection (``locks``, ``idempotency``, ``refusals``)."""
     return protection in _WITHOUT
 
 

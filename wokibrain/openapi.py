@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from django.conf import settings
 from drf_spectacular.contrib.pydantic import PydanticExtension
@@ -16,9 +16,11 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from pydantic import BaseModel, Field
+from rest_framework.request import Request
 
 from wokibrain.errors import Code
 from wokibrain.fields import ApiModel
+from wokibrain.idempotency.http import Keyed, Vault, once
 from wokibrain.rest import STATUS
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -72,6 +74,7 @@ MAKES: Final = "x-makes"
 ADMIN_SECRET: Final[Any] = [{"adminSecret": []}]
 TO_CALLERS: Final = (Code.UNAUTHORIZED, Code.FORBIDDEN)
 WITH_BODY: Final = (Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE)
+WITH_KEY: Final = (Code.IDEMPOTENCY_IN_PROGRESS, Code.IDEMPOTENCY_KEY_REUSED)
 
 IDEMPOTENCY_KEY: Final = OpenApiParameter(
     "Idempotency-Key",
@@ -92,43 +95,63 @@ def operation(
     out: type[BaseModel] | None = None,
     status: int = 200,
     errors: Iterable[Code] = (),
-    keyed: bool = False,
+    keyed: Keyed = Keyed.HERE,
+    vault: Vault | None = None,
+    prepare: Callable[[Request], object] | None = None,
     tag: str = "bookings",
     open_to_all: bool = False,
     secret: bool = False,
     makes: str | None = None,
 ) -> Callable[[View], View]:
-    """Document a view's method. ``errors`` are those beyond the ones every operation may give.
+    """Document a view's method and, unless it only reads, have it take an Idempotency-Key (see ``once``).
 
-    ``secret``: it is guarded by ADMIN_SECRET and takes no credentials. ``makes``: the path parameter by
-    which other operations name what this one made; they are linked to its answer's ``id``. The examples
-    of ``body`` and ``out`` are their models' own, else put together from their fields.
+    ``errors`` are those beyond the ones every operation may give. ``secret``: it is guarded by
+    ADMIN_SECRET and takes no credentials. ``makes``: the path parameter by which other operations name
+    what this one made; they are linked to its answer's ``id``. The examples of ``body`` and ``out`` are
+    their models' own, else put together from their fields.
     """
-    to_whom = () if open_to_all else TO_CALLERS[:1] if secret else TO_CALLERS
-    codes = dict.fromkeys([*ALWAYS, *to_whom, *(WITH_BODY if body else ()), *errors])
-    parameters = [*_parameters(query)] if query else []
-    if keyed:
-        parameters.append(IDEMPOTENCY_KEY)
-        parameters.append(
-            OpenApiParameter(
-                "Idempotent-Replayed",
-                {"type": "string", "enum": ["true"]},
-                OpenApiParameter.HEADER,
-                response=[status],
-                description="Present when this is the result of an earlier request with the same key.",
-            )
+
+    def define(view: View) -> View:
+        takes_key = view.__name__ != "get" and keyed is not Keyed.NEVER
+        to_whom = () if open_to_all else TO_CALLERS[:1] if secret else TO_CALLERS
+        codes = dict.fromkeys(
+            [
+                *ALWAYS,
+                *to_whom,
+                *(WITH_BODY if body else ()),
+                *errors,
+                *(WITH_KEY if takes_key else ()),
+            ]
         )
-    return extend_schema(
-        operation_id=operation_id,
-        summary=summary,
-        description=inspect.cleandoc(description),
-        tags=[tag],
-        parameters=parameters,
-        request=body,
-        responses={status: OpenApiResponse(out, summary)} | _responses(codes),
-        examples=[*_good_examples(body, out, status), *_error_examples(codes)],
-        auth=[] if open_to_all else ADMIN_SECRET if secret else None,
-        extensions={MAKES: makes} if makes else None,
+        parameters = [*_parameters(query)] if query else []
+        if takes_key:
+            parameters += [IDEMPOTENCY_KEY, _replayed(status)]
+        documented = extend_schema(
+            operation_id=operation_id,
+            summary=summary,
+            description=inspect.cleandoc(description),
+            tags=[tag],
+            parameters=parameters,
+            request=body,
+            responses={status: OpenApiResponse(out, summary)} | _responses(codes),
+            examples=[*_good_examples(body, out, status), *_error_examples(codes)],
+            auth=[] if open_to_all else ADMIN_SECRET if secret else None,
+            extensions={MAKES: makes} if makes else None,
+        )
+        if takes_key and keyed is Keyed.HERE:
+            view = cast(View, once(view, has_body=body is not None, vault=vault, prepare=prepare))
+        return documented(view)
+
+    return define
+
+
+def _replayed(status: int) -> OpenApiParameter:
+    return OpenApiParameter(
+        "Idempotent-Replayed",
+        {"type": "string", "enum": ["true"]},
+        OpenApiParameter.HEADER,
+        response=[status],
+        description="Present when this is the result of an earlier request with the same key.",
     )
 
 

@@ -75,6 +75,11 @@ class ApiView(APIView):
 
     rate: Rate | None = None
 
+    def holder(self, request: Request) -> str:
+        """Whose Idempotency-Keys the request's are."""
+        caller = caller_of(request)
+        return f"{caller.kind.value}:{caller.id}"
+
     @property
     def default_response_headers(self) -> dict[str, str]:
         """None: 405 says what is allowed, and answers do not vary by Accept."""

@@ -90,6 +90,7 @@ INSTALLED_APPS = [
     "waffle",
     "wokibrain.events",
     "wokibrain.access",
+    "wokibrain.idempotency",
     "restaurants",
     "bookings",
     "webhooks",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bookings import guests
 from wokibrain.access import guard, sessions
+from wokibrain.idempotency import keys
 
 
 def tidy() -> dict[str, int]:
     """Erase and delete what has been kept long enough; safe at any time, also twice at once."""
     return {
         "guests erased": guests.erase_expired(),
-        "stored answers": guests.forget_answers(),
+        "stored answers": keys.forget(),
         "login sessions": sessions.forget_old(),
         "sign-in counts": guard.forget_old(),
     }

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from django.http import HttpResponse
-from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 
 from bookings import changes, selectors, services
@@ -30,19 +27,17 @@ from bookings.api.schemas import (
     page_out,
     past_booking_out,
 )
-from bookings.idempotency import Replay, Ticket
+from bookings.idempotency import Ticket
 from bookings.records import BookingRecord
 from bookings.selectors import DayList, Question, seen_by
 from wokibrain.access.callers import Caller
-from wokibrain.errors import Code, ValidationFailed
-from wokibrain.faults import without
+from wokibrain.errors import Code
+from wokibrain.idempotency.http import Keyed, replayed, ticket_of
+from wokibrain.idempotency.keys import Replay, settle
 from wokibrain.openapi import operation
 from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply_json
 
-KEY_HEADER: Final = "Idempotency-Key"
-KEY_FORM: Final = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
 SEATING: Final = (Code.NO_CAPACITY, Code.CONFLICT, Code.OUTSIDE_SERVICE_WINDOW)
-KEYED: Final = (Code.IDEMPOTENCY_IN_PROGRESS, Code.IDEMPOTENCY_KEY_REUSED)
 
 
 class DiscoverView(ApiView):
@@ -106,15 +101,15 @@ class BookingsView(ApiView):
         body=NewBookingBody,
         out=BookingOut,
         status=201,
-        errors=(Code.NOT_FOUND, *SEATING, *KEYED),
-        keyed=True,
+        errors=(Code.NOT_FOUND, *SEATING),
+        keyed=Keyed.DEEPER,
         makes="booking",
     )
     def post(self, request: Request) -> HttpResponse:
         wanted = parse_body(NewBookingBody, request.data).wanted()
         caller = caller_of(request)
-        ticket = _ticket(request, caller, _answer(caller, 201), request.data)
-        made = services.create_booking(caller=caller, wanted=wanted, ticket=ticket)
+        ticket = _ticket(self, request, _answer(caller, 201), request.data)
+        made = settle(ticket, lambda: services.create_booking(caller=caller, wanted=wanted, ticket=ticket))
         return _response(caller, made, 201)
 
 
@@ -142,14 +137,17 @@ class BookingView(ApiView):
         `start`, a window or `date` is given. All or nothing: on an error the booking is as it was.""",
         body=ChangeBody,
         out=BookingOut,
-        errors=(Code.NOT_FOUND, *SEATING, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION, *KEYED),
-        keyed=True,
+        errors=(Code.NOT_FOUND, *SEATING, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION),
+        keyed=Keyed.DEEPER,
     )
     def patch(self, request: Request, booking: str) -> HttpResponse:
         change = parse_body(ChangeBody, request.data).change()
         caller = caller_of(request)
-        ticket = _ticket(request, caller, _answer(caller, 200), request.data)
-        changed = changes.update_booking(caller=caller, booking=booking, change=change, ticket=ticket)
+        ticket = _ticket(self, request, _answer(caller, 200), request.data)
+        changed = settle(
+            ticket,
+            lambda: changes.update_booking(caller=caller, booking=booking, change=change, ticket=ticket),
+        )
         return _response(caller, changed, 200)
 
     @operation(
@@ -157,13 +155,13 @@ class BookingView(ApiView):
         "Cancel a booking",
         "Frees its tables. A second time is ALREADY_CANCELLED, unless it carries the same `Idempotency-Key`.",
         status=204,
-        errors=(Code.NOT_FOUND, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION, Code.CONFLICT, *KEYED),
-        keyed=True,
+        errors=(Code.NOT_FOUND, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION, Code.CONFLICT),
+        keyed=Keyed.DEEPER,
     )
     def delete(self, request: Request, booking: str) -> HttpResponse:
         caller = caller_of(request)
-        ticket = _ticket(request, caller, lambda _: Replay(204, ""))
-        done = services.cancel_booking(caller=caller, booking=booking, ticket=ticket)
+        ticket = _ticket(self, request, lambda _: Replay(204, ""))
+        done = settle(ticket, lambda: services.cancel_booking(caller=caller, booking=booking, ticket=ticket))
         return _response(caller, done, 204)
 
 
@@ -189,12 +187,12 @@ class _StepView(ApiView):
 
     def post(self, request: Request, booking: str) -> HttpResponse:
         caller = caller_of(request)
-        ticket = _ticket(request, caller, _answer(caller, 200))
-        done = type(self).step(caller=caller, booking=booking, ticket=ticket)
+        ticket = _ticket(self, request, _answer(caller, 200))
+        done = settle(ticket, lambda: type(self).step(caller=caller, booking=booking, ticket=ticket))
         return _response(caller, done, 200)
 
 
-STEP_ERRORS: Final = (Code.NOT_FOUND, Code.INVALID_TRANSITION, Code.CONFLICT, *KEYED)
+STEP_ERRORS: Final = (Code.NOT_FOUND, Code.INVALID_TRANSITION, Code.CONFLICT)
 
 
 class SeatView(_StepView):
@@ -206,7 +204,7 @@ class SeatView(_StepView):
         "From CONFIRMED; from NO_SHOW too, where the tables are still free (they came after all).",
         out=BookingOut,
         errors=STEP_ERRORS,
-        keyed=True,
+        keyed=Keyed.DEEPER,
     )
     def post(self, request: Request, booking: str) -> HttpResponse:
         return super().post(request, booking)
@@ -221,7 +219,7 @@ class CompleteView(_StepView):
         "From SEATED. Before the booking's end it frees the rest of its time.",
         out=BookingOut,
         errors=STEP_ERRORS,
-        keyed=True,
+        keyed=Keyed.DEEPER,
     )
     def post(self, request: Request, booking: str) -> HttpResponse:
         return super().post(request, booking)
@@ -236,7 +234,7 @@ class NoShowView(_StepView):
         "From CONFIRMED. Frees the tables.",
         out=BookingOut,
         errors=STEP_ERRORS,
-        keyed=True,
+        keyed=Keyed.DEEPER,
     )
     def post(self, request: Request, booking: str) -> HttpResponse:
         return super().post(request, booking)
@@ -255,20 +253,14 @@ def _body(caller: Caller, booking: BookingRecord) -> bytes:
 
 def _response(caller: Caller, result: BookingRecord | Replay, status: int) -> HttpResponse:
     if isinstance(result, Replay):
-        body = result.body.encode() or None
-        return reply_json(body, result.status, {"Idempotent-Replayed": "true"})
+        return replayed(result)
     return reply_json(None if status == 204 else _body(caller, result), status)
 
 
 def _ticket(
-    request: Request, caller: Caller, respond: Callable[[BookingRecord], Replay], body: Any = None
+    view: ApiView, request: Request, respond: Callable[[BookingRecord], Replay], body: object = None
 ) -> Ticket | None:
-    """The request's Idempotency-Key with what was asked. Raises ValidationFailed for a malformed one."""
-    key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
-    if key is None or without("idempotency"):
+    held = ticket_of(view, request, body)
+    if held is None:
         return None
-    if not KEY_FORM.fullmatch(key):
-        raise ValidationFailed.at(KEY_HEADER, _("Use 1-255 printable ASCII characters."))
-    asked = [request.method, request.path, body]
-    fingerprint = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()
-    return Ticket(f"{caller.kind.value}:{caller.id}", key, fingerprint, respond)
+    return Ticket(held.caller, held.key, held.fingerprint, held.received, respond)

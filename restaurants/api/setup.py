@@ -24,6 +24,9 @@ class SetUpView(ApiView):
 
     authentication_classes = []
 
+    def holder(self, request: Request) -> str:
+        return "set-up"
+
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         super().initial(request, *args, **kwargs)
         if request.method == "OPTIONS":

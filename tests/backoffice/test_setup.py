@@ -11,7 +11,6 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from bookings.locking import advisory_number
 from bookings.models import Booking
 from bookings.rules import NewBooking
 from bookings.services import create_booking
@@ -30,6 +29,7 @@ from tests.backoffice.pages import filled, make_places, owner, person
 from wokibrain import clock
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.permissions import Role
+from wokibrain.postgres.locks import advisory_number
 
 # B1 is on T2 on 2025-10-22 20:30-21:15 for 3.
 BEFORE = datetime(2025, 10, 20, 12, tzinfo=UTC)

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bookings.models import Booking, IdempotencyKey
+from bookings.models import Booking
 from tests.api import Api, Reply, api_as, at, events_of, refused
 from wokibrain.access.permissions import Role
 from wokibrain.clock import frozen
+from wokibrain.idempotency.models import IdempotencyKey
 
 
 def same(first: Reply, second: Reply) -> None:

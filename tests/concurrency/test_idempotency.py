@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -11,7 +15,7 @@ import pytest
 
 from tests.faults.test_locks import until_stopped
 from tests.ledger import Entry, Ledger, at_once, clients, set_up, sql, value
-from tests.processes import Services, api_servers, private_services
+from tests.processes import Api, Services, api_servers, private_services
 
 pytestmark = pytest.mark.fault
 
@@ -124,6 +128,100 @@ def test_key_with_another_body_or_caller_or_too_long_or_a_day_later() -> None:
     assert (too_long.status, too_long.body["issues"][0]["path"]) == (400, "Idempotency-Key")
     assert len({entry.body["id"] for entry in (first, other_caller, longest, a_day_later)}) == 4
     assert (a_day_later.status, replayed.body["id"]) == (201, a_day_later.body["id"])
+
+
+HOOK = {"restaurantId": "I", "url": "http://127.0.0.1:8080/hook", "events": ["booking.created"]}
+SHUT = {"start": "2099-11-01T20:00:00-03:00", "end": "2099-11-01T21:00:00-03:00"}
+MANAGED = {
+    "restaurant": ("/restaurants", {"name": "Nueva", "timezone": "Europe/Madrid"}, "restaurants_restaurant"),
+    "block": ("/tables/I1/blocks", SHUT, "bookings_tableblock"),
+    "webhook": ("/webhooks", HOOK, "webhooks_webhook"),
+}
+
+
+@contextmanager
+def managed(**environment: str) -> Iterator[tuple[Services, Api, dict[str, str]]]:
+    """Three processes, a restaurant, and the credentials of somebody who may manage it."""
+    with (
+        private_services() as services,
+        api_servers(3, services=services, environment={"WEBHOOK_ALLOW_PRIVATE": "true"} | environment) as api,
+    ):
+        with httpx.Client(base_url=api.urls[0], timeout=30, trust_env=False) as client:
+            set_up(client, "I", TABLES)
+        yield services, api, {"X-API-Key": api_key(services)}
+
+
+@pytest.mark.parametrize("without", ["", "idempotency"], ids=["keyed", "canary"])
+def test_ten_parallel_twins_of_a_management_request_take_effect_once(without: str) -> None:
+    ledger = Ledger()
+    with managed(FAULT_WITHOUT=without) as (services, api, who), clients(api, 10) as ten:
+        for name, (path, json, table) in MANAGED.items():
+            count = f"SELECT count(*) FROM {table}"
+            before = value(services, count)
+            entries = at_once(
+                [
+                    lambda client=client, path=path, json=json, name=name: ledger.send(  # type: ignore[misc]
+                        client, "POST", path, json=json, key=name, headers=who
+                    )
+                    for client in ten
+                ]
+            )
+            made = value(services, count) - before
+            if without:
+                # A table is blocked once in any case: the others are in its way.
+                assert made == (1 if name == "block" else 10), name
+                continue
+            assert Counter(entry.status for entry in entries) == {201: 10}, name
+            assert (len({repr(entry.body) for entry in entries}), made) == (1, 1), name
+            replayed = [entry.headers.get("idempotent-replayed") for entry in entries]
+            assert Counter(replayed) == {"true": 9, None: 1}, name
+
+
+def test_management_request_killed_before_its_commit_leaves_nothing_and_may_be_repeated() -> None:
+    ledger = Ledger()
+    with ExitStack() as stack:
+        flag = Path(stack.enter_context(TemporaryDirectory())) / "die-here"
+        services, api, who = stack.enter_context(managed(FAULT_POINTS=f"answer-kept=kill:{flag}"))
+        a, b, _ = stack.enter_context(clients(api, 3))
+        flag.touch()
+        first = ledger.send(a, "POST", "/webhooks", json=HOOK, key="k", headers=who)
+        left = [value(services, f"SELECT count(*) FROM {table}") for table in ("webhooks_webhook", KEPT)]
+        again = ledger.send(b, "POST", "/webhooks", json=HOOK, key="k", headers=who)
+        replayed = ledger.send(b, "POST", "/webhooks", json=HOOK, key="k", headers=who)
+        assert (first.status, left) == (0, [0, 0])
+        assert (again.status, "idempotent-replayed" in again.headers) == (201, False)
+        assert replayed.body == again.body
+        assert again.body["secret"].startswith("whsec_")
+        ((kept,),) = sql(services, f"SELECT body FROM {KEPT}")
+        assert again.body["secret"] not in kept
+
+
+def test_twin_of_a_management_request_that_still_runs_is_told_so() -> None:
+    ledger = Ledger()
+    with ExitStack() as stack:
+        flag = Path(stack.enter_context(TemporaryDirectory())) / "stop-here"
+        _, api, who = stack.enter_context(
+            managed(FAULT_POINTS=f"answer-kept=stop:{flag}", LOCK_WAIT_MS="700")
+        )
+        a, b, _ = stack.enter_context(clients(api, 3))
+        flag.touch()
+        first: list[Entry] = []
+
+        def ask(client: httpx.Client) -> Entry:
+            return ledger.send(client, "POST", "/webhooks", json=HOOK, key="k", headers=who)
+
+        thread = threading.Thread(target=lambda: first.append(ask(a)))
+        thread.start()
+        until_stopped(api.servers[0])
+        twin = ask(b)
+        api.servers[0].resume()
+        thread.join()
+        later = ask(b)
+    assert (twin.status, twin.body["error"]) == (409, "IDEMPOTENCY_IN_PROGRESS")
+    assert (first[0].status, later.status, later.body) == (201, 201, first[0].body)
+
+
+KEPT = "bookings_idempotencykey"
 
 
 def api_key(services: Services) -> str:

@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 
 from bookings import seed
-from bookings.models import Allocation, Booking, Guest, IdempotencyKey, TableBlock
+from bookings.models import Allocation, Booking, Guest, TableBlock
 from restaurants.models import (
     Combo,
     ComboTable,
@@ -27,6 +27,7 @@ from restaurants.models import (
 from restaurants.services import create_sector, create_table
 from wokibrain.access.callers import SYSTEM
 from wokibrain.events.models import StoredEvent
+from wokibrain.idempotency.models import IdempotencyKey
 from wokibrain.ids import uuid7
 
 Write = Callable[[], object]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
 
-from webhooks import selectors, services
+from webhooks import selectors, services, vault
 from webhooks.api.schemas import (
     ChangeWebhookBody,
     DeliveriesOut,
@@ -29,11 +31,25 @@ from webhooks.api.schemas import (
     webhook_with_secret_out,
 )
 from webhooks.models import Delivery, Webhook
+from webhooks.services import CheckedUrl
 from wokibrain.errors import Code
 from wokibrain.openapi import operation
 from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply
 
 ABSENT = (Code.NOT_FOUND,)
+WithUrl = NewWebhookBody | ReplaceWebhookBody | ChangeWebhookBody
+
+
+def _url_of(model: type[WithUrl]) -> Callable[[Request], CheckedUrl | None]:
+    """What looks up a body's URL, before the transaction in which a key's request runs."""
+
+    def check(request: Request) -> CheckedUrl | None:
+        url = parse_body(model, request.data).url
+        # First who asks: a stranger has no names looked up.
+        selectors.places(caller_of(request))
+        return None if url is None else services.check_url(url)
+
+    return check
 
 
 class WebhooksView(ApiView):
@@ -67,18 +83,20 @@ class WebhooksView(ApiView):
         "Make a webhook",
         "The response is the only one, but for rotations, that shows the secret.",
         body=NewWebhookBody,
+        prepare=_url_of(NewWebhookBody),
         out=WebhookWithSecretOut,
+        vault=vault,
         status=201,
         errors=ABSENT,
         tag="webhooks",
         makes="webhook",
     )
-    def post(self, request: Request) -> HttpResponse:
+    def post(self, request: Request, prepared: CheckedUrl) -> HttpResponse:
         body = parse_body(NewWebhookBody, request.data)
         webhook, secret = services.create_webhook(
             caller=caller_of(request),
             restaurant_id=body.restaurant_id,
-            url=body.url,
+            url=prepared,
             events=body.events,
             secret=body.secret,
             status=body.chosen_status() or Webhook.Status.ACTIVE,
@@ -96,16 +114,18 @@ class WebhookView(ApiView):
         "Replace a webhook",
         "Without `status` it becomes ACTIVE; without `secret` it keeps its own.",
         body=ReplaceWebhookBody,
+        prepare=_url_of(ReplaceWebhookBody),
         out=WebhookOut,
+        vault=vault,
         errors=ABSENT,
         tag="webhooks",
     )
-    def put(self, request: Request, webhook: str) -> HttpResponse:
+    def put(self, request: Request, webhook: str, prepared: CheckedUrl) -> HttpResponse:
         body = parse_body(ReplaceWebhookBody, request.data)
         changed = services.update_webhook(
             caller=caller_of(request),
             webhook_id=webhook,
-            url=body.url,
+            url=prepared,
             events=body.events,
             secret=body.secret,
             status=body.chosen_status() or Webhook.Status.ACTIVE,
@@ -118,16 +138,18 @@ class WebhookView(ApiView):
         """PAUSED holds deliveries for up to 72 hours and sends them on resume; INACTIVE drops what waits and
         queues nothing. What is left out stays.""",
         body=ChangeWebhookBody,
+        prepare=_url_of(ChangeWebhookBody),
         out=WebhookOut,
+        vault=vault,
         errors=ABSENT,
         tag="webhooks",
     )
-    def patch(self, request: Request, webhook: str) -> HttpResponse:
+    def patch(self, request: Request, webhook: str, prepared: CheckedUrl | None) -> HttpResponse:
         body = parse_body(ChangeWebhookBody, request.data)
         changed = services.update_webhook(
             caller=caller_of(request),
             webhook_id=webhook,
-            url=body.url,
+            url=prepared,
             events=body.events,
             secret=body.secret,
             status=body.chosen_status(),
@@ -154,6 +176,7 @@ class RotateSecretView(ApiView):
         "The present one signs as well for a grace period, 24 hours by default. The body may be left out.",
         body=RotateBody,
         out=WebhookWithSecretOut,
+        vault=vault,
         errors=ABSENT,
         tag="webhooks",
     )

@@ -32,7 +32,6 @@ from bookings.api.schemas import (
     QueryDuration,
     QueryParty,
 )
-from bookings.idempotency import Replay
 from bookings.models import Booking
 from bookings.records import BookingRecord
 from bookings.rules import Contact
@@ -46,6 +45,7 @@ from wokibrain.backoffice.base import caller_for
 from wokibrain.backoffice.words import words
 from wokibrain.errors import DomainError, NotFound, ServiceUnavailable, Unauthorized, ValidationFailed
 from wokibrain.fields import ApiModel, BodyModel, Identifier, Instant, Line, ServiceDate
+from wokibrain.idempotency.keys import Replay
 from wokibrain.rest import error_response, parse_body, parse_query
 
 View = Callable[..., HttpResponseBase]

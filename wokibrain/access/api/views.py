@@ -9,6 +9,7 @@ from wokibrain.access import sessions
 from wokibrain.access.api.schemas import LoginBody, RefreshBody, TokensOut
 from wokibrain.access.sessions import Tokens
 from wokibrain.errors import Code
+from wokibrain.idempotency.http import Keyed
 from wokibrain.openapi import operation
 from wokibrain.rest import ApiView, parse_body, reply
 
@@ -28,10 +29,12 @@ class LoginView(_OpenView):
     @operation(
         "login",
         "Sign in",
-        "With a staff member's name and password. After too many wrong ones: 429 for a while.",
+        """With a staff member's name and password. After too many wrong ones: 429 for a while. Takes no
+        `Idempotency-Key`: its answer is a pair of tokens, which are kept nowhere; send it again.""",
         body=LoginBody,
         out=TokensOut,
         errors=(Code.UNAUTHORIZED,),
+        keyed=Keyed.NEVER,
         tag="auth",
         open_to_all=True,
     )
@@ -47,10 +50,12 @@ class RefreshView(_OpenView):
         "refresh",
         "Exchange a refresh token",
         """For a new pair. A refresh token is good once: one that is used again ends the whole session,
-        since one of the two who hold it is a thief.""",
+        since one of the two who hold it is a thief. Takes no `Idempotency-Key`, which would make it good
+        twice; whoever did not hear the answer signs in again.""",
         body=RefreshBody,
         out=TokensOut,
         errors=(Code.UNAUTHORIZED,),
+        keyed=Keyed.NEVER,
         tag="auth",
         open_to_all=True,
     )
@@ -62,10 +67,12 @@ class LogoutView(_OpenView):
     @operation(
         "logout",
         "Sign out",
-        "Ends the session: its refresh token at once, its access tokens within a second.",
+        """Ends the session: its refresh token at once, its access tokens within a second. Takes no
+        `Idempotency-Key`: again, it does nothing and answers the same.""",
         body=RefreshBody,
         status=204,
         errors=(Code.UNAUTHORIZED,),
+        keyed=Keyed.NEVER,
         tag="auth",
         open_to_all=True,
     )

@@ -1,0 +1,211 @@
+"""A client that heard nothing repeats its request and is refused: then the first one must not take effect.
+
+The first request is stopped after it was received; its client gives up and repeats it with the same key at
+another process; that is refused, and told so; then room is made, and the first request goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.faults.test_locks import until_stopped
+from tests.ledger import Entry, Ledger, clients, set_up, sql, value
+from tests.processes import Api, Services, api_servers, private_services
+
+pytestmark = pytest.mark.fault
+
+# A stopped holder's Redis lock runs out, so that the repeat does not wait for it.
+SETTINGS = {
+    "LOCK_TTL_MS": "300",
+    "LOCK_WAIT_MS": "5000",
+    "PUBLIC_PERMISSIONS": "booking:create,booking:read,booking:update,booking:delete",
+}
+START = "2025-11-01T20:00:00-03:00"
+WANTED = {
+    "restaurantId": "G", "sectorId": "GS", "partySize": 2, "durationMinutes": 90, "date": "2025-11-01",
+    "tableIds": ["G1"], "start": START,
+}  # fmt: skip
+TABLES = {"GS": {"G1": (1, 4), "G2": (1, 4)}}
+
+
+@dataclass
+class House:
+    """Two processes, a client of each, and a flag: the next to pass the point while it is there stops."""
+
+    services: Services
+    api: Api
+    first: httpx.Client
+    other: httpx.Client
+    ledger: Ledger
+    stop: Callable[[], None]
+
+    def send(self, client: httpx.Client, method: str, path: str, key: str | None, json: Any = None) -> Entry:
+        return self.ledger.send(client, method, f"/woki/bookings{path}", json=json, key=key)
+
+    def book(self, **more: Any) -> str:
+        made = self.send(self.other, "POST", "", None, WANTED | more)
+        assert made.status == 201, made.body
+        reference: str = made.body["reference"]
+        return reference
+
+    def begin(self, act: Callable[[], Entry]) -> tuple[threading.Thread, list[Entry]]:
+        """Let a request run into the point and stop there."""
+        self.stop()
+        entries: list[Entry] = []
+        thread = threading.Thread(target=lambda: entries.append(act()))
+        thread.start()
+        until_stopped(self.api.servers[0])
+        return thread, entries
+
+    def resume(self, thread: threading.Thread) -> None:
+        self.api.servers[0].resume()
+        thread.join()
+
+
+RUNNING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    "AND (state <> 'idle' OR EXISTS (SELECT FROM pg_locks WHERE pg_locks.pid = pg_stat_activity.pid))"
+)
+
+
+def until_idle(services: Services) -> None:
+    deadline = time.monotonic() + 10
+    while value(services, RUNNING):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@contextmanager
+def house(point: str, without: str = "") -> Iterator[House]:
+    with private_services() as services:
+        flag = services.folder / "stop-here"
+        environment = SETTINGS | {"FAULT_POINTS": f"{point}=stop:{flag}", "FAULT_WITHOUT": without}
+        with (
+            api_servers(2, services=services, environment=environment) as api,
+            clients(api, 2, timeout=30) as (first, other),
+        ):
+            set_up(other, "G", TABLES)
+            yield House(services, api, first, other, Ledger(), flag.touch)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A request that is refused until room is made for it."""
+
+    method: str
+    path: str
+    json: dict[str, Any] | None
+    refused: str
+    took: str
+    """SQL that counts the effect."""
+
+
+CREATE = Shape(
+    "POST", "", WANTED, "CONFLICT",
+    "SELECT count(*) FROM bookings_booking WHERE status = 'CONFIRMED' AND party_size = 2",
+)  # fmt: skip
+CHANGE = Shape(
+    "PATCH", "/{mine}", {"tableIds": ["G1"]}, "CONFLICT",
+    "SELECT count(*) FROM bookings_booking WHERE status = 'CONFIRMED' AND table_ids = ARRAY['G1']::varchar[]",
+)  # fmt: skip
+CANCEL = Shape(
+    "DELETE", "/{mine}", None, "INVALID_TRANSITION",
+    "SELECT count(*) FROM bookings_booking WHERE status = 'CANCELLED' AND party_size = 3",
+)  # fmt: skip
+SHAPES = {"create": CREATE, "change": CHANGE, "cancel": CANCEL}
+
+
+def race(shape: Shape, without: str = "") -> tuple[Entry, Entry, Entry, int, int]:
+    """The repeat's entry, the first one's, a later repeat's, and how often it took effect before that and after."""
+    with house("lock-taken", without) as place:
+        taker = place.book(partySize=4)
+        mine = place.book(partySize=3, tableIds=["G2"])
+        path = shape.path.format(mine=mine)
+        if shape is CANCEL:
+            assert place.send(place.other, "POST", f"/{mine}/seat", None).status == 200
+        thread, entries = place.begin(lambda: place.send(place.first, shape.method, path, "k", shape.json))
+        time.sleep(0.4)
+        repeat = place.send(place.other, shape.method, path, "k", shape.json)
+        if shape is CANCEL:
+            sql(
+                place.services,
+                "UPDATE bookings_booking SET status = 'CONFIRMED' WHERE reference = %s",
+                [mine],
+            )
+        else:
+            assert place.send(place.other, "DELETE", f"/{taker}", None).status == 204
+        place.resume(thread)
+        before = value(place.services, shape.took)
+        later = place.send(place.other, shape.method, path, "k", shape.json)
+        return repeat, entries[0], later, before, value(place.services, shape.took)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_what_was_refused_does_not_happen_after_all(name: str) -> None:
+    shape = SHAPES[name]
+    repeat, first, later, before, after = race(shape)
+    assert (repeat.status, repeat.body["error"]) == (409, shape.refused)
+    assert (first.status, first.body["error"]) == (409, "IDEMPOTENCY_IN_PROGRESS")
+    assert before == 0
+    # Whoever asks again after that has been told nothing that this would contradict.
+    assert (later.status // 100, "idempotent-replayed" in later.headers, after) == (2, False, 1)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_canary_without_the_mark_the_refused_request_happens(name: str) -> None:
+    repeat, first, _, before, _ = race(SHAPES[name], without="refusals")
+    assert (repeat.status, first.status // 100, before) == (409, 2, 1)
+
+
+def unread(without: str = "") -> tuple[Entry, int]:
+    """The first request lies unread at a process that is stopped; its client gives up and is refused elsewhere."""
+    with house("lock-taken", without) as place:
+        taker = place.book(partySize=4)
+        assert place.first.get("/api/v1/woki/bookings/nobody").status_code == 404
+        time.sleep(1.5)
+        place.api.servers[0].pause()
+        with httpx.Client(base_url=place.api.urls[0], timeout=0.5, trust_env=False) as impatient:
+            unheard = place.send(impatient, "POST", "", "k", WANTED)
+        refused = place.send(place.other, "POST", "", "k", WANTED)
+        assert (unheard.status, refused.status, refused.body["error"]) == (0, 409, "CONFLICT")
+        assert place.send(place.other, "DELETE", f"/{taker}", None).status == 204
+        place.api.servers[0].resume()
+        # One more through the same process, and what was before it in the queue is over.
+        time.sleep(0.5)
+        assert place.first.get("/api/v1/woki/bookings/nobody").status_code == 404
+        until_idle(place.services)
+        return refused, value(place.services, CREATE.took)
+
+
+def test_a_request_that_lay_unread_while_its_repeat_was_refused_does_not_book() -> None:
+    assert unread()[1] == 0
+
+
+def test_canary_without_the_mark_the_unread_request_books() -> None:
+    assert unread(without="refusals")[1] == 1
+
+
+def overtake(without: str = "") -> tuple[Entry, Entry, int]:
+    """One is refused and stopped before it says so; its twin, which waited, finds room that was made meanwhile."""
+    with house("refused", without) as place:
+        taker = place.book(partySize=4)
+        thread, entries = place.begin(lambda: place.send(place.first, "POST", "", "k", WANTED))
+        assert place.send(place.other, "DELETE", f"/{taker}", None).status == 204
+        twin = place.send(place.other, "POST", "", "k", WANTED)
+        place.resume(thread)
+        return entries[0], twin, value(place.services, CREATE.took)
+
+
+def test_who_is_about_to_be_refused_while_its_twin_books_gets_the_booking() -> None:
+    refused, twin, bookings = overtake()
+    assert (twin.status, refused.status, bookings) == (201, 201, 1)
+    assert refused.body == twin.body
+    assert refused.headers["idempotent-replayed"] == "true"
