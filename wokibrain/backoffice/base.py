@@ -145,15 +145,14 @@ class Theirs(admin.RelatedFieldListFilter):
     Django's own offers every row there is.
     """
 
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
         places = caller_for(request).restaurants(model_admin.may_view)
         path = PATHS[field.remote_field.model]
-        choices: list[tuple[str, str]] = field.get_choices(
+        return field.get_choices(
             include_blank=False,
             limit_choices_to=Q() if places is None else Q(**{f"{path}__in": places}),
-            ordering=self.field_admin_ordering(field, request, model_admin),  # type: ignore[attr-defined]
+            ordering=self.field_admin_ordering(field, request, model_admin),
         )
-        return choices
 
     def has_output(self) -> bool:
         """Also where there is nothing to choose, if something was: the list is narrowed by filters shown."""
