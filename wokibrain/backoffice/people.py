@@ -261,7 +261,6 @@ class FlagAdmin(SuperusersOnly):
         "languages",
         "users",
     )
-    autocomplete_fields = ("users",)
 
 
 @admin.register(Switch)
