@@ -2,6 +2,7 @@
 """Django's command line, with Postgres and Redis brought along for commands that need them."""
 
 import os
+import select
 import sys
 
 SELF_SUFFICIENT = frozenset(
@@ -29,7 +30,10 @@ def main() -> int:
 
     try:
         run()
+        sys.stdout.flush()
     except BrokenPipeError:
+        if not reader_gone():
+            raise
         # Whoever read our output has seen enough; the rest, flushed at exit, is to go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -40,6 +44,13 @@ def main() -> int:
         print(f"wokibrain: {said}", file=sys.stderr)
         return 1
     return 0
+
+
+def reader_gone() -> bool:
+    """Whether it was the pipe of our output that broke, and not one to somebody else."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(state & (select.POLLERR | select.POLLHUP) for _, state in output.poll(0))
 
 
 def run() -> None:

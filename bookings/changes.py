@@ -27,6 +27,7 @@ from wokibrain.errors import AlreadyCancelled, Conflict, InvalidTransition
 from wokibrain.idempotency.keys import Replay
 from wokibrain.ids import uuid7
 
+CHANGED_SINCE: Final = _("The booking was changed again since; look at it first.")
 PRIVATE: Final = {"from": None, "to": None, "redacted": True}
 """How an event says that a guest's data or the notes changed, and not what they are."""
 
@@ -61,13 +62,19 @@ class Change:
 
 
 def update_booking(
-    *, caller: Caller, booking: str, change: Change, ticket: Ticket | None = None
+    *,
+    caller: Caller,
+    booking: str,
+    change: Change,
+    ticket: Ticket | None = None,
+    version: int | None = None,
 ) -> BookingRecord | Replay:
     """Apply a change in one transaction; on any failure the booking stays as it was.
 
     The tables stay while they fit and no others (or another sector) are asked for. The start stays
     unless a start, a window that it is not in, or another date is given; on another date the same
-    wall time is preferred. Raises what ``create_booking`` raises, AlreadyCancelled, and
+    wall time is preferred. ``version`` is the one that whoever asks looked at, where that matters.
+    Raises what ``create_booking`` raises, Conflict when it is another by now, AlreadyCancelled, and
     InvalidTransition for a booking that is over.
     """
     seen = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_UPDATE)
@@ -78,6 +85,8 @@ def update_booking(
         before = locked(seen.id)
         if (before.sector_id, before.service_date) != (seen.sector_id, seen.service_date):
             raise Conflict(_("The booking was just moved; look at it and try again."))
+        if version is not None and before.version != version:
+            raise Conflict(CHANGED_SINCE)
         check_open(before)
         after = before
         if change.seating:

@@ -58,7 +58,7 @@ class Outlook:
     past: Past
     arrivals: list[tuple[datetime, int]]
     busiest: list[tuple[str, int]]
-    """(table id, minutes) over RATES_OVER days up to today, the busiest first."""
+    """(table id, minutes) over RATES_OVER days of which today is the last, the busiest first."""
     behind: int
     """Seconds since the oldest event that the read models do not know yet; 0 when they know all."""
 
@@ -92,7 +92,7 @@ def outlook(*, caller: Caller, restaurant_id: str) -> Outlook:
             sum(no_shows for _came, _covers, _cancelled, no_shows in past),
         ),
         arrivals=_arrivals(restaurant_id, today),
-        busiest=_busiest(restaurant_id, since, today),
+        busiest=_busiest(restaurant_id, since + timedelta(days=1), today),
         behind=int(max(lag(registry.get(name))[1] for name in ("days", "analytics"))),
     )
 

@@ -309,7 +309,7 @@ def _insert(row: Row) -> Row:
     return row
 
 
-def _renew(row: Restaurant | Sector | Table) -> None:
+def _renew(row: Row) -> None:
     """Read the row again and keep others from it: it was read before the plan's lock. Raises NotFound."""
     try:
         row.refresh_from_db(from_queryset=type(row)._default_manager.select_for_update(no_key=True))

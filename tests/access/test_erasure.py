@@ -8,13 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from importlib import import_module
 from io import StringIO
 from typing import Any
 
 import httpx
 import orjson
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test import Client
 from redis import Redis
 
 from bookings import guests
@@ -229,6 +234,32 @@ def test_erasing_twice_changes_nothing(example: None) -> None:
     second = guests.erase_guest(caller=SYSTEM, guest_id=booking.guest.pk)
     assert (first.name, first.erased_at) == ("", second.erased_at)
     assert Guest.objects.count() == 1
+
+
+def test_the_admins_log_knows_a_guest_by_id_alone(example: None) -> None:
+    booking = book()
+    assert booking.guest is not None
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    typed = {"name": NAME + "!", "phone": PHONE, "email": MAIL, "notes": NOTE}
+    path = f"/admin/bookings/guest/{booking.guest.pk}/change/"
+    assert client.post(path, typed).status_code == 302
+    (kept,) = LogEntry.objects.all()
+    assert Guest.objects.get().name == NAME + "!"
+    assert (kept.object_id, kept.object_repr) == (str(booking.guest.pk), str(booking.guest.pk))
+    assert [trace for trace in TRACES if trace in kept.change_message] == []
+
+
+def test_names_logged_of_old_are_taken_out(example: None) -> None:
+    booking, by = book(), User.objects.create_superuser("root")
+    assert booking.guest is not None
+    LogEntry.objects.log_actions(by.pk, [booking.guest, booking], CHANGE)
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("wokibrain.access.migrations.0003_guests_logged_by_id").BY_ID)
+    assert {(each.object_id, each.object_repr) for each in LogEntry.objects.all()} == {
+        (str(booking.guest.pk), str(booking.guest.pk)),
+        (str(booking.pk), booking.reference),
+    }
 
 
 def test_guests_go_when_their_time_is_over(example: None, settings: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import time
 from typing import Any
 
@@ -11,14 +12,19 @@ from django.contrib.auth.models import User
 from django.contrib.messages import get_messages
 from django.test import Client
 
-from bookings import seed
+from bookings import changes, seed
+from bookings.changes import Change
 from bookings.models import Booking, TableBlock
+from restaurants.models import Table
 from restaurants.services import Hours, create_restaurant, create_sector, create_table
 from tests.api import events_of
-from wokibrain.access.callers import SYSTEM
+from tests.backoffice.pages import filled
+from wokibrain.access.callers import SYSTEM, CallerKind
 from wokibrain.access.credentials import digest_of
+from wokibrain.access.keys import create_key
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.access.permissions import Role
+from wokibrain.events.models import AuditEntry
 
 DAY = "2025-10-22"
 
@@ -129,10 +135,24 @@ def test_a_taken_table_is_said_above_the_form(places: None) -> None:
 def test_a_change_asks_for_what_was_typed_anew(places: None) -> None:
     client = staff(Role.MANAGER)
     booking = Booking.objects.get(reference="B1")
-    body = typed(party_size="4", duration_minutes="45", guest_name="", tables="T2", notes="by the window")
-    assert client.post(f"/admin/bookings/booking/{booking.pk}/change/", body).status_code == 302
+    path = f"/admin/bookings/booking/{booking.pk}/change/"
+    body = filled(client.get(path), party_size="4", notes="by the window")
+    response = client.post(path, body | {"_save": "1"})
+    assert response.status_code == 302, response.context["adminform"].form.errors
     booking.refresh_from_db()
     assert (booking.party_size, booking.notes, booking.version) == (4, "by the window", 2)
+
+
+def test_the_board_tells_who_did_it_in_words(places: None) -> None:
+    client = staff(Role.MANAGER)
+    key, _token = create_key(caller=SYSTEM, name="Till", role=Role.API_CLIENT, restaurant_id="R1")
+    booking = str(Booking.objects.get(reference="B1").pk)
+    for kind, id_ in ((CallerKind.API_KEY, str(key.pk)), (CallerKind.ANONYMOUS, "192.0.2.7")):
+        caller = replace(SYSTEM, kind=kind, id=id_)
+        changes.update_booking(caller=caller, booking=booking, change=Change(notes=id_))
+    assert post(client, f"bookings/{booking}/seat", {}).status_code == 200
+    story = client.get(f"/admin/floor/bookings/{booking}").json()["story"]
+    assert [each["by"] for each in story] == ["WokiBrain", "API key Till", "without sign-in", "Ana"]
 
 
 def test_a_block_is_never_laid_over_a_booking(places: None) -> None:
@@ -185,6 +205,24 @@ def test_the_board_refuses_without_a_csrf_token(places: None) -> None:
 def test_the_board_knows_nothing_of_another_restaurant(places: None, path: str, body: dict[str, Any]) -> None:
     response = post(staff(Role.ADMIN), path, body)
     assert (response.status_code, response.json()["error"]) == (404, "NOT_FOUND")
+
+
+def test_tables_that_are_moved_on_the_plan_are_entered_in_the_trail(places: None) -> None:
+    create_sector(caller=SYSTEM, id="S3", restaurant_id="R1", name="Patio")
+    create_table(caller=SYSTEM, id="P1", sector_id="S3", capacity_min=1, capacity_max=4)
+    client, before = staff(Role.ADMIN), Table.objects.get(pk="T1")
+    spots = [{"id": each, "x": 100, "y": 205} for each in ("T1", "P1")]
+    assert post(client, "tables", {"restaurantId": "R1", "tables": spots}).status_code == 200
+    assert list(Table.objects.filter(x=100, y=205).order_by("pk").values_list("pk", flat=True)) == [
+        "P1",
+        "T1",
+    ]
+    kept = {each.target_id: each for each in AuditEntry.objects.filter(action="TableUpdated")}
+    assert sorted(kept) == ["P1", "T1"]
+    assert (kept["T1"].before, kept["T1"].after) == ({"x": before.x, "y": before.y}, {"x": 100, "y": 205})
+    assert kept["T1"].actor == f"user:{User.objects.get().pk}"
+    wrong = post(client, "tables", {"restaurantId": "R1", "tables": [*spots, {"id": "Z1", "x": 1, "y": 1}]})
+    assert (wrong.status_code, AuditEntry.objects.filter(action="TableUpdated").count()) == (404, 2)
 
 
 def test_the_board_needs_a_signed_in_person(places: None) -> None:

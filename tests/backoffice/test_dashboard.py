@@ -142,6 +142,17 @@ def test_the_figures_in_spanish(at_noon: None) -> None:
     assert page["week"][0]["read"] == "2 de 12 · 16 %"
 
 
+def test_the_busiest_tables_are_those_of_28_dates(at_noon: None) -> None:
+    house("H", tables=TABLES)
+    today = date(2026, 5, 4)
+    book("H", today - timedelta(days=28), "20:00", 2, "A")
+    book("H", today - timedelta(days=27), "20:00", 4, "B")
+    book("H", today, "20:00", 4, "B")
+    fold()
+    tables = shown(person(Role.STAFF, "H")).context["tables"]
+    assert [(each["name"], each["hours"]) for each in tables] == [("Room · H-B", "2.0")]
+
+
 def test_another_tenants_restaurant_is_not_shown(at_noon: None) -> None:
     house("H", tables=TABLES)
     house("X", tables=TABLES)

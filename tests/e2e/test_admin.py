@@ -24,6 +24,10 @@ PAGES: Final = (
     "auth/user/", "access/apikey/", "access/apikey/add/", "webhooks/webhook/", "webhooks/webhook/add/",
     "events/auditentry/", "floor/sheet?restaurant=OPEN",
 )  # fmt: skip
+OWNERS_PAGES: Final = (
+    "restaurants/restaurant/add/", "events/storedevent/", "events/failure/", "waffle/flag/", "waffle/flag/add/",
+    "waffle/switch/", "waffle/switch/add/",
+)  # fmt: skip
 
 
 def tomorrow() -> str:
@@ -61,6 +65,17 @@ def test_axe_finds_no_serious_violation_in_the_admin(
     page.context.clear_cookies()
     page.goto("/admin/login/")
     found |= {"login": broken} if (broken := serious(page)) else {}
+    assert found == {}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation_where_superusers_go(signed_in: SignIn, scheme: str) -> None:
+    page = signed_in("root", color_scheme=scheme)
+    found = {}
+    for path in OWNERS_PAGES:
+        assert page.goto(f"/admin/{path}").status == 200, path
+        if broken := serious(page):
+            found[path] = broken
     assert found == {}
 
 

@@ -7,10 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Product
+from tests.e2e.conftest import Product, playwright_api
 from tests.e2e.test_board import SignIn, block, iso, opened, quarter, reads, tomorrow
 
 pytestmark = pytest.mark.browser
+
+
+def change(page: Any, made: dict[str, Any], **wanted: str) -> None:
+    """What somebody else does, who has not the page open."""
+    token = page.locator("meta[name=csrf]").get_attribute("content")
+    path = f"/admin/floor/bookings/{made['id']}/change"
+    assert page.request.post(path, data=wanted, headers={"X-CSRFToken": token}).status == 200
 
 
 def test_the_day_asked_for_last_is_shown_whichever_answer_comes_last(signed_in: SignIn) -> None:
@@ -26,6 +33,44 @@ def test_the_day_asked_for_last_is_shown_whichever_answer_comes_last(signed_in: 
         held[0].continue_()
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert page.input_value("#date") == second
+
+
+def test_a_day_that_is_gone_to_is_shown_though_the_board_is_read_anew_meanwhile(signed_in: SignIn) -> None:
+    page = opened(signed_in(), tomorrow())
+    after = (quarter(0) + timedelta(days=1)).date().isoformat()
+    held: list[Any] = []
+    page.route(f"**/data?*date={after}*", lambda route: held.append(route), times=1)
+    page.evaluate("document.getElementById('next').click()")
+    while not held:
+        page.wait_for_timeout(10)
+    with page.expect_response("**/floor/data?*"):
+        page.evaluate("() => { window.live.refresh(); }")
+    with page.expect_response(f"**/data?*date={after}*"):
+        held[0].continue_()
+    page.wait_for_url(f"**date={after}*")
+    assert page.input_value("#date") == after
+
+
+def test_what_was_taken_in_during_a_reading_that_failed_does_not_come_back(
+    product: Product, signed_in: SignIn
+) -> None:
+    made = product.book(date=tomorrow(), start=iso(quarter(9)), tableIds=["OPEN-4"], guestName="Ghost")
+    page = opened(signed_in(), tomorrow())
+    held: list[Any] = []
+    page.route("**/floor/data?*", lambda route: held.append(route), times=1)
+    page.evaluate("() => { window.live.refresh(); }")
+    while not held:
+        page.wait_for_timeout(10)
+    change(page, made, notes="by the window")
+    reads(page, made, "2 Ghost, 09:00–10:30, Table 4, Confirmed, by the window")
+    with page.expect_event("requestfailed"):
+        held[0].abort()
+    change(page, made, date=(quarter(0) + timedelta(days=1)).date().isoformat())
+    playwright_api.expect(block(page, made)).to_have_count(0)
+    with page.expect_response("**/floor/data?*"):
+        page.evaluate("() => { window.live.refresh(); }")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert block(page, made).count() == 0
 
 
 def test_a_change_that_comes_while_the_day_is_read_is_kept(product: Product, signed_in: SignIn) -> None:

@@ -25,7 +25,7 @@ def actors_named(actors: Iterable[str]) -> dict[str, str]:
     keys = {str(key.pk): key for key in ApiKey.objects.filter(pk__in=filter(_is_uuid, api_keys.values()))}
     for actor, id_ in users.items():
         person = people.get(int(id_)) if id_.isdecimal() else None
-        named[actor] = person.get_full_name() or person.get_username() if person else _("a former user")
+        named[actor] = called(person) if person else _("a former user")
     for actor, id_ in api_keys.items():
         named[actor] = (
             _("API key %(name)s") % {"name": keys[id_].name} if id_ in keys else _("a former API key")
@@ -34,6 +34,10 @@ def actors_named(actors: Iterable[str]) -> dict[str, str]:
     # An anonymous caller may be named with an address, which is nobody's business here.
     named |= dict.fromkeys(by_kind[CallerKind.ANONYMOUS], _("without sign-in"))
     return named
+
+
+def called(user: User) -> str:
+    return user.get_full_name() or user.get_username()
 
 
 def _is_uuid(text: str) -> bool:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, TypeVar, cast
 
 from django import forms
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import models
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -136,6 +137,26 @@ class Tenants:
             db_field, request, **kwargs
         )
         return field
+
+
+class Theirs(admin.RelatedFieldListFilter):
+    """A list's filter by restaurant or sector that offers those whose rows the person may see.
+
+    Django's own offers every row there is.
+    """
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+        places = caller_for(request).restaurants(model_admin.may_view)
+        path = PATHS[field.remote_field.model]
+        return field.get_choices(
+            include_blank=False,
+            limit_choices_to=Q() if places is None else Q(**{f"{path}__in": places}),
+            ordering=self.field_admin_ordering(field, request, model_admin),
+        )
+
+    def has_output(self) -> bool:
+        """Also where there is nothing to choose, if something was: the list is narrowed by filters shown."""
+        return self.lookup_val is not None or super().has_output()
 
 
 class TenantAdmin(Tenants, ModelAdmin):  # type: ignore[misc]

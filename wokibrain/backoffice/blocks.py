@@ -19,7 +19,7 @@ from bookings.models import TableBlock
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
-from wokibrain.backoffice.base import TenantAdmin, caller_for, display, show_at_fields
+from wokibrain.backoffice.base import TenantAdmin, Theirs, caller_for, display, show_at_fields
 from wokibrain.errors import DomainError
 
 
@@ -69,7 +69,7 @@ class TableBlockAdmin(TenantAdmin):
     may_view = Permission.TABLE_READ
     may_add = may_delete = Permission.TABLE_UPDATE
     list_display = ("table", "from_", "to", "reason")
-    list_filter = ("table__sector__restaurant", "table__sector")
+    list_filter = (("table__sector__restaurant", Theirs), ("table__sector", Theirs))
     list_select_related = ("table__sector__restaurant",)
     date_hierarchy = "start"
 

@@ -24,7 +24,7 @@ from unfold.widgets import (
 
 from bookings import changes, services
 from bookings import plan as plans
-from bookings.changes import Change
+from bookings.changes import CHANGED_SINCE, Change
 from bookings.models import Booking, Guest
 from bookings.records import BookingRecord
 from bookings.rules import Contact, NewBooking
@@ -32,7 +32,7 @@ from restaurants.models import MAX_PARTY, Restaurant, Table
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.backoffice.base import show_at_fields
-from wokibrain.errors import DomainError, ValidationFailed
+from wokibrain.errors import Conflict, DomainError, ValidationFailed
 from wokibrain.fields import PhoneOrEmpty, ServiceDate, message_for
 
 FIELDS: Final = {
@@ -117,6 +117,8 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
         label=_("notes"), required=False, max_length=1000, widget=UnfoldAdminTextareaWidget
     )
 
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+    """What the page showed, which may be old by the time it is sent."""
     restaurant: forms.ModelChoiceField[Restaurant] = forms.ModelChoiceField(
         Restaurant.objects.none(), label=_("restaurant"), widget=UnfoldAdminSelectWidget, empty_label=None
     )
@@ -130,17 +132,18 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
         if instance is not None:
             kwargs["initial"] = self._now(instance) | kwargs.get("initial", {})
         super().__init__(*args, **kwargs)
-        if instance is not None:
-            del self.fields["restaurant"]
+        del self.fields["seen" if instance is None else "restaurant"]
         for name in ("restaurant", "tables"):
             if name in self.fields:
                 self.fields[name].queryset = self.offered[name]  # type: ignore[attr-defined]
         for field in self.fields.values():
             field.label = capfirst(str(field.label))
         self.fields["tables"].label_from_instance = _label  # type: ignore[attr-defined]
+        if instance is not None and self.is_bound and "duration_minutes" not in self.changed_data:
+            # A stay that was cut at closing is on no quarter hour; left alone, it is nobody's mistake.
+            self.fields["duration_minutes"].validators = []
 
-    @staticmethod
-    def _now(booking: Booking) -> dict[str, Any]:
+    def _now(self, booking: Booking) -> dict[str, Any]:
         start = booking.start.astimezone(clock.zone(booking.restaurant.zone))
         guest = booking.guest or Guest()
         return {
@@ -148,11 +151,15 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
             "time": start.time().replace(second=0, microsecond=0),
             "party_size": booking.party_size,
             "duration_minutes": booking.duration_minutes,
-            "tables": booking.table_ids,
+            # Those that can be picked, lest one since retired counts as taken away by hand.
+            "tables": list(
+                self.offered["tables"].filter(pk__in=booking.table_ids).values_list("pk", flat=True)
+            ),
             "guest_name": guest.name,
             "guest_phone": guest.phone,
             "guest_email": guest.email,
             "notes": booking.notes,
+            "seen": _stamp(booking),
         }
 
     def clean_date(self) -> dt.date:
@@ -193,9 +200,14 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
         return made
 
     def _change(self, data: dict[str, Any]) -> BookingRecord:
-        """Only what was typed anew is asked for, so that the rest cannot be refused."""
+        """Only what was typed anew is asked for, so that the rest cannot be refused.
+
+        What was typed anew is told from what the page showed, so the booking must still be that.
+        """
         old, touched = self.instance, set(self.changed_data)
-        tables = _ids(data["tables"])
+        if data["seen"] != _stamp(old):
+            raise Conflict(CHANGED_SINCE)
+        tables = data["tables"] if "tables" in touched else ()
         changed = changes.update_booking(
             caller=self.caller,
             booking=str(old.pk),
@@ -204,13 +216,14 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
                 duration_minutes=data["duration_minutes"] if "duration_minutes" in touched else None,
                 date=data["date"] if "date" in touched else None,
                 start=self._start(old.restaurant_id, data) if touched & {"date", "time"} else None,
-                table_ids=tables if tables and tables != frozenset(old.table_ids) else None,
-                sector_id=next((table.sector_id for table in data["tables"]), None) if tables else None,
+                table_ids=_ids(tables) or None,
+                sector_id=next((table.sector_id for table in tables), None),
                 guest_name=data["guest_name"] if "guest_name" in touched else None,
                 guest_email=data["guest_email"] if "guest_email" in touched else None,
                 guest_phone=data["guest_phone"] if "guest_phone" in touched else None,
                 notes=data["notes"] if "notes" in touched else None,
             ),
+            version=old.version,
         )
         assert isinstance(changed, BookingRecord), "there is no ticket to replay"
         return changed
@@ -237,6 +250,12 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
 
 def _label(table: Table) -> str:
     return f"{table.sector} · {table}"
+
+
+def _stamp(booking: Booking) -> str:
+    """Another one whenever the booking or its guest was written since."""
+    guest = booking.guest
+    return f"{booking.version}@{guest.updated_at.isoformat() if guest else ''}"
 
 
 def _ids(tables: Any) -> frozenset[str]:

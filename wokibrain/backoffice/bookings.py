@@ -18,8 +18,9 @@ from bookings.models import Booking
 from restaurants.models import Restaurant, Table
 from wokibrain import clock
 from wokibrain.access.permissions import Permission
+from wokibrain.backoffice import floor
 from wokibrain.backoffice.actors import actors_named
-from wokibrain.backoffice.base import TenantAdmin, action, caller_for, display, visible
+from wokibrain.backoffice.base import TenantAdmin, Theirs, action, caller_for, display, visible
 from wokibrain.backoffice.booking_form import BookingForm
 from wokibrain.backoffice.words import words
 from wokibrain.errors import DomainError
@@ -43,13 +44,14 @@ class BookingAdmin(TenantAdmin):
     list_display_links = ("reference", "when")
     list_filter = (
         ("service_date", RangeDateFilter),
-        "restaurant",
-        "sector",
+        ("restaurant", Theirs),
+        ("sector", Theirs),
         "status",
         "channel",
         "attention",
     )
     list_filter_submit = True
+    change_form_before_template = "office/seen.html"
     list_select_related = ("restaurant", "guest", "sector")
     date_hierarchy = "service_date"
     search_fields = ("reference__iexact", "guest__name", "guest__phone", "guest__email")
@@ -86,8 +88,13 @@ class BookingAdmin(TenantAdmin):
         return type("BookingForm", (BookingForm,), {"caller": caller, "offered": offered})
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Today as it is at the restaurant that the form opens with."""
         given: dict[str, Any] = super().get_changeform_initial_data(request)
-        return {"date": clock.now().date(), "party_size": 2} | given
+        caller = caller_for(request)
+        places = visible(Restaurant.objects.all(), "pk", caller, Permission.BOOKING_CREATE)
+        chosen = places.filter(pk=given.get("restaurant")).first() or places.first()
+        today = {"date": floor.today(chosen.pk)} if chosen else {}
+        return today | {"party_size": 2} | given
 
     def save_model(self, request: HttpRequest, obj: Booking, form: Any, change: bool) -> None:
         """The service wrote it while the form was cleaned; what is left is the button that was pressed."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 
 from bookings import day as days
@@ -22,9 +20,11 @@ from bookings.rules import check_bounds
 from bookings.selectors import get_booking, seen_by
 from bookings.walkins import service_date_at
 from restaurants.models import ComboTable, Restaurant, Sector, Table, TableJoin
+from restaurants.services import update_tables
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
+from wokibrain.backoffice.actors import actors_named
 from wokibrain.errors import DomainError, NotFound
 from wokibrain.events.models import StoredEvent
 
@@ -136,29 +136,17 @@ def story(booking: BookingRecord) -> list[dict[str, Any]]:
     events = list(
         StoredEvent.objects.filter(aggregate_type="booking", aggregate_id=str(booking.id)).order_by("version")
     )
-    names = names_of(event.metadata.get("actor", "") for event in events)
+    names = actors_named(event.metadata.get("actor", "") for event in events)
     return [
         {
             "event": event.event_type,
             "at": ms(event.occurred_at),
-            "by": names.get(event.metadata.get("actor", ""), event.metadata.get("actor", "")),
-            "source": event.metadata.get("source", ""),
+            "by": names[event.metadata.get("actor", "")],
             "undone": bool(event.payload.get("undoes")),
             "changed": sorted(event.payload.get("changes") or {}),
         }
         for event in events
     ]
-
-
-def names_of(actors: Iterable[str]) -> dict[str, str]:
-    """``user:7`` -> how that person is called here."""
-    numbers = {actor: int(actor[5:]) for actor in actors if actor.startswith("user:") and actor[5:].isdigit()}
-    people = User.objects.in_bulk(set(numbers.values()))
-    return {actor: called(people[number]) for actor, number in numbers.items() if number in people}
-
-
-def called(user: User) -> str:
-    return user.get_full_name() or user.get_username()
 
 
 def search(*, caller: Caller, restaurant_id: str, text: str, service_date: date) -> list[dict[str, Any]]:
@@ -288,12 +276,18 @@ def _blocks(restaurant_id: str, begin: datetime, end: datetime) -> list[dict[str
 def place_tables(*, caller: Caller, restaurant_id: str, spots: dict[str, tuple[int, int]]) -> None:
     """Where tables stand on the plan, in centimetres. Raises NotFound for one of another restaurant."""
     caller.require(Permission.TABLE_UPDATE, restaurant_id)
-    tables = list(Table.objects.filter(pk__in=spots, sector__restaurant_id=restaurant_id))
-    if len(tables) != len(spots):
+    tables = Table.objects.filter(pk__in=spots, sector__restaurant_id=restaurant_id)
+    sectors = dict(tables.values_list("pk", "sector_id"))
+    if len(sectors) != len(spots):
         raise NotFound.at("tableId")
-    for table in tables:
-        table.x, table.y = spots[table.pk]
-        table.save(update_fields=["x", "y", "updated_at"])
+    with transaction.atomic():
+        for sector_id in sorted(set(sectors.values())):
+            moved = {
+                table_id: {"x": x, "y": y}
+                for table_id, (x, y) in spots.items()
+                if sectors[table_id] == sector_id
+            }
+            update_tables(caller=caller, sector_id=sector_id, changes=moved)
 
 
 def _whole_hour(instant: datetime) -> datetime:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from bookings.guests import update_guest
 from bookings.models import Booking, Guest
 from wokibrain.access.permissions import Permission
-from wokibrain.backoffice.base import caller_for, display
+from wokibrain.backoffice.base import Theirs, caller_for, display
 from wokibrain.backoffice.booking_form import PHONE, typed
 from wokibrain.backoffice.writing import ServiceAdmin, settings_of
 
@@ -34,7 +34,7 @@ class GuestAdmin(ServiceAdmin):
     may_view = Permission.GUEST_READ
     may_change = Permission.BOOKING_UPDATE
     list_display = ("named", "phone", "email", "restaurant", "visits")
-    list_filter = ("restaurant",)
+    list_filter = (("restaurant", Theirs),)
     list_select_related = ("restaurant",)
     search_fields = ("name", "phone", "email")
     fields = (("name", "restaurant"), ("phone", "email"), "notes", "visits")
@@ -54,6 +54,10 @@ class GuestAdmin(ServiceAdmin):
     def save_model(self, request: HttpRequest, obj: Guest, form: Any, change: bool) -> None:
         if settings := settings_of(form):
             update_guest(caller=caller_for(request), guest_id=obj.pk, settings=settings)
+
+    def log_change(self, request: HttpRequest, obj: Guest, message: Any) -> Any:
+        """By id alone: Django's log is kept for ever, and a name there would outlive its erasure."""
+        return super().log_change(request, Guest(pk=obj.pk), message)
 
     @display(description=_("name"), ordering="name")
     def named(self, obj: Guest) -> str:

@@ -22,7 +22,7 @@ from wokibrain.access import audit
 from wokibrain.access.keys import create_key, revoke_key
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.access.permissions import Permission, Role
-from wokibrain.backoffice.base import TenantAdmin, TenantInline, caller_for, display
+from wokibrain.backoffice.base import TenantAdmin, TenantInline, Theirs, caller_for, display
 
 PERSONAL: Final = {"username": "name", "first_name": "name", "last_name": "name", "email": "email"}
 
@@ -193,7 +193,7 @@ class ApiKeyAdmin(TenantAdmin):
         "last_used_at",
         "state",
     )
-    list_filter = ("restaurant", "role")
+    list_filter = (("restaurant", Theirs), "role")
     list_select_related = ("restaurant",)
     actions = ("revoke",)
 
@@ -261,7 +261,6 @@ class FlagAdmin(SuperusersOnly):
         "languages",
         "users",
     )
-    autocomplete_fields = ("users",)
 
 
 @admin.register(Switch)

@@ -37,7 +37,7 @@ from restaurants.services import (
 )
 from restaurants.special import drop_special_day, put_special_day
 from wokibrain.access.permissions import Permission
-from wokibrain.backoffice.base import TenantInline, caller_for, display
+from wokibrain.backoffice.base import TenantInline, Theirs, caller_for, display
 from wokibrain.backoffice.writing import ServiceAdmin, acknowledged, settings_of, typed_rows
 
 USUAL: Final = (Turn(2, 90), Turn(4, 105), Turn(6, 120), Turn(MAX_PARTY, 150))
@@ -210,7 +210,7 @@ class SpecialWindowInline(TenantInline):
 class SpecialDayAdmin(ServiceAdmin):
     may_add = may_change = may_delete = Permission.RESTAURANT_UPDATE
     list_display = ("date", "name", "restaurant", "hours")
-    list_filter = ("restaurant",)
+    list_filter = (("restaurant", Theirs),)
     date_hierarchy = "date"
     inlines = (SpecialWindowInline,)
 

@@ -24,7 +24,7 @@ from restaurants.services import (
     update_tables,
 )
 from wokibrain.access.permissions import Permission
-from wokibrain.backoffice.base import PATHS, TenantInline, caller_for, display, visible
+from wokibrain.backoffice.base import PATHS, TenantInline, Theirs, caller_for, display, visible
 from wokibrain.backoffice.writing import ServiceAdmin, acknowledged, settings_of, typed_rows
 
 TYPED: Final = ("name", "capacity_min", "capacity_max", "combinable", "active", "shape")
@@ -50,7 +50,7 @@ class SectorAdmin(ServiceAdmin):
     may_delete = Permission.TABLE_DELETE
     list_select_related = ("restaurant",)
     list_display = ("name", "restaurant", "tables", "position")
-    list_filter = ("restaurant",)
+    list_filter = (("restaurant", Theirs),)
     search_fields = ("name", "id")
     fields = ("restaurant", "name", "position")
     inlines = (TableInline,)
@@ -115,7 +115,7 @@ class TableAdmin(ServiceAdmin):
     may_change = Permission.TABLE_UPDATE
     may_delete = Permission.TABLE_DELETE
     list_display = ("label", "sector", "seats", "combinable", "active")
-    list_filter = ("sector__restaurant", "sector", "active")
+    list_filter = (("sector__restaurant", Theirs), ("sector", Theirs), "active")
     list_select_related = ("sector__restaurant",)
     search_fields = ("name", "id")
     ordering = ("sector", "position")
@@ -194,7 +194,7 @@ class TableJoinAdmin(ServiceAdmin):
     may_view = Permission.TABLE_READ
     may_add = may_change = may_delete = Permission.TABLE_UPDATE
     list_display = ("pair", "sector")
-    list_filter = ("sector",)
+    list_filter = (("sector", Theirs),)
     list_select_related = ("sector", "first", "second")
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -270,7 +270,7 @@ class ComboAdmin(ServiceAdmin):
     may_add = may_change = may_delete = Permission.TABLE_UPDATE
     fields = ("tables", ("capacity_min", "capacity_max"))
     list_display = ("named", "sector", "seats")
-    list_filter = ("sector",)
+    list_filter = (("sector", Theirs),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Combo]:
         rows: QuerySet[Combo] = super().get_queryset(request)

@@ -40,6 +40,7 @@ from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.access.staff import is_staff
 from wokibrain.backoffice import floor, sheet
+from wokibrain.backoffice.actors import called
 from wokibrain.backoffice.base import caller_for
 from wokibrain.backoffice.words import words
 from wokibrain.errors import DomainError, NotFound, ServiceUnavailable, Unauthorized, ValidationFailed
@@ -120,7 +121,7 @@ def board(request: HttpRequest) -> HttpResponseBase:
         return HttpResponseRedirect(reverse("floor"))
     start = {
         "restaurant": wanted,
-        "me": floor.called(request.user),  # type: ignore[arg-type]
+        "me": called(request.user),  # type: ignore[arg-type]
         "language": get_language(),
         "urls": {"floor": reverse("floor"), "login": reverse("admin:login"), "admin": reverse("admin:index")},
         "words": words(),

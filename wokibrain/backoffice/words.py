@@ -68,7 +68,6 @@ def words() -> dict[str, str]:
         "nobody": _("Nobody here."),
         "noMatch": _("No booking matches."),
         "story": _("What happened"),
-        "by": _("by {who}"),
         "BookingCreated": _("Booked"),
         "BookingUpdated": _("Changed"),
         "BookingCancelled": _("Cancelled"),

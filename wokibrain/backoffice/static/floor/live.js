@@ -112,7 +112,7 @@ export class Live {
       const last = full.story.at(-1);
       if (take(full)) {
         setTimeout(() => { full.flash = false; }, 1800);
-        if (last && last.by !== start.me) toast(t('liveChange', { who: /^(user|api_key|anonymous|system)/.test(last.by) ? last.source.toUpperCase() : last.by, what: t(last.event), name: called(full) }));
+        if (last && last.by !== start.me) toast(t('liveChange', { who: last.by, what: t(last.event), name: called(full) }));
       }
     }
     changed();

@@ -60,7 +60,7 @@ export class Panel {
     if (!focus) holder?.focus?.({ preventScroll: true });
     if (day.selected !== booking.id) { day.selected = booking.id; changed(); }
     const full = await get(`bookings/${booking.id}`).catch(() => null);
-    for (const each of full?.story ?? []) story.append(h('li', {}, h('b', {}, t(each.event)), each.undone ? ` (${t('undoing')})` : '', ` · ${clock.when(each.at)} · `, t('by', { who: each.by })));
+    for (const each of full?.story ?? []) story.append(h('li', {}, h('b', {}, t(each.event)), each.undone ? ` (${t('undoing')})` : '', ` · ${clock.when(each.at)} · ${each.by}`));
   }
 
   head(booking) {
