@@ -116,7 +116,7 @@ def update_booking(
             after,
             event_type="BookingUpdated",
             actor=caller,
-            more={"changes": _changes(before, after, private)},
+            more={"changes": _changes(before, after, private) | see_to(before, after)},
         )
         if ticket:
             ticket.keep_for(after)
@@ -134,6 +134,21 @@ def check_open(booking: BookingRecord) -> None:
         raise InvalidTransition(
             format_lazy(_("A booking that is {status} cannot be changed."), status=booking.status.label)
         )
+
+
+def see_to(before: BookingRecord, after: BookingRecord) -> dict[str, dict[str, Any]]:
+    """Take away the flag of who gets other tables or another time than were wrong; what the event says of it."""
+    causes = []
+    if after.table_ids != before.table_ids:
+        causes.append(Booking.Attention.TABLES)
+    if (after.start, after.end) != (before.start, before.end):
+        causes += [Booking.Attention.HOURS, Booking.Attention.ZONE]
+    flagged = Booking.objects.filter(pk=before.id, attention__in=causes)
+    cause = flagged.values_list("attention", flat=True).first() if causes else None
+    if cause is None:
+        return {}
+    flagged.update(attention="")
+    return {"attention": {"from": cause, "to": None}}
 
 
 def _seated(day: Day, before: BookingRecord, wanted: BookingRecord, change: Change) -> BookingRecord:
@@ -160,10 +175,14 @@ def _seated(day: Day, before: BookingRecord, wanted: BookingRecord, change: Chan
     own = frozenset(before.table_ids)
     if change.start is None:
         kept = _kept_start(day, before)
-        still = replace(asked, start=day.aligned(kept), duration=day.covering(kept, asked.duration))
+        still = replace(
+            asked,
+            start=day.aligned(kept),
+            duration=day.covering(kept, asked.duration),
+            standing=kept == before.start,
+        )
         for wish in (replace(still, tables=own), still) if same_place else (still,):
-            # The start is not new, so it may be past.
-            if found := day.candidates(wish, 1, past=kept == before.start):
+            if found := day.candidates(wish, 1):
                 end = kept + timedelta(minutes=asked.duration)
                 return replace(wanted, table_ids=found[0].table_ids, start=kept, end=end)
         if change.date is None and change.window_start is None and change.window_end is None:

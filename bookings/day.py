@@ -41,13 +41,18 @@ WHERE restaurant.id = %(restaurant)s
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a guest asks for. Minutes; wall times of the service day; ``start`` an aware instant."""
+    """What a guest asks for. Minutes; wall times of the service day; ``start`` an aware instant.
+
+    ``standing``: the start is no wish, for the party is there or was promised it. It may be past, too
+    soon, or in an hour that the clock shows again; only the hours and the last seating bind it.
+    """
 
     party: int
     duration: int
     window_start: time | None = None
     window_end: time | None = None
     start: datetime | None = None
+    standing: bool = False
     tables: frozenset[str] | None = None
 
 
@@ -59,12 +64,9 @@ class Day:
     service: ServiceDay
     rooms: tuple[tuple[SectorRoom, Occupancy], ...]
 
-    def candidates(self, wish: Wish, limit: int, *, past: bool = False) -> list[Candidate]:
-        """The best ``limit`` over all sectors, best first; never one that mixes them.
-
-        ``past``: starts that are past or too soon will do.
-        """
-        not_before = None if past else self.plan.not_before()
+    def candidates(self, wish: Wish, limit: int) -> list[Candidate]:
+        """The best ``limit`` over all sectors, best first; never one that mixes them."""
+        not_before = self.plan.not_before()
         lists = [
             find(
                 room.engine,
@@ -77,6 +79,7 @@ class Day:
                 window_end=wish.window_end,
                 not_before=not_before,
                 start=wish.start,
+                standing=wish.standing,
                 tables=wish.tables,
             )
             for room, occupancy in self.rooms
@@ -94,6 +97,7 @@ class Day:
             window_end=wish.window_end,
             not_before=self.plan.not_before(),
             start=wish.start,
+            standing=wish.standing,
             tables=wish.tables,
         )
 

@@ -44,30 +44,44 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._beats = 0
         self._channel = ""
+        self._joined: set[str] = set()
+        """The groups that Redis was told of; while it is away they wait, and no socket does."""
         self._lock = asyncio.Lock()
         self._away = False
+        """Redis was missed since all groups were joined: they are joined anew when it is heard again."""
 
     async def _start(self) -> None:
         if not self._tasks:
             self._layer = get_channel_layer()
-            self._channel = await self._layer.new_channel()
+            await self._tell(self._open())
             work = (self._listen(), self._look_after(), self._beat())
             self._tasks = [asyncio.create_task(each) for each in work]
+
+    async def _open(self) -> None:
+        self._channel = await self._layer.new_channel()
 
     async def join(self, group: str, socket: Socket) -> None:
         async with self._lock:
             await self._start()
-            first = not self.sockets[group]
             self.sockets[group].add(socket)
-            if first:
-                await self._tell(self._layer.group_add(group, self._channel))
+            if group not in self._joined and not self._away:
+                await self._join(group)
 
     async def leave(self, group: str, socket: Socket) -> None:
         async with self._lock:
             self.sockets[group].discard(socket)
             if not self.sockets[group]:
                 del self.sockets[group]
-                await self._tell(self._layer.group_discard(group, self._channel))
+                if group in self._joined and not self._away:
+                    await self._part(group)
+
+    async def _join(self, group: str) -> None:
+        self._joined.add(group)
+        await self._tell(self._layer.group_add(group, self._channel))
+
+    async def _part(self, group: str) -> None:
+        self._joined.discard(group)
+        await self._tell(self._layer.group_discard(group, self._channel))
 
     async def _tell(self, work: Awaitable[Any]) -> None:
         """Redis away: the sockets stay, and are told to look again when it is back."""
@@ -80,6 +94,11 @@ class Hub:
             self._away = True
 
     async def _listen(self) -> None:
+        while not self._channel:
+            await asyncio.sleep(BEAT_SECONDS)
+            # A try that failed leaves a channel behind that nobody can name.
+            await self._tell(self._layer.flush())
+            await self._tell(self._open())
         while True:
             try:
                 message = await self._layer.receive(self._channel)
@@ -98,7 +117,8 @@ class Hub:
         """Tell oneself a number now and then: who does not hear one was deaf and may have missed more."""
         for number in itertools.count(1):
             await asyncio.sleep(BEAT_SECONDS)
-            await self._tell(self._layer.send(self._channel, {"type": "beat", "number": number}))
+            if self._channel:
+                await self._tell(self._layer.send(self._channel, {"type": "beat", "number": number}))
 
     async def _beaten(self, number: int) -> None:
         """Messages come again; where some did not, join again and have everybody look anew."""
@@ -109,8 +129,11 @@ class Hub:
             return
         self._away = False
         async with self._lock:
+            for group in self._joined - self.sockets.keys():
+                await self._part(group)
             for group in list(self.sockets):
-                await self._tell(self._layer.group_add(group, self._channel))
+                if not self._away:
+                    await self._join(group)
         if not self._away:
             for socket in {each for group in self.sockets.values() for each in group}:
                 socket.hand('{"type":"resync"}')
@@ -181,12 +204,14 @@ class Hub:
         """Say who is still here, and forget who no longer says so."""
         while True:
             await asyncio.sleep(settings.LIVE_ANNOUNCE_SECONDS)
-            for restaurant_id in list(self._present):
+            # Also where everybody's word was lost: of those who are here it is said again.
+            here = {each for group in self.sockets.values() for socket in group for each in socket.present}
+            for restaurant_id in here | self._present.keys():
                 now = time.monotonic()
                 boards = self._present[restaurant_id]
                 for board in [each for each, (_name, until) in boards.items() if until <= now]:
                     del boards[board]
-                if self.people(restaurant_id) != self._shown.get(restaurant_id):
+                if self.people(restaurant_id) != self._shown.get(restaurant_id, []):
                     self._show_people(restaurant_id, self._boards(restaurant_id))
                 if not boards:
                     del self._present[restaurant_id]

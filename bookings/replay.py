@@ -20,6 +20,10 @@ REPLAY_REACH: Final = 1_000
 """How far before the last event seen one may lie that was published after it: ids commit out of order."""
 
 
+REPLAY_SPAN: Final = 20_000
+"""Events of all restaurants that are looked through at most for those of one: no index knows them apart."""
+
+
 def wanted_groups(caller: Caller, restaurant_id: str | None, sector_id: str | None) -> tuple[str, str]:
     """The group to join and the restaurant it is of. Raises NotFound, Forbidden, Unauthorized."""
     if sector_id is not None:
@@ -43,6 +47,9 @@ def missed(last: UUID, restaurant_id: str, sector_id: str | None) -> list[dict[s
     """
     seen = StoredEvent.objects.filter(event_id=last).values("position", "published_at").first()
     if seen is None:
+        return None
+    newest = StoredEvent.objects.values_list("position", flat=True).latest("position")
+    if newest - seen["position"] > REPLAY_SPAN:
         return None
     later = Q(position__gt=seen["position"])
     if seen["published_at"] is not None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from uuid import UUID, uuid4
 import orjson
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import OperationalError, close_old_connections
 from django.utils.translation import gettext as _
 
 from bookings.hub import hub
@@ -23,6 +24,8 @@ from bookings.replay import missed, wanted_groups
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import DomainError, RateLimitExceeded, ValidationFailed
+
+logger = logging.getLogger("wokibrain.live")
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -35,6 +38,8 @@ MAX_WAITING: Final = 256
 """Messages a socket may be behind before it is dropped."""
 MAX_HELD: Final = 1_000
 """Events that may happen while what was missed is being told."""
+MAX_TOLD: Final = 2_000
+"""Events that a socket remembers having told: more than are ever told anew and held back meanwhile."""
 RATE: Final = (40, 10.0)
 """So many messages of a client in so many seconds."""
 
@@ -74,7 +79,8 @@ class Socket:
         self._send = send
         self._groups: dict[str, str] = {}
         self._waiting: asyncio.Queue[str] = asyncio.Queue(MAX_WAITING)
-        self._replayed: set[str] = set()
+        self._told: OrderedDict[str, None] = OrderedDict()
+        """The latest events told, live or anew: an event is told once, whichever way it comes first."""
         self._held: list[tuple[str, str]] | None = None
         """What happens while what was missed is being told: it comes afterwards, and once."""
         self._heard: deque[float] = deque(maxlen=RATE[0])
@@ -82,17 +88,26 @@ class Socket:
 
     def hand(self, text: str, event_id: str | None = None) -> None:
         """Put a message into the queue; never waits."""
-        if event_id is not None and event_id in self._replayed:
-            return
         if event_id is not None and self._held is not None:
             self._held.append((text, event_id))
             if len(self._held) > MAX_HELD:
                 self.end(SLOW)
             return
+        if event_id is not None and not self._first_time(event_id):
+            return
         try:
             self._waiting.put_nowait(text)
         except asyncio.QueueFull:
             self.end(SLOW)
+
+    def _first_time(self, event_id: str) -> bool:
+        """Whether it was not told yet; from now on it was."""
+        if event_id in self._told:
+            return False
+        self._told[event_id] = None
+        if len(self._told) > MAX_TOLD:
+            self._told.popitem(last=False)
+        return True
 
     def end(self, code: int) -> None:
         if not self._closing.done():
@@ -181,6 +196,9 @@ class Socket:
             if message["type"] == "unsubscribe":
                 if self._groups.pop(group, None):
                     await hub().leave(group, self)
+                    # Who comes back to a place that it left may ask for all of it anew.
+                    if restaurant_id not in self._groups.values():
+                        self._told.clear()
                 self._answer(done)
                 return
             last = _event_id(message.get("lastEventId"))
@@ -204,14 +222,17 @@ class Socket:
             await hub().announce(restaurant_id, self, hello=True)
 
     async def _replay(self, last: UUID, restaurant_id: str, sector_id: str | None) -> None:
-        self._replayed.add(str(last))
-        events = await in_thread(partial(missed, last, restaurant_id, sector_id))
+        self._first_time(str(last))
+        try:
+            events = await in_thread(partial(missed, last, restaurant_id, sector_id))
+        except OperationalError:
+            logger.warning("what a socket missed cannot be told", exc_info=True)
+            events = None
         if events is None:
             self._answer({"type": "resync"})
             return
         for event in events:
-            if event["id"] not in self._replayed:
-                self._replayed.add(event["id"])
+            if self._first_time(event["id"]):
                 await self._room()
                 self._answer({"type": "booking-event", "event": event})
 
@@ -221,7 +242,7 @@ class Socket:
         while self._held is not None and at < len(self._held):
             await self._room()
             text, event_id = self._held[at]
-            if event_id not in self._replayed:
+            if self._first_time(event_id):
                 self._waiting.put_nowait(text)
             at += 1
         self._held = None

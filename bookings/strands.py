@@ -18,7 +18,7 @@ from bookings.locking import lock_plans
 from bookings.models import Booking
 from bookings.plan import Plan
 from bookings.records import BookingRecord, fetch
-from bookings.services import locked, now
+from bookings.services import now
 from restaurants.guards import Stranded
 from wokibrain import clock
 from wokibrain.access.callers import Caller
@@ -33,6 +33,9 @@ WHERE booking.restaurant_id = %(restaurant_id)s AND booking.status IN ('CONFIRME
   AND booking."end" > %(now)s
 ORDER BY booking.start, booking.id
 """
+
+# In order of id, as everybody else who locks several.
+LOCKED: Final = "WHERE booking.id = ANY (%(ids)s) ORDER BY booking.id FOR UPDATE OF booking"
 
 
 class PlanWatch:
@@ -57,17 +60,18 @@ class PlanWatch:
 
     def flag(self, stranded: Sequence[Stranded], caller: Caller) -> None:
         """Mark them, each with an event: what became of a booking is told by its history."""
-        # In order of id, as everybody else who locks several.
-        for each in sorted(stranded, key=lambda each: each.id):
-            booking = locked(UUID(each.id))
-            marked = Booking.objects.filter(pk=booking.id)
-            told = marked.values_list("attention", flat=True).get()
-            marked.update(attention=each.cause)
+        causes = {UUID(each.id): each.cause for each in stranded}
+        bookings = fetch(LOCKED, {"ids": list(causes)})
+        told = dict(Booking.objects.filter(pk__in=causes).values_list("pk", "attention"))
+        for cause in set(causes.values()):
+            marked = [booking_id for booking_id, its in causes.items() if its == cause]
+            Booking.objects.filter(pk__in=marked).update(attention=cause)
+        for booking in bookings:
             writes.update(
                 replace(booking, version=booking.version + 1, updated_at=now()),
                 event_type="BookingUpdated",
                 actor=caller,
-                more={"changes": {"attention": {"from": told or None, "to": each.cause}}},
+                more={"changes": {"attention": {"from": told[booking.id] or None, "to": causes[booking.id]}}},
             )
 
     def _misfits(self, plan: Plan) -> Iterator[tuple[BookingRecord, Booking.Attention, Text]]:
@@ -113,4 +117,4 @@ def _served(plan: Plan, booking: BookingRecord) -> bool:
     day = plan.day(booking.service_date)
     first = day.slot_of(booking.start)
     last = -((day.origin - booking.end) // SLOT)
-    return any(span.lo <= first and last <= span.hi and span.starts >> first & 1 for span in day.spans)
+    return any(span.lo <= first and last <= span.hi and span.seats >> first & 1 for span in day.spans)

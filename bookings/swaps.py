@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings import day as days
 from bookings import writes
-from bookings.changes import check_open
+from bookings.changes import check_open, see_to
 from bookings.day import Day, Wish
 from bookings.locking import SectorDay
 from bookings.records import BookingRecord
@@ -76,7 +76,7 @@ def swap_bookings(*, caller: Caller, first: Seen, second: Seen) -> tuple[Booking
                 event_type="BookingUpdated",
                 actor=caller,
                 more={
-                    "changes": booking.changes_from(before[booking.id]),
+                    "changes": booking.changes_from(before[booking.id]) | see_to(before[booking.id], booking),
                     "swappedWith": {"id": str(partner.id), "version": partner.version},
                 },
             )
@@ -99,8 +99,8 @@ def _check_fits(day: Day, booking: BookingRecord, place: BookingRecord) -> None:
         party=booking.party_size,
         duration=day.covering(booking.start, booking.duration_minutes),
         start=day.aligned(booking.start),
+        standing=True,
         tables=frozenset(place.table_ids),
     )
-    # No start is new, so any may be past.
-    if not day.candidates(wish, 1, past=True):
+    if not day.candidates(wish, 1):
         raise refuse(day, wish)

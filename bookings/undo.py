@@ -82,8 +82,17 @@ def _undone(
     after = replace(restored, version=before.version + 1, updated_at=moment)
     undoes = {"undoes": {"version": version, "eventType": latest.event_type}}
     if earlier:
-        return after, undoes | {"changes": after.changes_from(before)}
+        return after, undoes | {"changes": after.changes_from(before) | _flagged_again(latest)}
     return after, undoes | {"reason": "undone"}
+
+
+def _flagged_again(latest: StoredEvent) -> dict[str, dict[str, Any]]:
+    """What a change saw to needs attention again with it; a flag that stands is none of an undo's business."""
+    told = (latest.payload.get("changes") or {}).get("attention")
+    if told is None or told["to"] is not None:
+        return {}
+    Booking.objects.filter(pk=latest.aggregate_id).update(attention=told["from"])
+    return {"attention": {"from": None, "to": told["from"]}}
 
 
 def _payload(booking_id: UUID, version: int) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -74,7 +74,7 @@ def choices(*, caller: Caller, wanted: WalkIn) -> list[Choice]:
     minutes = _minutes(plan, wanted, service_date, moment)
     day = days.read(wanted.restaurant_id, wanted.sector_id, service_date, since=moment)
     wish = _wish(day, wanted, moment, minutes)
-    found = day.candidates(wish, CHOICES, past=True)
+    found = day.candidates(wish, CHOICES)
     if not found:
         raise refuse(day, wish)
     end = moment + timedelta(minutes=minutes)
@@ -98,7 +98,7 @@ def seat_walk_in(*, caller: Caller, wanted: WalkIn) -> BookingRecord:
         day = days.read(wanted.restaurant_id, wanted.sector_id, service_date, since=moment)
         check_tables(day, wanted.table_ids)
         wish = _wish(day, wanted, moment, minutes)
-        found = day.candidates(wish, 1, past=True)
+        found = day.candidates(wish, 1)
         if not found:
             raise refuse(day, wish)
         guest, is_new = guest_of(wanted.restaurant_id, wanted.contact)
@@ -149,5 +149,10 @@ def _minutes(plan: Plan, wanted: WalkIn, service_date: date, moment: datetime) -
 
 
 def _wish(day: Day, wanted: WalkIn, moment: datetime, minutes: int) -> Wish:
-    wish = Wish(party=wanted.party_size, duration=minutes, tables=wanted.table_ids)
-    return replace(wish, start=day.aligned(moment), duration=day.covering(moment, minutes))
+    return Wish(
+        party=wanted.party_size,
+        duration=day.covering(moment, minutes),
+        start=day.aligned(moment),
+        standing=True,
+        tables=wanted.table_ids,
+    )

@@ -106,16 +106,10 @@ def update(
         cursor.execute(UPDATE, values)
 
 
-# Whoever gives a booking another place has seen to what was wrong with the old one.
-RELEASE: Final = """WITH seen_to AS (
-    UPDATE bookings_booking SET attention = '' WHERE id = %(id)s AND attention <> ''
-) DELETE FROM bookings_allocation WHERE booking_id = %(id)s"""
-
-
 def reseat(booking: BookingRecord) -> None:
     """Let go what the booking holds and hold its tables for its period instead."""
     with connection.cursor() as cursor:
-        cursor.execute(RELEASE, {"id": booking.id})
+        cursor.execute("DELETE FROM bookings_allocation WHERE booking_id = %s", [booking.id])
         cursor.execute(f"WITH {HELD} SELECT 1", _row(booking))
 
 

@@ -7,12 +7,12 @@ the audit trail, in its transaction (``trail.entered``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from typing import Any, Final, TypeVar
 
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ObjectDoesNotExist, ValidationError
 from django.db import IntegrityError, models, transaction
 from django.db.models.deletion import ProtectedError
 from django.utils.translation import gettext_lazy as _
@@ -131,12 +131,11 @@ def update_restaurant(
     restaurant = get_restaurant(
         caller=caller, restaurant_id=restaurant_id, permission=Permission.RESTAURANT_UPDATE
     )
-    with (
-        guarded(restaurant_id, acknowledge, caller=caller),
-        entered(caller, "RestaurantUpdated", restaurant),
-    ):
-        _update(restaurant, settings)
-        _set_calendar(restaurant, calendar)
+    with guarded(restaurant_id, acknowledge, caller=caller):
+        _renew(restaurant)
+        with entered(caller, "RestaurantUpdated", restaurant):
+            _update(restaurant, settings)
+            _set_calendar(restaurant, calendar)
     return restaurant
 
 
@@ -182,15 +181,14 @@ def update_sector(
     Raises NotFound, Forbidden, ValidationFailed, StrandsBookings.
     """
     sector = get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_UPDATE)
-    with (
-        guarded(sector.restaurant_id, acknowledge, caller=caller),
-        entered(caller, "SectorUpdated", sector),
-    ):
-        _update(sector, settings)
-        if joins is not None:
-            _set_joins(sector, joins)
-        if combos is not None:
-            _set_combos(sector, combos)
+    with guarded(sector.restaurant_id, acknowledge, caller=caller):
+        _renew(sector)
+        with entered(caller, "SectorUpdated", sector):
+            _update(sector, settings)
+            if joins is not None:
+                _set_joins(sector, joins)
+            if combos is not None:
+                _set_combos(sector, combos)
     return get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_UPDATE)
 
 
@@ -231,11 +229,10 @@ def update_table(
     Raises NotFound, Forbidden, ValidationFailed, StrandsBookings.
     """
     table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_UPDATE)
-    with (
-        guarded(table.sector.restaurant_id, acknowledge, caller=caller),
-        entered(caller, "TableUpdated", table),
-    ):
-        _update(table, settings)
+    with guarded(table.sector.restaurant_id, acknowledge, caller=caller):
+        _renew(table)
+        with entered(caller, "TableUpdated", table):
+            _update(table, settings)
     return table
 
 
@@ -252,7 +249,13 @@ def update_tables(
     """
     sector = get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_UPDATE)
     with guarded(sector.restaurant_id, acknowledge, caller=caller):
-        tables = Table.objects.filter(sector=sector).select_related("sector").in_bulk(list(changes))
+        tables = (
+            Table.objects.select_for_update(of=("self",), no_key=True)
+            .filter(sector=sector)
+            .select_related("sector")
+            .order_by("pk")
+            .in_bulk(list(changes))
+        )
         if len(tables) != len(changes):
             raise NotFound.at("tableId")
         for table_id, settings in changes.items():
@@ -268,22 +271,23 @@ def delete_table(*, caller: Caller, table_id: str, acknowledge: str | None = Non
     table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_DELETE)
     with (
         guarded(table.sector.restaurant_id, acknowledge, caller=caller),
+        entered(caller, "SectorUpdated", table.sector),
         entered(caller, "TableDeleted", table),
     ):
         Combo.objects.filter(members__table=table).delete()
         _delete(table, _("This table has bookings or blocks; set `active` to false instead."))
 
 
-def save(row: Row, *, whole: str = "body") -> Row:
+def save(row: Row, *, whole: str = "body", fields: Collection[str] | None = None) -> Row:
     """Validate and save a row. Raises ValidationFailed with each issue at the field as the API spells it.
 
-    ``whole`` is named for what is wrong with no field alone.
+    ``whole`` is named for what is wrong with no field alone; ``fields`` are what is written, all by default.
     """
     try:
         row.full_clean()
     except ValidationError as error:
         raise _failed(error, whole) from error
-    row.save()
+    row.save(update_fields=fields)
     return row
 
 
@@ -305,11 +309,19 @@ def _insert(row: Row) -> Row:
     return row
 
 
-def _update(row: models.Model, settings: Mapping[str, Any]) -> None:
+def _renew(row: Row) -> None:
+    """Read the row again and keep others from it: it was read before the plan's lock. Raises NotFound."""
+    try:
+        row.refresh_from_db(from_queryset=type(row)._default_manager.select_for_update(no_key=True))
+    except ObjectDoesNotExist as error:
+        raise NotFound from error
+
+
+def _update(row: Restaurant | Sector | Table, settings: Mapping[str, Any]) -> None:
     if settings:
         for field, value in settings.items():
             setattr(row, field, value)
-        save(row)
+        save(row, fields=[*settings, "updated_at"])
 
 
 def _delete(row: models.Model, refusal: Text) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import time
 from typing import Any, Final
@@ -45,6 +45,7 @@ SPELLED: Final[Mapping[str, str]] = {
     "date": "specialDays",
 }
 """Model field -> the field as the API spells it."""
+DAYS: Final = "specialDays"
 UNTOLD: Final = frozenset({"id", "created_at", "updated_at", "plan_version"})
 
 
@@ -66,9 +67,17 @@ def entered(caller: Caller, action: str, place: Place) -> Iterator[None]:
             target_type=kind,
             target_id=place_id,
             restaurant_id=restaurant_id,
-            before={field: before[field] for field in changed if field in before},
-            after={field: after[field] for field in changed if field in after},
+            before=_told(before, after, changed),
+            after=_told(after, before, changed),
         )
+
+
+def _told(state: Mapping[str, Any], other: Mapping[str, Any], changed: Iterable[str]) -> dict[str, Any]:
+    """The fields that changed; of special days, which pile up over the years, only those that differ."""
+    told = {field: state[field] for field in changed if field in state}
+    if DAYS in told:
+        told[DAYS] = [day for day in told[DAYS] if day not in other.get(DAYS, ())]
+    return told
 
 
 def _restaurant_of(place: Place) -> str:
@@ -94,26 +103,26 @@ def _state(place: Place, place_id: str) -> dict[str, Any]:
     return state
 
 
-def _calendar(restaurant_id: str) -> dict[str, list[str]]:
+def _calendar(restaurant_id: str) -> dict[str, Any]:
     windows = ServiceWindow.objects.filter(restaurant_id=restaurant_id).order_by("weekday", "opens")
     days = SpecialDay.objects.filter(restaurant_id=restaurant_id).order_by("date").prefetch_related("windows")
     turns = TurnTime.objects.filter(restaurant_id=restaurant_id).order_by("party_up_to")
+    names = {f"{day.date}": day.name for day in days if day.name}
     return {
         "windows": [
             f"{each.weekday} {_span(each.opens, each.closes, each.last_seating)}" for each in windows
         ],
-        "specialDays": [
+        DAYS: [
             " ".join(
                 [
                     f"{day.date}",
                     *sorted(_span(each.opens, each.closes, each.last_seating) for each in day.windows.all()),
-                    *([day.name] if day.name else []),
                 ]
             )
             for day in days
         ],
         "turnTimes": [f"{each.party_up_to}: {each.minutes}" for each in turns],
-    }
+    } | ({"specialDayNames": names} if names else {})
 
 
 def _span(opens: time, closes: time, last_seating: time | None) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -139,3 +141,20 @@ def test_every_answer_bears_its_request_id() -> None:
     for path in (*PAGES, "/nope", "/api/v1/woki/bookings/B9"):
         assert get(path, **{"X-Request-ID": given}).headers["X-Request-ID"] == given
         assert len(get(path, **{"X-Request-ID": "<script>"}).headers["X-Request-ID"]) == 36
+
+
+def test_a_kafka_that_is_away_is_asked_once_however_often_readiness_is(settings: Any) -> None:
+    """Each look costs a thread up to a second, and anybody may ask."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.KAFKA_BROKERS = f"127.0.0.1:{silent.getsockname()[1]}"
+        answers = [get("/health/ready") for _ in range(4)]
+        assert [each.status_code for each in answers] == [200] * 4
+        assert {each.json()["checks"]["kafka"] for each in answers} == {"degraded"}
+        silent.settimeout(0.2)
+        calls = []
+        with suppress(TimeoutError):
+            while True:
+                calls.append(silent.accept())
+        for call, _ in calls:
+            call.close()
+        assert len(calls) == 1

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Q
 
 from webhooks import health, signing, vault
 from webhooks.models import TEST_STREAM, Delivery, Webhook
@@ -187,10 +188,6 @@ UPDATE webhooks_delivery d SET status = n.status, due_at = n.due_at, finished_at
 FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::timestamptz[]) AS n (id, status, due_at, finished_at)
 WHERE d.id = n.id
 """
-RECOVERED: Final = """
-UPDATE webhooks_webhook SET failures = 0, open_until = NULL, failing_since = NULL
-WHERE id = ANY (%s) AND (failures > 0 OR failing_since IS NOT NULL)
-"""
 
 
 def record(results: Sequence[Done]) -> None:
@@ -268,18 +265,17 @@ def _lock_ailing(results: Sequence[Done]) -> list[tuple[Webhook, list[tuple[Verd
         # A failed test says nothing new to who asked for it.
         if verdict is Verdict.DELIVERED or "X-WokiBrain-Test" not in done.job.headers:
             by_webhook[done.job.webhook_id].append((verdict, done.job.started_at))
-    ailing = [
+    ailing = {
         webhook_id
         for webhook_id, verdicts in by_webhook.items()
         if any(verdict is not Verdict.DELIVERED for verdict, _ in verdicts)
-    ]
-    if well := sorted(set(by_webhook) - set(ailing)):
-        with connection.cursor() as cursor:
-            cursor.execute(RECOVERED, [well])
-    if not ailing:
-        return []
-    locked = Webhook.objects.select_for_update(no_key=True).filter(pk__in=ailing).order_by("pk")
-    return [(webhook, by_webhook[webhook.pk]) for webhook in locked]
+    }
+    # All that will be written at once and in order, or two senders with mirrored results lock each other out.
+    ill = Q(pk__in=ailing) | Q(pk__in=list(by_webhook)) & (Q(failures__gt=0) | Q(failing_since__isnull=False))
+    locked = list(Webhook.objects.select_for_update(no_key=True).filter(ill).order_by("pk"))
+    if well := [webhook.pk for webhook in locked if webhook.pk not in ailing]:
+        Webhook.objects.filter(pk__in=well).update(failures=0, open_until=None, failing_since=None)
+    return [(webhook, by_webhook[webhook.pk]) for webhook in locked if webhook.pk in ailing]
 
 
 def next_due() -> datetime | None:

@@ -1,6 +1,6 @@
 """Deleting what may be much: a webhook with its deliveries, and what was kept for as long as it is kept.
 
-In the database and some at a time, each time in a transaction of its own where the caller has none. One statement
+In the database and some at a time, each time in a transaction of its own. One statement
 over all of it would hold a million locks while senders wait, and would not get done within the time a statement has;
 the ORM's cascade would read every row into memory besides.
 """
@@ -22,6 +22,11 @@ BATCH: Final = 1_000
 BATCHES: Final = 10
 """How many are deleted in one go; what is left is for the next sweep, seconds later."""
 
+# The webhook before its deliveries, as ``delivery.record`` does. Who else has it is at the same work, or writes down
+# results or a new delivery: the next sweep comes soon enough.
+LOCK_WEBHOOK: Final = """
+SELECT FROM webhooks_webhook WHERE id = %s AND reason = 'deleted' FOR UPDATE SKIP LOCKED
+"""
 # In the order in which ``delivery.record`` locks them, and before their attempts are looked for: one may just be
 # written down.
 LOCK: Final = "SELECT id FROM webhooks_delivery WHERE id IN ({}) ORDER BY id FOR UPDATE"
@@ -55,11 +60,17 @@ def sweep() -> None:
 
 
 def dispose(webhook_id: UUID) -> None:
-    """Delete the deliveries of a deleted webhook, or so many of them, and itself when there is none left."""
+    """Delete the deliveries of a deleted webhook, or so many of them, and itself when there is none left.
+
+    Leaves it alone while somebody else has it locked.
+    """
     for _ in range(BATCHES):
-        with transaction.atomic():
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(LOCK_WEBHOOK, [webhook_id])
+            if not cursor.rowcount:
+                return
             if _delete_deliveries(OF_WEBHOOK, webhook_id) < BATCH:
-                Webhook.objects.filter(pk=webhook_id, reason=Webhook.Reason.DELETED).delete()
+                cursor.execute("DELETE FROM webhooks_webhook WHERE id = %s", [webhook_id])
                 return
 
 

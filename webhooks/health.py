@@ -118,10 +118,24 @@ def _version(webhook: Webhook) -> int:
         return int(cursor.fetchone()[0])
 
 
-def drop_pending(webhook: Webhook, *, created_before: datetime | None = None) -> int:
-    """Drop what waits for the webhook, tests aside; where that is much, ``housekeeping.sweep`` drops the rest.
+def drop_over(webhook: Webhook) -> int:
+    """Drop what is never to go out: all that waits for an inactive webhook, what a paused one held for too long.
 
-    Returns how many deliveries that were now.
+    As ``drop_pending`` not all at once where that is much. Runs within a transaction, with the webhook locked by
+    the caller: who makes it active, or asks for a delivery again, does so before or after. Returns how many.
+    """
+    if webhook.status == Webhook.Status.INACTIVE:
+        return drop_pending(webhook)
+    over = clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS)
+    if webhook.paused_at is not None and webhook.paused_at < over:
+        return drop_pending(webhook, created_before=over)
+    return 0
+
+
+def drop_pending(webhook: Webhook, *, created_before: datetime | None = None) -> int:
+    """Drop up to DROPPED_AT_ONCE of what waits for the webhook, tests aside. Returns how many that were.
+
+    What is left is for ``housekeeping.sweep``, or for whoever makes the webhook active before that.
     """
     waiting = Delivery.objects.filter(webhook=webhook, status=Delivery.Status.PENDING).exclude(
         stream=TEST_STREAM
@@ -130,7 +144,14 @@ def drop_pending(webhook: Webhook, *, created_before: datetime | None = None) ->
         waiting = waiting.filter(created_at__lt=created_before)
     with transaction.atomic():
         # In the order in which results are written down, which goes on meanwhile.
-        ids = list(waiting.order_by("pk").select_for_update().values_list("pk", flat=True)[:DROPPED_AT_ONCE])
+        ids = list(
+            Delivery.objects.filter(
+                pk__in=waiting.order_by().values("pk")[:DROPPED_AT_ONCE], status=Delivery.Status.PENDING
+            )
+            .order_by("pk")
+            .select_for_update()
+            .values_list("pk", flat=True)
+        )
         return Delivery.objects.filter(pk__in=ids).update(
             status=Delivery.Status.DROPPED, due_at=None, leased_until=None, finished_at=clock.now()
         )

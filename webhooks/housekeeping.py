@@ -7,7 +7,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from webhooks import delivery, disposal, health, vault
 from webhooks.models import TEST_STREAM, Delivery, Webhook
@@ -28,8 +28,7 @@ def sweep() -> bool:
 def expire_held() -> int:
     """Drop what a paused webhook has held for WEBHOOK_HOLD_HOURS. Returns how many deliveries."""
     over = clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS)
-    paused = Webhook.objects.filter(status=Webhook.Status.PAUSED, paused_at__lt=over)
-    return sum(health.drop_pending(webhook, created_before=over) for webhook in paused)
+    return _drop_over(Webhook.objects.filter(status=Webhook.Status.PAUSED, paused_at__lt=over))
 
 
 def drop_for_inactive() -> int:
@@ -38,7 +37,17 @@ def drop_for_inactive() -> int:
     waiting = Delivery.objects.filter(webhook=OuterRef("pk"), status=Delivery.Status.PENDING).exclude(
         stream=TEST_STREAM
     )
-    return sum(health.drop_pending(webhook) for webhook in inactive.filter(Exists(waiting)))
+    return _drop_over(inactive.filter(Exists(waiting)))
+
+
+def _drop_over(webhooks: QuerySet[Webhook]) -> int:
+    """Each as it is when its turn comes: somebody may have made it active meanwhile."""
+    dropped = 0
+    for webhook_id in webhooks.values_list("pk", flat=True):
+        with transaction.atomic():
+            webhook = Webhook.objects.select_for_update(no_key=True).filter(pk=webhook_id).first()
+            dropped += health.drop_over(webhook) if webhook is not None else 0
+    return dropped
 
 
 def rekey() -> int:

@@ -20,6 +20,7 @@ from django.conf import settings
 from webhooks.models import Delivery
 from wokibrain.events.broker import Trouble, connection_settings, ensure_topics, explain
 from wokibrain.events.names import Group
+from wokibrain.events.relay import OutletDown
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +68,22 @@ def _producer() -> Producer:
 def read(stop: threading.Event, wake: Callable[[], None]) -> int:
     """Call ``wake`` whenever deliveries are announced, until ``stop`` is set. Returns how many there were.
 
-    Offsets are committed after the call. Raises ``OutletDown`` when no broker answers where the topic is to be made.
+    Offsets are committed after the call. Raises ``OutletDown`` when no broker answers where the topic is to be made,
+    or the client gives up.
     """
+    try:
+        return _read(stop, wake)
+    except KafkaException as error:
+        raise OutletDown(f"Kafka: {explain(error.args[0])}") from error
+
+
+def _read(stop: threading.Event, wake: Callable[[], None]) -> int:
     ensure_topics(TOPIC)
+    trouble = Trouble("read_deliveries")
     client = Client(
         connection_settings(settings.KAFKA_BROKERS)
         | {
-            "error_cb": Trouble("read_deliveries"),
+            "error_cb": trouble,
             "group.id": Group.WEBHOOKS.value,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
@@ -81,23 +91,29 @@ def read(stop: threading.Event, wake: Callable[[], None]) -> int:
             "session.timeout.ms": 10_000,
         }
     )
-    client.subscribe([TOPIC])
     seen = 0
     try:
+        client.subscribe([TOPIC])
         while not stop.is_set():
             first = client.poll(0.25)
             messages = [] if first is None else [first, *client.consume(FETCH - 1, 0)]
-            errors = {error.code() for message in messages if (error := message.error()) is not None}
-            if KafkaError.UNKNOWN_TOPIC_OR_PART in errors:
+            errors = [error for message in messages if (error := message.error()) is not None]
+            if any(map(_topic_is_missing, errors)):
                 ensure_topics(TOPIC)
-            good = sum(message.error() is None for message in messages)
-            if good:
+            for error in errors:
+                if not _topic_is_missing(error):
+                    trouble(error)
+            if good := len(messages) - len(errors):
                 wake()
                 _commit(client)
                 seen += good
     finally:
         client.close()
     return seen
+
+
+def _topic_is_missing(error: KafkaError) -> bool:
+    return error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
 
 
 def _commit(client: Client) -> None:

@@ -95,21 +95,23 @@ def update_webhook(
     """
     if secret is not None:
         check_secret(secret)
+    if status is not None and status != Webhook.Status.INACTIVE:
+        _drop_over(caller, webhook_id)
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
-        before, paused_at, told = webhook.status, webhook.paused_at, _told(webhook)
+        before, told = webhook.status, _told(webhook)
         webhook.url = webhook.url if url is None else url
         webhook.events = webhook.events if events is None else _ordered(events)
         if secret is not None:
             _rotate(webhook, secret)
         if status is not None and status != before:
+            while status != Webhook.Status.INACTIVE and health.drop_over(webhook):
+                pass
             _set_status(webhook, status)
         webhook.updated_at = clock.now()
         webhook.save()
         if webhook.status == Webhook.Status.INACTIVE:
             health.drop_pending(webhook)
-        if webhook.active and paused_at is not None and paused_at < _held_since():
-            health.drop_pending(webhook, created_before=_held_since())
         _audit(caller, "WebhookUpdated", webhook, told)
         if webhook.active and before != webhook.status:
             transaction.on_commit(tasks.call)
@@ -117,13 +119,16 @@ def update_webhook(
 
 
 def delete_webhook(*, caller: Caller, webhook_id: str) -> None:
-    """Delete it with its deliveries. Of those there may be so many that ``disposal.sweep`` has to end it; from
-    now on nobody sees it and nothing is sent. Raises NotFound."""
+    """Delete it with its deliveries; once committed nobody sees it and nothing is sent. Raises NotFound.
+
+    The rows go after that, and what cannot go now, because there is too much of it or somebody is at it, goes with
+    a later ``disposal.sweep``.
+    """
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
         _audit(caller, "WebhookDeleted", webhook)
         disposal.mark(webhook)
-    disposal.dispose(webhook.pk)
+        transaction.on_commit(lambda: disposal.dispose(webhook.pk), robust=True)
 
 
 def rotate_secret(*, caller: Caller, webhook_id: str, secret: str | None = None) -> tuple[Webhook, str]:
@@ -231,6 +236,18 @@ def _fan_out_missing(webhook: Webhook, since: datetime, limit: int) -> int:
     return made
 
 
+def _drop_over(caller: Caller, webhook_id: str) -> None:
+    """Drop all that is over, before the webhook is sent to again: later nobody could tell it from the rest.
+
+    Some at a time, each time in a transaction of its own where the caller has none: results that come in meanwhile
+    wait to be written down.
+    """
+    dropped = True
+    while dropped:
+        with transaction.atomic():
+            dropped = bool(health.drop_over(selectors.locked(caller, webhook_id)))
+
+
 def _again(deliveries: QuerySet[Delivery]) -> int:
     return deliveries.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())).update(
         status=Delivery.Status.PENDING, due_at=clock.now(), tries=0, leased_until=None, finished_at=None
@@ -268,10 +285,6 @@ def _set_status(webhook: Webhook, status: Webhook.Status) -> None:
     if status == Webhook.Status.ACTIVE:
         # Whoever activates it says that it works now.
         webhook.failures, webhook.open_until, webhook.failing_since = 0, None, None
-
-
-def _held_since() -> datetime:
-    return clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS)
 
 
 def _rotate(webhook: Webhook, secret: str) -> None:

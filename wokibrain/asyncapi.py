@@ -127,6 +127,12 @@ BOOKING_DATA: Final = {
             "required": ["version", "eventType"],
             "properties": {"version": WHOLE, "eventType": {"enum": _events_of(Topic.BOOKING)}},
         },
+        "swappedWith": {
+            "type": "object",
+            "description": "The booking it changed tables with, and the version that has by it.",
+            "required": ["id", "version"],
+            "properties": {"id": UUID, "version": WHOLE},
+        },
     },
 }
 BLOCK_DATA: Final = {

@@ -42,10 +42,13 @@ warnings.filterwarnings("ignore", "You're running the worker with superuser priv
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
 
+# Without one production does not start, and says so after this was read.
+_redis_url = settings.REDIS_URL or "redis://unset"
+
 app = Celery("wokibrain")
 app.set_default()
 app.conf.update(
-    broker_url=env.celery_broker(settings.REDIS_URL, env.redis_number(settings.REDIS_URL) + 1),
+    broker_url=env.celery_broker(_redis_url, env.redis_number(_redis_url) + 1),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     broker_transport_options={

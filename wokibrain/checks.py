@@ -36,6 +36,18 @@ def unsafe(settings: Any) -> Iterator[str]:
         yield "DATABASE_URL must name a PostgreSQL server"
     if not settings.REDIS_URL:
         yield "REDIS_URL must name a Redis server"
+    yield from _unsafe_kafka(settings)
+
+
+def _unsafe_kafka(settings: Any) -> Iterator[str]:
+    """What would cross the network in clear text, or is given and would not be used."""
+    if settings.KAFKA_SASL_MECHANISM and not settings.KAFKA_SSL:
+        yield "KAFKA_SSL must be on where KAFKA_SASL_MECHANISM is set"
+    if settings.KAFKA_SSL_CA and not settings.KAFKA_SSL:
+        yield "KAFKA_SSL_CA needs KAFKA_SSL"
+    for name in ("KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"):
+        if getattr(settings, name) and not settings.KAFKA_SASL_MECHANISM:
+            yield f"{name} needs KAFKA_SASL_MECHANISM"
 
 
 SAFE_FOR_ALL: Final = frozenset(

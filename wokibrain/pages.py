@@ -103,7 +103,7 @@ def _kafka() -> str:
     from wokibrain.events import broker
 
     # What is wrong is for operators: `manage.py status` tells them.
-    return "ok" if broker.state(timeout=1) == "ok" else "degraded"
+    return "ok" if broker.recently_ok() else "degraded"
 
 
 @require_safe

@@ -12,13 +12,14 @@ from typing import Any, Final, TypeVar
 import redis
 from django.conf import settings
 from django_redis import get_redis_connection
+from redis.exceptions import NoScriptError
 
 logger = logging.getLogger("wokibrain.redis")
 Answer = TypeVar("Answer")
 
 
 class Away(Exception):
-    """Redis did not answer in time, or failed to a moment ago and is being left alone."""
+    """Redis did not answer in time, refused what it was asked, or did so a moment ago and is being left alone."""
 
 
 class _Breaker:
@@ -43,9 +44,11 @@ class _Breaker:
     def answered(self) -> None:
         self._retry_at = 0.0
 
-    def failed(self) -> None:
+    def failed(self, error: Exception) -> None:
         if not self._retry_at:
-            logger.warning("Redis does not answer; going on without it")
+            refuses = isinstance(error, redis.ResponseError)
+            said = f"refuses work ({error})" if refuses else "does not answer"
+            logger.warning("Redis %s; going on without it", said)
         self._retry_at = time.monotonic() + settings.REDIS_COOL_DOWN_MS / 1000
 
 
@@ -59,7 +62,7 @@ def ask(question: Callable[[redis.Redis], Answer]) -> Answer:
     try:
         answer = question(get_redis_connection("default"))
     except (redis.RedisError, OSError) as error:
-        _breaker.failed()
+        _breaker.failed(error)
         raise Away from error
     _breaker.answered()
     return answer
@@ -75,7 +78,8 @@ def command(*parts: str | bytes | int) -> Any:
 
     A tenth of what the client costs: no pool, no health check, no call back. It has a breaker of its
     own and more patience than ``ask``, because what is counted here should be exact on a busy
-    machine too. Raises Away, and redis.ResponseError for what Redis itself refuses.
+    machine too. Raises Away, also where Redis refuses (it is full, a replica, or its rules forbid the
+    command), and NoScriptError for a script that it does not know yet.
     """
     patience = PATIENCE if _own_breaker.closed else 1
     if not _own_breaker.may_try():
@@ -83,16 +87,17 @@ def command(*parts: str | bytes | int) -> Any:
     for fresh in (False, True):
         try:
             answer = _exchange(fresh, patience, parts)
-        except redis.ResponseError:
+        except NoScriptError:
             _own_breaker.answered()
             raise
         except redis.TimeoutError as error:
-            _own_breaker.failed()
+            _own_breaker.failed(error)
             raise Away from error
         except (redis.RedisError, OSError) as error:
-            # Kept open, it may have been closed from the other side meanwhile: once more, anew.
+            # Kept open, it may have been closed from the other side meanwhile, or lead to what has become
+            # a replica: once more, anew.
             if fresh:
-                _own_breaker.failed()
+                _own_breaker.failed(error)
                 raise Away from error
         else:
             _own_breaker.answered()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -43,11 +43,16 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The slots from ``lo`` up to ``hi`` in which one booking may lie, and the mask of starts offered."""
+    """The slots from ``lo`` up to ``hi`` in which one booking may lie, and the mask of starts offered.
+
+    ``seats`` is the mask of slots in which who is there may sit down: every one up to the last
+    seating, also those that a clock put back shows again and that are therefore not on offer.
+    """
 
     lo: int
     hi: int
     starts: int
+    seats: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +66,10 @@ class AskedDay:
     day: ServiceDay
     intervals: tuple[tuple[datetime, datetime], ...]
     spans: tuple[Span, ...]
+
+    def standing(self) -> AskedDay:
+        """The same for who is there, or was promised the start: any slot to sit down in is on offer."""
+        return replace(self, spans=tuple(replace(span, starts=span.seats) for span in self.spans))
 
     def fit(self, slots: int) -> int:
         """Mask of the offered starts from which ``slots`` (>= 1) quarter hours end inside the same span."""
@@ -145,8 +154,10 @@ def _build(date: dt.date, zone: ZoneInfo, windows: tuple[Window, ...]) -> Servic
         return ServiceDay(date, zone, windows, resolve(zone, datetime.combine(date, time()))[0], 0, ())
     origin = opened[0][0]
     spans: list[Span] = []
-    for opens, closes, starts in opened:
+    for opens, closes, starts, last_seating in opened:
         lo, hi = -((origin - opens) // SLOT), (closes - origin) // SLOT
+        end = min(max((last_seating - origin) // SLOT + 1, lo), hi)
+        seats = (1 << end) - (1 << lo)
         mask = 0
         for start in starts:
             slot, rest = divmod(start - origin, SLOT)
@@ -154,16 +165,16 @@ def _build(date: dt.date, zone: ZoneInfo, windows: tuple[Window, ...]) -> Servic
                 mask |= 1 << slot
         if spans and lo <= spans[-1].hi:
             last = spans.pop()
-            spans.append(Span(last.lo, max(last.hi, hi), last.starts | mask))
+            spans.append(Span(last.lo, max(last.hi, hi), last.starts | mask, last.seats | seats))
         else:
-            spans.append(Span(lo, hi, mask))
+            spans.append(Span(lo, hi, mask, seats))
     return ServiceDay(date, zone, windows, origin, spans[-1].hi, tuple(spans))
 
 
 def _opened(
     date: dt.date, zone: ZoneInfo, windows: tuple[Window, ...]
-) -> Iterator[tuple[datetime, datetime, list[datetime]]]:
-    """Opening, closing and starts, as instants, of each window that is open at all."""
+) -> Iterator[tuple[datetime, datetime, list[datetime], datetime]]:
+    """Opening, closing, starts and last seating, as instants, of each window that is open at all."""
     for window in windows:
         wall = datetime.combine(date, window.opens)
         shut = datetime.combine(date, window.closes)
@@ -183,7 +194,7 @@ def _opened(
             if exists:
                 starts.append(start)
             wall += SLOT
-        yield opens, closes, starts
+        yield opens, closes, starts, resolve(zone, last)[0]
 
 
 @lru_cache(maxsize=4096)
@@ -199,7 +210,8 @@ def _restrict(day: ServiceDay, window_start: time | None, window_end: time | Non
         for span in day.spans:
             lo, hi = max(span.lo, first), min(span.hi, last)
             if lo < hi:
-                spans.append(Span(lo, hi, span.starts & ((1 << hi) - (1 << lo))))
+                within = (1 << hi) - (1 << lo)
+                spans.append(Span(lo, hi, span.starts & within, span.seats & within))
     return AskedDay(day, intervals, tuple(spans))
 
 

@@ -53,6 +53,7 @@ def explain(
     window_end: time | None = None,
     not_before: datetime | None = None,
     start: datetime | None = None,
+    standing: bool = False,
     tables: frozenset[str] | None = None,
 ) -> Refusal:
     """Why `find` gives nothing in any of ``sectors`` for the same arguments.
@@ -66,6 +67,8 @@ def explain(
     """
     slots = slots_for(party, duration_minutes)
     asked = day.restrict(window_start, window_end)
+    if standing:
+        asked = asked.standing()
     given = [(plan, occupancy_of(plan, day, busy)) for plan, busy in sectors]
     sizes = [size for plan, _ in given if (size := _largest(plan, tables)) is not None]
     largest = max(sizes, default=None)
@@ -90,7 +93,7 @@ def explain(
         return refuse(
             Reason.PARTY_TOO_LARGE if largest is None or party > largest else Reason.PARTY_TOO_SMALL
         )
-    in_time = starts_offered(asked, slots, not_before, start)
+    in_time = offered if standing else starts_offered(asked, slots, not_before, start)
     early = bits(offered & ~in_time)
     if not in_time or any(True for _ in _working(given, early, slots, party, tables)):
         return refuse(Reason.TOO_SOON)

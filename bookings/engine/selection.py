@@ -60,19 +60,24 @@ def find(
     window_end: time | None = None,
     not_before: datetime | None = None,
     start: datetime | None = None,
+    standing: bool = False,
     tables: frozenset[str] | None = None,
 ) -> list[Candidate]:
     """The best ``limit`` candidates for ``party`` covers, best first.
 
     Order: score down, single before combo, start up, fewer tables, ids in natural order.
     A booking lies wholly inside the asked window (see `ServiceDay.restrict`) and one service
-    window. ``not_before``: the earliest start. ``start``: only that one, which must be on offer.
+    window. ``not_before``: the earliest start. ``start``: only that one, which must be on offer;
+    ``standing``: or be one at which who is there may sit down, too soon or not.
     ``tables``: exactly that set. Instants are aware. ``busy`` may be an `Occupancy` of this very
     plan and day. Raises ValueError for another one, for equal window edges, and for a party or a
     duration (minutes; rounded up to whole slots) below 1.
     """
     slots = slots_for(party, duration_minutes)
-    offered = starts_offered(day.restrict(window_start, window_end), slots, not_before, start)
+    asked = day.restrict(window_start, window_end)
+    if standing:
+        asked = asked.standing()
+    offered = starts_offered(asked, slots, None if standing else not_before, start)
     if not offered or limit < 1:
         return []
     runs = occupancy_of(plan, day, busy).starts(slots, offered)

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from bookings.models import Booking
 from restaurants.joining import drop_join, put_combo, put_join
-from restaurants.services import Joined
+from restaurants.services import Joined, delete_table
 from tests.access.conftest import client_of
 from tests.access.conftest import example as example
 from tests.api import events_of
@@ -112,7 +112,7 @@ def test_a_restaurant_with_its_calendar(owner: APIClient) -> None:
     }
     assert ask(owner, "PATCH", "restaurants/R2", body) == 200
     action, restaurant, before, after, touched = told(entries("restaurant", "R2")[-1])
-    assert (action, restaurant, touched) == ("RestaurantUpdated", "R2", [])
+    assert (action, restaurant, touched) == ("RestaurantUpdated", "R2", ["specialDayNames"])
     assert before["windows"][:2] == ["0 12:00-16:00", "0 20:00-23:45"]
     assert {name: before[name] for name in before.keys() - {"windows"}} == {
         "timezone": "Europe/Madrid",
@@ -122,11 +122,40 @@ def test_a_restaurant_with_its_calendar(owner: APIClient) -> None:
     assert after == {
         "timezone": "Europe/Paris",
         "windows": ["5 20:00-01:00 (23:00)"],
-        "specialDays": ["2031-12-25 Navidad"],
+        "specialDays": ["2031-12-25"],
         "turnTimes": ["4: 90"],
     }
     assert ask(owner, "DELETE", "restaurants/R2") == 204
     assert entries("restaurant", "R2")[-1].action == "RestaurantDeleted"
+
+
+def test_of_special_days_those_that_differ_are_entered_and_never_their_names(owner: APIClient) -> None:
+    party = {
+        "date": "2031-05-02",
+        "name": "Ana Pérez's wedding",
+        "windows": [{"start": "12:00", "end": "18:00"}],
+    }
+    eve = {"date": "2031-12-24", "name": "Nochebuena"}
+    later = eve | {"windows": [{"start": "12:00", "end": "16:00"}]}
+    renamed = party | {"name": "Wedding of A. P."}
+    for days in ([party, eve], [party, later], [renamed, later]):
+        assert ask(owner, "PATCH", "restaurants/R2", {"specialDays": days}) == 200
+    found = [each for each in entries("restaurant", "R2") if each.action == "RestaurantUpdated"]
+    assert [told(each)[2:] for each in found] == [
+        ({"specialDays": []}, {"specialDays": ["2031-05-02 12:00-18:00", "2031-12-24"]}, ["specialDayNames"]),
+        ({"specialDays": ["2031-12-24"]}, {"specialDays": ["2031-12-24 12:00-16:00"]}, []),
+        ({}, {}, ["specialDayNames"]),
+    ]
+
+
+def test_a_table_that_goes_takes_joins_and_combos_along_in_the_trail() -> None:
+    put_join(caller=SYSTEM, sector_id="S1", tables=frozenset({"T3", "T4"}))
+    put_combo(caller=SYSTEM, sector_id="S1", joined=Joined(frozenset({"T3", "T4"}), 5, 6))
+    delete_table(caller=SYSTEM, table_id="T4")
+    assert entries("table", "T4")[-1].action == "TableDeleted"
+    assert told(entries("sector", "S1")[-1]) == (
+        "SectorUpdated", "R1", {"joins": ["T3+T4"], "combos": ["T3+T4: 5-6"]}, {"joins": [], "combos": []}, [],
+    )  # fmt: skip
 
 
 def test_what_is_refused_leaves_no_entry(owner: APIClient) -> None:
@@ -214,6 +243,20 @@ def test_people_and_where_they_work() -> None:
     assert actor == f"user:{root.pk}"
 
 
+def test_who_moves_to_another_restaurant_is_entered_at_each_for_itself() -> None:
+    client, _ = signed_in()
+    ana = User.objects.create_user("ana", is_staff=True)
+    member = Membership.objects.create(user=ana, restaurant_id="R1", role=Role.STAFF)
+    moved = person(**{"memberships-INITIAL_FORMS": "1", "memberships-0-id": str(member.pk),
+                      "memberships-0-user": str(ana.pk), "memberships-0-restaurant": "R2",
+                      "memberships-0-role": "restaurant_manager"})  # fmt: skip
+    assert client.post(f"/admin/auth/user/{ana.pk}/change/", moved).status_code == 302
+    assert [told(each) for each in entries("user", str(ana.pk)) if each.restaurant_id] == [
+        ("MembershipDeleted", "R1", {"restaurantId": "R1", "role": "restaurant_staff"}, {}, []),
+        ("MembershipCreated", "R2", {}, {"restaurantId": "R2", "role": "restaurant_manager"}, []),
+    ]
+
+
 def test_a_password_set_for_somebody_is_entered() -> None:
     client, root = signed_in()
     ana = User.objects.create_user("ana", is_staff=True)
@@ -233,6 +276,20 @@ def test_signing_in_to_the_back_office_is_entered_either_way() -> None:
         ("sign-in", f"user:{root.pk}", "admin"),
         ("sign-in.failed", "anonymous", "admin"),
     ]
+
+
+def test_whom_the_back_office_refuses_did_not_sign_in() -> None:
+    User.objects.create_user("ana", password="a-long-password", is_staff=False)
+    client = Client()
+    client.post("/admin/login/", {"username": "ana", "password": "a-long-password"})
+    assert "_auth_user_id" not in client.session
+    assert not AuditEntry.objects.filter(action="sign-in").exists()
+
+
+def test_signing_in_over_the_api_is_entered(owner: APIClient) -> None:
+    ana = User.objects.create_user("ana", password="a-long-password", is_staff=False)
+    assert ask(owner, "POST", "auth/login", {"username": "ana", "password": "a-long-password"}) == 200
+    assert [each.actor for each in AuditEntry.objects.filter(action="sign-in")] == [f"user:{ana.pk}"]
 
 
 def test_the_trail_is_read_in_both_languages(owner: APIClient) -> None:

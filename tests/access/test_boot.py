@@ -45,6 +45,10 @@ UNSAFE = [
     ("PUBLIC_PERMISSIONS", "booking:create,restaurant:update"),
     ("PUBLIC_PERMISSIONS", "no:such"),
     ("RATE_LIMIT_MAX", "0"),
+    ("KAFKA_SASL_MECHANISM", "PLAIN"),
+    ("KAFKA_SSL_CA", "/etc/ssl/kafka.pem"),
+    ("KAFKA_SASL_USERNAME", "wokibrain"),
+    ("KAFKA_SASL_PASSWORD", "hunter2hunter2"),
 ]
 
 
@@ -69,8 +73,17 @@ def test_each_unsafe_setting_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_the_safe_ones_start_and_pass_djangos_own_checks(tmp_path: Path) -> None:
     """The canary of the above, and `check --deploy` without a warning."""
-    process = boot(tmp_path, {}, "check", "--deploy", "--fail-level", "WARNING")
-    assert process.returncode == 0, process.stderr
+    kafka = {
+        "KAFKA_BROKERS": "kafka.internal.example:9093",
+        "KAFKA_SSL": "true",
+        "KAFKA_SSL_CA": "/etc/ssl/kafka.pem",
+        "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+        "KAFKA_SASL_USERNAME": "wokibrain",
+        "KAFKA_SASL_PASSWORD": "hunter2hunter2",
+    }
+    for given in ({}, kafka):
+        process = boot(tmp_path, given, "check", "--deploy", "--fail-level", "WARNING")
+        assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["shell", "-c", "pass"]])

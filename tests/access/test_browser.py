@@ -93,5 +93,9 @@ def test_a_policy_without_its_exception_is_noticed(
     """The canary: the same look at the same page must see what a stricter policy refuses."""
     monkeypatch.setattr("wokibrain.pages.DOCS_POLICY", "default-src 'self'")
     page.goto(f"{live_server.url}/docs")
-    page.wait_for_function("window.refused.length > 0", timeout=10_000)
+    # By a promise: Playwright's own waiting looks again by eval, which the policy may refuse.
+    page.evaluate("""() => new Promise(done => {
+        const look = () => window.refused.length || performance.now() > 10_000 ? done() : setTimeout(look, 50);
+        look();
+    })""")
     assert complaints

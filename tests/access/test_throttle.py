@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from bookings.ws import credentials_of
 from tests.access.conftest import client_of
-from tests.processes import Api, Services, api_servers, private_services
+from tests.processes import Api, Services, api_servers, manage, private_services
 from wokibrain import redis
 from wokibrain.access import addresses, throttle
 from wokibrain.access.permissions import Role
@@ -81,6 +81,36 @@ def test_without_redis_each_process_goes_on_from_what_it_knew(services: Services
     services.redis.stop()
     assert passed(api, nothing) == 0
     services.redis.start()
+
+
+def test_a_redis_that_refuses_work_is_gone_on_without(services: Services) -> None:
+    """Full, with noeviction: it answers, and with an error."""
+    client = Redis.from_url(services.redis.url)
+    client.flushall()
+    limited = services.environment | {"RATE_LIMIT_MAX": "3"}
+    manage("migrate", "--verbosity=0", environment=limited)
+    manage("seed", environment=limited)
+    day = "restaurantId=R1&sectorId=S1&date=2030-01-15"
+    body = {
+        "restaurantId": "R1",
+        "sectorId": "S1",
+        "partySize": 2,
+        "date": "2030-01-15",
+        "durationMinutes": 60,
+    }
+    with api_servers(1, services=services, environment=limited) as api:
+        client.config_set("maxmemory", 1)
+        try:
+            with httpx.Client(base_url=api.urls[0] + "/api/v1/woki", timeout=30) as asking:
+                asked = [asking.get(f"/discover?{day}&partySize=2&duration=60") for _ in range(4)]
+                made = asking.post("/bookings", json=body)
+                listed = asking.get(f"/bookings?{day}")
+        finally:
+            client.config_set("maxmemory", 0)
+        assert [each.status_code for each in asked] == [200, 200, 200, 429], asked[0].text
+        assert made.status_code == 201, made.text
+        assert [each["id"] for each in listed.json()["bookings"]] == [made.json()["id"]], listed.text
+        assert "Redis refuses work (" in api.servers[0].output()
 
 
 def test_headers_say_where_one_stands(example: None, settings: Any) -> None:

@@ -324,7 +324,7 @@ def test_no_request_is_lost_when_the_counts_are_away(at_noon: None, settings: An
     house("H", tables={"A": (1, 2)})
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     settings.REDIS_COOL_DOWN_MS = 60_000
-    redis._breaker.failed()
+    redis._breaker.failed(redis.Away())
     try:
         with pytest.raises(Conflict):
             book("H", date(2026, 5, 4), "20:00", 2, "A")

@@ -20,6 +20,7 @@ from bookings.swaps import Seen
 from restaurants.models import ServiceWindow, TableJoin
 from restaurants.services import create_sector, create_table
 from tests.api import Api, api_as, events_of, house, refused
+from wokibrain import asyncapi
 from wokibrain.access.callers import EVERYWHERE, SYSTEM, Caller, CallerKind
 from wokibrain.access.permissions import PERMISSIONS, Role
 from wokibrain.clock import frozen
@@ -86,6 +87,7 @@ def test_each_takes_the_others_tables_and_keeps_its_time(guest: Api) -> None:
     (event,) = events_of(str(other.id))[1:]
     assert event.payload["changes"] == {"tableIds": {"from": ["T5"], "to": ["T1"]}}
     assert event.payload["swappedWith"] == {"id": str(one.id), "version": 2}
+    assert set(last.payload) <= set(asyncapi.BOOKING_DATA["properties"])
     assert "swappedWith" not in history.as_of(one.id, datetime.max.replace(tzinfo=UTC))  # type: ignore[operator]
 
 
@@ -139,6 +141,16 @@ def test_a_refused_swap_leaves_both_where_they_were(guest: Api) -> None:
     assert str(refusal.value.detail) == "The party of 3 at 20:00 does not fit at the other's tables."
     assert (as_now(one), as_now(other), held(one), held(other)) == before
     assert [len(events_of(str(each.id))) for each in (one, other)] == [1, 1]
+
+
+def test_a_swap_sees_to_tables_and_not_to_the_time(guest: Api) -> None:
+    one, other = book(2, "T1"), book(2, "T5")
+    for each, cause in ((one, "tables"), (other, "hours")):
+        Booking.objects.filter(pk=each.id).update(attention=cause)
+    swap(one, other)
+    assert [Booking.objects.get(pk=each.id).attention for each in (one, other)] == ["", "hours"]
+    told = [events_of(str(each.id))[-1].payload["changes"].get("attention") for each in (one, other)]
+    assert told == [{"from": "tables", "to": None}, None]
 
 
 def test_what_changed_since_it_was_looked_at_is_not_swapped(guest: Api) -> None:

@@ -132,3 +132,39 @@ def test_an_undo_is_not_undone_and_contact_data_neither(booking: BookingRecord) 
     with pytest.raises(InvalidTransition) as private:
         take_back(booking, 4, EVENING)
     assert str(private.value.detail) == "Contact data and notes cannot be undone; type them again."
+
+
+def flagged(booking: BookingRecord) -> str:
+    return Booking.objects.get(pk=booking.id).attention
+
+
+def test_an_undo_sees_to_nothing(booking: BookingRecord) -> None:
+    Booking.objects.filter(pk=booking.id).update(attention="tables")
+    with frozen(EVENING):
+        services.seat_booking(caller=ANA, booking=booking.reference)
+    take_back(booking, 2, EVENING)
+    assert flagged(booking) == "tables"
+
+
+@pytest.mark.parametrize(
+    ("cause", "change", "left"),
+    [
+        ("tables", Change(table_ids=frozenset({"T5"})), ""),
+        ("hours", Change(table_ids=frozenset({"T5"})), "hours"),
+        ("zone", Change(table_ids=frozenset({"T5"})), "zone"),
+        ("tables", Change(duration_minutes=60), "tables"),
+        ("hours", Change(duration_minutes=60), ""),
+        ("zone", Change(start=EVENING + timedelta(minutes=15)), ""),
+    ],
+)
+def test_a_change_sees_to_what_it_changes_until_it_is_undone(
+    booking: BookingRecord, cause: str, change: Change, left: str
+) -> None:
+    Booking.objects.filter(pk=booking.id).update(attention=cause)
+    with frozen(EVENING):
+        changes.update_booking(caller=ANA, booking=booking.reference, change=change)
+    told = events_of(str(booking.id))[-1].payload["changes"].get("attention")
+    assert (flagged(booking), told) == (left, None if left else {"from": cause, "to": None})
+    take_back(booking, 2, EVENING)
+    told = events_of(str(booking.id))[-1].payload["changes"].get("attention")
+    assert (flagged(booking), told) == (cause, None if left else {"from": None, "to": cause})

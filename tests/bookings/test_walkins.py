@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 
 import pytest
 
-from bookings import services, walkins
+from bookings import changes, services, walkins
+from bookings.changes import Change
 from bookings.models import Allocation, Booking
 from bookings.records import BookingRecord
 from bookings.walkins import WalkIn
 from restaurants.models import TurnTime
-from tests.api import Api, events_of
+from restaurants.services import Hours
+from tests.api import Api, events_of, house
 from wokibrain.access.callers import SYSTEM, Caller, CallerKind
 from wokibrain.access.permissions import PERMISSIONS, Role
 from wokibrain.clock import frozen
@@ -93,3 +95,40 @@ def test_choices_are_what_a_seating_would_take(guest: Api) -> None:
         (("T4",), 53.3),
     ]
     assert {each.end for each in found} == {evening(21, 7)}
+
+
+@pytest.mark.parametrize("at", [datetime(2026, 4, 5, 3, minute, tzinfo=UTC) for minute in (5, 50)])
+def test_in_the_hour_that_the_clock_shows_again_it_is_served_too(db: None, at: datetime) -> None:
+    """On 2026-04-04 Santiago's clocks show 23:00 to 24:00 twice: from 02:00 and from 03:00 UTC."""
+    house("H", zone="America/Santiago", hours=(Hours(time(20), time(2), time(0, 30)),))
+    assert seat(WalkIn("H", 2, duration_minutes=60), at).start == at
+    with pytest.raises(OutsideServiceWindow):
+        seat(WalkIn("H", 2, duration_minutes=30), datetime(2026, 4, 5, 4, 50, tzinfo=UTC))
+
+
+def test_a_last_seating_shown_twice_is_the_first_of_both(db: None) -> None:
+    house("H", zone="America/Santiago", hours=(Hours(time(20), time(2), time(23, 30)),))
+    seat(WalkIn("H", 2, duration_minutes=30), datetime(2026, 4, 5, 2, 40, tzinfo=UTC))
+    with pytest.raises(OutsideServiceWindow):
+        seat(WalkIn("H", 2, duration_minutes=30), datetime(2026, 4, 5, 3, 20, tzinfo=UTC))
+
+
+def test_a_party_that_sits_since_the_repeated_hour_can_be_moved(db: None) -> None:
+    house("H", zone="America/Santiago", hours=(Hours(time(20), time(2)),), tables={"A": (2, 4), "B": (2, 4)})
+    at = datetime(2026, 4, 5, 3, 5, tzinfo=UTC)
+    made = seat(WalkIn("H", 2, table_ids=frozenset({"H-A"}), duration_minutes=60), at)
+    with frozen(at):
+        moved = changes.update_booking(
+            caller=SYSTEM, booking=made.reference, change=Change(table_ids=frozenset({"H-B"}))
+        )
+    assert isinstance(moved, BookingRecord)
+    assert (moved.table_ids, moved.start) == (("H-B",), at)
+
+
+def test_a_full_room_is_said_to_be_full_where_past_starts_are_refused(db: None) -> None:
+    """Who stands at the door is not too late."""
+    house("H", hours=(Hours(time(20), time(23)),), refuse_past=True)
+    seat(WalkIn("H", 2, duration_minutes=60), evening(20, 7))
+    with pytest.raises(Conflict) as caught:
+        seat(WalkIn("H", 2, duration_minutes=60), evening(20, 20))
+    assert str(caught.value.detail).startswith("No table for 2 is free then.")

@@ -257,6 +257,25 @@ def test_a_setting_that_makes_no_sense_is_told_in_a_sentence() -> None:
         assert (code, said.count("\n"), said.startswith(f"wokibrain: {name} must ")) == (1, 1, True), said
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_error(unbuffered: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as output:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "manage.py", "help"],
+            cwd=env.ROOT, env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=output, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_another_pipe_that_breaks_is_not_passed_over() -> None:
+    code, _, said = typed("shell", "-c", "raise BrokenPipeError('the other one')")
+    assert code == 1
+    assert said.splitlines()[-1] == "BrokenPipeError: the other one"
+
+
 def test_a_relay_waits_for_tables_and_database_and_says_so(empty: Services) -> None:
     for environment, says in (
         (empty.environment, "run `manage.py migrate`"),

@@ -1,5 +1,6 @@
 """The embedded servers: start, share, stop, and recover from every kind of sudden end."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -17,6 +19,7 @@ import pytest
 import redis
 
 from wokibrain import embedded, env
+from wokibrain.embedded import lease
 
 NOBODY = 65_534
 BOTH = (
@@ -128,6 +131,21 @@ def test_servers_stay_until_the_last_user_leaves(folder: Path) -> None:
     assert running(folder) == [False, False]
 
 
+def test_those_who_look_whether_it_is_used_are_not_taken_for_users(folder: Path) -> None:
+    """Who lets go waits for the end unless others use it; several may let go at once."""
+    folder.mkdir(exist_ok=True)
+    server = embedded.servers(folder)[0]
+
+    def look() -> bool:
+        return any(lease._in_use(folder, server) for _ in range(1000))
+
+    with ThreadPoolExecutor(3) as pool:
+        assert [each.result() for each in [pool.submit(look) for _ in range(3)]] == [False] * 3
+    with lease._lock(folder, server, "users") as user:
+        assert lease._try(user, fcntl.LOCK_SH)
+        assert lease._in_use(folder, server)
+
+
 def test_many_starters_at_once_get_one_pair(folder: Path) -> None:
     say = "print([server.pid for server in embedded.servers(lease.folder)], flush=True)"
     code = f"{BOTH} lease.take(); {say}; sys.stdin.readline(); lease.release()"
@@ -212,6 +230,18 @@ def test_long_path_and_spaces_move_the_sockets(tmp_path: Path) -> None:
         assert all(len(str(path)) < 80 and " " not in str(path) for path in sockets)
         leave(user)
         assert [path.exists() for path in sockets] == [False, False]
+
+
+def test_sockets_are_found_whatever_the_temp_dir_of_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv("TMPDIR", str(tmp_path / name))
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        found.append([server.sockets for server in embedded.servers(tmp_path / ("x" * 120))])
+    assert found[0] == found[1]
 
 
 def closed_to_others() -> bool:
@@ -334,3 +364,28 @@ def test_a_server_that_is_given_is_not_started(folder: Path, given: dict[str, st
     )
     assert done.stdout == f"{runs}\n", done.stderr
     assert leftovers(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("says", "builtin"),
+    [
+        ("initdb (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)", False),
+        ("initdb (PostgreSQL) 16.3", False),
+        ("initdb (PostgreSQL) 17.5 (Ubuntu 17.5-1.pgdg24.04+1)", True),
+        ("initdb (PostgreSQL) 18beta1", True),
+    ],
+)
+def test_an_older_postgres_of_the_system_is_not_asked_for_what_it_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, builtin: bool
+) -> None:
+    asked = tmp_path / "asked"
+    initdb = tmp_path / "initdb"
+    initdb.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "{says}" || echo "$@" > "{asked}"\n')
+    initdb.chmod(0o755)
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    monkeypatch.setattr(embedded.postgres, "postgres_binary", lambda _: initdb)
+    embedded.Postgres(folder).prepare(None)
+    given = asked.read_text().split()
+    assert "--locale=C.UTF-8" in given
+    assert ("--locale-provider=builtin" in given) is builtin

@@ -7,13 +7,19 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection, transaction
+from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from bookings.models import Booking
+from bookings.strands import PlanWatch
 from restaurants.models import Restaurant, Table
 from tests.access.conftest import client_of
 from tests.access.conftest import example as example
+from tests.api import events_of
 from wokibrain import clock
+from wokibrain.access.callers import SYSTEM
 from wokibrain.access.permissions import Role
 
 pytestmark = pytest.mark.usefixtures("example")
@@ -188,6 +194,30 @@ def test_another_place_takes_the_flag_away(admin: APIClient) -> None:
         patch(admin, "woki/bookings/B1", {"tableIds": ["T3"]}, 200)
     booking = Booking.objects.get(reference="B1")
     assert (booking.attention, booking.table_ids) == ("", ["T3"])
+    assert events_of(str(booking.id))[-1].payload["changes"] == {
+        "tableIds": {"from": ["T2"], "to": ["T3"]},
+        "attention": {"from": "tables", "to": None},
+    }
+
+
+def test_each_booking_that_is_flagged_costs_one_statement(admin: APIClient) -> None:
+    """Nobody books while they are flagged."""
+    for day in (23, 24, 25):
+        with clock.frozen(BEFORE):
+            body = {"restaurantId": "R1", "date": f"2025-10-{day}", "partySize": 3, "durationMinutes": 60}
+            made = admin.post(f"{API}/woki/bookings", body | {"tableIds": ["T2"]}, format="json")
+        assert made.status_code == 201, made.content
+    with clock.frozen(BEFORE), transaction.atomic():
+        watch = PlanWatch("R1")
+        Table.objects.filter(pk="T2").update(active=False)
+        Restaurant.objects.filter(pk="R1").update(plan_version=F("plan_version") + 1)
+        stranded = watch.stranded()
+        costs = []
+        for few in (stranded[:1], stranded):
+            with CaptureQueriesContext(connection) as asked:
+                watch.flag(few, SYSTEM)
+            costs.append(len(asked))
+    assert (len(stranded), costs[1] - costs[0]) == (4, 3)
 
 
 def test_an_acknowledgement_is_for_one_list_only(admin: APIClient) -> None:

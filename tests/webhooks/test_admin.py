@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import Client, TestCase
 from django.urls import reverse
 
 from tests.webhooks import support
@@ -188,7 +188,8 @@ def test_webhook_is_deleted_with_all_that_was_sent_to_it(
     text = page(client, "webhook_delete", webhook.pk)
     assert receiver.url in text
     assert str(Delivery.objects.first()) not in text
-    response = client.post(reverse("admin:webhooks_webhook_delete", args=[webhook.pk]), {"post": "yes"})
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        response = client.post(reverse("admin:webhooks_webhook_delete", args=[webhook.pk]), {"post": "yes"})
     assert response.status_code == 302
     assert (Webhook.objects.count(), Delivery.objects.count()) == (0, 0)
 
@@ -196,14 +197,15 @@ def test_webhook_is_deleted_with_all_that_was_sent_to_it(
 def test_several_webhooks_are_deleted_in_one_go(client: Client, person: User) -> None:
     webhooks = [support.webhook(f"{URL}/{number}") for number in range(3)]
     support.happen()
-    response = client.post(
-        reverse("admin:webhooks_webhook_changelist"),
-        {
-            "action": "delete_selected",
-            "_selected_action": [str(webhook.pk) for webhook in webhooks[:2]],
-            "post": "yes",
-        },
-    )
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        response = client.post(
+            reverse("admin:webhooks_webhook_changelist"),
+            {
+                "action": "delete_selected",
+                "_selected_action": [str(webhook.pk) for webhook in webhooks[:2]],
+                "post": "yes",
+            },
+        )
     assert response.status_code == 302
     assert list(Webhook.objects.all()) == webhooks[2:]
     assert Delivery.objects.count() == 1

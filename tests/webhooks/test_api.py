@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.test import Client
+from django.test import Client, TestCase
 from pytest_django import Settings
 
 from tests.webhooks import support
@@ -214,7 +214,8 @@ def test_new_secret_by_patch_is_a_rotation_and_is_not_shown(call: Call) -> None:
 def test_delete_says_so_and_takes_the_deliveries_along(call: Call) -> None:
     hook = made(call)
     support.happen()
-    assert call("DELETE", f"/{hook['id']}") == (200, {"message": "The webhook is deleted."})
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        assert call("DELETE", f"/{hook['id']}") == (200, {"message": "The webhook is deleted."})
     assert (Webhook.objects.count(), Delivery.objects.count()) == (0, 0)
     status, answer = call("DELETE", f"/{hook['id']}")
     assert (status, answer["error"]) == (404, "NOT_FOUND")

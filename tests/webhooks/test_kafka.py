@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from django.core.management import call_command
 from pytest_django import Settings
 
 from tests.kafka import Broker, Kafka
 from tests.webhooks import support
 from webhooks import kafka as topic
+from webhooks.management.commands import read_deliveries
 from webhooks.models import Delivery
 from wokibrain.events.broker import ensure_topics
 from wokibrain.events.names import Group
@@ -122,6 +127,49 @@ def test_topic_is_made_once_with_the_partitions_that_are_set(announced: Broker, 
     ensure_topics(topic.TOPIC)
     found = announced.admin().list_topics(timeout=10).topics[topic.TOPIC]
     assert len(found.partitions) == 3
+
+
+def test_reader_says_what_is_wrong_and_goes_on(
+    announced: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The one error among messages that any broker can be brought to.
+    monkeypatch.setattr(topic, "Client", lambda conf: Consumer(conf | {"enable.partition.eof": True}))
+    support.webhook("https://example.com/")
+    with reading() as reader:
+        wait_for(lambda: "read_deliveries waits: Kafka: Fetch from broker" in caplog.text)
+        support.happen()
+        assert reader.woken.wait(30)
+    assert reader.seen == [1]
+
+
+@pytest.fixture
+def signals_restored() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals_restored", "announced")
+def test_command_begins_again_when_the_client_gives_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken(Consumer):
+        def poll(self, timeout: float = -1) -> None:
+            raise KafkaException(KafkaError(KafkaError._STATE, "the client is broken"))
+
+    def stopping(conf: dict[str, Any]) -> Consumer:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Consumer(conf)
+
+    makers: Iterator[Callable[[dict[str, Any]], Consumer]] = iter([Broken, stopping])
+    monkeypatch.setattr(topic, "Client", lambda conf: next(makers)(conf))
+    monkeypatch.setattr(read_deliveries, "AFTER_TROUBLE", 0.01)
+    call_command("read_deliveries")
+    assert capsys.readouterr().err.splitlines() == [
+        "read_deliveries waits: Kafka: the client is broken",
+        "0 deliveries announced",
+    ]
 
 
 def test_broker_that_is_away_loses_no_delivery(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,14 @@ def person_changed(
 def membership_changed(
     caller: Caller, action: str, membership: Membership, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> None:
-    """A person's role at a restaurant was given, changed or taken; runs within the transaction of the change."""
+    """A person's role at a restaurant was given, changed or taken; runs within the transaction of the change.
+
+    Taken to another restaurant it ends at the one and begins at the other: neither reads of the other.
+    """
+    if before and after and before["restaurantId"] != after["restaurantId"]:
+        membership_changed(caller, "MembershipDeleted", membership, before, {})
+        membership_changed(caller, "MembershipCreated", membership, {}, after)
+        return
     _enter(
         caller.actor,
         action,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth import user_logged_in
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.dispatch import receiver
 from django.http import HttpRequest
 
 from wokibrain.access import audit, guard
@@ -34,7 +36,7 @@ class GuardedBackend(ModelBackend):
 
 
 def verified(request: HttpRequest | None, username: str, password: str, look_up: Any = None) -> User | None:
-    """The user of that name and password; either outcome is entered in the audit trail.
+    """The user of that name and password. A failure is entered in the audit trail; success by whoever lets them in.
 
     Raises RateLimitExceeded when there were too many tries.
     """
@@ -51,5 +53,10 @@ def verified(request: HttpRequest | None, username: str, password: str, look_up:
         audit.signed_in(None, "sign-in.failed")
     else:
         guard.succeeded(username, address)
-        audit.signed_in(user.pk, "sign-in")
     return user
+
+
+@receiver(user_logged_in)
+def signed_in(sender: object, user: User, **_: object) -> None:
+    """The back office let somebody in, which it does not do for everybody with a right password."""
+    audit.signed_in(user.pk, "sign-in")

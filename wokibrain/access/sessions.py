@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from rest_framework_simplejwt.settings import api_settings
 
 from wokibrain import clock
-from wokibrain.access import credentials, tokens
+from wokibrain.access import audit, credentials, tokens
 from wokibrain.access.backends import verified
 from wokibrain.access.models import LoginSession
 from wokibrain.errors import Unauthorized
@@ -35,6 +35,7 @@ def login(*, request: HttpRequest, username: str, password: str) -> Tokens:
     session = LoginSession.objects.create(
         user=user, token_id=_token_id(), expires_at=clock.now() + api_settings.REFRESH_TOKEN_LIFETIME
     )
+    audit.signed_in(user.pk, "sign-in")
     return _issued(session)
 
 

@@ -226,9 +226,10 @@ def _kept(folder: Path, server: Server) -> bool:
 
 
 def _in_use(folder: Path, server: Server) -> bool:
-    """Whether others hold the shared lock, and nobody the exclusive one."""
-    with _lock(folder, server, "users") as file:
-        return _try(file, fcntl.LOCK_SH) and not _try(file, fcntl.LOCK_EX)
+    """Whether others hold the shared lock, and nobody the exclusive one; not known, and False, while others look."""
+    # One looks at a time: of two that do, each would take the other's look for a user.
+    with _lock(folder, server, "look") as turn, _lock(folder, server, "users") as file:
+        return _try(turn, fcntl.LOCK_EX) and _try(file, fcntl.LOCK_SH) and not _try(file, fcntl.LOCK_EX)
 
 
 def _try(file: IO[str], kind: int) -> bool:

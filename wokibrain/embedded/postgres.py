@@ -1,6 +1,7 @@
 """The embedded PostgreSQL."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -104,9 +105,11 @@ class Postgres(Server):
         if account is not None:
             os.chown(fresh, account.uid, account.gid)
         command = [str(postgres_binary("initdb")), "-D", str(fresh), "-U", self.user, "--auth=trust"]
-        command += ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
+        command += ["--encoding=UTF8", "--locale=C.UTF-8"]
         command += [] if self.durable else ["--no-sync"]
         try:
+            # Older ones have no C.UTF-8 of their own, and take the system's.
+            command += ["--locale-provider=builtin"] if version(Path(command[0])) >= 17 else []
             done = subprocess.run(
                 command,
                 cwd="/",
@@ -122,6 +125,15 @@ class Postgres(Server):
             raise EmbeddedError(f"initdb: {last_line(done.stderr)}")
         self.folder.rmdir()
         fresh.rename(self.folder)
+
+
+def version(binary: Path) -> int:
+    """The major version of one of PostgreSQL's programs."""
+    said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"\(PostgreSQL\) (\d+)", said)
+    if found is None:
+        raise EmbeddedError(f"{binary} does not say which PostgreSQL it is; give DATABASE_URL")
+    return int(found[1])
 
 
 def postgres_binary(name: str) -> Path:

@@ -1,7 +1,7 @@
 """A server process on a folder of its own: started, watched, frozen, killed and stopped.
 
 The path of a unix socket holds 107 bytes. A data folder with a longer path, or one that would need quoting in a
-URL, has its sockets in `<temp dir>/wokibrain-<hash of the folder>` instead.
+URL, has its sockets in `/tmp/wokibrain-<hash of the folder>` instead.
 """
 
 import contextlib
@@ -13,7 +13,6 @@ import signal
 import socket
 import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -206,7 +205,7 @@ class Server:
 
 
 def socket_dir(folder: Path) -> Path:
-    """Where the sockets of a data folder are: beside it when that path is short and plain, else in the temp dir."""
+    """Where the sockets of a data folder are: beside it when that path is short and plain, else in /tmp."""
     near = folder.parent / "run" / folder.name
     if (
         re.fullmatch(r"[\w./-]+", str(near), re.ASCII)
@@ -214,7 +213,8 @@ def socket_dir(folder: Path) -> Path:
     ):
         return near
     key = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"wokibrain-{key}"
+    # Not TMPDIR: every process of a data folder is to find them, whatever it was started with.
+    return Path("/tmp") / f"wokibrain-{key}"  # noqa: S108 - _private_folder lets nobody else in
 
 
 def shipped(package: str, *path: str) -> Path | None:

@@ -12,7 +12,17 @@ from wokibrain.events.registry import Mode, consumer
 from wokibrain.events.store import Envelope, Payload, with_previous
 
 PERSONAL: Final = frozenset(
-    {"guestName", "guestEmail", "guestPhone", "notes", "guestNotes", "name", "email", "phone"}
+    {
+        "guestName",
+        "guestEmail",
+        "guestPhone",
+        "notes",
+        "guestNotes",
+        "name",
+        "email",
+        "phone",
+        "specialDayNames",
+    }
 )
 """Fields whose values never enter the trail; that they changed does."""
 ABOUT_THE_CHANGE: Final = frozenset({"changes", "reason"})

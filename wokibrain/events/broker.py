@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import time
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 ANSWER: Final = 5.0
 """Seconds a broker has to tell what topics there are."""
+RECENT: Final = 5.0
+PROBE: Final = 1.0
 
 # "(after 310ms in state AUTH_REQ)" would make every line a new one.
 _NOISE: Final = re.compile(r" \(after \d+ms in state \w+.*\)$")
@@ -33,22 +36,22 @@ _OURS: Final = (
 class Trouble:
     """What a client last said of its connection; to be its ``error_cb``. Clients never say a password.
 
-    With a name it is logged too: once a minute while it stays the same.
+    With a name it is logged too: each kind of trouble once a minute, whichever broker it is with.
     """
 
     def __init__(self, name: str = "") -> None:
         self.sentence = ""
         self._name = name
-        self._logged = ("", 0.0)
+        self._kind = 0
+        self._again_at: dict[int, float] = {}
 
     def __call__(self, error: KafkaError) -> None:
         # That all brokers are down says nothing that was not said, unless nothing was.
         if error.code() != KafkaError._ALL_BROKERS_DOWN or not self.sentence:
-            self.sentence = explain(error)
-        said, at = self._logged
+            self.sentence, self._kind = explain(error), error.code()
         now = time.monotonic()
-        if self._name and (said != self.sentence or now > at + 60):
-            self._logged = (self.sentence, now)
+        if self._name and now >= self._again_at.get(self._kind, 0.0):
+            self._again_at[self._kind] = now + 60
             log.warning("%s waits: Kafka: %s", self._name, self.sentence)
 
 
@@ -133,3 +136,26 @@ def state(timeout: float = ANSWER) -> str:
     except OutletDown as error:
         return str(error).removeprefix("Kafka: ")
     return "ok"
+
+
+_asking: Final = threading.Lock()
+_told: tuple[str, bool, float] = ("", False, 0.0)
+"""Which brokers were asked last, whether they answered, and until when that is believed."""
+
+
+def recently_ok() -> bool:
+    """Whether the brokers answer, or did within RECENT seconds, for what anybody may ask as often as they like.
+
+    One thread of the process asks, for PROBE seconds at most; meanwhile the others are told what was known.
+    """
+    global _told
+    brokers, ok, until = _told
+    known = brokers == settings.KAFKA_BROKERS
+    if (known and time.monotonic() < until) or not _asking.acquire(blocking=False):
+        return known and ok
+    try:
+        ok = state(timeout=PROBE) == "ok"
+        _told = (settings.KAFKA_BROKERS, ok, time.monotonic() + RECENT)
+    finally:
+        _asking.release()
+    return ok

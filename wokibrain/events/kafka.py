@@ -70,6 +70,8 @@ class KafkaOutlet:
         self, messages: Sequence[dict[str, Any]], halfway: Callable[[], None] | None = None
     ) -> None:
         producer = self._ready()
+        # What was wrong with an earlier batch may be mended.
+        self._trouble.sentence = ""
         errors: list[KafkaError] = []
 
         def delivered(error: KafkaError | None, _: Message) -> None:
@@ -88,8 +90,7 @@ class KafkaOutlet:
             raise OutletDown(f"Kafka: {error}") from error
         if left or errors:
             self._give_up(producer)
-            said = errors[0].name() if errors else "no answer"
-            raise OutletDown(f"Kafka: {self._trouble.sentence or said}")
+            raise OutletDown(f"Kafka: {_cause(errors, self._trouble)}")
 
     def _give_up(self, producer: Producer) -> None:
         # What is still under way must not arrive after what is sent again.
@@ -105,6 +106,13 @@ class KafkaOutlet:
         events = {event.event_id: event for event in store.by_ids(failure.event_id for failure in dead)}
         self._send_all([_dead_letter(failure, events.get(failure.event_id)) for failure in dead])
         Failure.objects.filter(pk__in=[failure.pk for failure in dead]).update(announced_at=clock.now())
+
+
+def _cause(errors: Sequence[KafkaError], trouble: Trouble) -> str:
+    """Why messages were not delivered; that they timed out says less than what the connection last said."""
+    if errors and errors[0].code() != KafkaError._MSG_TIMED_OUT:
+        return explain(errors[0])
+    return trouble.sentence or (explain(errors[0]) if errors else "no answer")
 
 
 def _message(event: Envelope) -> dict[str, Any]:

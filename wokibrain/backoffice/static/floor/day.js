@@ -8,25 +8,60 @@ export const day = {
 const seen = new EventTarget();
 export const onChange = (listener) => seen.addEventListener('change', listener);
 export function changed() { seen.dispatchEvent(new Event('change')); }
+/** A day was read: another, or the same anew. */
+export const onDay = (listener) => seen.addEventListener('day', listener);
 
-let asked = 0;
+/** What is asked for last, whichever answer comes last. */
+let latest = null;
+/** The day that somebody goes to, until it is shown. */
+let going = null;
 let loading = 0;
 /** What was taken in while a day was on its way, which may be older than that. */
 const fresh = new Map();
 
-/** Show a day; the one asked for last, whichever answer comes last. */
+/** Go to a day (none: today). Whether it is shown in the end: somebody may have gone elsewhere meanwhile. */
 export async function load(date) {
-  const mine = ++asked;
-  loading += 1;
-  let data;
+  const mine = { date };
+  going = mine;
+  let reading = read(date);
   try {
-    data = await get('data', { restaurant: start.restaurant, date });
+    for (;;) {
+      try {
+        if (await reading) return true;
+      } catch (refusal) {
+        if (reading === latest) throw refusal;
+      }
+      if (going !== mine) return false;
+      // Read anew before it came, and so the same day.
+      reading = latest;
+    }
   } finally {
-    loading -= 1;
+    if (going === mine) going = null;
   }
-  if (mine !== asked) return;
+}
+
+/** The day anew, or the one that somebody goes to. A board that showed today shows the new one. */
+export function reload() {
+  if (going) return read(going.date);
+  return read(!day.data || day.date === day.data.today ? undefined : day.date);
+}
+
+/** Whether a date is the one shown, or may be the one that somebody goes to. */
+export const concerns = (date) => date === day.date || (going !== null && (going.date ?? date) === date);
+
+/** Whether it is shown: not what was asked for before something else. */
+function read(date) {
+  loading += 1;
+  const reading = get('data', { restaurant: start.restaurant, date })
+    .then((data) => { if (reading === latest) shown(data); return reading === latest; })
+    // Of no use to what is asked for later, which is newer.
+    .finally(() => { loading -= 1; if (!loading) fresh.clear(); });
+  latest = reading;
+  return reading;
+}
+
+function shown(data) {
   const newer = [...fresh.values()];
-  fresh.clear();
   clock.set(data.restaurant.zone, data.now);
   day.data = data;
   day.date = data.date;
@@ -35,6 +70,7 @@ export async function load(date) {
   if (day.sector && !data.sectors.some((sector) => sector.id === day.sector)) day.sector = '';
   if (day.selected && !day.bookings.has(day.selected)) day.selected = null;
   newer.forEach(take);
+  seen.dispatchEvent(new Event('day'));
   changed();
 }
 
@@ -69,7 +105,7 @@ export function coversAt(from, to) {
 
 /** Take in a booking as the server has it now; one of another day leaves this one. */
 export function take(booking) {
-  if (loading) fresh.set(booking.id, booking);
+  if (loading && !(fresh.get(booking.id)?.version > booking.version)) fresh.set(booking.id, booking);
   const known = day.bookings.get(booking.id);
   if (known && known.version > booking.version) return false;
   if (booking.date !== day.date) {
@@ -205,14 +241,14 @@ export async function walkIn(party, tables = null) {
 
 export async function block(tableId, from, to, reason) {
   const made = await post('block', { tableId, start: new Date(from).toISOString(), end: new Date(to).toISOString(), reason });
-  await load(day.date);
+  await reload();
   toast(t('didBlock', { table: day.tables.get(tableId).name }), { undo: () => unblock({ id: made.id, table: tableId }, true) });
 }
 
 export async function unblock(held, quiet = false) {
   try {
     await post('unblock', { tableId: held.table, blockId: held.id });
-    await load(day.date);
+    await reload();
     const again = quiet ? null : () => block(held.table, held.start, held.end, held.reason).catch((refusal) => toast(refusal.message, { bad: true }));
     toast(quiet ? t('undone') : t('didUnblock', { table: day.tables.get(held.table).name }), { undo: again });
   } catch (refusal) {

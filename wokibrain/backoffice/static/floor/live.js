@@ -1,7 +1,7 @@
 // Live: what others do, who else looks, and catching up after the connection was away.
 
 import { byId, get, h, start, t, toast } from './kit.js';
-import { called, changed, day, load, take } from './day.js';
+import { called, changed, concerns, day, reload, take } from './day.js';
 
 const RESYNC = 5 * 60000;
 const SILENCE = 45000;
@@ -55,14 +55,12 @@ export class Live {
     this.synced ??= Date.now();
   }
 
-  /** The whole day anew: the truth, whatever was missed. A board that showed today shows the new one. */
+  /** The whole day anew: the truth, whatever was missed. */
   async refresh() {
     this.synced = Date.now();
     this.owed = false;
-    const follow = !day.data || day.date === day.data.today;
     try {
-      await load(follow ? undefined : day.date);
-      byId('date').dispatchEvent(new Event('dated'));
+      await reload();
     } catch (refusal) {
       // What was told is not seen yet: asked for again until there is an answer.
       this.owed = true;
@@ -90,7 +88,7 @@ export class Live {
     if (day.data) day.data.cursor = event.id;
     if (event.type.startsWith('Table')) { this.later(); return; }
     const known = day.bookings.get(event.data.id);
-    if (event.data.serviceDate !== day.date && !known) return;
+    if (!concerns(event.data.serviceDate) && !known) return;
     this.queue.add(event.data.id);
     clearTimeout(this.draining);
     this.draining = setTimeout(() => this.drain(), 20);
@@ -98,7 +96,7 @@ export class Live {
 
   later() {
     clearTimeout(this.reloading);
-    this.reloading = setTimeout(() => load(day.date).catch(() => { this.owed = true; }), 120);
+    this.reloading = setTimeout(() => reload().catch(() => { this.owed = true; }), 120);
   }
 
   async drain() {

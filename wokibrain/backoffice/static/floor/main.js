@@ -1,7 +1,7 @@
 // The board: puts the views, the rail, the drawer and the live connection together.
 
 import { addDays, byId, clock, dateWords, h, start, t, toast, undoLatest } from './kit.js';
-import { day, changed, here, holds, load, onChange, tone } from './day.js';
+import { day, changed, here, holds, load, onChange, onDay, tone } from './day.js';
 import { List } from './list.js';
 import { Live } from './live.js';
 import { Panel } from './panel.js';
@@ -90,9 +90,7 @@ function dated() {
 
 async function go(date) {
   try {
-    await load(date);
-    dated();
-    return true;
+    return await load(date);
   } catch (refusal) {
     toast(refusal.message, { bad: true });
     if (day.date) byId('date').value = day.date;
@@ -104,7 +102,7 @@ byId('prev').addEventListener('click', () => go(addDays(day.date, -1)));
 byId('next').addEventListener('click', () => go(addDays(day.date, 1)));
 byId('today').addEventListener('click', () => go(undefined));
 byId('date').addEventListener('change', (event) => { if (event.target.value) go(event.target.value); });
-byId('date').addEventListener('dated', dated);
+onDay(dated);
 byId('date').addEventListener('click', (event) => event.target.showPicker?.());
 byId('restaurant').addEventListener('change', (event) => { window.location.search = new URLSearchParams({ restaurant: event.target.value }).toString(); });
 byId('walkin').addEventListener('click', () => { if (day.data) panel.walkIn(); });

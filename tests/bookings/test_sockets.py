@@ -1,0 +1,200 @@
+"""A socket against the real store and Redis, without a server around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+from channels.layers import get_channel_layer
+from django.db import connection, connections, transaction
+from pytest_django import Settings
+
+from bookings import replay, seed, services
+from bookings.hub import hub
+from bookings.live import restaurant_group
+from bookings.records import BookingRecord
+from bookings.rules import NewBooking
+from bookings.sockets import Socket, Visitor
+from wokibrain.access.callers import SYSTEM
+from wokibrain.embedded.redis import Redis
+from wokibrain.events.models import StoredEvent
+
+Message = dict[str, Any]
+
+
+class Client:
+    """What is said to a socket, and what it tells."""
+
+    def __init__(self) -> None:
+        self._said: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self._told: asyncio.Queue[Message] = asyncio.Queue()
+        visitor = Visitor(SYSTEM, "Ana")
+        self.socket = Socket(visitor, lambda: visitor, self._take)
+        self.serving = asyncio.create_task(self.socket.serve(self._said.get))
+
+    async def _take(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "websocket.send":
+            self._told.put_nowait(orjson.loads(message["text"]))
+
+    def say(self, **message: Any) -> None:
+        self._said.put_nowait({"type": "websocket.receive", "text": orjson.dumps(message).decode()})
+
+    async def hear(self, seconds: float = 15) -> Message:
+        async with asyncio.timeout(seconds):
+            return await self._told.get()
+
+    async def told_until_pong(self) -> list[str]:
+        """The types of all that is told up to the answer to a ping, the ids of events."""
+        self.say(type="ping")
+        heard = []
+        while (message := await self.hear())["type"] != "pong":
+            heard.append(message["event"]["id"] if "event" in message else message["type"])
+        return heard
+
+    async def leave(self) -> None:
+        self._said.put_nowait({"type": "websocket.disconnect"})
+        await self.serving
+
+
+def with_client(talk: Callable[[Client], Awaitable[None]]) -> None:
+    async def run() -> None:
+        client = Client()
+        await talk(client)
+        await client.leave()
+
+    asyncio.run(run())
+
+
+def book(minute: int) -> Message:
+    """A new booking's event, as the sockets hear it."""
+    made = services.create_booking(
+        caller=SYSTEM,
+        wanted=NewBooking("R1", 2, date(2031, 5, 6 + minute), duration_minutes=60),
+    )
+    assert isinstance(made, BookingRecord)
+    event = StoredEvent.objects.get(aggregate_id=str(made.id))
+    return {"type": event.event_type, "data": event.payload, "timestamp": "", "id": str(event.event_id)}
+
+
+@pytest.fixture
+def committed(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example restaurant for threads of their own, which let go of the database after each look."""
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+    seed.example()
+
+
+@pytest.mark.usefixtures("committed")
+def test_what_was_heard_live_is_not_told_again_with_what_was_missed() -> None:
+    first, second, third = book(0), book(1), book(2)
+
+    async def talk(client: Client) -> None:
+        client.say(type="subscribe", restaurantId="R1")
+        assert await client.told_until_pong() == ["subscribed"]
+        hub().route(second)
+        client.say(type="subscribe", sectorId="S1", lastEventId=first["id"])
+        assert await client.told_until_pong() == [second["id"], "subscribed", third["id"]]
+        hub().route(third)
+        client.say(type="unsubscribe", sectorId="S1")
+        client.say(type="subscribe", sectorId="S1", lastEventId=first["id"])
+        assert await client.told_until_pong() == ["unsubscribed", "subscribed"]
+        client.say(type="unsubscribe", sectorId="S1")
+        client.say(type="unsubscribe", restaurantId="R1")
+        client.say(type="subscribe", sectorId="S1", lastEventId=first["id"])
+        again = ["unsubscribed", "unsubscribed", "subscribed", second["id"], third["id"]]
+        assert await client.told_until_pong() == again
+
+    with_client(talk)
+
+
+@pytest.mark.usefixtures("committed")
+def test_who_was_away_for_too_many_events_is_to_look_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of them may be other restaurants': what costs is to look through them."""
+    monkeypatch.setattr(replay, "REPLAY_SPAN", 2)
+    first, second, third = book(0), book(1), book(2)
+    assert [each["id"] for each in replay.missed(UUID(first["id"]), "R1", None) or ()] == [
+        second["id"],
+        third["id"],
+    ]
+    book(3)
+    assert replay.missed(UUID(first["id"]), "R1", None) is None
+
+
+@pytest.mark.usefixtures("committed")
+def test_a_look_back_that_the_database_breaks_off_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = book(0)
+
+    async def talk(client: Client) -> None:
+        client.say(type="subscribe", restaurantId="R1", lastEventId=first["id"])
+        assert await client.told_until_pong() == ["subscribed", "resync"]
+
+    monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "options", "-c statement_timeout=300")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE events_storedevent")
+        with_client(talk)
+
+
+@pytest.fixture
+def redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
+    """A Redis for the live updates alone; not started yet."""
+    server = Redis(tmp_path / "redis", durable=False)
+    backend = settings.CHANNEL_LAYERS["default"]["BACKEND"]
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": {"hosts": [server.url]}}}
+    yield server
+    server.stop()
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize("frozen", [False, True])
+def test_who_subscribes_first_while_redis_is_away_hears_all_once_it_is_back(
+    redis: Redis, frozen: bool
+) -> None:
+    if frozen:
+        redis.start()
+        redis.pause()
+    event = book(0)
+
+    async def talk(client: Client) -> None:
+        other = Client()
+        for each in (client, other):
+            each.say(type="subscribe", restaurantId="R1")
+            assert await each.hear() == {"type": "subscribed", "success": True, "restaurantId": "R1"}
+        await asyncio.to_thread(redis.resume if frozen else redis.start)
+        for each in (client, other):
+            assert await each.hear() == {"type": "resync"}
+        layer = get_channel_layer()
+        await layer.group_send(restaurant_group("R1"), {"type": "booking.event", "event": event})
+        for each in (client, other):
+            assert await each.hear() == {"type": "booking-event", "event": event}
+        # What a try left behind would fill the memory of a process that waits for long.
+        assert len(layer.channels) == 1
+        await other.leave()
+
+    with_client(talk)
+
+
+@pytest.mark.usefixtures("committed")
+def test_who_is_here_is_shown_again_after_redis_was_away(redis: Redis, settings: Settings) -> None:
+    settings.LIVE_ANNOUNCE_SECONDS = 0.2
+    redis.start()
+
+    async def shown(client: Client) -> list[str]:
+        while (message := await client.hear())["type"] != "presence":
+            pass
+        people: list[str] = message["people"]
+        return people
+
+    async def talk(client: Client) -> None:
+        client.say(type="subscribe", restaurantId="R1", presence=True)
+        assert await shown(client) == ["Ana"]
+        await asyncio.to_thread(redis.kill)
+        assert await shown(client) == []
+        await asyncio.to_thread(redis.start)
+        assert await shown(client) == ["Ana"]
+
+    with_client(talk)

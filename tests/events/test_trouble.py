@@ -1,0 +1,48 @@
+"""What is said of a Kafka that is away: the cause, and not over and over."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import KafkaError, Producer
+
+from wokibrain.events.broker import Trouble
+from wokibrain.events.kafka import KafkaOutlet, _cause
+from wokibrain.events.relay import OutletDown
+
+
+def test_brokers_that_take_turns_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    trouble = Trouble("relay")
+    with caplog.at_level("WARNING", "wokibrain.events.broker"):
+        for _ in range(5):
+            for broker in ("one:9092", "two:9092"):
+                trouble(KafkaError(KafkaError._TRANSPORT, f"{broker}: Connection refused"))
+        trouble(KafkaError(KafkaError._AUTHENTICATION, "one:9092: invalid credentials"))
+    assert [each.getMessage().split(";")[0] for each in caplog.records] == [
+        "relay waits: Kafka: one:9092: Connection refused",
+        "relay waits: Kafka: one:9092: invalid credentials",
+    ]
+    assert trouble.sentence.startswith("one:9092: invalid credentials")
+
+
+def test_what_a_message_was_refused_for_goes_before_what_the_connection_said() -> None:
+    trouble = Trouble()
+    trouble(KafkaError(KafkaError._TRANSPORT, "one:9092: Connection refused"))
+    refused = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "Message size too large")
+    timed_out = KafkaError(KafkaError._MSG_TIMED_OUT, "Message timed out")
+    assert _cause([refused], trouble) == "Message size too large"
+    assert _cause([timed_out], trouble) == "one:9092: Connection refused"
+    assert _cause([], trouble) == "one:9092: Connection refused"
+    assert _cause([timed_out], Trouble()) == "Message timed out"
+    assert _cause([], Trouble()) == "no answer"
+
+
+def test_a_trouble_that_is_over_is_not_given_as_the_cause() -> None:
+    outlet = KafkaOutlet()
+    outlet._trouble(KafkaError(KafkaError._AUTHENTICATION, "one:9092: invalid credentials"))
+    # Nobody listens there, and nobody is told of it: the client has no `error_cb`.
+    outlet._producer = Producer(
+        {"bootstrap.servers": "127.0.0.1:1", "message.timeout.ms": 200, "log_level": 0}
+    )
+    with pytest.raises(OutletDown) as down:
+        outlet._send_all([{"topic": "t", "value": b""}])
+    assert str(down.value) == "Kafka: Local: Message timed out"

@@ -1,0 +1,98 @@
+"""Two change different fields of one row at once: both changes stand, whoever read it first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from restaurants import services
+from restaurants.guards import guarded
+from restaurants.models import Restaurant, Sector, Table
+from restaurants.services import Calendar, update_restaurant, update_sector, update_table, update_tables
+from tests.access.conftest import make_example
+from wokibrain.access.callers import SYSTEM, Caller
+from wokibrain.errors import NotFound
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def restaurant(settings: dict[str, Any]) -> None:
+    update_restaurant(caller=SYSTEM, restaurant_id="R1", settings=settings, calendar=Calendar())
+
+
+def sector(settings: dict[str, Any]) -> None:
+    update_sector(caller=SYSTEM, sector_id="S1", settings=settings)
+
+
+def table(settings: dict[str, Any]) -> None:
+    update_table(caller=SYSTEM, table_id="T4", settings=settings)
+
+
+def tables(settings: dict[str, Any]) -> None:
+    update_tables(caller=SYSTEM, sector_id="S1", changes={"T4": settings})
+
+
+def between_its_reading_and_its_lock(
+    change: Callable[[], None], other: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run ``change``, and ``other`` to its end just before ``change`` asks for the plan's lock."""
+    waiting, go = Event(), Event()
+
+    def late(restaurant_id: str, acknowledge: str | None = None, *, caller: Caller) -> Any:
+        waiting.set()
+        go.wait(10)
+        return guarded(restaurant_id, acknowledge, caller=caller)
+
+    def run() -> None:
+        try:
+            change()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(services, "guarded", late)
+        changing = pool.submit(run)
+        assert waiting.wait(10)
+        monkeypatch.undo()
+        other()
+        go.set()
+        changing.result(10)
+
+
+@pytest.mark.parametrize(
+    ("change", "model", "pk", "first", "second"),
+    [
+        (restaurant, Restaurant, "R1", {"lead_minutes": 45}, {"name": "Casa Bonita"}),
+        (sector, Sector, "S1", {"position": 7}, {"name": "Comedor"}),
+        (table, Table, "T4", {"active": False}, {"x": 120, "y": 340}),
+        (tables, Table, "T4", {"active": False}, {"x": 120, "y": 340}),
+    ],
+)
+def test_neither_change_is_lost(
+    change: Callable[[dict[str, Any]], None],
+    model: type[Restaurant | Sector | Table],
+    pk: str,
+    first: dict[str, Any],
+    second: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_example()
+    between_its_reading_and_its_lock(lambda: change(second), lambda: change(first), monkeypatch)
+    both = first | second
+    assert model._default_manager.filter(pk=pk).values(*both).get() == both
+
+
+def test_what_was_deleted_meanwhile_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_example()
+    with pytest.raises(NotFound):
+        between_its_reading_and_its_lock(
+            lambda: table({"x": 120}),
+            lambda: services.delete_table(caller=SYSTEM, table_id="T4"),
+            monkeypatch,
+        )
+    assert not Table.objects.filter(pk="T4").exists()
