@@ -191,7 +191,11 @@ class Hub:
         return sorted({name for name, until in self._present[restaurant_id].values() if until > now})
 
     def _boards(self, restaurant_id: str) -> list[Socket]:
-        return [each for each in self.sockets.get(restaurant_group(restaurant_id), ()) if each.present]
+        return [
+            each
+            for each in self.sockets.get(restaurant_group(restaurant_id), ())
+            if restaurant_id in each.present
+        ]
 
     def _show_people(self, restaurant_id: str, boards: Iterable[Socket]) -> None:
         people = self._shown[restaurant_id] = self.people(restaurant_id)

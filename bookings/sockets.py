@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import orjson
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils.translation import gettext as _
 
 from bookings.hub import hub
@@ -43,8 +43,8 @@ MAX_TOLD: Final = 2_000
 RATE: Final = (40, 10.0)
 """So many messages of a client in so many seconds."""
 
-SLOW, NOT_ALLOWED, TOO_FAST = 4408, 4401, 4429
-"""Close codes: too slow a reader; credentials ended; too many messages."""
+SLOW, NOT_ALLOWED, TOO_FAST, TRY_AGAIN = 4408, 4401, 4429, 1013
+"""Close codes: too slow a reader; credentials ended; too many messages; something of ours is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,12 @@ class Socket:
         ]
         try:
             await asyncio.wait([*work, self._closing], return_when=asyncio.FIRST_COMPLETED)
+            for task in work:
+                error = task.exception() if task.done() else None
+                # An OSError is the client's going.
+                if error is not None and not isinstance(error, OSError):
+                    logger.warning("a socket ends: %s", type(error).__name__, exc_info=error)
+                    self.end(TRY_AGAIN)
             if self._closing.done():
                 with contextlib.suppress(Exception):
                     async with asyncio.timeout(2):
@@ -156,6 +162,9 @@ class Socket:
             except DomainError:
                 self.end(NOT_ALLOWED)
                 return
+            except (OperationalError, InterfaceError):
+                # Postgres is away; who may listen is asked again when it is back.
+                continue
             places = self.visitor.caller.restaurants(Permission.BOOKING_READ)
             if places is not None and not set(self._groups.values()) <= places:
                 self.end(NOT_ALLOWED)
