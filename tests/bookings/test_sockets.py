@@ -34,11 +34,14 @@ class Client:
     def __init__(self) -> None:
         self._said: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         self._told: asyncio.Queue[Message] = asyncio.Queue()
+        self.code: int | None = None
         visitor = Visitor(SYSTEM, "Ana")
         self.socket = Socket(visitor, lambda: visitor, self._take)
         self.serving = asyncio.create_task(self.socket.serve(self._said.get))
 
     async def _take(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "websocket.close":
+            self.code = message["code"]
         if message["type"] == "websocket.send":
             self._told.put_nowait(orjson.loads(message["text"]))
 
@@ -198,3 +201,21 @@ def test_who_is_here_is_shown_again_after_redis_was_away(redis: Redis, settings:
         assert await shown(client) == ["Ana"]
 
     with_client(talk)
+
+
+@pytest.mark.usefixtures("committed")
+def test_who_asks_while_postgres_is_away_is_told_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> int | None:
+        client = Client()
+        client.say(type="subscribe", restaurantId="R1", sectorId="S1")
+        async with asyncio.timeout(15):
+            await client.serving
+        return client.code
+
+    connection.close()
+    with monkeypatch.context() as away:
+        away.setitem(connections.settings["default"], "HOST", str(tmp_path))
+        code = asyncio.run(run())
+    assert code == 1013
