@@ -71,7 +71,7 @@ class Product:
         return made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product() -> Iterator[Product]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
@@ -83,7 +83,7 @@ def product() -> Iterator[Product]:
             yield Product(api.urls[0], services)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
