@@ -32,7 +32,7 @@ STAFF: Final = (
 OPEN_TO_ALL: Final = {"PUBLIC_PERMISSIONS": "booking:create,booking:read,booking:delete"}
 
 
-def run() -> list[Section]:
+def sections() -> list[Section]:
     with (
         private_services(durable=True) as services,
         api_servers(1, services=services, environment=OPEN_TO_ALL) as api,
