@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import time
 from typing import Any
 
 import pytest
@@ -12,45 +11,24 @@ from django.contrib.auth.models import User
 from django.contrib.messages import get_messages
 from django.test import Client
 
-from bookings import changes, seed
+from bookings import changes
 from bookings.changes import Change
 from bookings.models import Booking, TableBlock
 from restaurants.models import Table
-from restaurants.services import Hours, create_restaurant, create_sector, create_table
+from restaurants.services import create_sector, create_table
 from tests.api import events_of
-from tests.backoffice.pages import filled
+from tests.backoffice.pages import DAY, filled, make_places, person
 from wokibrain.access.callers import SYSTEM, CallerKind
 from wokibrain.access.credentials import digest_of
 from wokibrain.access.keys import create_key
-from wokibrain.access.models import ApiKey, Membership
+from wokibrain.access.models import ApiKey
 from wokibrain.access.permissions import Role
 from wokibrain.events.models import AuditEntry
-
-DAY = "2025-10-22"
 
 
 @pytest.fixture
 def places(db: None) -> None:
-    """The example R1, and R2 that is somebody else's."""
-    seed.example()
-    create_restaurant(
-        caller=SYSTEM,
-        id="R2",
-        name="Other",
-        zone="Europe/Madrid",
-        hours=[Hours(time(20), time(23))],
-        refuse_past=False,
-    )
-    create_sector(caller=SYSTEM, id="S2", restaurant_id="R2", name="Other room")
-    create_table(caller=SYSTEM, id="Z1", sector_id="S2", capacity_min=1, capacity_max=4)
-
-
-def staff(role: str, restaurant: str = "R1", *, csrf: bool = False) -> Client:
-    user = User.objects.create_user(f"{role}-{restaurant}", first_name="Ana", is_staff=True)
-    Membership.objects.create(user=user, restaurant_id=restaurant, role=role)
-    client = Client(enforce_csrf_checks=csrf)
-    client.force_login(user)
-    return client
+    make_places()
 
 
 def post(client: Client, path: str, body: dict[str, Any]) -> Any:
@@ -71,12 +49,12 @@ def typed(**changed: str) -> dict[str, str]:
     ],
 )  # fmt: skip
 def test_nobody_opens_what_is_anothers(places: None, path: str) -> None:
-    response = staff(Role.ADMIN).get(f"/admin/{path}/change/")
+    response = person(Role.ADMIN).get(f"/admin/{path}/change/")
     assert (response.status_code, response["Location"]) == (302, "/admin/")
 
 
 def test_lists_and_pickers_hold_ones_own_only(places: None) -> None:
-    client = staff(Role.ADMIN)
+    client = person(Role.ADMIN)
     for name, own in (("restaurants/table", 5), ("restaurants/sector", 1), ("bookings/booking", 1)):
         listed = client.get(f"/admin/{name}/").context["cl"].queryset
         assert listed.count() == own
@@ -86,7 +64,7 @@ def test_lists_and_pickers_hold_ones_own_only(places: None) -> None:
 
 
 def test_a_role_sees_what_it_may_do(places: None) -> None:
-    client = staff(Role.STAFF)
+    client = person(Role.STAFF)
     assert client.get("/admin/restaurants/restaurant/R1/change/").context["has_change_permission"] is False
     assert client.get("/admin/access/apikey/").status_code == 403
     assert client.get("/admin/auth/user/").status_code == 403
@@ -94,7 +72,7 @@ def test_a_role_sees_what_it_may_do(places: None) -> None:
 
 
 def test_a_booking_typed_in_goes_through_the_services(places: None) -> None:
-    client = staff(Role.MANAGER)
+    client = person(Role.MANAGER)
     assert client.post("/admin/bookings/booking/add/", typed()).status_code == 302
     made = Booking.objects.get(channel="staff")
     assert (made.table_ids, made.party_size, made.guest and made.guest.name) == (["T1"], 2, "Ana García")
@@ -119,7 +97,7 @@ def test_a_booking_typed_in_goes_through_the_services(places: None) -> None:
     ],
 )
 def test_nonsense_is_said_at_its_field(places: None, changed: dict[str, str], field: str, said: str) -> None:
-    response = staff(Role.MANAGER).post("/admin/bookings/booking/add/", typed(**changed))
+    response = person(Role.MANAGER).post("/admin/bookings/booking/add/", typed(**changed))
     form = response.context["adminform"].form
     assert form.errors == {field: [said]}
     assert form["guest_name"].value() == "Ana García"
@@ -127,13 +105,13 @@ def test_nonsense_is_said_at_its_field(places: None, changed: dict[str, str], fi
 
 
 def test_a_taken_table_is_said_above_the_form(places: None) -> None:
-    response = staff(Role.MANAGER).post("/admin/bookings/booking/add/", typed(party_size="3", tables="T2"))
+    response = person(Role.MANAGER).post("/admin/bookings/booking/add/", typed(party_size="3", tables="T2"))
     (said,) = response.context["adminform"].form.non_field_errors()
     assert said.startswith("The tables asked for are not free then.")
 
 
 def test_a_change_asks_for_what_was_typed_anew(places: None) -> None:
-    client = staff(Role.MANAGER)
+    client = person(Role.MANAGER)
     booking = Booking.objects.get(reference="B1")
     path = f"/admin/bookings/booking/{booking.pk}/change/"
     body = filled(client.get(path), party_size="4", notes="by the window")
@@ -144,7 +122,7 @@ def test_a_change_asks_for_what_was_typed_anew(places: None) -> None:
 
 
 def test_the_board_tells_who_did_it_in_words(places: None) -> None:
-    client = staff(Role.MANAGER)
+    client = person(Role.MANAGER)
     key, _token = create_key(caller=SYSTEM, name="Till", role=Role.API_CLIENT, restaurant_id="R1")
     booking = str(Booking.objects.get(reference="B1").pk)
     for kind, id_ in ((CallerKind.API_KEY, str(key.pk)), (CallerKind.ANONYMOUS, "192.0.2.7")):
@@ -159,7 +137,7 @@ def test_a_block_is_never_laid_over_a_booking(places: None) -> None:
     body = {
         "table": "T2", "start_0": DAY, "start_1": "20:00", "end_0": DAY, "end_1": "22:00", "reason": "",
     }  # fmt: skip
-    client = staff(Role.ADMIN)
+    client = person(Role.ADMIN)
     response = client.post("/admin/bookings/tableblock/add/", body)
     assert response.context["adminform"].form.non_field_errors() == ["The table is booked then: B1."]
     assert client.post("/admin/bookings/tableblock/add/", body | {"table": "T3"}).status_code == 302
@@ -170,7 +148,7 @@ def test_a_block_is_never_laid_over_a_booking(places: None) -> None:
 
 
 def test_an_api_key_is_shown_once_and_kept_as_its_digest(places: None) -> None:
-    client = staff(Role.ADMIN)
+    client = person(Role.ADMIN)
     body = {
         "name": "Till",
         "restaurant": "R1",
@@ -189,7 +167,7 @@ def test_an_api_key_is_shown_once_and_kept_as_its_digest(places: None) -> None:
 
 
 def test_the_board_refuses_without_a_csrf_token(places: None) -> None:
-    client = staff(Role.MANAGER, csrf=True)
+    client = person(Role.MANAGER, csrf=True)
     assert post(client, "walk-in", {"restaurantId": "R1", "partySize": 2}).status_code == 403
 
 
@@ -203,14 +181,14 @@ def test_the_board_refuses_without_a_csrf_token(places: None) -> None:
     ],
 )
 def test_the_board_knows_nothing_of_another_restaurant(places: None, path: str, body: dict[str, Any]) -> None:
-    response = post(staff(Role.ADMIN), path, body)
+    response = post(person(Role.ADMIN), path, body)
     assert (response.status_code, response.json()["error"]) == (404, "NOT_FOUND")
 
 
 def test_tables_that_are_moved_on_the_plan_are_entered_in_the_trail(places: None) -> None:
     create_sector(caller=SYSTEM, id="S3", restaurant_id="R1", name="Patio")
     create_table(caller=SYSTEM, id="P1", sector_id="S3", capacity_min=1, capacity_max=4)
-    client, before = staff(Role.ADMIN), Table.objects.get(pk="T1")
+    client, before = person(Role.ADMIN), Table.objects.get(pk="T1")
     spots = [{"id": each, "x": 100, "y": 205} for each in ("T1", "P1")]
     assert post(client, "tables", {"restaurantId": "R1", "tables": spots}).status_code == 200
     assert list(Table.objects.filter(x=100, y=205).order_by("pk").values_list("pk", flat=True)) == [
@@ -235,7 +213,7 @@ def test_the_board_needs_a_signed_in_person(places: None) -> None:
 
 
 def test_a_day_sheet_shows_the_restaurants_own_time(places: None) -> None:
-    client = staff(Role.STAFF)
+    client = person(Role.STAFF)
     page = client.get(f"/admin/floor/sheet?restaurant=R1&date={DAY}").content.decode()
     assert '<td class="t">20:30</td><td class="p">3</td>' in page
     page = client.get(f"/admin/floor/sheet?restaurant=R1&date={DAY}&by=table").content.decode()
@@ -243,7 +221,7 @@ def test_a_day_sheet_shows_the_restaurants_own_time(places: None) -> None:
 
 
 def test_exports_are_safe_to_open(places: None) -> None:
-    client = staff(Role.MANAGER)
+    client = person(Role.MANAGER)
     booking = {"restaurantId": "R1", "partySize": 4, "date": DAY, "durationMinutes": 60}
     name = {"guestName": '=HYPERLINK("http://evil.example")', "guestPhone": "+54 11 4000 0000"}
     assert post(client, "bookings", booking | name).status_code == 200

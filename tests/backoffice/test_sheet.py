@@ -15,7 +15,7 @@ from bookings.records import BookingRecord
 from bookings.rules import Contact, NewBooking
 from restaurants.services import Hours
 from tests.api import house
-from tests.backoffice.test_admin import staff
+from tests.backoffice.pages import person
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.permissions import Role
 from wokibrain.backoffice import sheet
@@ -122,7 +122,7 @@ def test_the_calendar_is_in_utc_escaped_and_folded(night: list[BookingRecord]) -
 
 
 def test_the_day_sheet_lists_by_time_and_by_table(night: list[BookingRecord]) -> None:
-    client = staff(Role.STAFF, "NIGHT")
+    client = person(Role.STAFF, "NIGHT")
     page = client.get("/admin/floor/sheet", {"restaurant": "NIGHT", "date": DAY.isoformat()})
     text = page.content.decode()
     assert "<b>Saturday 4 April 2026</b> · 2 bookings · 8 covers" in text
@@ -138,7 +138,7 @@ def test_the_day_sheet_lists_by_time_and_by_table(night: list[BookingRecord]) ->
 
 
 def test_a_foreign_or_wrong_sheet_is_refused(night: list[BookingRecord]) -> None:
-    client = staff(Role.STAFF, "NIGHT")
+    client = person(Role.STAFF, "NIGHT")
     for path in ("sheet", "export.csv", "export.ics"):
         assert client.get(f"/admin/floor/{path}", {"restaurant": "R1"}).status_code == 404
         assert (
@@ -148,7 +148,7 @@ def test_a_foreign_or_wrong_sheet_is_refused(night: list[BookingRecord]) -> None
 
 
 def test_exports_are_named_for_the_day(night: list[BookingRecord]) -> None:
-    client = staff(Role.STAFF, "NIGHT")
+    client = person(Role.STAFF, "NIGHT")
     for ending, kind in (("csv", "text/csv"), ("ics", "text/calendar")):
         answer = client.get(f"/admin/floor/export.{ending}", {"restaurant": "NIGHT", "date": DAY.isoformat()})
         assert answer.headers["Content-Type"] == f"{kind}; charset=utf-8"
