@@ -4,6 +4,7 @@ The path of a unix socket holds 107 bytes. A data folder with a longer path, or 
 URL, has its sockets in `/tmp/wokibrain-<hash of the folder>` instead.
 """
 
+import abc
 import contextlib
 import hashlib
 import importlib.util
@@ -30,7 +31,7 @@ class EmbeddedError(Exception):
     """An embedded server could not be started; the message says why in one line and is meant for the user."""
 
 
-class Server:
+class Server(abc.ABC):
     """A server process on a folder of its own. Start it from a thread that lives on: it ends with that thread."""
 
     name = "server"
@@ -45,20 +46,24 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    @abc.abstractmethod
     def socket_file(self) -> Path:
-        raise NotImplementedError
+        """The socket it listens on."""
 
     @property
+    @abc.abstractmethod
     def pid_file(self) -> Path:
-        raise NotImplementedError
+        """Where it writes down its process id."""
 
+    @abc.abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """The program and its arguments."""
 
+    @abc.abstractmethod
     def ready(self, pid: int) -> bool:
-        raise NotImplementedError
+        """Whether the process with that id serves by now."""
 
-    def prepare(self, account: Account | None) -> None:
+    def prepare(self, account: Account | None) -> None:  # noqa: B027 - not every server needs it
         """Make the folder fit to start on."""
 
     @property
