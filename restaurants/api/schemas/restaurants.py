@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from restaurants.api.schemas.common import ONE_PAGE, Name, OptionalName, Pagination, Seats
+from restaurants.calendar import Calendar, Hours, SpecialHours, Turn
 from restaurants.models import Restaurant
-from restaurants.services import Calendar, Hours, SpecialHours, Turn
 from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, ServiceDate, WallTime, example
 
 Zone = Annotated[Line, Field(min_length=1, max_length=64, examples=["America/Argentina/Buenos_Aires"])]

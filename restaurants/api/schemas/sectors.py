@@ -15,8 +15,8 @@ from restaurants.api.schemas.common import (
     Seats,
     given,
 )
+from restaurants.joining import Joined
 from restaurants.models import MAX_COMBO_TABLES, Sector
-from restaurants.services import Joined
 from wokibrain import fields
 from wokibrain.fields import ApiModel, BodyModel, Identifier, example
 
