@@ -145,7 +145,6 @@ def lock(days: Iterable[SectorDay], wait: Wait, *, first: int | None = None) -> 
                 [*[False] * len(firsts), *[True] * len(plans), *[False] * len(numbers)],
             ],
         )
-    metrics.LOCK_ACQUISITIONS.labels("postgres").inc(len(numbers) + len(firsts))
 
 
 def lock_plans(restaurant_id: str) -> None:

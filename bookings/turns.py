@@ -12,6 +12,7 @@ from django.db import Error, transaction
 from bookings import locking
 from bookings.idempotency import Ticket
 from bookings.locking import SectorDay, Wait
+from wokibrain import metrics
 from wokibrain.errors import Conflict
 from wokibrain.idempotency.keys import Past, Replay
 from wokibrain.postgres.together import together
@@ -71,6 +72,7 @@ def take_turn(
                         asked = ticket.ask() if ticket else None
                         if ahead:
                             ahead()
+                    metrics.LOCK_ACQUISITIONS.labels("postgres").inc(len(days))
                     past = ticket.past(asked) if ticket else Past()
                     if past.replay:
                         return past.replay
