@@ -8,7 +8,6 @@ lock ran out under a paused holder. Neither is the truth: that is the exclusion 
 from __future__ import annotations
 
 import random
-import secrets
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from django.db import connection
 from restaurants.models import Sector
 from wokibrain import metrics
 from wokibrain.faults import point, without
+from wokibrain.ids import tag
 from wokibrain.postgres.locks import advisory_number
 from wokibrain.redis import Away, Script
 
@@ -93,7 +93,7 @@ def held(days: Iterable[SectorDay], wait: Wait) -> Iterator[None]:
         yield
         return
     keys = [day.key for day in sorted(set(days))]
-    token = secrets.token_hex(16)
+    token = tag().hex
     locked = _take(keys, token, wait)
     try:
         point("lock-taken")
