@@ -5,7 +5,7 @@ Every write to what decides availability bumps ``Restaurant.plan_version`` by a 
 
 A table joins at most MAX_JOINS others: as many as surround it on a floor plan's grid. The engine looks
 through every connected set of 2-4 tables; 500 tables with eight joins each make 142,000 at most, which
-takes 45 ms at worst, with twelve they make 509,000 and 170 ms.
+takes 45 ms (docs/benchmarks.md: all alike, half free); with twelve they make 509,000 and take 170 ms.
 """
 
 from restaurants.models.calendar import ServiceWindow, SpecialDay, SpecialWindow, TurnTime, Weekday
