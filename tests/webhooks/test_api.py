@@ -16,7 +16,7 @@ from pytest_django import Settings
 
 from tests.webhooks import support
 from tests.webhooks.support import Answer, Receiver
-from webhooks import housekeeping, pump
+from webhooks import health, housekeeping, pump
 from webhooks.models import Attempt, Delivery, Message, Webhook
 from wokibrain import clock
 from wokibrain.access.models import ApiKey
@@ -77,6 +77,7 @@ def test_new_webhook_shows_its_secret_once(call: Call) -> None:
         "status": "ACTIVE",
         "active": True,
         "statusReason": None,
+        "droppingBefore": None,
         "previousSecretValidUntil": None,
         "createdAt": answer["createdAt"],
         "updatedAt": answer["createdAt"],
@@ -411,6 +412,25 @@ def test_paused_webhook_holds_no_longer_than_72_hours(call: Call, receiver: Rece
         pump.drain()
     assert [request.headers["webhook-id"] for request in receiver.requests] == [str(late.event_id)]
     assert sorted(Delivery.objects.values_list("status", flat=True)) == ["DROPPED", "SUCCEEDED"]
+
+
+def test_webhook_shows_that_it_still_drops_what_waited(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "DROPPED_AT_ONCE", 1)
+    hook = made(call)
+    for _ in range(3):
+        support.happen()
+    last = Delivery.objects.latest("created_at").created_at
+    call("PATCH", f"/{hook['id']}", {"status": "INACTIVE"})
+    status, answer = call("PATCH", f"/{hook['id']}", {"status": "ACTIVE"})
+    assert (status, answer["status"]) == (200, "ACTIVE")
+    assert datetime.fromisoformat(answer["droppingBefore"]) == last + timedelta(microseconds=1)
+    assert answer["droppingBefore"].endswith("-03:00")
+    path = f"/{hook['id']}/recover?since={long_ago()}"
+    status, refused = call("POST", path)
+    assert (status, refused["error"]) == (409, "INVALID_TRANSITION")
+    housekeeping.sweep()
+    assert call("GET", f"/{hook['id']}")[1]["droppingBefore"] is None
+    assert call("POST", path)[1]["queued"] == 3
 
 
 def test_sweep_drops_what_is_held_too_long_and_what_slipped_in(call: Call) -> None:
