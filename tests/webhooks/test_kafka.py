@@ -17,6 +17,7 @@ from django.core.management import call_command
 from pytest_django import Settings
 
 from tests.kafka import Broker, Kafka
+from tests.waiting import until
 from tests.webhooks import support
 from webhooks import kafka as topic
 from webhooks.management.commands import read_deliveries
@@ -39,19 +40,12 @@ def announced(kafka: Broker, settings: Settings, monkeypatch: pytest.MonkeyPatch
         kafka.admin().list_topics(topic.TOPIC, timeout=10)
     elif has_topic(kafka):
         kafka.delete(topic.TOPIC)
-        wait_for(lambda: not has_topic(kafka))
+        assert until(lambda: not has_topic(kafka))
     return kafka
 
 
 def has_topic(broker: Broker) -> bool:
     return topic.TOPIC in broker.admin().list_topics(timeout=10).topics
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < ends
-        time.sleep(0.05)
 
 
 class Reader:
@@ -81,7 +75,7 @@ def test_announced_deliveries_wake_a_sender_once_committed(announced: Broker) ->
     with reading() as reader:
         if isinstance(announced, Kafka):
             # It makes the topic that is missing; before that there is nowhere to announce anything.
-            wait_for(lambda: has_topic(announced))
+            assert until(lambda: has_topic(announced))
         event = support.happen()
         assert reader.woken.wait(30)
     assert reader.seen == [1]
@@ -102,12 +96,12 @@ def test_reader_goes_on_where_the_one_before_it_stopped(announced: Broker) -> No
     support.happen()
     with reading() as first:
         assert first.woken.wait(30)
-        wait_for(lambda: committed(announced) == len(hooks))
+        assert until(lambda: committed(announced) == len(hooks))
     assert first.seen == [3]
     support.happen()
     with reading() as second:
         assert second.woken.wait(30)
-        wait_for(lambda: committed(announced) == 2 * len(hooks))
+        assert until(lambda: committed(announced) == 2 * len(hooks))
     assert second.seen == [3]
 
 
@@ -136,7 +130,7 @@ def test_reader_says_what_is_wrong_and_goes_on(
     monkeypatch.setattr(topic, "Client", lambda conf: Consumer(conf | {"enable.partition.eof": True}))
     support.webhook("https://example.com/")
     with reading() as reader:
-        wait_for(lambda: "read_deliveries waits: Kafka: Fetch from broker" in caplog.text)
+        assert until(lambda: "read_deliveries waits: Kafka: Fetch from broker" in caplog.text)
         support.happen()
         assert reader.woken.wait(30)
     assert reader.seen == [1]
