@@ -86,6 +86,18 @@ class Joined:
 DEFAULT_HOURS: Final = (Hours(time(12), time(16)), Hours(time(20), time(23, 45)))
 """What a restaurant serves until it says otherwise: lunch and dinner, every day."""
 
+HARMLESS: Final[Mapping[type[models.Model], frozenset[str]]] = {
+    Restaurant: frozenset(
+        {
+            "name", "min_party", "max_party", "min_duration", "max_duration", "refuse_past", "lead_minutes",
+            "horizon_days",
+        }
+    ),
+    Sector: frozenset({"name", "position"}),
+    Table: frozenset({"name", "position", "x", "y", "width", "height", "shape"}),
+}  # fmt: skip
+"""Fields that no booking loses its place by: how things are called and drawn, and bounds for new bookings."""
+
 Row = TypeVar("Row", bound=models.Model)
 
 
@@ -131,7 +143,8 @@ def update_restaurant(
     restaurant = get_restaurant(
         caller=caller, restaurant_id=restaurant_id, permission=Permission.RESTAURANT_UPDATE
     )
-    with guarded(restaurant_id, acknowledge, caller=caller):
+    strands = _may_strand(Restaurant, settings) or (calendar.hours, calendar.special) != (None, None)
+    with guarded(restaurant_id, acknowledge, caller=caller, strands=strands):
         _renew(restaurant)
         with entered(caller, "RestaurantUpdated", restaurant):
             _update(restaurant, settings)
@@ -181,7 +194,8 @@ def update_sector(
     Raises NotFound, Forbidden, ValidationFailed, StrandsBookings.
     """
     sector = get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_UPDATE)
-    with guarded(sector.restaurant_id, acknowledge, caller=caller):
+    strands = _may_strand(Sector, settings) or (joins, combos) != (None, None)
+    with guarded(sector.restaurant_id, acknowledge, caller=caller, strands=strands):
         _renew(sector)
         with entered(caller, "SectorUpdated", sector):
             _update(sector, settings)
@@ -229,7 +243,8 @@ def update_table(
     Raises NotFound, Forbidden, ValidationFailed, StrandsBookings.
     """
     table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_UPDATE)
-    with guarded(table.sector.restaurant_id, acknowledge, caller=caller):
+    strands = _may_strand(Table, settings)
+    with guarded(table.sector.restaurant_id, acknowledge, caller=caller, strands=strands):
         _renew(table)
         with entered(caller, "TableUpdated", table):
             _update(table, settings)
@@ -248,7 +263,8 @@ def update_tables(
     Raises NotFound, Forbidden, ValidationFailed, and StrandsBookings once for all of them.
     """
     sector = get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_UPDATE)
-    with guarded(sector.restaurant_id, acknowledge, caller=caller):
+    strands = any(_may_strand(Table, settings) for settings in changes.values())
+    with guarded(sector.restaurant_id, acknowledge, caller=caller, strands=strands):
         tables = (
             Table.objects.select_for_update(of=("self",), no_key=True)
             .filter(sector=sector)
@@ -315,6 +331,10 @@ def _renew(row: Row) -> None:
         row.refresh_from_db(from_queryset=type(row)._default_manager.select_for_update(no_key=True))
     except ObjectDoesNotExist as error:
         raise NotFound from error
+
+
+def _may_strand(model: type[models.Model], settings: Mapping[str, Any]) -> bool:
+    return not settings.keys() <= HARMLESS[model]
 
 
 def _update(row: Restaurant | Sector | Table, settings: Mapping[str, Any]) -> None:
