@@ -101,8 +101,9 @@ def written(language: str) -> dict[str, str]:
     return entries
 
 
-def test_no_string_is_untranslated() -> None:
-    known = written("es")
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_no_string_is_untranslated(language: str) -> None:
+    known = written(language)
     missing = {text: file for text, file in in_the_code().items() if text not in known}
     assert missing == {}, "run `make messages`, translate, run it again"
 
@@ -111,6 +112,11 @@ def test_no_string_is_untranslated() -> None:
 def test_the_compiled_catalogue_is_in_step(language: str) -> None:
     for folder in catalogues(language):
         assert mo(folder) == {text: said for text, said in po(folder).items() if said}, folder
+
+
+def test_english_is_what_the_code_says() -> None:
+    said = {text: said for folder in catalogues("en") for text, said in po(folder).items()}
+    assert said == {text: text for text in said}
 
 
 def test_a_translation_keeps_what_is_filled_in() -> None:
