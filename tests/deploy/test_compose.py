@@ -45,7 +45,6 @@ def test_everything_the_product_is_made_of_is_there() -> None:
         "web",
         "worker",
         "deliver",
-        "announce",
         "relay",
         "consume",
         "beat",
@@ -110,7 +109,7 @@ def test_only_web_is_reachable_and_only_from_this_machine_unless_told_otherwise(
     assert services["web"]["ports"] == ["${BIND:-127.0.0.1}:${PORT:-8000}:8000"]
 
 
-@pytest.mark.parametrize("name", ["relay", "consume", "announce"])
+@pytest.mark.parametrize("name", ["relay", "consume"])
 def test_what_is_run_is_what_the_proofs_run(name: str) -> None:
     assert services[name]["command"] == ["python", *COMMANDS[name]]
 
