@@ -1,14 +1,21 @@
 """deploy/compose.yaml against what Compose makes of it: structure, references, secrets."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
+from celery.bin.celery import celery
+from django.core.management import get_commands, load_command_class
 
 from wokibrain import env
+from wokibrain.events import registry
 
 FILE = env.ROOT / "deploy" / "compose.yaml"
 SECRET = re.compile(r"SECRET|PASSWORD|_KEY$|REDISCLI_AUTH")
@@ -102,6 +109,33 @@ def test_our_processes_run_with_nothing_to_spare(name: str) -> None:
     assert (FILE.parent / service["build"]["context"] / "Dockerfile").resolve() == env.ROOT / "Dockerfile"
     # One image for all: built once, run many times.
     assert service["image"] == services["web"]["image"]
+
+
+@pytest.mark.parametrize("name", ours)
+def test_commands_take_the_arguments_they_are_given(name: str) -> None:
+    match services[name].get("command", ["python", "-m", "wokibrain.serve"]):
+        case ["python", "manage.py", command, *arguments]:
+            parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
+            parser.parse_args(arguments)
+        case ["celery", "-A", "wokibrain", command, *arguments]:
+            parsed = celery.commands[command].make_parser(click.Context(celery)).parse_args(arguments)
+            assert parsed[1] == []
+        case other:
+            assert other == ["python", "-m", "wokibrain.serve"]
+
+
+def test_consume_reads_every_group() -> None:
+    """It decides on its groups after its arguments are read, so it has to be run to know."""
+    with subprocess.Popen(
+        [sys.executable, *services["consume"]["command"][1:]],
+        cwd=env.ROOT, env=os.environ | {"KAFKA_BROKERS": "127.0.0.1:1"}, stderr=subprocess.PIPE, text=True,
+    ) as consume:  # fmt: skip
+        assert consume.stderr is not None
+        first = consume.stderr.readline()
+        consume.terminate()
+        consume.stderr.read()
+    groups = ", ".join(registry.groups())
+    assert first == f"consume: {groups} from 127.0.0.1:1\n"
 
 
 def test_only_web_is_reachable_and_only_from_this_machine_unless_told_otherwise() -> None:
