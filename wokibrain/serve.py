@@ -11,9 +11,14 @@ import socket
 import sys
 
 import uvicorn
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from wokibrain import env, processes
+from wokibrain.checks import refuse_unsafe
 from wokibrain.supervisor import Program, Supervisor
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
 
 GRACE_SECONDS = 10
 
@@ -70,8 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
         serve(socket.socket(fileno=descriptor))
         return 0
     try:
+        refuse_unsafe(settings)
         sockets = listen()
-    except processes.PortTaken as error:
+    except (ImproperlyConfigured, processes.PortTaken) as error:
         print(f"wokibrain: {error}", file=sys.stderr)
         return 1
     if len(sockets) == 1:

@@ -265,6 +265,8 @@ CONTENT_SECURITY_POLICY = {
 }
 """The back-office's; wokibrain.middleware and wokibrain.pages have those of everything else."""
 
+WEB_THREADS = env.integer("WEB_THREADS", 2, minimum=1, maximum=64)
+"""How many requests a process of the web server runs at a time."""
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 65_536, minimum=1_024)
 """The largest JSON body the API reads."""
