@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import Final
 
 from django.db import OperationalError, ProgrammingError
 
+log = logging.getLogger(__name__)
+
+SAID_EVERY: Final = 1.0
 UNDEFINED: Final = ("42P01", "42703")
 """A table or a column that is not there."""
 AWAY: Final = ("08", "28", "3D000", "53300", "57P")
@@ -29,3 +34,22 @@ def sentence(error: BaseException) -> str | None:
         why = " ".join(str(error).split())
         return f"PostgreSQL does not answer ({why}): is it running, and is DATABASE_URL right?"
     return None
+
+
+_said_at = float("-inf")
+
+
+def report(error: BaseException) -> None:
+    """Log why a request found no database; once a second is enough, however many requests did.
+
+    No traceback and no message of Postgres' own about a row: they may hold what somebody wrote.
+    """
+    global _said_at
+    now = time.monotonic()
+    if now - _said_at < SAID_EVERY:
+        return
+    _said_at = now
+    state = getattr(error.__cause__, "sqlstate", None)
+    log.warning(
+        "a request failed: %s", sentence(error) or f"Postgres: {type(error).__name__} {state or ''}".rstrip()
+    )
