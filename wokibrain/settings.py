@@ -349,8 +349,9 @@ WEBHOOK_BREAKER_FAILURES = env.integer("WEBHOOK_BREAKER_FAILURES", 5, minimum=1)
 """After so many failures in a row an endpoint is only probed, one delivery at a time."""
 WEBHOOK_BREAKER_SECONDS = env.seconds("WEBHOOK_BREAKER_SECONDS", 5, minimum=0.1)
 """Between the first two probes; doubles up to a minute."""
-WEBHOOK_PUMPS = env.integer("WEBHOOK_PUMPS", 1, minimum=1, maximum=16)
-"""How many workers send at the same time, over all processes and hosts."""
+WEBHOOK_PUMPS_MOST = 16
+WEBHOOK_PUMPS = env.integer("WEBHOOK_PUMPS", 1, minimum=1, maximum=WEBHOOK_PUMPS_MOST)
+"""How many workers send at the same time, over all processes and hosts; each takes up a thread of its process."""
 WEBHOOK_GRACE_HOURS = env.seconds("WEBHOOK_GRACE_HOURS", 24)
 WEBHOOK_HOLD_HOURS = env.seconds("WEBHOOK_HOLD_HOURS", 72)
 WEBHOOK_FAILING_HOURS = env.seconds("WEBHOOK_FAILING_HOURS", 120)

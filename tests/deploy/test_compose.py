@@ -12,16 +12,18 @@ import click
 import pytest
 import yaml
 from celery.bin.celery import celery
+from django.conf import settings
 from django.core.management import get_commands, load_command_class
 
 from wokibrain import env
 from wokibrain.events import registry
+from wokibrain.management.commands import run
 
 FILE = env.ROOT / "deploy" / "compose.yaml"
 SECRET = re.compile(r"SECRET|PASSWORD|_KEY$|REDISCLI_AUTH")
 INTERPOLATION = re.compile(r"\$(\$|\{[A-Z_]+(:?[-?+][^}]*)?\}|.)")
 SERVICE_KEYS = {
-    "build", "cap_drop", "command", "depends_on", "environment", "healthcheck", "image", "init", "ports",
+    "build", "cap_drop", "command", "depends_on", "environment", "env_file", "healthcheck", "image", "init", "ports",
     "read_only", "restart", "security_opt", "shm_size", "stop_grace_period", "tmpfs", "volumes",
 }  # fmt: skip
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
@@ -149,9 +151,37 @@ def test_stop_gives_requests_in_flight_their_time() -> None:
     assert int(services["web"]["stop_grace_period"].removesuffix("s")) > GRACE_SECONDS
 
 
-def test_settings_given_to_the_product_are_documented() -> None:
-    documented = set(
+def documented() -> set[str]:
+    return set(
         re.findall(r"^#?([A-Z_]+)=", Path(env.ROOT / ".env.example").read_text(encoding="utf-8"), re.M)
     )
+
+
+def test_settings_given_to_the_product_are_documented() -> None:
     given = {key for name in ours for key in services[name]["environment"]}
-    assert given - documented == set()
+    assert given - documented() == set()
+
+
+FIXED = {"ENVIRONMENT", "DATA_DIR", "HOST", "PORT", "DATABASE_URL", "REDIS_URL", "KAFKA_BROKERS"}
+"""What the file knows better than who uses it."""
+
+
+@pytest.mark.parametrize("name", ours)
+def test_every_documented_setting_counts_where_it_stands_in_the_file_beside(name: str) -> None:
+    assert services[name]["env_file"] == [{"path": ".env", "required": False}]
+    # What stands here wins over the file, so it has to be taken from there.
+    fixed = {
+        key
+        for key, value in services[name]["environment"].items()
+        if not str(value).startswith((f"${{{key}:-", f"${{{key}:?"))
+    }
+    assert fixed == FIXED
+    assert fixed - documented() == set()
+
+
+def test_the_sweep_has_a_thread_however_many_pumps_there_are() -> None:
+    command = services["deliver"]["command"]
+    threads = int(command[command.index("-c") + 1])
+    assert threads == settings.WEBHOOK_PUMPS_MOST + 1
+    here = run.DELIVER
+    assert int(here[here.index("-c") + 1]) == settings.WEBHOOK_PUMPS + 1
