@@ -6,6 +6,7 @@ given". Under ENVIRONMENT=test the file is not read: tests say themselves what t
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
@@ -122,8 +123,11 @@ def data_dir() -> Path:
     return (ROOT / text("DATA_DIR", ".data")).resolve()
 
 
-def database(url: str) -> dict[str, Any]:
-    """A `DATABASES` entry from a libpq URL; `?host=` may name the folder of a socket, as libpq has it."""
+def database(url: str, defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A `DATABASES` entry from a libpq URL; `?host=` may name the folder of a socket, as libpq has it.
+
+    ``defaults`` are libpq's parameters for what the URL does not say; of `options`, the server's settings, each.
+    """
     if urlsplit(url).scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured("DATABASE_URL must start with postgresql://")
     try:
@@ -137,6 +141,9 @@ def database(url: str) -> dict[str, Any]:
     for option, key in (("host", "HOST"), ("port", "PORT")):
         if option in options:
             entry[key] = str(options.pop(option))
+    # Of a setting that is given twice the last one counts.
+    given = [str(each["options"]) for each in (defaults or {}, options) if each.get("options")]
+    entry["OPTIONS"] = dict(defaults or {}) | options | ({"options": " ".join(given)} if given else {})
     return entry
 
 

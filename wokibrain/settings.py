@@ -149,21 +149,23 @@ TEMPLATES: list[dict[str, Any]] = [
 DATABASE_URL = env.text("DATABASE_URL") or ("" if PRODUCTION else embedded.database_url())
 REDIS_URL = env.text("REDIS_URL") or ("" if PRODUCTION else embedded.redis_url())
 
-DATABASES: dict[str, dict[str, Any]] = {"default": env.database(DATABASE_URL) if DATABASE_URL else {}}
+DATABASES: dict[str, dict[str, Any]] = {"default": {}}
 if DATABASE_URL:
+    DATABASES["default"] = env.database(
+        DATABASE_URL,
+        {
+            "application_name": "wokibrain",
+            "connect_timeout": 2,
+            "options": "-c statement_timeout=15s -c idle_in_transaction_session_timeout=60s",
+        },
+    )
     DATABASES["default"] |= {
         "ENGINE": "wokibrain.postgres",
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": DATABASES["default"].get("OPTIONS", {})
-        | {
-            "application_name": "wokibrain",
-            "connect_timeout": 2,
-            "server_side_binding": True,
-            "prepare_threshold": 3,
-            "options": "-c statement_timeout=15s -c idle_in_transaction_session_timeout=60s",
-        },
     }
+    # Django's and psycopg's, which a URL has no word for.
+    DATABASES["default"]["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 3}
 
 REDIS_TIMEOUT_MS = env.integer("REDIS_TIMEOUT_MS", 100, minimum=1)
 """How long a request waits for one answer of Redis before it goes on without."""
