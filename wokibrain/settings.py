@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -148,6 +147,9 @@ TEMPLATES: list[dict[str, Any]] = [
 
 DATABASE_URL = env.text("DATABASE_URL") or ("" if PRODUCTION else embedded.database_url())
 REDIS_URL = env.text("REDIS_URL") or ("" if PRODUCTION else embedded.redis_url())
+
+BROKER_URL = env.text("BROKER_URL")
+"""The Redis of Celery's queues; empty, and it is the database after REDIS_URL's."""
 
 DATABASES: dict[str, dict[str, Any]] = {"default": {}}
 if DATABASE_URL:
@@ -361,10 +363,8 @@ WEBHOOK_RETENTION_DAYS = env.integer("WEBHOOK_RETENTION_DAYS", 30, minimum=1)
 WEBHOOK_LIMIT = env.integer("WEBHOOK_LIMIT", 100, minimum=1)
 """How many webhooks a restaurant may have."""
 
-# One file a process, added up when /metrics is asked.
 METRICS_DIR = env.data_dir() / "metrics"
-os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(METRICS_DIR))
-METRICS_DIR.mkdir(parents=True, exist_ok=True)
+"""One file a process of the web server, added up when /metrics is asked."""
 
 LOGGING: dict[str, Any] = logs.configuration(
     env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
