@@ -1,13 +1,14 @@
-"""Prometheus metrics, added up over every process of this host by the client's multiprocess files."""
+"""Prometheus metrics, added up over every web process of this host by the client's multiprocess files."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -54,7 +55,10 @@ def exposition() -> bytes:
 
 def _of_processes() -> CollectorRegistry:
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        registry.register(REGISTRY)
     return registry
 
 

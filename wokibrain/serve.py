@@ -42,6 +42,9 @@ def programs(sockets: list[socket.socket]) -> list[Program]:
 
 
 def serve(sock: socket.socket, application: str = "wokibrain.asgi:application") -> None:
+    settings.METRICS_DIR.mkdir(parents=True, exist_ok=True)
+    # Read when the metrics are made, with the application. Nobody asks other processes for theirs.
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(settings.METRICS_DIR))
     config = uvicorn.Config(
         application,
         loop="uvloop",
