@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import TruncHour
 
-from webhooks.models import TEST_STREAM, Delivery, Webhook
+from webhooks.models import TEST_STREAM, AttemptCount, Delivery, Webhook
+from webhooks.schedule import Verdict
 from wokibrain import clock
 from wokibrain.access.callers import Caller, CallerKind
 from wokibrain.access.permissions import Permission
@@ -137,3 +138,9 @@ def as_uuid(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise NotFound from None
+
+
+def attempts_made() -> dict[str, int]:
+    """How many attempts ever came to what, over all processes that send."""
+    made = dict(AttemptCount.objects.values_list("outcome", "attempts"))
+    return {verdict.name.lower(): made.get(verdict.name.lower(), 0) for verdict in Verdict}

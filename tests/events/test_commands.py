@@ -30,6 +30,11 @@ from wokibrain.ids import uuid7
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def metrics_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "FRESH_SECONDS", 0.0)
+
+
 def run(*arguments: str, **options: Any) -> str:
     out = io.StringIO()
     call_command(*arguments, stdout=out, **options)
@@ -62,6 +67,19 @@ def test_metrics_tell_of_outbox_and_lag() -> None:
     assert "outbox_unpublished 2.0" in text
     assert 'consumer_lag_seconds{consumer="audit",group="audit-workers"}' in text
     assert "dead_letters 0.0" in text
+
+
+def test_metrics_are_read_from_the_database_once_in_a_while(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    first = metrics.exposition()
+    monkeypatch.setattr(metrics, "FRESH_SECONDS", 60.0)
+    support.append_many(2)
+    with django_assert_num_queries(0):
+        again = metrics.exposition()
+    assert (b"outbox_unpublished 0.0" in first, b"outbox_unpublished 0.0" in again) == (True, True)
+    monkeypatch.setattr(metrics, "FRESH_SECONDS", 0.0)
+    assert b"outbox_unpublished 2.0" in metrics.exposition()
 
 
 def test_dead_letters_are_listed_shown_replayed_and_discarded() -> None:
