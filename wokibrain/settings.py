@@ -123,6 +123,8 @@ SILENCED_SYSTEM_CHECKS = [
     "admin.E408", "admin.E409", "admin.E410", "security.W002", "security.W003",
     # Redirecting to HTTPS is for the proxy that ends TLS: here a redirect would come after the secret.
     "security.W008",
+    # Whether HSTS is for subdomains too, and preloaded, are settings that are off unless asked for.
+    "security.W005", "security.W021",
 ]  # fmt: skip
 
 ROOT_URLCONF = "wokibrain.urls"
@@ -247,8 +249,9 @@ TLS = env.flag("TLS", PRODUCTION)
 SECURE_SSL_REDIRECT = False
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TLS else None
 SECURE_HSTS_SECONDS = 31_536_000 if TLS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = TLS
-SECURE_HSTS_PRELOAD = TLS
+# What binds other hosts of the domain, and for as long as browsers ship their lists, is for its owner to decide.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = TLS and env.flag("HSTS_SUBDOMAINS", False)
+SECURE_HSTS_PRELOAD = TLS and env.flag("HSTS_PRELOAD", False)
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
 SESSION_COOKIE_HTTPONLY = True

@@ -111,3 +111,23 @@ def test_nothing_secret_is_said(tmp_path: Path) -> None:
     assert "JWT_SECRET" in process.stderr
     for value in ("short-but-mine", SAFE["SECRET_KEY"], ":pw@"):
         assert value not in process.stderr + process.stdout
+
+
+HSTS = (
+    "from django.conf import settings as s; print(s.SECURE_HSTS_SECONDS, s.SECURE_HSTS_INCLUDE_SUBDOMAINS, "
+    "s.SECURE_HSTS_PRELOAD)"
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "policy"),
+    [
+        ({}, "31536000 False False"),
+        ({"HSTS_SUBDOMAINS": "1", "HSTS_PRELOAD": "1"}, "31536000 True True"),
+        ({"HSTS_SUBDOMAINS": "1", "HSTS_PRELOAD": "1", "TLS": "0"}, "0 False False"),
+    ],
+)
+def test_other_hosts_of_the_domain_are_bound_to_tls_only_when_asked_for(
+    tmp_path: Path, given: dict[str, str], policy: str
+) -> None:
+    assert boot(tmp_path, given, "shell", "-v", "0", "-c", HSTS).stdout == f"{policy}\n"
