@@ -6,8 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('restaurants', '0003_joins_bounded'),
-        ('webhooks', '0002_deleted'),
+        ('webhooks', '0003_attempt_count'),
     ]
 
     operations = [
