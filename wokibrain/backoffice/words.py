@@ -15,6 +15,17 @@ def words() -> dict[str, str]:
         "late": _("Late"),
         "over": _("Over time"),
         "blocked": _("Blocked"),
+        "retired": _("Out of use"),
+        "attention": _("Needs attention"),
+        "wrong-tables": _(
+            "Its table was taken out of use, or no longer seats them. Give them another table."
+        ),
+        "wrong-hours": _(
+            "The opening hours were changed, and nothing is served then. Agree on another time with the guest."
+        ),
+        "wrong-zone": _(
+            "The restaurant's time zone was changed: the guest was told another time. Set the time that was agreed."
+        ),
         "free": _("Free"),
         "freeUntil": _("free until {time}"),
         "until": _("until {time}"),

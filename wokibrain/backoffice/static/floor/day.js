@@ -1,6 +1,6 @@
 // The day on the board: what is known of it, and every act upon it.
 
-import { QUARTER, ask, clock, get, post, settle, start, t, toast } from './kit.js';
+import { QUARTER, ask, clock, get, h, icon, post, settle, start, t, toast } from './kit.js';
 
 export const day = {
   data: null, date: null, sector: '', selected: null, tables: new Map(), bookings: new Map(),
@@ -84,6 +84,11 @@ export function tone(booking, at = clock.now()) {
 export const toneIcon = (tone) => (tone === 'over' ? 'late' : tone);
 export const toneWord = (tone) => t(tone);
 export const holds = (booking) => ['CONFIRMED', 'SEATED', 'COMPLETED'].includes(booking.status);
+/** What is wrong with a booking's place or time since the set-up was changed; nothing for most. */
+export const wrong = (booking) => (booking.attention && ['CONFIRMED', 'SEATED'].includes(booking.status) ? t(`wrong-${booking.attention}`) : '');
+export const flag = (booking) => (wrong(booking) ? h('span', { class: 'flag' }, icon('flag', t('attention'))) : null);
+/** Whether a table may be given to somebody. */
+export const usable = (id) => day.tables.has(id) && !day.tables.get(id).retired;
 export const endOf = (booking) => Math.max(booking.left ?? booking.end, booking.start + 5 * 60000);
 export const called = (booking) => booking.name || (booking.channel === 'walk_in' ? t('walkInGuest') : booking.reference);
 export const tableNames = (booking) => booking.tables.map((id) => day.tables.get(id)?.name ?? id).join(' + ');

@@ -20,9 +20,10 @@ export function h(tag, props = {}, ...children) {
   return element;
 }
 
-export function icon(name) {
+/** With a `label` it says something that is said nowhere else. */
+export function icon(name, label = '') {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  svg.setAttribute('aria-hidden', 'true');
+  if (label) { svg.setAttribute('role', 'img'); svg.setAttribute('aria-label', label); } else svg.setAttribute('aria-hidden', 'true');
   const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
   use.setAttribute('href', `#i-${name}`);
   svg.append(use);

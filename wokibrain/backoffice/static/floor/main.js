@@ -67,7 +67,7 @@ function stats() {
   const now = clock.now();
   const taken = new Set(mine.filter((each) => each.status === 'SEATED' || (each.status === 'CONFIRMED' && each.start <= now && now < each.end)).flatMap((each) => each.tables));
   for (const held of day.data.blocks) if (held.start <= now && now < held.end) taken.add(held.table);
-  const tables = [...day.tables.values()].filter((each) => !day.sector || each.sector === day.sector);
+  const tables = [...day.tables.values()].filter((each) => !each.retired && (!day.sector || each.sector === day.sector));
   const facts = [[mine.length, t('bookings')], [mine.reduce((sum, each) => sum + each.party, 0), t('covers')]];
   if (day.date === day.data.today) facts.push([mine.filter((each) => each.status === 'SEATED').reduce((sum, each) => sum + each.party, 0), t('seatedNow')], [tables.filter((each) => !taken.has(each.id)).length, t('freeTables')]);
   byId('stats').replaceChildren(...facts.map(([number, word]) => h('div', {}, h('dt', {}, word), h('dd', {}, String(number)))));

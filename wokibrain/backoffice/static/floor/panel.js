@@ -1,7 +1,7 @@
 // The drawer: one booking with its acts, a new booking, a walk-in, a table, a block.
 
 import { QUARTER, byId, clock, get, h, icon, start, t, toast } from './kit.js';
-import { act, block, book, called, changed, day, endOf, quarterBelow, save, tableNames, tone, toneIcon, toneWord, unblock, walkIn } from './day.js';
+import { act, block, book, called, changed, day, endOf, flag, quarterBelow, save, tableNames, tone, toneIcon, toneWord, unblock, usable, walkIn, wrong } from './day.js';
 
 const FIELD = { partySize: 'party', durationMinutes: 'minutes', start: 'start', date: 'date', tableIds: 'tables', sectorId: 'tables', guestName: 'name', guestEmail: 'email', guestPhone: 'phone', notes: 'notes', end: 'to', tableId: 'tables' };
 
@@ -80,7 +80,7 @@ export class Panel {
       h('span', {}, `${clock.at(booking.start)}–${clock.at(endOf(booking))}`),
       h('span', {}, `${booking.party} ${t('covers')}`),
       h('span', {}, `${t('table')} ${tableNames(booking)}`),
-      h('span', {}, booking.reference)), acts);
+      h('span', {}, booking.reference)), wrong(booking) ? h('p', { class: 'wrong' }, icon('flag', t('attention')), h('span', {}, wrong(booking))) : '', acts);
   }
 
   facts(booking) {
@@ -154,7 +154,7 @@ export class Panel {
   tablePicker(chosen) {
     const select = h('select', { name: 'tables', multiple: true, size: '4' });
     for (const sector of day.data.sectors) {
-      select.append(h('optgroup', { label: sector.name }, ...sector.tables.map((table) => h('option', { value: table.id, selected: chosen.includes(table.id) }, `${table.name} (${t('seats', table)})`))));
+      select.append(h('optgroup', { label: sector.name }, ...sector.tables.map((table) => h('option', { value: table.id, selected: chosen.includes(table.id), disabled: table.retired && !chosen.includes(table.id) }, `${table.name} (${table.retired ? t('retired') : t('seats', table)})`))));
     }
     return { element: select, chosen: () => [...select.selectedOptions].map((each) => each.value) };
   }
@@ -254,13 +254,14 @@ export class Panel {
     const here = at ?? clock.now();
     const mine = [...day.bookings.values()].filter((each) => each.tables.includes(table.id) && ['CONFIRMED', 'SEATED'].includes(each.status)).sort((a, b) => a.start - b.start);
     const open = day.data.open.some(([opens, closes]) => opens <= clock.now() && clock.now() < closes);
-    const content = [h('p', { class: 'meta' }, t('seats', table))];
-    if (day.data.may.create && open && at === null) content.push(h('h3', {}, t('walkInHere', { table: table.name })), this.parties([table.id]));
+    const use = usable(table.id);
+    const content = [h('p', { class: 'meta' }, use ? t('seats', table) : t('retired'))];
+    if (use && day.data.may.create && open && at === null) content.push(h('h3', {}, t('walkInHere', { table: table.name })), this.parties([table.id]));
     const acts = h('div', { class: 'acts' });
-    if (day.data.may.create) acts.append(h('button', { type: 'button', class: 'soft', 'data-first': !open, onclick: () => this.create({ tables: [table.id], start: at ? quarterBelow(at) : undefined }) }, t('newBooking')));
-    if (day.data.may.tables) acts.append(h('button', { type: 'button', class: 'soft', 'data-act': 'block', onclick: () => this.blocking(table, quarterBelow(here)) }, t('block')));
+    if (use && day.data.may.create) acts.append(h('button', { type: 'button', class: 'soft', 'data-first': !open, onclick: () => this.create({ tables: [table.id], start: at ? quarterBelow(at) : undefined }) }, t('newBooking')));
+    if (use && day.data.may.tables) acts.append(h('button', { type: 'button', class: 'soft', 'data-act': 'block', onclick: () => this.blocking(table, quarterBelow(here)) }, t('block')));
     content.push(acts);
-    content.push(h('div', { class: 'options' }, ...mine.map((each) => h('button', { type: 'button', onclick: () => this.booking(each) }, h('span', {}, `${clock.at(each.start)} · ${called(each)}`), h('small', {}, `${each.party} · ${toneWord(tone(each))}`)))));
+    content.push(h('div', { class: 'options' }, ...mine.map((each) => h('button', { type: 'button', onclick: () => this.booking(each) }, h('span', {}, flag(each), `${clock.at(each.start)} · ${called(each)}`), h('small', {}, `${each.party} · ${toneWord(tone(each))}`)))));
     this.show('table', `${t('table')} ${table.name}`, ...content);
   }
 
