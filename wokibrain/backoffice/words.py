@@ -109,6 +109,10 @@ def words() -> dict[str, str]:
         "swapWith": _("Swap with {name}, table {table}?"),
         "didSwap": _("{one}: now {oneTables}. {other}: now {otherTables}."),
         "noAnswer": _("No answer came. It may have been done all the same: look before you try again."),
+        "sendAgain": _("No answer came. Send it again: it is not done twice."),
+        "bookedBefore": _(
+            "It was booked the first time: {name}, {party} covers, {time}, {tables}. What you changed since is not in it."
+        ),
         "noTables": _("There are no tables yet. Make a sector and its tables first."),
         "closedDay": _("Closed: this day has no service."),
         "backOffice": _("Back office"),

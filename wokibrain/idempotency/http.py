@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import orjson
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 
@@ -52,16 +52,21 @@ class Vault(Protocol):
 
 def ticket_of(view: ApiView, request: Request, body: object = None) -> Ticket | None:
     """The request's key with what was asked; None without one. Raises ValidationFailed for a malformed one."""
+    return ticket_for(view.holder(request), request, body)
+
+
+def ticket_for(holder: str, request: Request | HttpRequest, body: object = None) -> Ticket | None:
+    """``ticket_of`` where there is no such view; ``holder`` is whose key it is."""
     key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None or without("idempotency"):
         return None
     if not FORM.fullmatch(key):
         raise ValidationFailed.at(HEADER, _("Use 1-255 printable ASCII characters."))
     received: float = request.META.get(RECEIVED) or time.monotonic()
-    return Ticket(view.holder(request), key, fingerprint(request, body), received)
+    return Ticket(holder, key, fingerprint(request, body), received)
 
 
-def fingerprint(request: Request, body: object) -> bytes:
+def fingerprint(request: Request | HttpRequest, body: object) -> bytes:
     """Stands for method, path, query and body; keyed, since a body may hold what is worth guessing at."""
     asked = [request.method, request.path, request.META.get("QUERY_STRING", ""), body]
     said = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)

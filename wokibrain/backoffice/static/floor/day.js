@@ -168,7 +168,8 @@ async function try_(given, preview, work, text) {
 }
 
 export const act = (booking, name) =>
-  try_(booking, { status: BECOMES[name] }, () => post(`bookings/${booking.id}/${name}`), (after) => t(SAID[name], { name: called(after) })).catch(() => null);
+  // Once for each state of the booking, however often it is sent.
+  try_(booking, { status: BECOMES[name] }, () => post(`bookings/${booking.id}/${name}`, {}, `${name}:${booking.id}:${booking.version}`).then(({ again, ...after }) => after), (after) => t(SAID[name], { name: called(after) })).catch(() => null);
 
 /** `target`: any of start, tables, sector, minutes. */
 export function move(booking, target) {
@@ -227,21 +228,24 @@ export async function save(booking, body) {
   return after;
 }
 
-export async function book(body) {
-  const made = await post('bookings', { restaurantId: start.restaurant, ...body });
-  take(made);
-  toast(t('didCreate', { name: called(made), party: made.party, time: clock.at(made.start), tables: tableNames(made) }), { undo: offerUndo(made) });
-  return made;
+/** Take in what was made; where an answer was lost, it may be what was sent before. */
+function made({ again, ...booking }, word) {
+  take(booking);
+  const facts = { name: called(booking), party: booking.party, time: clock.at(booking.start), tables: tableNames(booking) };
+  if (again === 'other') toast(t('bookedBefore', facts), { bad: true });
+  else toast(t(word, facts), { undo: offerUndo(booking) });
+  return booking;
 }
 
-export async function walkIn(party, tables = null) {
+export async function book(body, key) {
+  return made(await post('bookings', { restaurantId: start.restaurant, ...body }, key), 'didCreate');
+}
+
+export async function walkIn(party, tables, key) {
   const body = { restaurantId: start.restaurant, partySize: party };
   if (tables) body.tableIds = tables;
   else if (day.sector) body.sectorId = day.sector;
-  const made = await post('walk-in', body);
-  take(made);
-  toast(t('didWalkIn', { party, tables: tableNames(made) }), { undo: offerUndo(made) });
-  return made;
+  return made(await post('walk-in', body, key), 'didWalkIn');
 }
 
 export async function block(tableId, from, to, reason) {

@@ -71,13 +71,16 @@ export class Refusal extends Error {
   }
 }
 
-async function call(path, options) {
+/** What makes a request that is sent again the same one. (Browsers keep randomUUID from pages over plain http.) */
+export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+async function call(path, options, lost = 'failed') {
   let response;
   try {
     response = await fetch(start.urls.floor + path, { credentials: 'same-origin', signal: AbortSignal.timeout(12000), ...options });
   } catch {
     // Without an answer nobody knows whether it was done.
-    throw new Refusal(0, null, options.method ? 'noAnswer' : 'failed');
+    throw new Refusal(0, null, lost);
   }
   const body = await response.json().catch(() => null);
   if (!response.ok) throw new Refusal(response.status, body);
@@ -90,12 +93,13 @@ export function get(path, query = {}) {
   return call(text ? `${path}?${text}` : path, {});
 }
 
-export function post(path, body = {}) {
+/** With a `key` it may be sent again, and is done once. */
+export function post(path, body = {}, key = '') {
   const token = document.querySelector('meta[name=csrf]').content;
   return call(path, {
     method: 'POST', body: JSON.stringify(body),
-    headers: { 'Content-Type': 'application/json', 'X-CSRFToken': token },
-  });
+    headers: { 'Content-Type': 'application/json', 'X-CSRFToken': token, ...(key && { 'Idempotency-Key': key }) },
+  }, key ? 'sendAgain' : 'noAnswer');
 }
 
 /** Ask before doing; true for yes. */

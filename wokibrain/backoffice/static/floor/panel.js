@@ -1,6 +1,6 @@
 // The drawer: one booking with its acts, a new booking, a walk-in, a table, a block.
 
-import { QUARTER, byId, clock, get, h, icon, start, t, toast } from './kit.js';
+import { QUARTER, byId, clock, get, h, icon, newKey, start, t, toast } from './kit.js';
 import { act, block, book, called, changed, day, endOf, flag, quarterBelow, save, tableNames, tone, toneIcon, toneWord, unblock, usable, walkIn, wrong } from './day.js';
 
 const FIELD = { partySize: 'party', durationMinutes: 'minutes', start: 'start', date: 'date', tableIds: 'tables', sectorId: 'tables', guestName: 'name', guestEmail: 'email', guestPhone: 'phone', notes: 'notes', end: 'to', tableId: 'tables' };
@@ -164,6 +164,7 @@ export class Panel {
   create(given = {}) {
     // The board may go on to another day while this is typed.
     const { date } = day;
+    const key = newKey();
     const now = clock.now();
     const first = day.data.open.find(([, closes]) => closes > now) ?? day.data.open[0];
     const begin = given.start ?? (first ? Math.max(first[0], quarterBelow(now) + QUARTER) : day.data.from);
@@ -213,7 +214,7 @@ export class Panel {
       else if (day.sector) body.sectorId = day.sector;
       for (const [name, key] of [['name', 'guestName'], ['phone', 'guestPhone'], ['email', 'guestEmail'], ['notes', 'notes']]) if (typed[name]) body[key] = typed[name];
       await submit(form, async () => {
-        const made = await book(body);
+        const made = await book(body, key);
         this.booking(made);
       });
     } }, ...fields.main, h('div', { class: 'wide' }, places), ...fields.person, h('button', { class: 'solid wide' }, t('book')));
@@ -233,11 +234,12 @@ export class Panel {
     const most = tables ? Math.max(...tables.map((id) => day.tables.get(id).max)) : 12;
     const least = tables ? Math.min(...tables.map((id) => day.tables.get(id).min)) : 1;
     const box = h('div', { class: 'parties' });
+    const key = newKey();
     for (let party = least; party <= Math.min(most, 12); party += 1) {
       box.append(h('button', { type: 'button', 'data-party': party, 'data-first': party === least, 'aria-label': `${party} ${t('covers')}`, onclick: async () => {
         for (const each of box.children) each.disabled = true;
         try {
-          await walkIn(party, tables);
+          await walkIn(party, tables, key);
           this.close();
         } catch (refusal) {
           toast(refusal.message, { bad: true });
