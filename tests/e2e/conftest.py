@@ -122,16 +122,21 @@ def signed_in(product: Product, browser: Any) -> Iterator[Callable[..., Any]]:
         context.set_default_timeout(20_000)
         contexts.append(context)
         page = context.new_page()
-        page.goto("/admin/login/")
-        page.fill("[name=username]", username)
-        page.fill("[name=password]", PASSWORD)
-        page.click("form button[type=submit]")
-        page.wait_for_url("**/admin/")
+        identify(page, username)
         return page
 
     yield sign_in
     for context in contexts:
         context.close()
+
+
+def identify(page: Any, username: str) -> None:
+    """Sign in on that page, in the browser it belongs to."""
+    page.goto("/admin/login/")
+    page.fill("[name=username]", username)
+    page.fill("[name=password]", PASSWORD)
+    page.click("form button[type=submit]")
+    page.wait_for_url("**/admin/")
 
 
 @functools.cache

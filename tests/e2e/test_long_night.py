@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Product, playwright_api
+from tests.e2e.conftest import Product, identify, playwright_api
 from tests.e2e.test_board import SignIn, block, iso, opened, quarter, reads, tomorrow
 
 pytestmark = pytest.mark.browser
@@ -162,6 +162,64 @@ def test_a_walk_in_and_its_completion_are_sent_again_and_done_once(signed_in: Si
     page.wait_for_selector(".toast:has-text('Walk-in: completed.')")
     page.click("#filters button:has-text('Done')")
     assert page.locator("#list .row:has-text('Walk-in')").count() == 1
+
+
+def in_another_tab(page: Any, username: str) -> None:
+    """Sign out, should one be in, and in again, in the same browser."""
+    other = page.context.new_page()
+    other.context.clear_cookies(name="sessionid")
+    identify(other, username)
+    other.close()
+
+
+def test_a_board_goes_on_after_its_person_signed_in_again_in_another_tab(
+    product: Product, signed_in: SignIn
+) -> None:
+    product.book(date=tomorrow(), start=iso(quarter(12)), tableIds=["OPEN-1"], guestName="Still Here")
+    page = opened(signed_in(), tomorrow())
+    page.click("#new")
+    page.fill("#drawer [name=name]", "Typed Before")
+    in_another_tab(page, "ana")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector(".toast:has-text('Typed Before, 2 covers: booked for')")
+    page.click("#list .row:has-text('Still Here')")
+    page.click("#drawer [data-act=seat]")
+    page.wait_for_selector(".toast:has-text('Still Here seated.')")
+    assert page.locator(".toast.bad").count() == 0
+
+
+def test_a_board_whose_session_ended_keeps_what_was_typed_and_says_what_to_do(signed_in: SignIn) -> None:
+    page = opened(signed_in(), tomorrow())
+    page.click("#new")
+    page.fill("#drawer [name=name]", "Kept Over It")
+    page.context.clear_cookies(name="sessionid")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector("#drawer [role=alert]")
+    assert page.locator("#drawer [role=alert]").inner_text() == (
+        "You were signed out. Sign in again in another tab, then do this again: nothing is lost. Sign in"
+    )
+    assert page.input_value("#drawer [name=name]") == "Kept Over It"
+    with page.context.expect_page() as opening:
+        page.click("#drawer [role=alert] a")
+    identify(opening.value, "ana")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector("#drawerTitle:has-text('Kept Over It')")
+
+
+def test_a_board_does_not_act_as_somebody_else_who_signed_in_meanwhile(signed_in: SignIn) -> None:
+    page = opened(signed_in(), tomorrow())
+    page.click("#new")
+    page.fill("#drawer [name=name]", "Not By Bea")
+    in_another_tab(page, "bea")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector("#drawer [role=alert]")
+    assert page.locator("#drawer [role=alert]").inner_text() == (
+        "Somebody else signed in on this browser. Note down what you typed, then reload the page."
+    )
+    assert page.input_value("#drawer [name=name]") == "Not By Bea"
+    page.reload()
+    page.wait_for_selector("#link[data-state=online]")
+    assert page.locator("#list .row:has-text('Not By Bea')").count() == 0
 
 
 def test_a_form_books_for_the_day_it_was_opened_on(signed_in: SignIn) -> None:

@@ -14,6 +14,7 @@ from csp.decorators import csp_replace
 from django.contrib.auth.views import redirect_to_login
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import get_language
@@ -122,12 +123,20 @@ def board(request: HttpRequest) -> HttpResponseBase:
     start = {
         "restaurant": wanted,
         "me": called(request.user),  # type: ignore[arg-type]
+        "user": request.user.pk,
         "language": get_language(),
         "urls": {"floor": reverse("floor"), "login": reverse("admin:login"), "admin": reverse("admin:index")},
         "words": words(),
     }
     context = {"places": places, "chosen": chosen, "start": start}
     return render(request, "floor/board.html", context)
+
+
+@require_GET
+@data
+def token(request: HttpRequest, caller: Caller) -> Any:
+    """What the board's requests need since somebody signed in again in another tab, and who that is."""
+    return {"token": get_token(request), "user": request.user.pk}
 
 
 @require_GET

@@ -111,7 +111,15 @@ def words() -> dict[str, str]:
         "noAnswer": _("No answer came. It may have been done all the same: look before you try again."),
         "sendAgain": _("No answer came. Send it again: it is not done twice."),
         "bookedBefore": _(
-            "It was booked the first time: {name}, {party} covers, {time}, {tables}. What you changed since is not in it."
+            "It was booked the first time: {name}, {party} covers, {time}, {tables}."
+            " What you changed since is not in it."
+        ),
+        "signIn": _(
+            "You were signed out. Sign in again in another tab, then do this again: nothing is lost."
+        ),
+        "toSignIn": _("Sign in"),
+        "somebodyElse": _(
+            "Somebody else signed in on this browser. Note down what you typed, then reload the page."
         ),
         "noTables": _("There are no tables yet. Make a sector and its tables first."),
         "closedDay": _("Closed: this day has no service."),

@@ -64,7 +64,7 @@ export function addDays(iso, days) {
 /** A refusal of the server: what to tell, and what is wrong with which field. */
 export class Refusal extends Error {
   constructor(status, body, word = 'failed') {
-    super(body?.detail || t(word));
+    super(status === 401 ? t('signIn') : body?.detail || t(word));
     this.status = status;
     this.code = body?.error || '';
     this.issues = body?.issues || [];
@@ -93,13 +93,24 @@ export function get(path, query = {}) {
   return call(text ? `${path}?${text}` : path, {});
 }
 
+const csrf = document.querySelector('meta[name=csrf]');
+
 /** With a `key` it may be sent again, and is done once. */
-export function post(path, body = {}, key = '') {
-  const token = document.querySelector('meta[name=csrf]').content;
-  return call(path, {
+export async function post(path, body = {}, key = '') {
+  const send = () => call(path, {
     method: 'POST', body: JSON.stringify(body),
-    headers: { 'Content-Type': 'application/json', 'X-CSRFToken': token, ...(key && { 'Idempotency-Key': key }) },
+    headers: { 'Content-Type': 'application/json', 'X-CSRFToken': csrf.content, ...(key && { 'Idempotency-Key': key }) },
   }, key ? 'sendAgain' : 'noAnswer');
+  try {
+    return await send();
+  } catch (refusal) {
+    if (refusal.status !== 403) throw refusal;
+    // Nothing was done. The page's token may be of before they signed in again in another tab.
+    const { token, user } = await call('token', {});
+    if (user !== start.user) throw new Refusal(0, null, 'somebodyElse');
+    csrf.content = token;
+    return send();
+  }
 }
 
 /** Ask before doing; true for yes. */

@@ -329,7 +329,8 @@ async function submit(form, work) {
       if (place) place.textContent = issue.message;
       first ??= field;
     }
-    form.prepend(h('p', { class: 'alert', role: 'alert' }, unplaced ? refusal.message : t('unsaved')));
+    const signIn = refusal.status === 401 ? h('a', { href: start.urls.login, target: '_blank', rel: 'noopener' }, t('toSignIn')) : null;
+    form.prepend(h('p', { class: 'alert', role: 'alert' }, ...[unplaced ? refusal.message : t('unsaved'), signIn && ' ', signIn].filter(Boolean)));
     (first ?? form.querySelector('.alert')).scrollIntoView({ block: 'nearest' });
     first?.focus();
   } finally {
