@@ -325,8 +325,8 @@ export class Timeline {
     const open = ['CONFIRMED', 'SEATED'].includes(booking.status) && day.data.may.update && !booking.pending;
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (steps[event.key]) this.step(booking, ...steps[event.key]);
-    else if (open && (event.key === '+' || event.key === '=')) move(booking, { minutes: booking.minutes + 15 });
-    else if (open && event.key === '-' && booking.minutes > 15) move(booking, { minutes: booking.minutes - 15 });
+    else if (open && (event.key === '+' || event.key === '=')) move(booking, { minutes: (Math.floor(booking.minutes / 15) + 1) * 15 });
+    else if (open && event.key === '-' && booking.minutes > 15) move(booking, { minutes: (Math.ceil(booking.minutes / 15) - 1) * 15 });
     else if (open && event.key.toLowerCase() === 'm') this.beginMove(booking);
     else if (event.key.toLowerCase() === 's' && booking.status === 'CONFIRMED') act(booking, 'seat');
     else if (event.key.toLowerCase() === 'c' && booking.status === 'SEATED') act(booking, 'complete');
