@@ -94,6 +94,21 @@ def test_the_keyboard_carries_a_set_too(joined: Product, signed_in: SignIn) -> N
     page.wait_for_selector(".toast:has-text('Keys: now 15:00, J3 + J5.')")
 
 
+def test_where_no_usual_time_is_set_the_form_names_one_and_books_it(
+    joined: Product, signed_in: SignIn
+) -> None:
+    page = signed_in()
+    page.goto(f"/admin/floor/?restaurant=JOIN&date={tomorrow()}")
+    page.wait_for_selector("#link[data-state=online]")
+    page.click("#new")
+    assert page.locator("#drawer [name=minutes] option:checked").inner_text() == "90 min"
+    page.select_option("#drawer [name=start]", label="18:00")
+    page.fill("#drawer [name=name]", "No Usual")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector(".toast:has-text('No Usual, 2 covers: booked for 18:00')")
+    page.wait_for_selector(".bk[aria-label*='No Usual, 18:00–19:30']")
+
+
 def two(product: Product, hours: float, *names: str) -> list[dict[str, Any]]:
     return [
         product.book(date=tomorrow(), start=iso(quarter(hours)), tableIds=[table], guestName=name)

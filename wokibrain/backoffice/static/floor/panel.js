@@ -3,6 +3,7 @@
 import { QUARTER, byId, clock, get, h, icon, newKey, start, t, toast } from './kit.js';
 import { act, block, book, called, changed, day, endOf, flag, quarterBelow, save, tableNames, tone, toneIcon, toneWord, unblock, usable, walkIn, wrong } from './day.js';
 
+const USUAL = 90;
 const FIELD = { partySize: 'party', durationMinutes: 'minutes', start: 'start', date: 'date', tableIds: 'tables', sectorId: 'tables', guestName: 'name', guestEmail: 'email', guestPhone: 'phone', notes: 'notes', end: 'to', tableId: 'tables' };
 
 export class Panel {
@@ -129,9 +130,11 @@ export class Panel {
     const [least, most] = day.data.bounds.minutes;
     const lengths = [];
     for (let minutes = Math.ceil(least / 15) * 15; minutes <= most; minutes += 15) lengths.push(minutes);
-    if (given.minutes && !lengths.includes(given.minutes)) lengths.push(given.minutes);
-    const length = h('select', { name: 'minutes' }, given.minutes ? null : h('option', { value: '' }, this.usual(given.party ?? 2)),
-      ...lengths.sort((a, b) => a - b).map((minutes) => h('option', { value: minutes, selected: minutes === given.minutes }, t('minutes', { minutes }))));
+    // Where no usual time is set, one must be named.
+    const chosen = given.minutes ?? (day.data.turns.length ? null : Math.min(Math.max(USUAL, lengths[0]), lengths.at(-1)));
+    if (chosen && !lengths.includes(chosen)) lengths.push(chosen);
+    const length = h('select', { name: 'minutes' }, chosen ? null : h('option', { value: '' }, this.usual(given.party ?? 2)),
+      ...lengths.sort((a, b) => a - b).map((minutes) => h('option', { value: minutes, selected: minutes === chosen }, t('minutes', { minutes }))));
     // A finger is not met with the on-screen keyboard before it asked for it.
     const party = stepper(given.party ?? 2, !given.id && matchMedia('(pointer: fine)').matches);
     return {
@@ -148,7 +151,7 @@ export class Panel {
 
   usual(party) {
     const turn = day.data.turns.find(([most]) => party <= most) ?? day.data.turns.at(-1);
-    return turn ? t('usual', { minutes: turn[1] }) : t('minutes', { minutes: 90 });
+    return t('usual', { minutes: turn[1] });
   }
 
   tablePicker(chosen) {
