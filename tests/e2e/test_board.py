@@ -195,6 +195,30 @@ def test_the_board_speaks_spanish(signed_in: SignIn) -> None:
     assert said == "Lo que escribiste sigue ahí. Corrige lo marcado e inténtalo de nuevo."
 
 
+def test_a_walk_in_and_a_conflict_are_told_in_spanish(product: Product, signed_in: SignIn) -> None:
+    page = opened(signed_in(locale="es-ES"))
+    page.click("#walkin")
+    assert page.locator("#drawer .meta").inner_text() == (
+        "¿Cuántos hay en la puerta? Un toque los sienta en la mejor mesa libre."
+    )
+    page.click(".parties [data-party='3']")
+    page.wait_for_selector(".toast:has-text('Grupo de 3 sin reserva sentado en')")
+    page.click(".toast button:has-text('Deshacer')")
+    page.wait_for_selector(".toast:has-text('Deshecho.')")
+    for hours in (15, 16.5):
+        product.book(date=tomorrow(), start=iso(quarter(hours)), tableIds=["OPEN-2"])
+    made = product.book(date=tomorrow(), start=iso(quarter(16)), tableIds=["OPEN-1"], guestName="Quieta")
+    opened(page, tomorrow())
+    drag(page, block(page, made), 0, 42)
+    page.wait_for_selector(".toast.bad")
+    assert (
+        page.locator(".toast.bad span")
+        .inner_text()
+        .startswith("Las mesas pedidas no están libres en ese horario. Los horarios más cercanos con lugar: ")
+    )
+    reads(page, made, "2 Quieta, 16:00–17:30, Mesa 1, Confirmada")
+
+
 def test_the_board_fits_a_phone(product: Product, signed_in: SignIn) -> None:
     product.book(date=tomorrow(), start=iso(quarter(18)), tableIds=["OPEN-6"], guestName="On The Phone")
     page = opened(signed_in(viewport={"width": 390, "height": 844}, has_touch=True), tomorrow())
