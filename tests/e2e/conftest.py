@@ -155,3 +155,17 @@ def axe_source() -> str | None:
         with tarfile.open(packed) as archive:
             script = archive.extractfile("package/axe.min.js")
             return script.read().decode() if script else None
+
+
+def serious(page: Any) -> dict[str, list[Any]]:
+    """Rule -> where the page breaks it, of those that shut somebody out."""
+    source = axe_source()
+    if source is None:
+        pytest.skip("axe-core is not to be had (no npm, or no registry)")
+    page.evaluate(source)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return {
+        each["id"]: [node["target"] for node in each["nodes"]][:3]
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+    }

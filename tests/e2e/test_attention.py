@@ -7,8 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import Product, playwright_api
-from tests.e2e.test_admin import serious
+from tests.e2e.conftest import Product, playwright_api, serious
 from tests.e2e.test_board import SignIn, block, drag, iso, opened, quarter, reads, tomorrow
 from tests.processes import manage
 

@@ -110,8 +110,7 @@ byId('new').addEventListener('click', () => { if (day.data) panel.create(); });
 byId('help').addEventListener('click', () => byId('keys').showModal());
 byId('theme').addEventListener('click', () => {
   const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
-  root.dataset.theme = dark ? 'light' : 'dark';
+  root.dataset.theme = root.dataset.theme === 'dark' ? 'light' : 'dark';
   localStorage.setItem('floor-theme', root.dataset.theme);
 });
 for (const each of byId('views').children) each.addEventListener('click', () => show(each.dataset.view));
