@@ -69,7 +69,9 @@ def test_what_is_over_needs_nobody(client: Client) -> None:
     retire("T2")
     pk = Booking.objects.get(reference="B1").pk
     assert client.post(f"/admin/floor/bookings/{pk}/cancel").json()["attention"] == ""
-    assert [each["attention"] for each in day(client)["bookings"]] == [""]
+    shown = day(client)
+    assert [each["attention"] for each in shown["bookings"]] == [""]
+    assert "T2" not in retired(shown)
 
 
 def test_a_table_out_of_use_joins_nothing(client: Client) -> None:

@@ -73,8 +73,8 @@ def test_a_cut_stay_is_no_hindrance_to_a_change_of_the_party(guest: Api) -> None
         assert (more.party_size, more.table_ids, more.duration_minutes, more.end) == (
             4, ("T2",), 37, evening(23, 45),
         )  # fmt: skip
+        shorter = Change(duration_minutes=30)
         with pytest.raises(ValidationFailed) as caught:
-            shorter = Change(duration_minutes=30)
             changes.update_booking(caller=SYSTEM, booking=made.reference, change=shorter)
     assert [each.path for each in caught.value.issues] == ["durationMinutes"]
 

@@ -34,6 +34,8 @@ AROUND: Final = timedelta(minutes=45)
 CLOSED_FROM, CLOSED_TO = time(12), time(23)
 FOUND: Final = 20
 OPEN: Final = (Booking.Status.CONFIRMED, Booking.Status.SEATED)
+DRAWN: Final = (*OPEN, Booking.Status.COMPLETED)
+"""Who stands at a table on the board."""
 DAY: Final = "WHERE booking.restaurant_id = %(restaurant)s AND booking.service_date = %(date)s "
 LEFT: Final = """
 SELECT allocation.booking_id, max(upper(allocation.period))
@@ -86,7 +88,9 @@ def day(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[str, 
         "open": [
             [ms(service.instant_of(each.lo)), ms(service.instant_of(each.hi))] for each in service.spans
         ],
-        "sectors": _sectors(restaurant_id, [table for each in bookings for table in each.table_ids]),
+        "sectors": _sectors(
+            restaurant_id, [table for each in bookings if each.status in DRAWN for table in each.table_ids]
+        ),
         "bookings": [
             shown(each, left.get(each.id), flags.get(each.id, ""))
             for each in seen_by(caller, restaurant_id, bookings)
