@@ -328,7 +328,7 @@ LOCK_WAIT_MS = env.integer("LOCK_WAIT_MS", 5_000, minimum=0)
 DAY_CACHE = env.flag("DAY_CACHE", True)
 """Whether discover and list keep what they worked out; off, they work it out each time."""
 REDIS_COOL_DOWN_MS = env.integer("REDIS_COOL_DOWN_MS", 1_000, minimum=1)
-"""How long Redis is left alone after it failed to answer."""
+"""How long Redis is left alone after it failed to answer; up to eight times that while it goes on failing."""
 
 # Webhooks. Durations in the names' own units.
 WEBHOOK_SECRET_KEYS = env.items("WEBHOOK_SECRET_KEYS", ["development-only-webhook-secret-key"])
