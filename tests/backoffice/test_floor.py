@@ -66,12 +66,18 @@ def test_a_booking_that_lost_its_table_is_flagged_until_it_is_moved(client: Clie
 
 
 def test_what_is_over_needs_nobody(client: Client) -> None:
+    def listed() -> list[str]:
+        page = client.get("/admin/bookings/booking/", {"attention__exact": "tables"})
+        return [each.reference for each in page.context["cl"].queryset]
+
     retire("T2")
+    assert listed() == ["B1"]
     pk = Booking.objects.get(reference="B1").pk
     assert client.post(f"/admin/floor/bookings/{pk}/cancel").json()["attention"] == ""
     shown = day(client)
     assert [each["attention"] for each in shown["bookings"]] == [""]
     assert "T2" not in retired(shown)
+    assert listed() == []
 
 
 def test_a_table_out_of_use_joins_nothing(client: Client) -> None:

@@ -33,6 +33,14 @@ STEPS: Final[dict[str, tuple[str, ...]]] = {
 """Status -> the ends of the names of the buttons offered."""
 
 
+class Attention(admin.ChoicesFieldListFilter):
+    """What is over needs nobody any more."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Booking]) -> QuerySet[Booking]:
+        found: QuerySet[Booking] = super().queryset(request, queryset)
+        return found.filter(status__in=floor.OPEN) if self.used_parameters else found
+
+
 @admin.register(Booking)
 class BookingAdmin(TenantAdmin):
     may_view = Permission.BOOKING_READ
@@ -48,7 +56,7 @@ class BookingAdmin(TenantAdmin):
         ("sector", Theirs),
         "status",
         "channel",
-        "attention",
+        ("attention", Attention),
     )
     list_filter_submit = True
     change_form_before_template = "office/seen.html"
@@ -137,7 +145,8 @@ class BookingAdmin(TenantAdmin):
 
     @display(description=_("needs attention"), ordering="attention", label="warning")
     def look_at(self, obj: Booking) -> str:
-        return str(Booking.Attention(obj.attention).label) if obj.attention else ""
+        wrong = obj.attention and obj.status in floor.OPEN
+        return str(Booking.Attention(obj.attention).label) if wrong else ""
 
     @display(
         description=_("status"),
