@@ -37,8 +37,11 @@ class Attention(admin.ChoicesFieldListFilter):
     """What is over needs nobody any more."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Booking]) -> QuerySet[Booking]:
-        found: QuerySet[Booking] = super().queryset(request, queryset)
-        return found.filter(status__in=floor.OPEN) if self.used_parameters else found
+        if self.used_parameters:
+            queryset = queryset.filter(status__in=floor.OPEN)
+        found = super().queryset(request, queryset)
+        assert found is not None, "a filter by a field always answers"
+        return found
 
 
 @admin.register(Booking)
