@@ -294,6 +294,7 @@ UNFOLD: dict[str, Any] = {
     "BORDER_RADIUS": "9px",
     "DASHBOARD_CALLBACK": "wokibrain.backoffice.dashboard.callback",
     "STYLES": ["wokibrain.backoffice.menu.stylesheet"],
+    "LOGIN": {"form": "wokibrain.backoffice.sign_in.SignInForm"},
     "COLORS": {
         "primary": {
             "50": "#effaf6", "100": "#d8f1e8", "200": "#b4e2d3", "300": "#83ccb8", "400": "#4fb098",
