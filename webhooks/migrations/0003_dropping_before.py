@@ -6,7 +6,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('webhooks', '0003_attempt_count'),
+        ('restaurants', '0003_joins_bounded'),
+        ('webhooks', '0002_deleted'),
     ]
 
     operations = [
