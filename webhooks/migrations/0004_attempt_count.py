@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('webhooks', '0002_deleted'),
+        ('webhooks', '0003_dropping_before'),
     ]
 
     operations = [
