@@ -27,14 +27,16 @@ def _plain(name: str) -> str:
 
 def message(event: Envelope) -> dict[str, Any]:
     """The Channels message of an event; the same event may reach a socket by several groups and again later."""
+    return {"type": "booking.event", "event": told(event)}
+
+
+def told(event: Envelope) -> dict[str, Any]:
+    """The event as a socket's client hears it, live or afterwards."""
     return {
-        "type": "booking.event",
-        "event": {
-            "type": event.event_type,
-            "data": event.payload,
-            "timestamp": event.occurred_at.isoformat(),
-            "id": str(event.event_id),
-        },
+        "type": event.event_type,
+        "data": event.payload,
+        "timestamp": event.occurred_at.isoformat(),
+        "id": str(event.event_id),
     }
 
 

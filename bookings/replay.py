@@ -7,13 +7,14 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from bookings.live import restaurant_group, sector_group
+from bookings.live import restaurant_group, sector_group, told
 from restaurants.models import Restaurant, Sector
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import NotFound
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.names import Topic
+from wokibrain.events.store import Envelope
 
 REPLAYED: Final = 500
 REPLAY_REACH: Final = 1_000
@@ -70,12 +71,4 @@ def missed(last: UUID, restaurant_id: str, sector_id: str | None) -> list[dict[s
     found = list(rows[: REPLAYED + 1])
     if len(found) > REPLAYED:
         return None
-    return [
-        {
-            "type": each.event_type,
-            "data": each.payload,
-            "timestamp": each.occurred_at.isoformat(),
-            "id": str(each.event_id),
-        }
-        for each in found
-    ]
+    return [told(Envelope.from_row(each)) for each in found]

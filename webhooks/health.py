@@ -11,10 +11,9 @@ from django.db import connection, transaction
 
 from webhooks.models import TEST_STREAM, Attempt, Delivery, Webhook
 from webhooks.schedule import Verdict
-from wokibrain import clock, context
+from wokibrain import clock
 from wokibrain.access.callers import SYSTEM
-from wokibrain.events import store
-from wokibrain.events.models import AuditEntry
+from wokibrain.events import audit, store
 
 LONGEST_OPEN: Final = 60.0
 ENOUGH: Final = 20
@@ -92,17 +91,13 @@ def deactivate(webhook: Webhook, reason: Webhook.Reason) -> None:
         actor=SYSTEM.actor,
         occurred_at=now,
     )
-    here = context.current()
-    AuditEntry.objects.create(
+    audit.record(
         event_id=event.event_id,
-        occurred_at=now,
         actor=SYSTEM.actor,
         action=event.event_type,
         target_type=event.aggregate_type,
         target_id=event.aggregate_id,
         restaurant_id=webhook.restaurant_id or "",
-        source=here.source,
-        request_id=here.request_id,
         before={"status": before},
         after={"status": webhook.status, "reason": reason.value},
     )

@@ -3,15 +3,13 @@ an attempt is one try at a delivery."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.lookups import GreaterThan, LessThanOrEqual
 from django.utils.translation import gettext_lazy as _
 
-from webhooks import addresses, vault
+from webhooks import addresses
 from webhooks.names import Happening
 from wokibrain.ids import uuid7
 
@@ -104,13 +102,6 @@ class Webhook(models.Model):
     @property
     def active(self) -> bool:
         return self.status == self.Status.ACTIVE
-
-    def secrets_at(self, instant: datetime) -> list[str]:
-        """The secrets that sign then, the current one first. Raises vault.Unreadable."""
-        sealed = [self.secret]
-        if self.previous_until is not None and instant < self.previous_until:
-            sealed.append(self.previous_secret)
-        return [vault.unseal(each) for each in sealed]
 
 
 class Message(models.Model):

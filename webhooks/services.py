@@ -28,7 +28,7 @@ from wokibrain.access.permissions import Permission
 from wokibrain.errors import InvalidTransition, NotFound, ValidationFailed
 from wokibrain.events import audit, store
 from wokibrain.events.models import StoredEvent
-from wokibrain.ids import uuid7
+from wokibrain.ids import as_uuid, uuid7
 
 LOOKUP_SECONDS: Final = 1.0
 RECOVERED_AT_MOST: Final = 10_000
@@ -175,7 +175,7 @@ def redeliver(*, caller: Caller, webhook_id: str, delivery_id: str) -> Delivery:
     """
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
-        pk = selectors.as_uuid(delivery_id)
+        pk = as_uuid(delivery_id)
         delivery = (
             Delivery.objects.select_for_update(of=("self",))
             .select_related("message")

@@ -22,6 +22,8 @@ VERSION = "1.0.0"
 DEBUG = env.flag("DEBUG", False)
 # Defaults that production refuses (see checks.py); good enough to try the product on one's own machine.
 SECRET_KEY = env.text("SECRET_KEY", "development-only-secret-key-change-me")
+SECRET_KEY_FALLBACKS = env.items("SECRET_KEY_FALLBACKS")
+"""Former ones: what was signed or kept with them stays good."""
 JWT_SECRET = env.text("JWT_SECRET", "development-only-jwt-secret-change-me")
 ADMIN_SECRET = env.text("ADMIN_SECRET", "development-only-admin-secret")
 ALLOWED_HOSTS = env.items(

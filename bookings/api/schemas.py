@@ -28,6 +28,7 @@ from wokibrain.fields import (
     WallTime,
     example,
 )
+from wokibrain.paging import ONE_PAGE, Pagination, pagination
 
 Party = Annotated[int, Field(ge=1, le=50, description="Covers.", examples=[4])]
 Duration = Annotated[
@@ -247,21 +248,8 @@ class BookingOut(ApiModel):
     updated_at: datetime
 
 
-class Pagination(ApiModel):
-    page: int = Field(examples=[1])
-    limit: int = Field(examples=[50])
-    total: int = Field(examples=[1])
-    total_pages: int = Field(examples=[1])
-
-
 class BookingsOut(ApiModel):
-    model_config = example(
-        {
-            "date": "2025-10-22",
-            "bookings": [BOOKING],
-            "pagination": {"page": 1, "limit": 50, "total": 1, "totalPages": 1},
-        }
-    )
+    model_config = example({"date": "2025-10-22", "bookings": [BOOKING], "pagination": ONE_PAGE})
 
     date: date
     bookings: list[BookingOut]
@@ -360,12 +348,7 @@ def page_out(wanted: DayList, bookings: list[dict[str, object]], total: int) -> 
     return {
         "date": wanted.service_date.isoformat(),
         "bookings": bookings,
-        "pagination": {
-            "page": wanted.page,
-            "limit": wanted.limit,
-            "total": total,
-            "totalPages": -(-total // wanted.limit),
-        },
+        "pagination": pagination(wanted.page, wanted.limit, total).model_dump(by_alias=True),
     }
 
 

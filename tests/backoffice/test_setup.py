@@ -14,6 +14,8 @@ from django.test import Client
 from bookings.models import Booking
 from bookings.rules import NewBooking
 from bookings.services import create_booking
+from restaurants.calendar import Calendar, Hours, SpecialHours
+from restaurants.joining import Joined
 from restaurants.models import (
     Combo,
     Restaurant,
@@ -24,7 +26,7 @@ from restaurants.models import (
     TableJoin,
     TurnTime,
 )
-from restaurants.services import Calendar, Hours, Joined, SpecialHours, update_restaurant, update_sector
+from restaurants.services import update_restaurant, update_sector
 from tests.backoffice.pages import filled, make_places, owner, person
 from wokibrain import clock
 from wokibrain.access.callers import SYSTEM

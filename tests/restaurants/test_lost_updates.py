@@ -11,9 +11,10 @@ import pytest
 from django.db import connection
 
 from restaurants import services
+from restaurants.calendar import Calendar
 from restaurants.guards import guarded
 from restaurants.models import Restaurant, Sector, Table
-from restaurants.services import Calendar, update_restaurant, update_sector, update_table, update_tables
+from restaurants.services import update_restaurant, update_sector, update_table, update_tables
 from tests.access.conftest import make_example
 from wokibrain.access.callers import SYSTEM, Caller
 from wokibrain.errors import NotFound

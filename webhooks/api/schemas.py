@@ -17,6 +17,7 @@ from webhooks.names import Happening
 from wokibrain import fields
 from wokibrain.errors import ValidationFailed
 from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, QueryInt
+from wokibrain.paging import Pagination
 
 NAMES = [happening.value for happening in Happening]
 
@@ -152,16 +153,9 @@ class WebhookWithSecretOut(WebhookOut):
     secret: str = Field(examples=["whsec_c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IQ=="])
 
 
-class PageOut(ApiModel):
-    page: int = Field(examples=[1])
-    limit: int = Field(examples=[50])
-    total: int = Field(examples=[1])
-    total_pages: int = Field(examples=[1])
-
-
 class WebhooksOut(ApiModel):
     webhooks: list[WebhookOut]
-    pagination: PageOut
+    pagination: Pagination
 
 
 class AttemptOut(ApiModel):
@@ -195,7 +189,7 @@ class DeliveryOut(ApiModel):
 
 class DeliveriesOut(ApiModel):
     deliveries: list[DeliveryOut]
-    pagination: PageOut
+    pagination: Pagination
 
 
 class MessageOut(ApiModel):
@@ -263,7 +257,3 @@ def _attempt(attempt: Attempt, zone: ZoneInfo) -> AttemptOut:
         error=attempt.error or None,
         response_head=attempt.response_head,
     )
-
-
-def page_out(page: int, limit: int, total: int) -> PageOut:
-    return PageOut(page=page, limit=limit, total=total, total_pages=-(-total // limit))

@@ -1,7 +1,7 @@
 """Kafka: the relay's way out and the consumer groups' way in.
 
 A client must be made in the process that uses it: after a fork it silently does nothing. The relay and
-`manage.py consume` never fork; Celery's workers never touch Kafka.
+`manage.py consume`, whose clients these are, never fork.
 """
 
 from __future__ import annotations
