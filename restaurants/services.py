@@ -8,9 +8,9 @@ the audit trail, in its transaction (``trail.entered``).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from django.db import transaction
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from restaurants.calendar import DEFAULT_HOURS, Calendar, Hours, SpecialHours, Turn, set_calendar
@@ -23,6 +23,18 @@ from restaurants.trail import entered
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import Forbidden, NotFound
+
+HARMLESS: Final[Mapping[type[models.Model], frozenset[str]]] = {
+    Restaurant: frozenset(
+        {
+            "name", "min_party", "max_party", "min_duration", "max_duration", "refuse_past", "lead_minutes",
+            "horizon_days",
+        }
+    ),
+    Sector: frozenset({"name", "position"}),
+    Table: frozenset({"name", "position", "x", "y", "width", "height", "shape"}),
+}  # fmt: skip
+"""Fields that no booking loses its place by: how things are called and drawn, and bounds for new bookings."""
 
 
 def create_restaurant(
@@ -67,7 +79,8 @@ def update_restaurant(
     restaurant = get_restaurant(
         caller=caller, restaurant_id=restaurant_id, permission=Permission.RESTAURANT_UPDATE
     )
-    with guarded(restaurant_id, acknowledge, caller=caller):
+    strands = _may_strand(Restaurant, settings) or (calendar.hours, calendar.special) != (None, None)
+    with guarded(restaurant_id, acknowledge, caller=caller, strands=strands):
         renew(restaurant)
         with entered(caller, "RestaurantUpdated", restaurant):
             update(restaurant, settings)
@@ -117,7 +130,8 @@ def update_sector(
     Raises NotFound, Forbidden, ValidationFailed, StrandsBookings.
     """
     sector = get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_UPDATE)
-    with guarded(sector.restaurant_id, acknowledge, caller=caller):
+    strands = _may_strand(Sector, settings) or (joins, combos) != (None, None)
+    with guarded(sector.restaurant_id, acknowledge, caller=caller, strands=strands):
         renew(sector)
         with entered(caller, "SectorUpdated", sector):
             update(sector, settings)
@@ -165,7 +179,8 @@ def update_table(
     Raises NotFound, Forbidden, ValidationFailed, StrandsBookings.
     """
     table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_UPDATE)
-    with guarded(table.sector.restaurant_id, acknowledge, caller=caller):
+    strands = _may_strand(Table, settings)
+    with guarded(table.sector.restaurant_id, acknowledge, caller=caller, strands=strands):
         renew(table)
         with entered(caller, "TableUpdated", table):
             update(table, settings)
@@ -184,7 +199,8 @@ def update_tables(
     Raises NotFound, Forbidden, ValidationFailed, and StrandsBookings once for all of them.
     """
     sector = get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_UPDATE)
-    with guarded(sector.restaurant_id, acknowledge, caller=caller):
+    strands = any(_may_strand(Table, settings) for settings in changes.values())
+    with guarded(sector.restaurant_id, acknowledge, caller=caller, strands=strands):
         tables = (
             Table.objects.select_for_update(of=("self",), no_key=True)
             .filter(sector=sector)
@@ -212,3 +228,7 @@ def delete_table(*, caller: Caller, table_id: str, acknowledge: str | None = Non
     ):
         Combo.objects.filter(members__table=table).delete()
         delete(table, _("This table has bookings or blocks; set `active` to false instead."))
+
+
+def _may_strand(model: type[models.Model], settings: Mapping[str, Any]) -> bool:
+    return not settings.keys() <= HARMLESS[model]

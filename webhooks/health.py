@@ -74,8 +74,8 @@ def deactivate(webhook: Webhook, reason: Webhook.Reason) -> None:
         return
     before, now = webhook.status, clock.now()
     webhook.status, webhook.reason, webhook.paused_at = Webhook.Status.INACTIVE, reason, None
-    webhook.updated_at = now
-    webhook.save(update_fields=["status", "reason", "paused_at", "updated_at"])
+    webhook.dropping_before, webhook.updated_at = None, now
+    webhook.save(update_fields=["status", "reason", "paused_at", "dropping_before", "updated_at"])
     drop_pending(webhook)
     event = store.append(
         aggregate_type="webhook",
@@ -121,16 +121,42 @@ def drop_over(webhook: Webhook) -> int:
     """
     if webhook.status == Webhook.Status.INACTIVE:
         return drop_pending(webhook)
-    over = clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS)
-    if webhook.paused_at is not None and webhook.paused_at < over:
-        return drop_pending(webhook, created_before=over)
-    return 0
+    before = _over_before(webhook)
+    if before is None:
+        return 0
+    dropped = drop_pending(webhook, created_before=before)
+    if webhook.dropping_before is not None and dropped < DROPPED_AT_ONCE:
+        webhook.dropping_before = None
+        webhook.save(update_fields=["dropping_before"])
+    return dropped
+
+
+def begin_dropping(webhook: Webhook) -> None:
+    """Drop what is over before the webhook is sent to again, or note that there is more than goes at once.
+
+    Runs within a transaction, with the webhook locked by the caller, who saves it.
+    """
+    before = _over_before(webhook)
+    more = before is not None and drop_pending(webhook, created_before=before) == DROPPED_AT_ONCE
+    webhook.dropping_before = before if more else None
+
+
+def _over_before(webhook: Webhook) -> datetime | None:
+    """What waits for the webhook from before then is never to go out."""
+    if webhook.status == Webhook.Status.INACTIVE:
+        # Not now: what is written next, by a process whose clock is behind, is to go out.
+        newest = webhook.deliveries.values_list("created_at", flat=True).first()
+        return None if newest is None else newest + timedelta(microseconds=1)
+    held = clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS)
+    if webhook.paused_at is not None and webhook.paused_at < held:
+        return held
+    return webhook.dropping_before
 
 
 def drop_pending(webhook: Webhook, *, created_before: datetime | None = None) -> int:
     """Drop up to DROPPED_AT_ONCE of what waits for the webhook, tests aside. Returns how many that were.
 
-    What is left is for ``housekeeping.sweep``, or for whoever makes the webhook active before that.
+    What is left is for ``housekeeping.sweep``.
     """
     waiting = Delivery.objects.filter(webhook=webhook, status=Delivery.Status.PENDING).exclude(
         stream=TEST_STREAM

@@ -23,7 +23,8 @@ class Webhook(models.Model):
     ``secret`` and ``previous_secret`` are encrypted (see ``vault``); the previous one signs as well until
     ``previous_until``. One that is ``deleted`` is there for as long as its deliveries are (see ``disposal``), and
     nobody sees it. ``failures``, ``open_until`` and ``failing_since`` are the endpoint's health as
-    ``health`` keeps it.
+    ``health`` keeps it. ``dropping_before`` is set while there is more to drop from before then than is dropped
+    at once; until that is done nothing is sent.
     """
 
     class Status(models.TextChoices):
@@ -60,6 +61,7 @@ class Webhook(models.Model):
     failures = models.PositiveIntegerField(default=0, editable=False)
     open_until = models.DateTimeField(null=True, editable=False)
     failing_since = models.DateTimeField(_("failing since"), null=True, editable=False)
+    dropping_before = models.DateTimeField(_("dropping what was queued before"), null=True, editable=False)
     created_at = models.DateTimeField(_("created"))
     updated_at = models.DateTimeField(_("updated"))
 
@@ -93,6 +95,10 @@ class Webhook(models.Model):
             models.CheckConstraint(
                 name="webhook_open_only_when_failing",
                 condition=Q(open_until__isnull=True) | Q(failures__gte=1),
+            ),
+            models.CheckConstraint(
+                name="webhook_inactive_drops_all",
+                condition=Q(dropping_before__isnull=True) | ~Q(status="INACTIVE"),
             ),
         ]
 
@@ -235,3 +241,13 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.delivery_id} #{self.number}"
+
+
+class AttemptCount(models.Model):
+    """How many attempts ever came to ``outcome``, for the metrics: their rows are deleted after a while."""
+
+    outcome = models.CharField(max_length=10, primary_key=True)
+    attempts = models.PositiveBigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.attempts}"

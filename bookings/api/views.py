@@ -109,7 +109,7 @@ class BookingsView(ApiView):
         wanted = parse_body(NewBookingBody, request.data).wanted()
         caller = caller_of(request)
         ticket = _ticket(self, request, _answer(caller, 201), request.data)
-        made = settle(ticket, lambda: services.create_booking(caller=caller, wanted=wanted, ticket=ticket))
+        made = services.create_booking(caller=caller, wanted=wanted, ticket=ticket)
         return _response(caller, made, 201)
 
 
@@ -263,4 +263,4 @@ def _ticket(
     held = ticket_of(view, request, body)
     if held is None:
         return None
-    return Ticket(held.caller, held.key, held.fingerprint, held.received, respond)
+    return Ticket(held.caller, held.key, held.fingerprints, held.received, respond)

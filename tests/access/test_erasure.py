@@ -17,6 +17,7 @@ import orjson
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
@@ -29,7 +30,6 @@ from tests.kafka import Broker, Kafka
 from tests.pipeline import Pipeline
 from tests.processes import Services, api_servers, private_services
 from tests.webhooks.support import Receiver
-from webhooks.kafka import TOPIC as DELIVERIES
 from wokibrain import clock, embedded, env
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.permissions import Role
@@ -37,6 +37,7 @@ from wokibrain.celery import app
 from wokibrain.events.names import Topic
 from wokibrain.idempotency import keys
 from wokibrain.idempotency.models import IdempotencyKey
+from wokibrain.tidying import tidy
 
 NAME, MAIL, PHONE, NOTE = (
     "Xiomara Quetzal",
@@ -123,12 +124,10 @@ def test_an_erased_guest_is_nowhere(house: Services, kafka: Broker, receiver: Re
     print(f"ran on {kafka.kind}")
     kafka.reset()
     keep_uncompressed(house)
-    # The mock makes what it is asked about, and knows no other way.
-    kafka.admin().list_topics(DELIVERIES, timeout=10)
     private = {"WEBHOOK_ALLOW_PRIVATE": "1", "LOG_LEVEL": "DEBUG"}
     with Pipeline(house, kafka.address, private) as pipeline:
         manage(house, "seed")
-        pipeline.start("relay", "consume", "worker", "deliver", "announce")
+        pipeline.start("relay", "consume", "worker", "deliver")
         settings = private | {"LOG_REQUESTS": "1", "KAFKA_BROKERS": kafka.address}
         with api_servers(1, services=house, environment=settings) as api:
             key = manage(
@@ -292,3 +291,14 @@ def test_the_daily_task_tidies(example: None) -> None:
     with clock.frozen(clock.now() + timedelta(hours=25)):
         app.tasks["wokibrain.tidy"].apply().get()
     assert IdempotencyKey.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_back_office_sessions_are_forgotten_when_they_are_over() -> None:
+    Client().force_login(User.objects.create_user("boss"))
+    (session,) = Session.objects.all()
+    with clock.frozen(session.expire_date - timedelta(minutes=1)):
+        assert tidy()["back-office sessions"] == 0
+    with clock.frozen(session.expire_date + timedelta(minutes=1)):
+        assert tidy()["back-office sessions"] == 1
+    assert Session.objects.count() == 0

@@ -130,6 +130,11 @@ def test_the_compiled_catalogue_is_in_step(language: str) -> None:
         assert mo(folder) == {text: said for text, said in po(folder).items() if said}, folder
 
 
+def test_english_is_what_the_code_says() -> None:
+    said = {text: said for folder in catalogues("en") for text, said in po(folder).items()}
+    assert said == {text: text for text in said}
+
+
 def test_a_translation_keeps_what_is_filled_in() -> None:
     wrong = [
         text

@@ -144,6 +144,10 @@ class WebhookOut(ApiModel):
     status_reason: Literal["asked", "gone", "failing"] | None = Field(
         description="Why it is not active: asked for, the endpoint answered 410, or nothing but failures for days."
     )
+    dropping_before: datetime | None = Field(
+        description="Set while what was queued before then is being dropped, some at a time, after a change of "
+        "`status`; nothing is sent meanwhile."
+    )
     previous_secret_valid_until: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -224,6 +228,7 @@ def _webhook(webhook: Webhook) -> dict[str, Any]:
         "status": webhook.status,
         "active": webhook.active,
         "status_reason": webhook.reason or None,
+        "dropping_before": _local(webhook.dropping_before, zone),
         "previous_secret_valid_until": _local(webhook.previous_until, zone),
         "created_at": _local(webhook.created_at, zone),
         "updated_at": _local(webhook.updated_at, zone),
