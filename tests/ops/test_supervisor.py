@@ -163,7 +163,7 @@ def test_supervisor_killed_with_9_leaves_nothing_and_the_next_start_works(folder
     run.wait_banner()
     run.process.kill()
     run.process.wait()
-    assert until(lambda: run.family() == [])
+    assert until(lambda: run.family() == [], timeout=90)
     again = start(folder, run.port)
     again.wait_banner()
     assert again.get("/health/live")[0] == 200
@@ -208,4 +208,4 @@ def test_other_command_brings_the_servers_for_its_time(folder: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert (folder / "postgres" / "PG_VERSION").exists()
-    assert family(folder) == []
+    assert until(lambda: family(folder) == [])
