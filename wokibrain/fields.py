@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Final
 
 from django.utils.translation import gettext as _
@@ -168,7 +168,8 @@ def _instant(value: object) -> datetime:
         raise wrong("instant_form") from None
     if not FIRST_DATE <= instant.date() <= LAST_DATE:
         raise wrong("date_range")
-    return instant
+    # Written into a range as it is, an offset of 16 hours or more is none that Postgres knows.
+    return instant.astimezone(UTC)
 
 
 def _start(instant: datetime) -> datetime:
