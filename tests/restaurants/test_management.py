@@ -146,6 +146,11 @@ STRANDING = [
     ("restaurants/R1", {"specialDays": [{"date": "2025-10-22"}]}, "hours"),
     ("restaurants/R1", {"windows": [{"start": "20:00", "end": "23:45", "lastSeating": "20:15"}]}, "hours"),
     ("restaurants/R1", {"windows": [{"start": "20:00", "end": "21:00"}]}, "hours"),
+    (
+        "restaurants/R1",
+        {"windows": [{"start": "20:00", "end": "21:00"}, {"start": "21:00", "end": "23:45"}]},
+        "hours",
+    ),
     ("restaurants/R1", {"timezone": "America/Bogota"}, "zone"),
     ("tables/T2", {"active": False}, "tables"),
     ("tables/T2", {"capacityMax": 2}, "tables"),

@@ -81,7 +81,7 @@ def day(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[str, 
         "from": ms(_whole_hour(begin)),
         "to": ms(end),
         "open": [
-            [ms(service.instant_of(each.lo)), ms(service.instant_of(each.hi))] for each in service.spans
+            [ms(service.instant_of(lo)), ms(service.instant_of(hi))] for lo, hi in service.opened()
         ],
         "sectors": _sectors(restaurant_id),
         "bookings": [shown(each, left.get(each.id)) for each in seen_by(caller, restaurant_id, bookings)],
