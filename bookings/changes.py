@@ -213,11 +213,20 @@ def _private(before: BookingRecord, change: Change) -> dict[str, str]:
 
 
 def _write_guest(before: BookingRecord, fields: dict[str, str]) -> GuestRecord:
-    """Correct the booking's guest, or make one where it has none; who was erased stays erased."""
-    if before.guest:
-        known = Guest.objects.filter(pk=before.guest.id, erased_at__isnull=True)
-        if known.update(**fields, updated_at=now()):
-            return replace(before.guest, **cast(dict[str, Any], fields))
+    """Correct the booking's guest, or give it another: where it has none, shares its own, or that was erased.
+
+    Other bookings keep the guest they share, whom ``guests.update_guest`` corrects on all of them.
+    """
+    held = before.guest
+    if held:
+        # A booking being made for the same guest holds the row as well: it is waited for, and then seen.
+        alive = Guest.objects.select_for_update().filter(pk=held.id, erased_at__isnull=True).first()
+        others = Booking.objects.filter(guest=held.id).exclude(pk=before.id)
+        if alive and others.exists():
+            fields = {"name": held.name, "email": held.email, "phone": held.phone} | fields
+        elif alive:
+            Guest.objects.filter(pk=held.id).update(**fields, updated_at=now())
+            return replace(held, **cast(dict[str, Any], fields))
     guest = Guest.objects.create(restaurant_id=before.restaurant_id, **fields)
     return GuestRecord(guest.id, guest.name, guest.email, guest.phone)
 

@@ -130,7 +130,10 @@ class NewBookingBody(BodyModel, Windowed):
 
 
 class ChangeBody(BodyModel, Windowed):
-    """Any of these; what is left out stays. Null or an empty text clears a guest's field or the notes."""
+    """Any of these; what is left out stays. Null or an empty text clears a guest's field or the notes.
+
+    The guest is changed on this booking alone, whatever others the same person has.
+    """
 
     model_config = example({"partySize": 5})
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bookings import writes
+from bookings.guests import find_guests
 from bookings.models import Allocation, Booking, Guest
 from bookings.records import BookingRecord
 from restaurants.models import Restaurant, ServiceWindow, SpecialDay, Table
@@ -412,11 +413,23 @@ def test_a_change_to_what_already_is_makes_no_version_and_no_event(staff: Api) -
     assert len(events_of(before["id"])) == 2
 
 
-def test_a_person_is_corrected_on_all_of_their_bookings(staff: Api) -> None:
-    one = staff.book(date="2025-10-23", guestName="Ana", guestEmail="ana@example.com").body
-    two = staff.book(date="2025-10-24", guestName="Ana", guestEmail="ana@example.com").body
-    staff.change(one["id"], guestName="Ana García")
-    assert staff.get(f"/woki/bookings/{two['id']}").body["guestName"] == "Ana García"
+def test_another_guest_of_one_booking_is_none_of_the_others(staff: Api) -> None:
+    ana = {"guestName": "Ana", "guestEmail": "ana@example.com", "guestPhone": "+34 600 000 000"}
+    one = staff.book(date="2025-10-23", **ana).body
+    two = staff.book(date="2025-10-24", **ana).body
+    shared = Booking.objects.get(pk=one["id"]).guest_id
+    changed = staff.change(one["id"], guestName="Max").body
+    assert (changed["guestName"], changed["guestEmail"]) == ("Max", "ana@example.com")
+    assert staff.get(f"/woki/bookings/{two['id']}").body == two
+    own = Booking.objects.get(pk=one["id"]).guest_id
+    assert changes_of(changed)["guestId"] == {"from": str(shared), "to": str(own)}
+    # By what they have in common both are found, to be exported and erased.
+    found = find_guests(caller=SYSTEM, contact="ana@example.com")
+    assert {guest.pk for guest in found} == {shared, own}
+    # Alone by now, each is corrected where it is.
+    staff.change(one["id"], guestName="Maxi")
+    staff.change(two["id"], guestName="Ana García")
+    assert sorted(Guest.objects.values_list("pk", "name")) == sorted([(own, "Maxi"), (shared, "Ana García")])
 
 
 def test_an_erased_person_stays_erased_and_the_booking_gets_another(staff: Api) -> None:
