@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 from bookings.engine import Candidate, Occupancy, Refusal, ServiceDay, explain, find, merge
 from bookings.plan import Plan, SectorRoom, current, known
@@ -127,6 +128,59 @@ class Day:
         raise NotFound.at("tableIds")
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A day that the database was asked for, by a plan; the answer may still be on its way."""
+
+    plan: Plan
+    service: ServiceDay
+    rooms: tuple[SectorRoom, ...]
+    cursor: CursorWrapper
+
+    def answer(self) -> tuple[int, Held]:
+        """The plan's number at the time of the read, and what was held then, slots counted from the origin."""
+        with self.cursor as cursor:
+            row = cursor.fetchone()
+        if row is None:
+            raise NotFound.at("restaurantId")
+        version, slots = row
+        held = []
+        for each in slots.split(",") if slots else ():
+            table_id, first, last = each.split(" ")
+            held.append((table_id, int(first), int(last)))
+        return version, held
+
+
+Held = Sequence[tuple[str, int, int]]
+
+
+def ask(
+    plan: Plan,
+    sector_id: str | None,
+    service_date: date,
+    *,
+    without: Iterable[UUID] = (),
+    since: datetime | None = None,
+) -> Asked:
+    """Ask for the day, for ``read`` to take the answer. Raises NotFound for a sector that is not the plan's."""
+    rooms = plan.rooms(sector_id)
+    service = plan.day(service_date)
+    end = service.instant_of(service.slots)
+    cursor = connection.cursor()
+    cursor.execute(
+        READ,
+        {
+            "restaurant": plan.restaurant_id,
+            "sectors": ",".join([room.id for room in rooms]),
+            "origin": service.origin,
+            "since": min(max(since or service.origin, service.origin), end),
+            "end": end,
+            "without": ",".join(map(str, without)),
+        },
+    )
+    return Asked(plan, service, rooms, cursor)
+
+
 def read(
     restaurant_id: str,
     sector_id: str | None,
@@ -134,57 +188,26 @@ def read(
     *,
     without: Iterable[UUID] = (),
     since: datetime | None = None,
+    asked: Asked | None = None,
 ) -> Day:
     """The day as the database has it now, ``without`` some bookings' own tables.
 
-    ``since``: what was over by then holds nothing, not even the rest of its quarter hour.
-    Starts from the plan in memory; the read tells whether it is old, and is then done again with the
-    current one. Raises NotFound for a restaurant that is not there and a sector that is not its own.
+    ``since``: what was over by then holds nothing, not even the rest of its quarter hour. ``asked``:
+    the same day, asked for ahead. Starts from the plan in memory; the read tells whether it is old, and
+    is then done again with the current one. Raises NotFound for a restaurant that is not there and a
+    sector that is not its own.
     """
-    plan = known(restaurant_id, sector_id)
-    for _ in range(5):
-        rooms = plan.rooms(sector_id)
-        service = plan.day(service_date)
-        version, held = _held(plan, rooms, service, without, since)
-        if version == plan.version:
+    if asked is None:
+        plan = known(restaurant_id, sector_id)
+        asked = ask(plan, sector_id, service_date, without=without, since=since)
+    version, held = asked.answer()
+    for _ in range(4):
+        if version == asked.plan.version:
             break
         # Should it change faster than it is read, the latest is right enough: the constraint decides.
-        plan = current(restaurant_id)
-    return Day(plan, service, _occupied(rooms, service, held))
-
-
-Held = Sequence[tuple[str, int, int]]
-
-
-def _held(
-    plan: Plan,
-    rooms: Sequence[SectorRoom],
-    service: ServiceDay,
-    without: Iterable[UUID],
-    since: datetime | None,
-) -> tuple[int, Held]:
-    end = service.instant_of(service.slots)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            READ,
-            {
-                "restaurant": plan.restaurant_id,
-                "sectors": ",".join([room.id for room in rooms]),
-                "origin": service.origin,
-                "since": min(max(since or service.origin, service.origin), end),
-                "end": end,
-                "without": ",".join(map(str, without)),
-            },
-        )
-        row = cursor.fetchone()
-    if row is None:
-        raise NotFound.at("restaurantId")
-    version, slots = row
-    held = []
-    for each in slots.split(",") if slots else ():
-        table_id, first, last = each.split(" ")
-        held.append((table_id, int(first), int(last)))
-    return version, held
+        asked = ask(current(restaurant_id), sector_id, service_date, without=without, since=since)
+        version, held = asked.answer()
+    return Day(asked.plan, asked.service, _occupied(asked.rooms, asked.service, held))
 
 
 def _occupied(

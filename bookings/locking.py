@@ -8,37 +8,36 @@ lock ran out under a paused holder. Neither is the truth: that is the exclusion 
 from __future__ import annotations
 
 import random
-import secrets
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-import redis
 from django.conf import settings
 from django.db import connection
 
 from restaurants.models import Sector
 from wokibrain import metrics
 from wokibrain.faults import point, without
+from wokibrain.ids import tag
 from wokibrain.postgres.locks import advisory_number
-from wokibrain.redis import Away, ask
+from wokibrain.redis import Away, Script
 
-RELEASE: Final = """
+RELEASE: Final = Script("""
 local released = 0
 for _, key in ipairs(KEYS) do
   if redis.call('get', key) == ARGV[1] then redis.call('del', key); released = released + 1 end
 end
 return released
-"""
+""")
 # All or none, so that two who want overlapping sets cannot hold a part each.
-TAKE: Final = """
+TAKE: Final = Script("""
 for _, key in ipairs(KEYS) do if redis.call('exists', key) == 1 then return 0 end end
 for _, key in ipairs(KEYS) do redis.call('set', key, ARGV[1], 'px', ARGV[2]) end
 return 1
-"""
+""")
 # The time-out counts from the first wait on; one statement, since each costs a round trip.
 ADVISORY: Final = """
 SELECT CASE WHEN shared THEN pg_advisory_xact_lock_shared(number) ELSE pg_advisory_xact_lock(number) END
@@ -94,7 +93,7 @@ def held(days: Iterable[SectorDay], wait: Wait) -> Iterator[None]:
         yield
         return
     keys = [day.key for day in sorted(set(days))]
-    token = secrets.token_hex(16)
+    token = tag().hex
     locked = _take(keys, token, wait)
     try:
         point("lock-taken")
@@ -102,19 +101,14 @@ def held(days: Iterable[SectorDay], wait: Wait) -> Iterator[None]:
     finally:
         if locked:
             # Should Redis be away now, it runs out by itself.
-            with suppress(Away):
-                ask(lambda client: _script(client, RELEASE)(keys=keys, args=[token], client=client))
+            RELEASE.start(keys, token)
 
 
 def _take(keys: list[str], token: str, wait: Wait) -> bool:
     contended = False
     while True:
         try:
-            taken = ask(
-                lambda client: _script(client, TAKE)(
-                    keys=keys, args=[token, settings.LOCK_TTL_MS], client=client
-                )
-            )
+            taken = TAKE.run(keys, token, settings.LOCK_TTL_MS)
         except Away:
             return False
         if taken:
@@ -126,16 +120,6 @@ def _take(keys: list[str], token: str, wait: Wait) -> bool:
         if wait.left <= 0:
             return False
         time.sleep(min(random.uniform(*POLL_SECONDS), wait.left))  # noqa: S311
-
-
-def _script(client: redis.Redis, source: str) -> redis.commands.core.Script:
-    script = _scripts.get(source)
-    if script is None:
-        script = _scripts[source] = client.register_script(source)
-    return script
-
-
-_scripts: Final[dict[str, redis.commands.core.Script]] = {}
 
 
 def lock(days: Iterable[SectorDay], wait: Wait, *, first: int | None = None) -> None:
@@ -161,7 +145,6 @@ def lock(days: Iterable[SectorDay], wait: Wait, *, first: int | None = None) -> 
                 [*[False] * len(firsts), *[True] * len(plans), *[False] * len(numbers)],
             ],
         )
-    metrics.LOCK_ACQUISITIONS.labels("postgres").inc(len(numbers) + len(firsts))
 
 
 def lock_plans(restaurant_id: str) -> None:

@@ -109,12 +109,14 @@ class _Plans:
         self._kept: OrderedDict[str, Plan] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, restaurant_id: str) -> Plan:
+    def kept(self, restaurant_id: str) -> Plan | None:
         with self._lock:
             if plan := self._kept.get(restaurant_id):
                 self._kept.move_to_end(restaurant_id)
-                return plan
-        return self.read(restaurant_id)
+            return plan
+
+    def get(self, restaurant_id: str) -> Plan:
+        return self.kept(restaurant_id) or self.read(restaurant_id)
 
     def read(self, restaurant_id: str) -> Plan:
         plan = load(restaurant_id)
@@ -135,6 +137,12 @@ def recent(restaurant_id: str) -> Plan:
     Raises NotFound for a restaurant that does not exist.
     """
     return _plans.get(restaurant_id)
+
+
+def kept(restaurant_id: str, sector_id: str | None) -> Plan | None:
+    """The plan where it is in memory and has the sector, perhaps one that has changed since."""
+    plan = _plans.kept(restaurant_id)
+    return plan if plan and (sector_id is None or sector_id in plan.sectors) else None
 
 
 def current(restaurant_id: str) -> Plan:

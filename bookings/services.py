@@ -53,9 +53,15 @@ def create_booking(
     """
     caller.require(Permission.BOOKING_CREATE, wanted.restaurant_id)
     sectors = [wanted.sector_id] if wanted.sector_id else plans.recent(wanted.restaurant_id).sectors
+    asked: days.Asked | None = None
+
+    def ahead() -> None:
+        nonlocal asked
+        plan = plans.kept(wanted.restaurant_id, wanted.sector_id)
+        asked = days.ask(plan, wanted.sector_id, wanted.date) if plan else None
 
     def work() -> BookingRecord:
-        day = days.read(wanted.restaurant_id, wanted.sector_id, wanted.date)
+        day = days.read(wanted.restaurant_id, wanted.sector_id, wanted.date, asked=asked)
         plan = day.plan
         wish = wish_for(plan, wanted)
         check_bounds(plan, wanted.party_size, wish.duration, wanted.date)
@@ -90,7 +96,7 @@ def create_booking(
 
     turn = [SectorDay(sector_id, wanted.date) for sector_id in sectors]
     with counted(wanted.restaurant_id, Door.BOOKING):
-        made = take_turn(turn, work, ticket)
+        made = take_turn(turn, work, ticket, ahead=ahead)
     point("booking-committed")
     if isinstance(made, BookingRecord):
         metrics.BOOKING_CREATED.inc()

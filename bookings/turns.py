@@ -12,8 +12,10 @@ from django.db import Error, transaction
 from bookings import locking
 from bookings.idempotency import Ticket
 from bookings.locking import SectorDay, Wait
+from wokibrain import metrics
 from wokibrain.errors import Conflict
 from wokibrain.idempotency.keys import Past, Replay
+from wokibrain.postgres.together import together
 
 logger = logging.getLogger("wokibrain.bookings")
 Result = TypeVar("Result")
@@ -34,12 +36,20 @@ def take_turn(days: Iterable[SectorDay], work: Callable[[], Result]) -> Result: 
 
 @overload
 def take_turn(
-    days: Iterable[SectorDay], work: Callable[[], Result], ticket: Ticket | None
+    days: Iterable[SectorDay],
+    work: Callable[[], Result],
+    ticket: Ticket | None,
+    *,
+    ahead: Callable[[], None] | None = None,
 ) -> Result | Replay: ...
 
 
 def take_turn(
-    days: Iterable[SectorDay], work: Callable[[], Result], ticket: Ticket | None = None
+    days: Iterable[SectorDay],
+    work: Callable[[], Result],
+    ticket: Ticket | None = None,
+    *,
+    ahead: Callable[[], None] | None = None,
 ) -> Result | Replay:
     """Run ``work`` in one transaction while nobody else works on ``days``.
 
@@ -48,7 +58,8 @@ def take_turn(
     database refuses, and ``work`` runs again with fresh availability, at most five times; then
     Conflict is raised. A ticket that was used is replayed; one whose later twin was refused raises
     IdempotencyInProgress and takes no effect. What ``work`` raises, nothing of it having happened,
-    passes; whoever has a ticket lets ``keys.settle`` see it.
+    passes; whoever has a ticket lets ``keys.settle`` see it. ``ahead`` may execute what ``work`` will
+    fetch: it goes to the database with the locks, and is run when they are held.
     """
     days = tuple(days)
     wait = Wait.begin()
@@ -56,8 +67,13 @@ def take_turn(
         for _ in range(ATTEMPTS):
             try:
                 with transaction.atomic():
-                    locking.lock(days, wait, first=ticket.number if ticket else None)
-                    past = ticket.past() if ticket else Past()
+                    with together():
+                        locking.lock(days, wait, first=ticket.number if ticket else None)
+                        asked = ticket.ask() if ticket else None
+                        if ahead:
+                            ahead()
+                    metrics.LOCK_ACQUISITIONS.labels("postgres").inc(len(days))
+                    past = ticket.past(asked) if ticket else Past()
                     if past.replay:
                         return past.replay
                     done = work()

@@ -9,7 +9,7 @@ from functools import lru_cache
 from time import perf_counter
 from typing import Any, Final
 from urllib.parse import unquote
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -19,6 +19,7 @@ from prometheus_client import Counter, Histogram
 
 from wokibrain import context, metrics
 from wokibrain.errors import ServiceUnavailable
+from wokibrain.ids import tag
 from wokibrain.rest import bad_request, error_response
 
 logger = logging.getLogger("wokibrain.requests")
@@ -35,7 +36,7 @@ def request_id(given: str | None) -> str:
             return str(UUID(given))
         except ValueError:
             pass
-    return str(uuid4())
+    return str(tag())
 
 
 @lru_cache(maxsize=4096)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from threading import local
 from typing import Any, Final, TypeVar
 
@@ -69,61 +71,118 @@ def ask(question: Callable[[redis.Redis], Answer]) -> Answer:
 
 
 PATIENCE: Final = 4
-"""How many times REDIS_TIMEOUT_MS a command is waited for while Redis was well: slow is not away."""
-_own_breaker: Final = _Breaker()
+"""How many times REDIS_TIMEOUT_MS a count is waited for while Redis was well: slow is not away."""
+Part = str | bytes | int
 
 
-def command(*parts: str | bytes | int) -> Any:
-    """One command on this thread's own connection, and the raw answer; for what every request pays for.
+class _Own:
+    """This thread's own connection: a tenth of what the client costs, with no pool, health check or call back.
 
-    A tenth of what the client costs: no pool, no health check, no call back. It has a breaker of its
-    own and more patience than ``ask``, because what is counted here should be exact on a busy
-    machine too. Raises Away, also where Redis refuses (it is full, a replica, or its rules forbid the
-    command), and NoScriptError for a script that it does not know yet.
+    It has a breaker of its own, and so a caller with more patience does not make others wait.
     """
-    patience = PATIENCE if _own_breaker.closed else 1
-    if not _own_breaker.may_try():
-        raise Away
-    for fresh in (False, True):
-        try:
-            answer = _exchange(fresh, patience, parts)
-        except NoScriptError:
-            _own_breaker.answered()
-            raise
-        except redis.TimeoutError as error:
-            _own_breaker.failed(error)
-            raise Away from error
-        except (redis.RedisError, OSError) as error:
-            # Kept open, it may have been closed from the other side meanwhile, or lead to what has become
-            # a replica: once more, anew.
-            if fresh:
-                _own_breaker.failed(error)
+
+    def __init__(self) -> None:
+        self.breaker: Final = _Breaker()
+        self._mine = local()
+
+    def ask(self, parts: Sequence[Part], patience: int) -> Any:
+        """The raw answer to one command. Raises Away, also where Redis refuses, and NoScriptError."""
+        patience = patience if self.breaker.closed else 1
+        if not self.breaker.may_try():
+            raise Away
+        for fresh in (False, True):
+            try:
+                answer = self._exchange(fresh, patience, parts)
+            except NoScriptError:
+                self.breaker.answered()
+                raise
+            except redis.TimeoutError as error:
+                self.breaker.failed(error)
                 raise Away from error
-        else:
-            _own_breaker.answered()
-            return answer
-    raise AssertionError
+            except (redis.RedisError, OSError) as error:
+                # Kept open, it may have been closed from the other side meanwhile, or lead to what has become
+                # a replica: once more, anew.
+                if fresh:
+                    self.breaker.failed(error)
+                    raise Away from error
+            else:
+                self.breaker.answered()
+                return answer
+        raise AssertionError
 
+    def tell(self, parts: Sequence[Part]) -> None:
+        """Send one command and go on; whoever asks next on this connection passes its answer by.
 
-_mine = local()
+        Nothing is said of what became of it.
+        """
+        if not self.breaker.closed:
+            return
+        with suppress(redis.RedisError, OSError):
+            self._send(self._connection(fresh=False), parts)
+            self._mine.owed += 1
 
+    def _exchange(self, fresh: bool, patience: int, parts: Sequence[Part]) -> Any:
+        connection = self._connection(fresh)
+        self._send(connection, parts)
+        while self._mine.owed:
+            with suppress(redis.ResponseError):
+                self._read(connection, patience)
+            self._mine.owed -= 1
+        return self._read(connection, patience)
 
-def _exchange(fresh: bool, patience: int, parts: tuple[str | bytes | int, ...]) -> Any:
-    connection = getattr(_mine, "connection", None)
-    if connection is None or _mine.pid != os.getpid():
-        connection = get_redis_connection("default").connection_pool.make_connection()
-        _mine.connection, _mine.pid = connection, os.getpid()
-    if fresh:
+    def _connection(self, fresh: bool) -> Any:
+        mine = self._mine
+        if getattr(mine, "connection", None) is None or mine.pid != os.getpid():
+            mine.connection = get_redis_connection("default").connection_pool.make_connection()
+            mine.pid, mine.owed = os.getpid(), 0
+        if fresh:
+            self._drop(mine.connection)
+        return mine.connection
+
+    def _drop(self, connection: Any) -> None:
         connection.disconnect()
-    connection.send_packed_command(connection.pack_command(*parts), check_health=False)
-    for _ in range(patience - 1):
+        self._mine.owed = 0
+
+    def _send(self, connection: Any, parts: Sequence[Part]) -> None:
         try:
-            return connection.read_response(disconnect_on_error=False)
-        except redis.TimeoutError:
-            continue
-        except redis.ResponseError:
-            raise
+            connection.send_packed_command(connection.pack_command(*parts), check_health=False)
         except BaseException:
-            connection.disconnect()
+            self._drop(connection)
             raise
-    return connection.read_response()
+
+    def _read(self, connection: Any, patience: int) -> Any:
+        for left in reversed(range(patience)):
+            try:
+                return connection.read_response(disconnect_on_error=False)
+            except redis.ResponseError:
+                raise
+            except redis.TimeoutError:
+                if not left:
+                    self._drop(connection)
+                    raise
+            except BaseException:
+                self._drop(connection)
+                raise
+        raise AssertionError
+
+
+_own: Final = _Own()
+
+
+class Script:
+    """A Lua script, run where what every request pays for is decided."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+    def run(self, keys: Sequence[str], *arguments: Part, patience: int = 1) -> Any:
+        """Its raw answer, waited for ``patience`` times REDIS_TIMEOUT_MS. Raises Away, also where Redis refuses."""
+        try:
+            return _own.ask(("EVALSHA", self._sha, len(keys), *keys, *arguments), patience)
+        except NoScriptError:
+            return _own.ask(("EVAL", self._source, len(keys), *keys, *arguments), patience)
+
+    def start(self, keys: Sequence[str], *arguments: Part) -> None:
+        """Let Redis run it, and do not wait until it has; what this thread runs next comes after it."""
+        _own.tell(("EVAL", self._source, len(keys), *keys, *arguments))

@@ -14,10 +14,9 @@ from rest_framework.test import APIClient
 from bookings.ws import credentials_of
 from tests.access.conftest import client_of
 from tests.processes import Api, Services, api_servers, manage, private_services
-from wokibrain import redis
-from wokibrain.access import addresses, throttle
+from wokibrain.access import addresses
 from wokibrain.access.permissions import Role
-from wokibrain.redis import Away
+from wokibrain.redis import Away, Script
 
 PATH = "/api/v1/woki/bookings/NOBODY"
 LIMIT = 100
@@ -148,19 +147,13 @@ def test_probes_are_never_limited(db: None, settings: Any) -> None:
 def test_without_redis_there_is_a_limit_all_the_same(
     example: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*_: object) -> None:
+    def away(*_: object, **__: object) -> None:
         raise Away
 
-    monkeypatch.setattr(throttle, "command", away)
+    monkeypatch.setattr(Script, "run", away)
     settings.RATE_LIMIT_MAX = 3
     statuses = [APIClient().get(PATH, REMOTE_ADDR="192.0.2.79").status_code for _ in range(5)]
     assert statuses == [404, 404, 404, 429, 429]
-
-
-def test_a_connection_that_was_closed_is_made_anew(db: None) -> None:
-    assert redis.command("SET", "test:kept", "1") == b"OK"
-    redis.ask(lambda client: client.client_kill_filter(_type="normal", skipme=True))
-    assert redis.command("GET", "test:kept") == b"1"
 
 
 @pytest.mark.parametrize(

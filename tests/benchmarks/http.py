@@ -227,7 +227,7 @@ def throughput(target: Server) -> Section:
             "Where a read's time goes, by profile of the web process: a quarter in psycopg (one statement), a "
             "quarter in Django's request, URLs, signals and response, a tenth each in DRF and in parsing the "
             "query, the rest in metrics, headers and our own code; the answer itself is kept.",
-            "Where a create's goes: five round trips to Postgres and two to Redis are half of it; in Postgres "
+            "Where a create's goes: three round trips to Postgres and one to Redis are a third of it; in Postgres "
             "the indexes of three tables, the foreign keys, the day's number and one fsync.",
         ],
     )

@@ -7,7 +7,6 @@ process counts on from what it last knew: a limit that is too wide by the number
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -15,23 +14,21 @@ from threading import Lock
 from typing import Final
 
 from django.conf import settings
-from redis.exceptions import NoScriptError
 
 from wokibrain.access.callers import Caller
 from wokibrain.errors import RateLimitExceeded
-from wokibrain.redis import Away, command
+from wokibrain.redis import PATIENCE, Away, Script
 
 WINDOW_MS: Final = 60_000
 COUNTED_LOCALLY: Final = 20_000
 
-SCRIPT: Final = """
+COUNT: Final = Script("""
 local count = redis.call('incr', KEYS[1])
 if count == 1 then redis.call('pexpire', KEYS[1], ARGV[1]) return {count, ARGV[1]} end
 local left = redis.call('pttl', KEYS[1])
 if left < 0 then redis.call('pexpire', KEYS[1], ARGV[1]) left = ARGV[1] end
 return {count, left}
-"""
-SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +86,7 @@ def admit(caller: Caller, endpoint: str) -> Rate | None:
 
 def _count(key: str) -> tuple[int, int]:
     """(requests in the window, milliseconds left of it), this one counted."""
-    try:
-        count, left = command("EVALSHA", SHA, 1, key, WINDOW_MS)
-    except NoScriptError:
-        count, left = command("EVAL", SCRIPT, 1, key, WINDOW_MS)
+    count, left = COUNT.run([key], WINDOW_MS, patience=PATIENCE)
     return int(count), int(left)
 
 

@@ -17,6 +17,7 @@ from uuid import UUID
 import psycopg
 from django.conf import settings
 from django.db import OperationalError, connection
+from django.db.backends.utils import CursorWrapper
 
 from wokibrain import clock
 from wokibrain.errors import Code, DomainError, IdempotencyInProgress, IdempotencyKeyReused
@@ -124,13 +125,18 @@ class Ticket:
         with connection.cursor() as cursor:
             self._waiting(lambda: cursor.execute(LOCK, [self.number, self._timeout()]))
 
-    def past(self) -> Past:
+    def ask(self) -> CursorWrapper:
+        """Ask what became of this key before, for ``past`` to take the answer."""
+        cursor = connection.cursor()
+        cursor.execute(PAST, [clock.now(), self.caller, self.key])
+        return cursor
+
+    def past(self, asked: CursorWrapper | None = None) -> Past:
         """What became of this key before; under its lock that is the truth.
 
         Raises IdempotencyKeyReused when it was used, within 24 hours, for something else.
         """
-        with connection.cursor() as cursor:
-            cursor.execute(PAST, [clock.now(), self.caller, self.key])
+        with asked or self.ask() as cursor:
             row = cursor.fetchone()
         if row is None:
             return Past()
