@@ -14,6 +14,7 @@ from django.db import transaction
 from bookings import writes
 from bookings.models import Booking
 from bookings.records import BookingRecord
+from bookings.services import now
 from restaurants.models import Restaurant, Sector, Table
 from restaurants.services import DEFAULT_HOURS, create_restaurant, create_sector, create_table
 from wokibrain import clock, env
@@ -58,7 +59,7 @@ def example() -> None:
             zone = clock.zone("America/Argentina/Buenos_Aires")
             start = datetime(2025, 10, 22, 20, 30, tzinfo=zone).astimezone(UTC)
             end = datetime(2025, 10, 22, 21, 15, tzinfo=zone).astimezone(UTC)
-            now = clock.now()
+            made_at = now()
             _insert(
                 BookingRecord(
                     id=uuid7(),
@@ -77,8 +78,8 @@ def example() -> None:
                     guest=None,
                     notes="",
                     version=1,
-                    created_at=now,
-                    updated_at=now,
+                    created_at=made_at,
+                    updated_at=made_at,
                 )
             )
 

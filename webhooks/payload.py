@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from webhooks import jsform
 from webhooks.names import Happening
+from wokibrain import clock
 
 NOT_TOLD: Final = frozenset({"guestId", "channel"})
 """Changes that are nobody's business outside."""
@@ -33,7 +34,7 @@ def envelope(
         {
             "event": happening.value,
             "data": data,
-            "timestamp": at.astimezone(zone).isoformat(timespec="milliseconds"),
+            "timestamp": clock.stamped(at, zone),
             "id": str(event_id),
         }
     )
@@ -61,7 +62,7 @@ def _of_block(payload: Mapping[str, Any], at: datetime, zone: ZoneInfo) -> dict[
         "end": payload["end"],
         "durationMinutes": round(elapsed.total_seconds() / 60),
         "status": "UNAVAILABLE",
-        "createdAt": at.astimezone(zone).isoformat(),
+        "createdAt": clock.stamped(at, zone),
     }
 
 
@@ -85,7 +86,7 @@ def sample(
         "end": start.replace(hour=21, minute=30).isoformat(),
         "durationMinutes": 90,
         "status": SAMPLE_STATUS.get(happening, "CONFIRMED"),
-        "createdAt": at.astimezone(zone).isoformat(timespec="seconds"),
+        "createdAt": clock.stamped(at, zone),
     }
     if happening is Happening.TABLE_UNAVAILABLE:
         data["partySize"] = None

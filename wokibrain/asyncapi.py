@@ -31,7 +31,7 @@ BOOKING: Final = {
     "status": "CONFIRMED",
     "channel": "api",
     "guestId": None,
-    "createdAt": "2025-10-20T09:00:00-03:00",
+    "createdAt": "2025-10-20T09:00:00.000-03:00",
 }
 BLOCK: Final = {
     "restaurantId": "R1",
@@ -206,7 +206,7 @@ RECEIVED: Final = [
             "event": {
                 "type": "BookingCreated",
                 "data": BOOKING,
-                "timestamp": "2025-10-20T12:00:00+00:00",
+                "timestamp": "2025-10-20T09:00:00.000-03:00",
                 "id": EVENT_ID,
             }
         },

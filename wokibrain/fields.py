@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     StringConstraints,
     WithJsonSchema,
 )
@@ -222,6 +223,12 @@ WallTime = Annotated[
 Instant = Annotated[
     AwareDatetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
+Stamp = Annotated[
+    datetime,
+    PlainSerializer(lambda instant: instant.isoformat(timespec="milliseconds"), when_used="json-unless-none"),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2025-10-20T09:00:00.000-03:00"]}),
+]
+"""When something happened, on its way out: in the offset it is given in, to the millisecond."""
 Start = Annotated[Instant, AfterValidator(_start)]
 Email = Annotated[
     str,

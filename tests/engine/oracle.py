@@ -121,8 +121,7 @@ def starts(case: Case) -> list[datetime]:
     return sorted(
         each
         for each in found
-        if (case.not_before is None or each >= case.not_before)
-        and (case.start is None or each == case.start)
+        if (case.not_before is None or each >= case.not_before) and (case.start is None or each == case.start)
     )
 
 

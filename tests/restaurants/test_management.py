@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection, transaction
@@ -68,7 +69,10 @@ def test_a_restaurant_goes_through_its_life(owner: APIClient) -> None:
     assert made.status_code == 201, made.content
     shown = owner.get(f"{API}/restaurants/R3").json()
     assert shown == made.json() | {"updatedAt": shown["updatedAt"]}
-    del shown["createdAt"], shown["updatedAt"]
+    row = Restaurant.objects.get(pk="R3")
+    for name, at in (("createdAt", row.created_at), ("updatedAt", row.updated_at)):
+        told = at.astimezone(ZoneInfo("Europe/Madrid")).isoformat(timespec="milliseconds")
+        assert shown.pop(name) == told
     assert shown == body | {
         "windows": [{"weekday": 5, "start": "20:00", "end": "01:00", "lastSeating": "23:00"}],
         "specialDays": [

@@ -93,7 +93,7 @@ def test_blocked_table_has_the_shape_of_a_booking(receiver: Receiver) -> None:
         "data": {
             "id": BOOKING, "restaurantId": "R1", "sectorId": "S1", "tableIds": ["T1"], "partySize": None,
             "start": "2026-05-04T20:00:00-03:00", "end": "2026-05-04T22:00:00-03:00", "durationMinutes": 120,
-            "status": "UNAVAILABLE", "createdAt": "2026-05-04T09:00:00-03:00",
+            "status": "UNAVAILABLE", "createdAt": "2026-05-04T09:00:00.000-03:00",
         },
         "timestamp": "2026-05-04T09:00:00.000-03:00",
         "id": str(event.event_id),

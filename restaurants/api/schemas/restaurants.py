@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, time
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -10,7 +10,8 @@ from pydantic import Field
 from restaurants.api.schemas.common import ONE_PAGE, Name, OptionalName, Pagination, Seats
 from restaurants.models import Restaurant
 from restaurants.services import Calendar, Hours, SpecialHours, Turn
-from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, ServiceDate, WallTime, example
+from wokibrain import clock
+from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, ServiceDate, Stamp, WallTime, example
 
 Zone = Annotated[Line, Field(min_length=1, max_length=64, examples=["America/Argentina/Buenos_Aires"])]
 Minutes = Annotated[int, Field(ge=15, le=1440, multiple_of=15, description="Minutes, a multiple of 15.")]
@@ -147,8 +148,8 @@ RESTAURANT: Final = {
     "windows": [{"weekday": 0, "start": "20:00", "end": "23:45", "lastSeating": None}],
     "specialDays": [{"date": "2026-12-25", "name": "Christmas", "windows": []}],
     "turnTimes": [{"partyUpTo": 4, "minutes": 90}],
-    "createdAt": "2025-10-20T12:00:00.000Z",
-    "updatedAt": "2025-10-20T12:00:00.000Z",
+    "createdAt": "2025-10-20T14:00:00.000+02:00",
+    "updatedAt": "2025-10-20T14:00:00.000+02:00",
 }
 
 
@@ -192,8 +193,8 @@ class RestaurantOut(ApiModel):
     windows: list[WindowOut]
     special_days: list[SpecialDayOut]
     turn_times: list[TurnTimeOut]
-    created_at: datetime
-    updated_at: datetime
+    created_at: Stamp
+    updated_at: Stamp
 
 
 class RestaurantsOut(ApiModel):
@@ -208,6 +209,7 @@ def _clock(wall: time | None) -> str | None:
 
 
 def restaurant_out(restaurant: Restaurant) -> RestaurantOut:
+    zone = clock.zone(restaurant.zone)
     return RestaurantOut(
         id=restaurant.id,
         name=restaurant.name,
@@ -247,6 +249,6 @@ def restaurant_out(restaurant: Restaurant) -> RestaurantOut:
             TurnTimeOut(party_up_to=each.party_up_to, minutes=each.minutes)
             for each in restaurant.turn_times.all()
         ],
-        created_at=restaurant.created_at,
-        updated_at=restaurant.updated_at,
+        created_at=restaurant.created_at.astimezone(zone),
+        updated_at=restaurant.updated_at.astimezone(zone),
     )
