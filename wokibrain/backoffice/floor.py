@@ -80,9 +80,7 @@ def day(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[str, 
         "now": ms(clock.now()),
         "from": ms(_whole_hour(begin)),
         "to": ms(end),
-        "open": [
-            [ms(service.instant_of(lo)), ms(service.instant_of(hi))] for lo, hi in service.opened()
-        ],
+        "open": [[ms(service.instant_of(lo)), ms(service.instant_of(hi))] for lo, hi in service.opened()],
         "sectors": _sectors(restaurant_id),
         "bookings": [shown(each, left.get(each.id)) for each in seen_by(caller, restaurant_id, bookings)],
         "blocks": _blocks(restaurant_id, begin, end),
