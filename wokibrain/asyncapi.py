@@ -79,6 +79,7 @@ ONE_OF_BOTH: Final = [{"required": ["restaurantId"]}, {"required": ["sectorId"]}
 PROBLEM: Final = {
     "error": {"enum": [each.value for each in Code]},
     "detail": {"type": "string"},
+    "requestId": {"type": "string", "format": "uuid"},
     "issues": {
         "type": "array",
         "items": {
@@ -225,8 +226,12 @@ RECEIVED: Final = [
         "error",
         "A message that was not understood or not allowed.",
         PROBLEM,
-        ["error", "detail"],
-        {"error": "VALIDATION_ERROR", "detail": "Expected a JSON object with a type."},
+        ["error", "detail", "requestId"],
+        {
+            "error": "VALIDATION_ERROR",
+            "detail": "Expected a JSON object with a type.",
+            "requestId": EVENT_ID,
+        },
     ),
 ]
 
@@ -244,7 +249,9 @@ def document() -> dict[str, Any]:
             "title": "WokiBrain live",
             "version": settings.VERSION,
             "description": "Bookings as they change, over WebSocket. Credentials come as the header "
-            "`Authorization: Bearer ...` or `X-API-Key`, as `?token=`, or as the staff's session cookie.",
+            "`Authorization: Bearer ...` or `X-API-Key`, as `?token=`, or as the staff's session cookie, which counts "
+            "from a page of this address only: with another `Origin`, or without one, the handshake is refused (403). "
+            "An error bears the `requestId` of the handshake and is said in the language of its `Accept-Language`.",
         },
         "defaultContentType": "application/json",
         "servers": {
