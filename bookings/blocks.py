@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
@@ -21,7 +20,7 @@ from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import Conflict, NotFound, ValidationFailed
-from wokibrain.ids import uuid7
+from wokibrain.ids import as_uuid, uuid7
 from wokibrain.postgres.locks import advisory_number
 
 
@@ -71,7 +70,7 @@ def unblock_table(*, caller: Caller, table_id: str, block_id: str | None = None)
     Raises NotFound where there was none.
     """
     table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_UPDATE)
-    chosen = Q(table_id=table_id) & (Q(pk=_uuid(block_id)) if block_id else Q(end__gt=clock.now()))
+    chosen = Q(table_id=table_id) & (Q(pk=as_uuid(block_id)) if block_id else Q(end__gt=clock.now()))
     with transaction.atomic():
         _lock(table_id)
         blocks = list(TableBlock.objects.select_for_update().filter(chosen).order_by("start", "id"))
@@ -81,13 +80,6 @@ def unblock_table(*, caller: Caller, table_id: str, block_id: str | None = None)
             _tell(caller, "TableUnblocked", block, table)
         TableBlock.objects.filter(pk__in=[block.pk for block in blocks]).delete()
     return len(blocks)
-
-
-def _uuid(block_id: str) -> UUID:
-    try:
-        return UUID(block_id)
-    except ValueError:
-        raise NotFound from None
 
 
 def _lock(table_id: str) -> None:

@@ -42,10 +42,6 @@ def as_of(booking_id: UUID | str, instant: datetime) -> Payload | None:
     return store.fold(Topic.BOOKING, str(booking_id), evolve, until=instant).state
 
 
-def at_version(booking_id: UUID | str, version: int) -> Payload | None:
-    return store.fold(Topic.BOOKING, str(booking_id), evolve, version=version).state
-
-
 def day_as_of(restaurant_id: str, sector_id: str | None, day: date, instant: datetime) -> list[Payload]:
     """The bookings that at ``instant`` stood in the book of that service date, by start and id.
 

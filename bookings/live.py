@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from restaurants.models import Restaurant
 from wokibrain import clock
-from wokibrain.events.models import StoredEvent
 from wokibrain.events.store import Envelope
 
 
@@ -34,8 +33,8 @@ def message(event: Envelope, zone: ZoneInfo) -> dict[str, Any]:
     return {"type": "booking.event", "event": told(event, zone)}
 
 
-def told(event: Envelope | StoredEvent, zone: ZoneInfo) -> dict[str, Any]:
-    """An event as those who watch read it, by the restaurant's clock."""
+def told(event: Envelope, zone: ZoneInfo) -> dict[str, Any]:
+    """The event as a socket's client hears it, live or afterwards: by the restaurant's clock."""
     return {
         "type": event.event_type,
         "data": event.payload,

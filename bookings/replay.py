@@ -15,6 +15,7 @@ from wokibrain.access.permissions import Permission
 from wokibrain.errors import NotFound
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.names import Topic
+from wokibrain.events.store import Envelope
 
 REPLAYED: Final = 500
 REPLAY_REACH: Final = 1_000
@@ -72,4 +73,4 @@ def missed(last: UUID, restaurant_id: str, sector_id: str | None) -> list[dict[s
     if len(found) > REPLAYED:
         return None
     zone = Restaurant.objects.values_list("zone", flat=True).get(pk=restaurant_id)
-    return [told(each, clock.zone(zone)) for each in found]
+    return [told(Envelope.from_row(each), clock.zone(zone)) for each in found]

@@ -22,14 +22,13 @@ from bookings.records import BookingRecord, fetch
 from bookings.refusals import refuse
 from bookings.rules import check_bounds
 from wokibrain import clock, metrics
-from wokibrain.access.callers import Caller, CallerKind
+from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import (
     DomainError,
     NoCapacity,
     NotFound,
     OutsideServiceWindow,
-    Unauthorized,
     ValidationFailed,
 )
 from wokibrain.events.store import Envelope, Payload
@@ -65,16 +64,11 @@ class Question:
     limit: int = 10
 
 
-def discover(*, caller: Caller, question: Question) -> Discovery:
-    """The best ``limit`` candidates of a service day. Raises what ``create_booking`` raises."""
-    sheet, wish = _asked(caller, question)
-    return _found(sheet.day(), wish, question.limit)
-
-
 def discover_rendered(*, caller: Caller, question: Question, render: Callable[[Discovery], bytes]) -> bytes:
-    """What ``render`` (a function of a module) makes of the discovery, kept while the day stands.
+    """What ``render`` (a function of a module) makes of the best ``limit`` candidates, kept while the day stands.
 
-    Not kept where the clock decides too: on a day that has begun, lead time counted in.
+    Not kept where the clock decides too: on a day that has begun, lead time counted in. Raises what
+    ``create_booking`` raises.
     """
     sheet, wish = _asked(caller, question)
     soonest = sheet.plan.not_before()
@@ -214,8 +208,7 @@ def find_booking(*, caller: Caller, booking: str, permission: Permission) -> Boo
     Raises NotFound when there is none or the caller has no footing at its restaurant, Forbidden
     when the footing lacks the permission, Unauthorized for a caller without credentials.
     """
-    if caller.kind is CallerKind.ANONYMOUS and caller.restaurants(permission) == frozenset():
-        raise Unauthorized
+    caller.require_somewhere(permission)
     found = fetch(*_named(booking))
     if not found or not caller.permissions_at(found[0].restaurant_id):
         raise NotFound

@@ -37,7 +37,7 @@ from wokibrain.errors import (
     NotFound,
 )
 from wokibrain.faults import point
-from wokibrain.idempotency.keys import Replay
+from wokibrain.idempotency.keys import Replay, settle
 from wokibrain.ids import uuid7
 
 Status = Booking.Status
@@ -49,8 +49,18 @@ def create_booking(
     """Seat a party: the best candidate, or exactly the tables and start that were named.
 
     Raises NotFound (restaurant, sector, table), ValidationFailed (outside the restaurant's bounds),
-    OutsideServiceWindow, NoCapacity, and Conflict when what was named is taken.
+    OutsideServiceWindow, NoCapacity, and Conflict when what was named is taken. With a ticket it also
+    sees to ``keys.settle``: a refusal counts only if that is what the caller is told in the end.
     """
+    with counted(wanted.restaurant_id, Door.BOOKING):
+        made = settle(ticket, lambda: _seat_party(caller, wanted, ticket))
+    point("booking-committed")
+    if isinstance(made, BookingRecord):
+        metrics.BOOKING_CREATED.inc()
+    return made
+
+
+def _seat_party(caller: Caller, wanted: NewBooking, ticket: Ticket | None) -> BookingRecord | Replay:
     caller.require(Permission.BOOKING_CREATE, wanted.restaurant_id)
     sectors = [wanted.sector_id] if wanted.sector_id else plans.recent(wanted.restaurant_id).sectors
     asked: days.Asked | None = None
@@ -95,12 +105,7 @@ def create_booking(
         return made
 
     turn = [SectorDay(sector_id, wanted.date) for sector_id in sectors]
-    with counted(wanted.restaurant_id, Door.BOOKING):
-        made = take_turn(turn, work, ticket, ahead=ahead)
-    point("booking-committed")
-    if isinstance(made, BookingRecord):
-        metrics.BOOKING_CREATED.inc()
-    return made
+    return take_turn(turn, work, ticket, ahead=ahead)
 
 
 def cancel_booking(

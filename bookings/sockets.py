@@ -8,6 +8,7 @@ import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -44,6 +45,10 @@ MAX_TOLD: Final = 2_000
 RATE: Final = (40, 10.0)
 """So many messages of a client in so many seconds."""
 
+THREADS: Final = 4
+"""So many sockets of a process look into the database at a time; each thread keeps a connection to Postgres."""
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="live")
+
 SLOW, NOT_ALLOWED, TOO_FAST, TRY_AGAIN = 4408, 4401, 4429, 1013
 """Close codes: too slow a reader; credentials ended; too many messages; something of ours is away."""
 
@@ -66,7 +71,7 @@ async def in_thread(work: Callable[..., Answer], *args: Any) -> Answer:
         finally:
             close_old_connections()
 
-    return await sync_to_async(looked_after, thread_sensitive=False)()
+    return await sync_to_async(looked_after, thread_sensitive=False, executor=_threads)()
 
 
 class Socket:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings import day as days
 from bookings import writes
-from bookings.changes import check_open, see_to
+from bookings.changes import CHANGED_SINCE, check_open, see_to
 from bookings.day import Day, Wish
 from bookings.locking import SectorDay
 from bookings.records import BookingRecord
@@ -51,7 +51,7 @@ def swap_bookings(*, caller: Caller, first: Seen, second: Seen) -> tuple[Booking
         before = {booking_id: locked(booking_id) for booking_id in sorted(versions)}
         for each in before.values():
             if each.version != versions[each.id]:
-                raise Conflict(_("The booking was changed again since; look at it first."))
+                raise Conflict(CHANGED_SINCE)
             check_open(each)
         left, right = before[one.id], before[other.id]
         sector = left.sector_id if left.sector_id == right.sector_id else None

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy as _
 
 from bookings import writes
+from bookings.changes import CHANGED_SINCE
 from bookings.locking import SectorDay
 from bookings.models import Booking
 from bookings.records import BookingRecord
@@ -26,6 +27,7 @@ from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import Conflict, InvalidTransition
 from wokibrain.events.models import StoredEvent
+from wokibrain.events.store import Envelope, Payload
 
 OFFERED: Final = timedelta(seconds=10)
 """How long the board offers it."""
@@ -75,8 +77,9 @@ def _undone(
 ) -> tuple[BookingRecord, dict[str, Any]]:
     """The booking as it will be, and what its event says besides. Raises where it may not be undone."""
     if before.version != version:
-        raise Conflict(_("The booking was changed again since; look at it first."))
-    latest = StoredEvent.objects.get(aggregate_type="booking", aggregate_id=str(before.id), version=version)
+        raise Conflict(CHANGED_SINCE)
+    latest = _event(before.id, version)
+    assert latest is not None, "the latest version of a booking has its event"
     _may_undo(latest, caller)
     restored = _restored(before, earlier) if earlier else replace(before, status=Booking.Status.CANCELLED)
     after = replace(restored, version=before.version + 1, updated_at=moment)
@@ -86,7 +89,7 @@ def _undone(
     return after, undoes | {"reason": "undone"}
 
 
-def _flagged_again(latest: StoredEvent) -> dict[str, dict[str, Any]]:
+def _flagged_again(latest: Envelope) -> dict[str, dict[str, Any]]:
     """What a change saw to needs attention again with it; a flag that stands is none of an undo's business."""
     told = (latest.payload.get("changes") or {}).get("attention")
     if told is None or told["to"] is not None:
@@ -95,15 +98,19 @@ def _flagged_again(latest: StoredEvent) -> dict[str, dict[str, Any]]:
     return {"attention": {"from": None, "to": told["from"]}}
 
 
-def _payload(booking_id: UUID, version: int) -> dict[str, Any] | None:
-    return (
-        StoredEvent.objects.filter(aggregate_type="booking", aggregate_id=str(booking_id), version=version)
-        .values_list("payload", flat=True)
-        .first()
-    )
+def _event(booking_id: UUID, version: int) -> Envelope | None:
+    row = StoredEvent.objects.filter(
+        aggregate_type="booking", aggregate_id=str(booking_id), version=version
+    ).first()
+    return Envelope.from_row(row) if row else None
 
 
-def _may_undo(latest: StoredEvent, caller: Caller) -> None:
+def _payload(booking_id: UUID, version: int) -> Payload | None:
+    event = _event(booking_id, version)
+    return event.payload if event else None
+
+
+def _may_undo(latest: Envelope, caller: Caller) -> None:
     if latest.metadata.get("actor") != caller.actor:
         raise InvalidTransition(_("Only who made a change may undo it."))
     if now() - latest.occurred_at > OFFERED + GRACE:

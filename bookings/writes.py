@@ -17,8 +17,8 @@ from psycopg.types.json import Jsonb
 
 from bookings.idempotency import Ticket
 from bookings.records import BookingRecord
-from wokibrain import context
 from wokibrain.access.callers import Caller
+from wokibrain.events import store
 from wokibrain.idempotency.keys import KEEP
 from wokibrain.ids import uuid7
 
@@ -213,7 +213,6 @@ def _event(
     actor: Caller,
     at: datetime,
 ) -> dict[str, Any]:
-    here = context.current()
     return {
         "event_id": uuid7(),
         "aggregate_type": kind,
@@ -222,12 +221,5 @@ def _event(
         "event_type": event_type,
         "occurred_at": at,
         "payload": Jsonb(dict(payload)),
-        "metadata": Jsonb(
-            {
-                "actor": actor.actor,
-                "requestId": here.request_id,
-                "traceparent": here.traceparent,
-                "source": here.source,
-            }
-        ),
+        "metadata": Jsonb(store.in_todays_shape(event_type, store.metadata_now(actor.actor))),
     }

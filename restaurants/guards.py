@@ -18,6 +18,7 @@ from django.db import transaction
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
+from restaurants.models import Restaurant
 from wokibrain.access.callers import Caller
 from wokibrain.errors import Conflict, Issue, Text
 
@@ -66,15 +67,20 @@ class StrandsBookings(Conflict):
 
 
 @contextmanager
-def guarded(restaurant_id: str, acknowledge: str | None = None, *, caller: Caller) -> Iterator[None]:
-    """Let ``caller`` change a restaurant's plan in the block, in one transaction.
+def guarded(
+    restaurant_id: str, acknowledge: str | None = None, *, caller: Caller, strands: bool = True
+) -> Iterator[None]:
+    """Let ``caller`` change a restaurant's plan in the block, in one transaction, and nobody else.
 
     Raises StrandsBookings, and nothing has changed, when future bookings would not fit any more;
     with that list's token, and as long as it is the same list, the change goes through and they are
-    flagged.
+    flagged. A change that ``strands`` nobody, whatever it is, keeps nobody from booking meanwhile.
     """
     with transaction.atomic():
-        watches = [watcher(restaurant_id) for watcher in _watchers]
+        # Whatever is changed below it writes to this row in the end; had two begun with theirs, they could wait for
+        # each other.
+        Restaurant.objects.select_for_update(no_key=True).filter(pk=restaurant_id).values_list("pk").first()
+        watches = [watcher(restaurant_id) for watcher in _watchers] if strands else []
         yield
         for watch in watches:
             stranded = watch.stranded()

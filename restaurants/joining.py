@@ -1,17 +1,47 @@
-"""The writers of joins and combos one at a time, as people edit them; ``services`` replaces a sector's at once."""
+"""Which tables of a sector go together.
+
+A sector's joins and combos are replaced at once, as the API does, or written one at a time, as people edit them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from restaurants.guards import guarded
 from restaurants.models import Combo, ComboTable, Sector, Table, TableJoin
+from restaurants.rows import save
 from restaurants.selectors import get_sector
-from restaurants.services import Joined, save
 from restaurants.trail import entered
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A set of 2-4 tables and whom it seats."""
+
+    table_ids: frozenset[str]
+    capacity_min: int
+    capacity_max: int
+
+
+def set_joins(sector: Sector, joins: Sequence[frozenset[str]]) -> None:
+    """Replace the pairs of a sector that can stand together. Raises NotFound, ValidationFailed."""
+    TableJoin.objects.filter(sector=sector).delete()
+    known = _tables_of(sector)
+    for pair in set(joins):
+        _keep_join(TableJoin(sector=sector), pair, known)
+
+
+def set_combos(sector: Sector, combos: Sequence[Joined]) -> None:
+    """Replace what sets of its tables seat. Raises NotFound, ValidationFailed."""
+    Combo.objects.filter(sector=sector).delete()
+    known = _tables_of(sector)
+    for each in combos:
+        _keep_combo(Combo(sector=sector), each, known)
 
 
 def put_join(
@@ -28,10 +58,8 @@ def put_join(
     """
     sector = _sector(caller, sector_id)
     with guarded(sector.restaurant_id, acknowledge, caller=caller), entered(caller, "SectorUpdated", sector):
-        _known(sector, tables, "joins")
         row = TableJoin(sector=sector) if join_id is None else _join(sector, join_id)
-        row.first_id, row.second_id = sorted(tables)
-        return save(row, whole="joins")
+        return _keep_join(row, tables, _tables_of(sector))
 
 
 def drop_join(*, caller: Caller, sector_id: str, join_id: int, acknowledge: str | None = None) -> None:
@@ -55,17 +83,8 @@ def put_combo(
     """
     sector = _sector(caller, sector_id)
     with guarded(sector.restaurant_id, acknowledge, caller=caller), entered(caller, "SectorUpdated", sector):
-        _known(sector, joined.table_ids, "combos")
-        members = sorted(joined.table_ids)
         row = Combo(sector=sector) if combo_id is None else _combo(sector, combo_id)
-        row.key = "+".join(members)
-        row.capacity_min, row.capacity_max = joined.capacity_min, joined.capacity_max
-        save(row, whole="combos")
-        row.members.all().delete()
-        ComboTable.objects.bulk_create(
-            ComboTable(combo=row, sector=sector, table_id=table_id) for table_id in members
-        )
-    return row
+        return _keep_combo(row, joined, _tables_of(sector))
 
 
 def drop_combo(*, caller: Caller, sector_id: str, combo_id: UUID, acknowledge: str | None = None) -> None:
@@ -79,9 +98,29 @@ def _sector(caller: Caller, sector_id: str) -> Sector:
     return get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_UPDATE)
 
 
-def _known(sector: Sector, tables: frozenset[str], path: str) -> None:
-    if Table.objects.filter(sector=sector, pk__in=tables).count() != len(tables):
-        raise NotFound.at(path)
+def _tables_of(sector: Sector) -> set[str]:
+    return set(Table.objects.filter(sector=sector).values_list("id", flat=True))
+
+
+def _keep_join(row: TableJoin, tables: frozenset[str], known: set[str]) -> TableJoin:
+    if not tables <= known:
+        raise NotFound.at("joins")
+    row.first_id, row.second_id = sorted(tables)
+    return save(row, whole="joins")
+
+
+def _keep_combo(row: Combo, joined: Joined, known: set[str]) -> Combo:
+    if not joined.table_ids <= known:
+        raise NotFound.at("combos")
+    members = sorted(joined.table_ids)
+    row.key = "+".join(members)
+    row.capacity_min, row.capacity_max = joined.capacity_min, joined.capacity_max
+    save(row, whole="combos")
+    row.members.all().delete()
+    ComboTable.objects.bulk_create(
+        ComboTable(combo=row, sector=row.sector, table_id=table_id) for table_id in members
+    )
+    return row
 
 
 def _join(sector: Sector, join_id: int) -> TableJoin:

@@ -354,12 +354,15 @@ def secured() -> Iterator[Secured]:
 @contextlib.contextmanager
 def mock() -> Iterator[Broker]:
     """librdkafka's own broker, in this process: it speaks the protocol and keeps nothing."""
+    from webhooks.names import DELIVERIES
+
     host = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "unused:1", "log_level": 0})
     (broker,) = host.list_topics(timeout=10).brokers.values()
     for topic in Topic:
         # It makes what it is asked about, and knows no other way.
         for name in (topic.kafka, topic.dead_letters):
             host.list_topics(name, timeout=10)
+    host.list_topics(DELIVERIES, timeout=10)
     yield Mock("librdkafka's mock broker", f"{broker.host}:{broker.port}")
 
 

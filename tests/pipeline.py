@@ -40,7 +40,6 @@ COMMANDS: Final = {
     "consume": ("manage.py", "consume", "--all"),
     "worker": ("-m", "celery", "-q", "-A", "wokibrain.celery", "worker", "--concurrency=2"),
     "deliver": DELIVER,
-    "announce": ("manage.py", "read_deliveries"),
 }
 _numbers: Final = itertools.count()
 INSERT: Final = (

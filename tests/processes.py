@@ -147,11 +147,6 @@ class ApiServer:
                 raise RuntimeError(f"the API process does not answer:\n{self.output()[-3000:]}")
             time.sleep(0.05)
 
-    def restart(self) -> None:
-        self.kill()
-        self.start()
-        self.wait_live()
-
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
         if self.process is not None:

@@ -291,6 +291,21 @@ def test_a_secret_is_kept_encrypted_and_given_again(scene: Scene, settings: Sett
     assert (kept.status, kept.booking_id) == (first.status, None)
 
 
+@pytest.mark.parametrize("scene", ["createBooking", "changeBooking", "createTable"], indirect=True)
+def test_a_repeat_is_known_after_the_secret_key_was_changed(scene: Scene, settings: Settings) -> None:
+    first = scene.send("k")
+    before = everything()
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "a new key of the tests, long enough too"
+    second = scene.send("k")
+    assert (second.status, second.content) == (first.status, first.content)
+    assert second.headers["Idempotent-Replayed"] == "true"
+    refused(scene.send("k", **(scene.case.other or {})), 422, "IDEMPOTENCY_KEY_REUSED")
+    settings.SECRET_KEY_FALLBACKS = []
+    refused(scene.send("k"), 422, "IDEMPOTENCY_KEY_REUSED")
+    assert everything() == before
+
+
 @pytest.mark.parametrize("scene", ["replaceWebhook", "changeWebhook"], indirect=True)
 def test_a_url_which_may_hold_credentials_is_kept_encrypted(scene: Scene) -> None:
     first = scene.send("k")

@@ -124,7 +124,7 @@ class WebhookAdmin(Managed):
     search_fields = ("url", "=restaurant__id", "restaurant__name")
     list_select_related = ("restaurant",)
     list_per_page = 50
-    readonly_fields = ("reason", "health", "failing_since", "created_at", "updated_at")
+    readonly_fields = ("reason", "dropping_before", "health", "failing_since", "created_at", "updated_at")
     actions = ("send_test",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:

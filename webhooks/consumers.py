@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from webhooks import delivery, fanout, tasks
+from webhooks.names import DELIVERIES
 from wokibrain.events.names import Group, Topic
-from wokibrain.events.registry import Mode, Start, consumer
+from wokibrain.events.registry import Mode, Start, consumer, listener
 from wokibrain.events.store import Envelope
 
 
@@ -23,3 +24,8 @@ from wokibrain.events.store import Envelope
 def deliveries(events: Sequence[Envelope]) -> None:
     if made := fanout.fan_out(events):
         transaction.on_commit(lambda: tasks.wake(made))
+
+
+@listener(group=Group.WEBHOOKS, topic=DELIVERIES)
+def announced() -> None:
+    tasks.call()

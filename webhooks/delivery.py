@@ -71,7 +71,7 @@ WITH roomy AS (
     CROSS JOIN LATERAL (
         SELECT count(*) FROM webhooks_delivery b WHERE b.webhook_id = w.id AND b.leased_until > %(now)s
     ) AS busy
-    WHERE w.status = 'ACTIVE' AND (w.open_until IS NULL OR w.open_until <= %(now)s)
+    WHERE w.status = 'ACTIVE' AND w.dropping_before IS NULL AND (w.open_until IS NULL OR w.open_until <= %(now)s)
       AND (%(only)s::uuid[] IS NULL OR w.id = ANY (%(only)s::uuid[]))
 ), due AS (
     SELECT d.id, d.due_at, roomy.busy + row_number() OVER (PARTITION BY roomy.id ORDER BY d.due_at, d.id) AS turn
@@ -288,7 +288,7 @@ def next_due() -> datetime | None:
                  FROM webhooks_webhook w CROSS JOIN LATERAL (
                      SELECT greatest(d.due_at, coalesce(d.leased_until, d.due_at)) AS due_at FROM webhooks_delivery d
                      WHERE d.webhook_id = w.id AND d.status = 'PENDING' ORDER BY d.due_at LIMIT 1) AS first
-                 WHERE w.status = 'ACTIVE'),
+                 WHERE w.status = 'ACTIVE' AND w.dropping_before IS NULL),
                 (SELECT min(due_at) FROM webhooks_delivery
                  WHERE stream = '{TEST_STREAM}' AND status = 'PENDING'))
             """  # noqa: S608

@@ -44,7 +44,7 @@ def mark(webhook: Webhook) -> None:
     """Make a webhook, locked by the caller, one that is deleted."""
     webhook.status, webhook.reason, webhook.paused_at = Webhook.Status.INACTIVE, Webhook.Reason.DELETED, None
     webhook.secret, webhook.previous_secret, webhook.previous_until = "", "", None
-    webhook.updated_at = clock.now()
+    webhook.dropping_before, webhook.updated_at = None, clock.now()
     webhook.save()
     # Of all that waits only these go to a webhook that is inactive.
     Delivery.objects.filter(webhook=webhook, stream=TEST_STREAM, status=Delivery.Status.PENDING).update(

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Final
 from zoneinfo import ZoneInfo
-
-from django.db.models import Q
 
 from webhooks import payload
 from webhooks.models import Delivery, Message, Webhook
 from webhooks.names import HAPPENINGS
 from wokibrain import clock
 from wokibrain.events.store import Envelope
+
+# Held until the deliveries are committed, so that none is left without its webhook: whoever deletes that waits, or
+# was first and it is not here any more. In order, and before anything is written. Nobody else is kept waiting: what
+# writes to a webhook without touching its key is allowed beside this lock.
+HEARING: Final = """
+SELECT id, restaurant_id, events FROM webhooks_webhook
+WHERE (restaurant_id = ANY (%(restaurants)s::text[]) OR restaurant_id IS NULL) AND status <> 'INACTIVE'
+  AND events && %(happenings)s::varchar[] AND (%(only)s::uuid IS NULL OR id = %(only)s::uuid)
+ORDER BY id FOR KEY SHARE
+"""
 
 
 def fan_out(events: Sequence[Envelope], *, only: Webhook | None = None) -> list[Delivery]:
@@ -21,7 +30,7 @@ def fan_out(events: Sequence[Envelope], *, only: Webhook | None = None) -> list[
     a payload that lacks what receivers are promised.
     """
     told = [event for event in events if event.event_type in HAPPENINGS]
-    hearing = _hearing({event.payload["restaurantId"] for event in told}, only)
+    hearing = _hearing(told, only)
     wanted = {
         (event.event_id, webhook.pk): event
         for event in told
@@ -56,13 +65,17 @@ def fan_out(events: Sequence[Envelope], *, only: Webhook | None = None) -> list[
     return made
 
 
-def _hearing(restaurants: set[str], only: Webhook | None) -> list[Webhook]:
-    webhooks = Webhook.objects.filter(Q(restaurant_id__in=restaurants) | Q(restaurant_id=None)).exclude(
-        status=Webhook.Status.INACTIVE
+def _hearing(told: Collection[Envelope], only: Webhook | None) -> list[Webhook]:
+    return list(
+        Webhook.objects.raw(
+            HEARING,
+            {
+                "restaurants": list({event.payload["restaurantId"] for event in told}),
+                "happenings": list({HAPPENINGS[event.event_type].value for event in told}),
+                "only": only.pk if only is not None else None,
+            },
+        )
     )
-    if only is not None:
-        webhooks = webhooks.filter(pk=only.pk)
-    return list(webhooks.only("id", "restaurant_id", "events"))
 
 
 def _messages(events: Sequence[Envelope]) -> list[Message]:

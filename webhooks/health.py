@@ -11,10 +11,9 @@ from django.db import connection, transaction
 
 from webhooks.models import TEST_STREAM, Attempt, Delivery, Webhook
 from webhooks.schedule import Verdict
-from wokibrain import clock, context
+from wokibrain import clock
 from wokibrain.access.callers import SYSTEM
-from wokibrain.events import store
-from wokibrain.events.models import AuditEntry
+from wokibrain.events import audit, store
 
 LONGEST_OPEN: Final = 60.0
 ENOUGH: Final = 20
@@ -75,8 +74,8 @@ def deactivate(webhook: Webhook, reason: Webhook.Reason) -> None:
         return
     before, now = webhook.status, clock.now()
     webhook.status, webhook.reason, webhook.paused_at = Webhook.Status.INACTIVE, reason, None
-    webhook.updated_at = now
-    webhook.save(update_fields=["status", "reason", "paused_at", "updated_at"])
+    webhook.dropping_before, webhook.updated_at = None, now
+    webhook.save(update_fields=["status", "reason", "paused_at", "dropping_before", "updated_at"])
     drop_pending(webhook)
     event = store.append(
         aggregate_type="webhook",
@@ -92,17 +91,13 @@ def deactivate(webhook: Webhook, reason: Webhook.Reason) -> None:
         actor=SYSTEM.actor,
         occurred_at=now,
     )
-    here = context.current()
-    AuditEntry.objects.create(
+    audit.record(
         event_id=event.event_id,
-        occurred_at=now,
         actor=SYSTEM.actor,
         action=event.event_type,
         target_type=event.aggregate_type,
         target_id=event.aggregate_id,
         restaurant_id=webhook.restaurant_id or "",
-        source=here.source,
-        request_id=here.request_id,
         before={"status": before},
         after={"status": webhook.status, "reason": reason.value},
     )
@@ -126,16 +121,42 @@ def drop_over(webhook: Webhook) -> int:
     """
     if webhook.status == Webhook.Status.INACTIVE:
         return drop_pending(webhook)
-    over = clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS)
-    if webhook.paused_at is not None and webhook.paused_at < over:
-        return drop_pending(webhook, created_before=over)
-    return 0
+    before = _over_before(webhook)
+    if before is None:
+        return 0
+    dropped = drop_pending(webhook, created_before=before)
+    if webhook.dropping_before is not None and dropped < DROPPED_AT_ONCE:
+        webhook.dropping_before = None
+        webhook.save(update_fields=["dropping_before"])
+    return dropped
+
+
+def begin_dropping(webhook: Webhook) -> None:
+    """Drop what is over before the webhook is sent to again, or note that there is more than goes at once.
+
+    Runs within a transaction, with the webhook locked by the caller, who saves it.
+    """
+    before = _over_before(webhook)
+    more = before is not None and drop_pending(webhook, created_before=before) == DROPPED_AT_ONCE
+    webhook.dropping_before = before if more else None
+
+
+def _over_before(webhook: Webhook) -> datetime | None:
+    """What waits for the webhook from before then is never to go out."""
+    if webhook.status == Webhook.Status.INACTIVE:
+        # Not now: what is written next, by a process whose clock is behind, is to go out.
+        newest = webhook.deliveries.values_list("created_at", flat=True).first()
+        return None if newest is None else newest + timedelta(microseconds=1)
+    held = clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS)
+    if webhook.paused_at is not None and webhook.paused_at < held:
+        return held
+    return webhook.dropping_before
 
 
 def drop_pending(webhook: Webhook, *, created_before: datetime | None = None) -> int:
     """Drop up to DROPPED_AT_ONCE of what waits for the webhook, tests aside. Returns how many that were.
 
-    What is left is for ``housekeeping.sweep``, or for whoever makes the webhook active before that.
+    What is left is for ``housekeeping.sweep``.
     """
     waiting = Delivery.objects.filter(webhook=webhook, status=Delivery.Status.PENDING).exclude(
         stream=TEST_STREAM

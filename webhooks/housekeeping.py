@@ -14,12 +14,15 @@ from webhooks.models import TEST_STREAM, Delivery, Webhook
 from wokibrain import clock
 
 AHEAD: Final = timedelta(seconds=10)
+BATCHES: Final = 10
+"""How many times of one webhook's deliveries as many are dropped as go at once; the rest is for the next sweep."""
 
 
 def sweep() -> bool:
     """Let go what is over. Returns whether something is due now or shortly."""
     expire_held()
     drop_for_inactive()
+    go_on_dropping()
     disposal.sweep()
     due = delivery.next_due()
     return due is not None and due < clock.now() + AHEAD
@@ -40,14 +43,23 @@ def drop_for_inactive() -> int:
     return _drop_over(inactive.filter(Exists(waiting)))
 
 
+def go_on_dropping() -> int:
+    """Drop what was too much to drop when its webhook was made active, or paused, again."""
+    return _drop_over(Webhook.objects.filter(dropping_before__isnull=False))
+
+
 def _drop_over(webhooks: QuerySet[Webhook]) -> int:
     """Each as it is when its turn comes: somebody may have made it active meanwhile."""
-    dropped = 0
+    total = 0
     for webhook_id in webhooks.values_list("pk", flat=True):
-        with transaction.atomic():
-            webhook = Webhook.objects.select_for_update(no_key=True).filter(pk=webhook_id).first()
-            dropped += health.drop_over(webhook) if webhook is not None else 0
-    return dropped
+        for _ in range(BATCHES):
+            with transaction.atomic():
+                webhook = Webhook.objects.select_for_update(no_key=True).filter(pk=webhook_id).first()
+                dropped = health.drop_over(webhook) if webhook is not None else 0
+            total += dropped
+            if dropped < health.DROPPED_AT_ONCE:
+                break
+    return total
 
 
 def rekey() -> int:

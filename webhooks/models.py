@@ -3,15 +3,13 @@ an attempt is one try at a delivery."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.lookups import GreaterThan, LessThanOrEqual
 from django.utils.translation import gettext_lazy as _
 
-from webhooks import addresses, vault
+from webhooks import addresses
 from webhooks.names import Happening
 from wokibrain.ids import uuid7
 
@@ -25,7 +23,8 @@ class Webhook(models.Model):
     ``secret`` and ``previous_secret`` are encrypted (see ``vault``); the previous one signs as well until
     ``previous_until``. One that is ``deleted`` is there for as long as its deliveries are (see ``disposal``), and
     nobody sees it. ``failures``, ``open_until`` and ``failing_since`` are the endpoint's health as
-    ``health`` keeps it.
+    ``health`` keeps it. ``dropping_before`` is set while there is more to drop from before then than is dropped
+    at once; until that is done nothing is sent.
     """
 
     class Status(models.TextChoices):
@@ -62,6 +61,7 @@ class Webhook(models.Model):
     failures = models.PositiveIntegerField(default=0, editable=False)
     open_until = models.DateTimeField(null=True, editable=False)
     failing_since = models.DateTimeField(_("failing since"), null=True, editable=False)
+    dropping_before = models.DateTimeField(_("dropping what was queued before"), null=True, editable=False)
     created_at = models.DateTimeField(_("created"))
     updated_at = models.DateTimeField(_("updated"))
 
@@ -96,6 +96,10 @@ class Webhook(models.Model):
                 name="webhook_open_only_when_failing",
                 condition=Q(open_until__isnull=True) | Q(failures__gte=1),
             ),
+            models.CheckConstraint(
+                name="webhook_inactive_drops_all",
+                condition=Q(dropping_before__isnull=True) | ~Q(status="INACTIVE"),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -104,13 +108,6 @@ class Webhook(models.Model):
     @property
     def active(self) -> bool:
         return self.status == self.Status.ACTIVE
-
-    def secrets_at(self, instant: datetime) -> list[str]:
-        """The secrets that sign then, the current one first. Raises vault.Unreadable."""
-        sealed = [self.secret]
-        if self.previous_until is not None and instant < self.previous_until:
-            sealed.append(self.previous_secret)
-        return [vault.unseal(each) for each in sealed]
 
 
 class Message(models.Model):

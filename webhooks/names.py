@@ -8,6 +8,9 @@ from typing import Final
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+DELIVERIES: Final = "wokibrain.webhooks.deliveries"
+"""The Kafka topic on which deliveries are announced."""
+
 
 class Happening(models.TextChoices):
     """The names a webhook subscribes to."""

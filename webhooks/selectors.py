@@ -16,6 +16,7 @@ from wokibrain import clock
 from wokibrain.access.callers import Caller, CallerKind
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import Forbidden, NotFound, Unauthorized
+from wokibrain.ids import as_uuid
 
 HOURS = 24
 
@@ -129,11 +130,3 @@ def restaurant_exists(restaurant_id: str) -> bool:
     restaurants = Webhook._meta.get_field("restaurant").related_model
     assert not isinstance(restaurants, str)
     return bool(restaurants._default_manager.filter(pk=restaurant_id).exists())
-
-
-def as_uuid(text: str) -> UUID:
-    """Raises NotFound for what is not one: there is nothing of that id."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound from None

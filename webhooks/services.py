@@ -28,7 +28,7 @@ from wokibrain.access.permissions import Permission
 from wokibrain.errors import InvalidTransition, NotFound, ValidationFailed
 from wokibrain.events import audit, store
 from wokibrain.events.models import StoredEvent
-from wokibrain.ids import uuid7
+from wokibrain.ids import as_uuid, uuid7
 
 LOOKUP_SECONDS: Final = 1.0
 RECOVERED_AT_MOST: Final = 10_000
@@ -91,12 +91,13 @@ def update_webhook(
 ) -> Webhook:
     """Change what is given. A new secret is a rotation: the one before signs as well for the grace period.
 
+    Of what waits and is over, only so much is dropped here as goes at once; the webhook is sent to when
+    ``housekeeping.sweep`` has dropped the rest (``dropping_before``).
+
     Raises NotFound and ValidationFailed as ``create_webhook`` does.
     """
     if secret is not None:
         check_secret(secret)
-    if status is not None and status != Webhook.Status.INACTIVE:
-        _drop_over(caller, webhook_id)
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
         before, told = webhook.status, _told(webhook)
@@ -105,8 +106,8 @@ def update_webhook(
         if secret is not None:
             _rotate(webhook, secret)
         if status is not None and status != before:
-            while status != Webhook.Status.INACTIVE and health.drop_over(webhook):
-                pass
+            if status != Webhook.Status.INACTIVE:
+                health.begin_dropping(webhook)
             _set_status(webhook, status)
         webhook.updated_at = clock.now()
         webhook.save()
@@ -171,11 +172,11 @@ def send_test(*, caller: Caller, webhook_id: str, event: str | None = None) -> D
 def redeliver(*, caller: Caller, webhook_id: str, delivery_id: str) -> Delivery:
     """Have a delivery made again, now and with a fresh schedule; the same id, the same bytes.
 
-    Raises NotFound; InvalidTransition while the webhook is inactive.
+    Raises NotFound; InvalidTransition while the webhook is inactive, or lets go of what is as old.
     """
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
-        pk = selectors.as_uuid(delivery_id)
+        pk = as_uuid(delivery_id)
         delivery = (
             Delivery.objects.select_for_update(of=("self",))
             .select_related("message")
@@ -185,7 +186,7 @@ def redeliver(*, caller: Caller, webhook_id: str, delivery_id: str) -> Delivery:
         if delivery is None:
             raise NotFound
         if delivery.stream != TEST_STREAM:
-            _refuse_inactive(webhook)
+            _refuse_what_is_dropped(webhook, delivery.created_at)
         _again(Delivery.objects.filter(pk=delivery.pk))
         delivery.refresh_from_db()
         _audit(caller, "WebhookRedelivered", webhook)
@@ -197,14 +198,14 @@ def recover(*, caller: Caller, webhook_id: str, since: datetime) -> Recovery:
     """Deliver again what failed or was dropped since then, and what was never queued, oldest first.
 
     Raises NotFound; ValidationFailed for an instant ahead of now or beyond the retention; InvalidTransition
-    while the webhook is inactive.
+    while the webhook is inactive, or lets go of what is as old.
     """
     now = clock.now()
     if not now - timedelta(days=settings.WEBHOOK_RETENTION_DAYS) <= since <= now:
         raise ValidationFailed.at("since", _("Expected an instant within the time that messages are kept."))
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
-        _refuse_inactive(webhook)
+        _refuse_what_is_dropped(webhook, since)
         lost = Delivery.objects.filter(
             webhook=webhook,
             status__in=[Delivery.Status.FAILED, Delivery.Status.DROPPED],
@@ -236,27 +237,20 @@ def _fan_out_missing(webhook: Webhook, since: datetime, limit: int) -> int:
     return made
 
 
-def _drop_over(caller: Caller, webhook_id: str) -> None:
-    """Drop all that is over, before the webhook is sent to again: later nobody could tell it from the rest.
-
-    Some at a time, each time in a transaction of its own where the caller has none: results that come in meanwhile
-    wait to be written down.
-    """
-    dropped = True
-    while dropped:
-        with transaction.atomic():
-            dropped = bool(health.drop_over(selectors.locked(caller, webhook_id)))
-
-
 def _again(deliveries: QuerySet[Delivery]) -> int:
     return deliveries.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())).update(
         status=Delivery.Status.PENDING, due_at=clock.now(), tries=0, leased_until=None, finished_at=None
     )
 
 
-def _refuse_inactive(webhook: Webhook) -> None:
+def _refuse_what_is_dropped(webhook: Webhook, queued_at: datetime) -> None:
     if webhook.status == Webhook.Status.INACTIVE:
         raise InvalidTransition(_("The webhook is inactive; activate or pause it first."))
+    if webhook.dropping_before is not None and queued_at < webhook.dropping_before:
+        # Once it waits, nobody could tell it from what is to be dropped.
+        raise InvalidTransition(
+            _("What waited for the webhook is still being dropped; try again in a minute.")
+        )
 
 
 def _place_for(caller: Caller, restaurant_id: str | None) -> str | None:
@@ -282,6 +276,8 @@ def _set_status(webhook: Webhook, status: Webhook.Status) -> None:
     webhook.status = status
     webhook.reason = "" if status == Webhook.Status.ACTIVE else Webhook.Reason.ASKED
     webhook.paused_at = clock.now() if status == Webhook.Status.PAUSED else None
+    if status == Webhook.Status.INACTIVE:
+        webhook.dropping_before = None
     if status == Webhook.Status.ACTIVE:
         # Whoever activates it says that it works now.
         webhook.failures, webhook.open_until, webhook.failing_since = 0, None, None

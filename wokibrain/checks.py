@@ -19,6 +19,10 @@ def unsafe(settings: Any) -> Iterator[str]:
         value = getattr(settings, name)
         if value.startswith("development-only") or len(value) < MIN_SECRET:
             yield f"{name} must be set to at least {MIN_SECRET} characters of your own"
+    for key in settings.SECRET_KEY_FALLBACKS:
+        if key.startswith("development-only") or len(key) < MIN_SECRET:
+            yield f"SECRET_KEY_FALLBACKS must be keys of at least {MIN_SECRET} characters of your own"
+            break
     if settings.JWT_SECRET == settings.SECRET_KEY:
         yield "JWT_SECRET must differ from SECRET_KEY"
     for key in settings.WEBHOOK_SECRET_KEYS or [""]:

@@ -10,6 +10,8 @@ import time
 from typing import Final
 from uuid import UUID
 
+from wokibrain.errors import NotFound
+
 # No 0/O, 1/I/L, U: nothing that is misheard or misread over the phone.
 REFERENCE_ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 REFERENCE_LENGTH: Final = 6
@@ -21,6 +23,14 @@ def uuid7() -> UUID:
     """A UUID version 7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits."""
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
     return UUID(int=value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62)
+
+
+def as_uuid(text: str) -> UUID:
+    """Raises NotFound for what is not one: there is nothing of that id."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound from None
 
 
 def tag() -> UUID:

@@ -24,11 +24,16 @@ class Away(Exception):
     """Redis did not answer in time, refused what it was asked, or did so a moment ago and is being left alone."""
 
 
+LONGEST_COOL_DOWN: Final = 8
+"""Of how many times REDIS_COOL_DOWN_MS Redis is left alone at most; it doubles with each failure in a row."""
+
+
 class _Breaker:
     """Closed while Redis answers; after a failure open for a while, then one caller may try."""
 
     def __init__(self) -> None:
         self._retry_at = 0.0
+        self._cool_down = 1
 
     @property
     def closed(self) -> bool:
@@ -45,13 +50,15 @@ class _Breaker:
 
     def answered(self) -> None:
         self._retry_at = 0.0
+        self._cool_down = 1
 
     def failed(self, error: Exception) -> None:
         if not self._retry_at:
             refuses = isinstance(error, redis.ResponseError)
             said = f"refuses work ({error})" if refuses else "does not answer"
             logger.warning("Redis %s; going on without it", said)
-        self._retry_at = time.monotonic() + settings.REDIS_COOL_DOWN_MS / 1000
+        self._retry_at = time.monotonic() + self._cool_down * settings.REDIS_COOL_DOWN_MS / 1000
+        self._cool_down = min(2 * self._cool_down, LONGEST_COOL_DOWN)
 
 
 _breaker: Final = _Breaker()

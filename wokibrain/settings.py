@@ -22,6 +22,8 @@ VERSION = "1.0.0"
 DEBUG = env.flag("DEBUG", False)
 # Defaults that production refuses (see checks.py); good enough to try the product on one's own machine.
 SECRET_KEY = env.text("SECRET_KEY", "development-only-secret-key-change-me")
+SECRET_KEY_FALLBACKS = env.items("SECRET_KEY_FALLBACKS")
+"""Former ones: what was signed or kept with them stays good."""
 JWT_SECRET = env.text("JWT_SECRET", "development-only-jwt-secret-change-me")
 ADMIN_SECRET = env.text("ADMIN_SECRET", "development-only-admin-secret")
 ALLOWED_HOSTS = env.items(
@@ -327,7 +329,7 @@ LOCK_WAIT_MS = env.integer("LOCK_WAIT_MS", 5_000, minimum=0)
 DAY_CACHE = env.flag("DAY_CACHE", True)
 """Whether discover and list keep what they worked out; off, they work it out each time."""
 REDIS_COOL_DOWN_MS = env.integer("REDIS_COOL_DOWN_MS", 1_000, minimum=1)
-"""How long Redis is left alone after it failed to answer."""
+"""How long Redis is left alone after it failed to answer; up to eight times that while it goes on failing."""
 
 # Webhooks. Durations in the names' own units.
 WEBHOOK_SECRET_KEYS = env.items("WEBHOOK_SECRET_KEYS", ["development-only-webhook-secret-key"])

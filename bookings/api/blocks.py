@@ -12,13 +12,13 @@ from rest_framework.request import Request
 
 from bookings import blocks
 from bookings.models import TableBlock
-from restaurants.api.schemas.common import ONE_PAGE, PageQuery, Pagination, pagination
 from restaurants.models import Table
 from restaurants.selectors import get_table
 from wokibrain import clock, fields
 from wokibrain.errors import Code
 from wokibrain.fields import ApiModel, BodyModel, Line, example
 from wokibrain.openapi import operation
+from wokibrain.paging import ONE_PAGE, PageQuery, Pagination, pagination
 from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply
 
 
@@ -95,7 +95,8 @@ class BlocksView(ApiView):
         row = get_table(caller=caller, table_id=table)
         return reply(
             BlocksOut(
-                blocks=[block_out(each, row) for each in found.rows], pagination=pagination(found, query)
+                blocks=[block_out(each, row) for each in found.rows],
+                pagination=pagination(query.page, query.limit, found.total),
             )
         )
 

@@ -29,6 +29,7 @@ from wokibrain.fields import (
     WallTime,
     example,
 )
+from wokibrain.paging import ONE_PAGE, Pagination, pagination
 
 Party = Annotated[int, Field(ge=1, le=50, description="Covers.", examples=[4])]
 Duration = Annotated[
@@ -251,21 +252,8 @@ class BookingOut(ApiModel):
     updated_at: fields.Stamp
 
 
-class Pagination(ApiModel):
-    page: int = Field(examples=[1])
-    limit: int = Field(examples=[50])
-    total: int = Field(examples=[1])
-    total_pages: int = Field(examples=[1])
-
-
 class BookingsOut(ApiModel):
-    model_config = example(
-        {
-            "date": "2025-10-22",
-            "bookings": [BOOKING],
-            "pagination": {"page": 1, "limit": 50, "total": 1, "totalPages": 1},
-        }
-    )
+    model_config = example({"date": "2025-10-22", "bookings": [BOOKING], "pagination": ONE_PAGE})
 
     date: date
     bookings: list[BookingOut]
@@ -367,12 +355,7 @@ def page_out(wanted: DayList, bookings: list[dict[str, object]], total: int) -> 
     return {
         "date": wanted.service_date.isoformat(),
         "bookings": bookings,
-        "pagination": {
-            "page": wanted.page,
-            "limit": wanted.limit,
-            "total": total,
-            "totalPages": -(-total // wanted.limit),
-        },
+        "pagination": pagination(wanted.page, wanted.limit, total).model_dump(by_alias=True),
     }
 
 

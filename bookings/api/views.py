@@ -109,7 +109,7 @@ class BookingsView(ApiView):
         wanted = parse_body(NewBookingBody, request.data).wanted()
         caller = caller_of(request)
         ticket = _ticket(self, request, _answer(caller, 201), request.data)
-        made = settle(ticket, lambda: services.create_booking(caller=caller, wanted=wanted, ticket=ticket))
+        made = services.create_booking(caller=caller, wanted=wanted, ticket=ticket)
         return _response(caller, made, 201)
 
 

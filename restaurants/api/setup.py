@@ -13,6 +13,7 @@ from restaurants.api.schemas.restaurants import RestaurantBody, RestaurantOut, r
 from restaurants.api.schemas.sectors import SectorBody, SectorOut, sector_out
 from restaurants.api.schemas.setup import InfoOut
 from restaurants.api.schemas.tables import TableBody, TableOut, table_out
+from restaurants.calendar import DEFAULT_HOURS
 from wokibrain.access.callers import SYSTEM
 from wokibrain.errors import Code, Unauthorized
 from wokibrain.openapi import operation
@@ -68,7 +69,7 @@ class RestaurantsView(SetUpView):
         made = services.create_restaurant(
             caller=SYSTEM,
             id=body.id,
-            hours=services.DEFAULT_HOURS if calendar.hours is None else calendar.hours,
+            hours=DEFAULT_HOURS if calendar.hours is None else calendar.hours,
             special=calendar.special or (),
             turns=calendar.turns or (),
             **({"refuse_past": False} | body.settings()),

@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from restaurants import selectors, services
-from restaurants.api.schemas.common import AcknowledgeQuery, PageQuery, pagination
+from restaurants.api.schemas.common import AcknowledgeQuery
 from restaurants.api.schemas.restaurants import (
     RestaurantBody,
     RestaurantOut,
@@ -16,8 +16,10 @@ from restaurants.api.schemas.restaurants import (
 )
 from restaurants.api.schemas.sectors import NewSectorBody, SectorOut, SectorPatch, SectorsOut, sector_out
 from restaurants.api.schemas.tables import TableBody, TableOut, TablePatch, TablesOut, table_out
+from restaurants.calendar import DEFAULT_HOURS
 from wokibrain.errors import Code
 from wokibrain.openapi import operation
+from wokibrain.paging import PageQuery, pagination
 from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply
 
 ACKNOWLEDGED = """Where it would leave future bookings without their place, 409 lists them with a token;
@@ -39,7 +41,7 @@ class RestaurantsView(ApiView):
         return reply(
             RestaurantsOut(
                 restaurants=[restaurant_out(each) for each in found.rows],
-                pagination=pagination(found, query),
+                pagination=pagination(query.page, query.limit, found.total),
             )
         )
 
@@ -60,7 +62,7 @@ class RestaurantsView(ApiView):
         made = services.create_restaurant(
             caller=caller_of(request),
             id=body.id,
-            hours=services.DEFAULT_HOURS if calendar.hours is None else calendar.hours,
+            hours=DEFAULT_HOURS if calendar.hours is None else calendar.hours,
             special=calendar.special or (),
             turns=calendar.turns or (),
             **body.settings(),
@@ -134,7 +136,10 @@ class RestaurantSectorsView(ApiView):
             caller=caller_of(request), restaurant_id=restaurant, page=query.page, limit=query.limit
         )
         return reply(
-            SectorsOut(sectors=[sector_out(each) for each in found.rows], pagination=pagination(found, query))
+            SectorsOut(
+                sectors=[sector_out(each) for each in found.rows],
+                pagination=pagination(query.page, query.limit, found.total),
+            )
         )
 
     @operation(
@@ -224,7 +229,10 @@ class SectorTablesView(ApiView):
             caller=caller_of(request), sector_id=sector, page=query.page, limit=query.limit
         )
         return reply(
-            TablesOut(tables=[table_out(each) for each in found.rows], pagination=pagination(found, query))
+            TablesOut(
+                tables=[table_out(each) for each in found.rows],
+                pagination=pagination(query.page, query.limit, found.total),
+            )
         )
 
 

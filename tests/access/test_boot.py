@@ -25,6 +25,8 @@ UNSAFE = [
     ("DEBUG", "true"),
     ("SECRET_KEY", ""),
     ("SECRET_KEY", "too-short"),
+    ("SECRET_KEY_FALLBACKS", "too-short"),
+    ("SECRET_KEY_FALLBACKS", f"{SAFE['JWT_SECRET']}-before,development-only-secret-key-change-me"),
     ("JWT_SECRET", ""),
     ("JWT_SECRET", "too-short"),
     ("JWT_SECRET", SAFE["SECRET_KEY"]),

@@ -29,7 +29,6 @@ from tests.kafka import Broker, Kafka
 from tests.pipeline import Pipeline
 from tests.processes import Services, api_servers, private_services
 from tests.webhooks.support import Receiver
-from webhooks.kafka import TOPIC as DELIVERIES
 from wokibrain import clock, embedded, env
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.permissions import Role
@@ -123,12 +122,10 @@ def test_an_erased_guest_is_nowhere(house: Services, kafka: Broker, receiver: Re
     print(f"ran on {kafka.kind}")
     kafka.reset()
     keep_uncompressed(house)
-    # The mock makes what it is asked about, and knows no other way.
-    kafka.admin().list_topics(DELIVERIES, timeout=10)
     private = {"WEBHOOK_ALLOW_PRIVATE": "1", "LOG_LEVEL": "DEBUG"}
     with Pipeline(house, kafka.address, private) as pipeline:
         manage(house, "seed")
-        pipeline.start("relay", "consume", "worker", "deliver", "announce")
+        pipeline.start("relay", "consume", "worker", "deliver")
         settings = private | {"LOG_REQUESTS": "1", "KAFKA_BROKERS": kafka.address}
         with api_servers(1, services=house, environment=settings) as api:
             key = manage(

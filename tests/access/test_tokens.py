@@ -14,6 +14,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from wokibrain import clock
@@ -272,6 +273,18 @@ def test_credentials_that_disagree_are_refused(user: User) -> None:
     assert client.get(GUARDED, **same).status_code == 200
     for malformed in ("Basic YTpi", "Bearer", "Bearer  ", "é", f"Bearer {'x' * 5000}"):
         assert client.get(GUARDED, HTTP_AUTHORIZATION=malformed).status_code == 401, malformed
+
+
+def test_a_token_outlives_a_change_of_the_secret_key_as_sessions_do(user: User, settings: Settings) -> None:
+    claims = tokens.of_access(signed_in()["accessToken"])
+    former, settings.SECRET_KEY = settings.SECRET_KEY, "a new key of the tests, long enough too"
+    with pytest.raises(Unauthorized):
+        claims.require_password_of(user)
+    settings.SECRET_KEY_FALLBACKS = [former]
+    claims.require_password_of(user)
+    user.set_password("another-long-password")
+    with pytest.raises(Unauthorized):
+        claims.require_password_of(user)
 
 
 def test_tokens_are_not_in_the_database(user: User) -> None:

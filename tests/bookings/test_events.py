@@ -14,6 +14,7 @@ from tests.api import Api, api_as, at, events_of
 from wokibrain.access.models import ApiKey
 from wokibrain.access.permissions import Role
 from wokibrain.clock import frozen
+from wokibrain.events import store
 from wokibrain.events.models import StoredEvent
 
 CANARIES = ("Zephyrina", "zephyrina@canary.example", "+34 699 112 233", "peanut-canary")
@@ -136,6 +137,27 @@ def test_a_refusal_is_no_event(staff: Api, refusal: Any) -> None:
     before = StoredEvent.objects.count()
     assert refusal(staff).status >= 400
     assert StoredEvent.objects.count() == before
+
+
+def test_what_is_written_today_is_in_todays_shape_and_not_brought_up_again(
+    staff: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = staff.book().body["id"]
+    later = {
+        (event_type, 1): lambda payload: payload | {"partySize": -payload["partySize"]}
+        for event_type in ("BookingCreated", "BookingUpdated", "TableBlocked")
+    }
+    for key, upcaster in later.items():
+        monkeypatch.setitem(store._upcasters, key, upcaster)
+    new = staff.book().body["id"]
+    assert staff.change(new, partySize=3).status == 200
+    shut = {"start": at("12:00"), "end": at("13:00")}
+    assert staff.post("/tables/T1/blocks", shut).status == 201
+    assert [event.payload["partySize"] for event in store.load("booking", old)] == [-4]
+    assert [event.payload["partySize"] for event in store.load("booking", new)] == [4, 3]
+    assert "partySize" not in store.load("table", "T1")[0].payload
+    assert {event.metadata.get("schema", 1) for event in events_of(old)} == {1}
+    assert {event.metadata["schema"] for event in events_of(new)} == {2}
 
 
 def test_a_replay_is_no_event(staff: Api) -> None:

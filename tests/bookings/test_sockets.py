@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from datetime import date
 from pathlib import Path
@@ -20,7 +21,7 @@ from bookings.hub import hub
 from bookings.live import restaurant_group
 from bookings.records import BookingRecord
 from bookings.rules import NewBooking
-from bookings.sockets import Socket, Visitor
+from bookings.sockets import THREADS, Socket, Visitor, in_thread
 from wokibrain.access.callers import SYSTEM
 from wokibrain.embedded.redis import Redis
 from wokibrain.events.models import StoredEvent
@@ -204,6 +205,22 @@ def test_who_is_here_is_shown_again_after_redis_was_away(redis: Redis, settings:
         assert await shown(client) == ["Ana"]
 
     with_client(talk)
+
+
+def test_many_sockets_look_into_the_database_through_few_connections() -> None:
+    """All at once, as after an upgrade of the server: each thread would keep its connection."""
+    together = threading.Barrier(THREADS)
+    looking: set[int] = set()
+
+    def look() -> None:
+        looking.add(threading.get_ident())
+        together.wait(10)
+
+    async def run() -> None:
+        await asyncio.gather(*(in_thread(look) for _ in range(THREADS * 8)))
+
+    asyncio.run(run())
+    assert len(looking) == 4
 
 
 @pytest.mark.usefixtures("committed")

@@ -35,7 +35,6 @@ from wokibrain.errors import (
 
 EVENING = datetime(2025, 10, 22, 23, tzinfo=UTC)
 ANA = Caller(CallerKind.USER, "7", {EVERYWHERE: PERMISSIONS[Role.ADMIN]})
-LENGTH = timedelta(minutes=90)
 
 
 def book(party: int, *tables: str, minutes: int = 0, caller: Caller = ANA) -> BookingRecord:

@@ -16,6 +16,7 @@ from wokibrain.access.callers import EVERYWHERE, SYSTEM, Caller, CallerKind
 from wokibrain.access.permissions import PERMISSIONS, Role
 from wokibrain.clock import frozen
 from wokibrain.errors import Conflict, InvalidTransition
+from wokibrain.events import store
 
 EVENING = datetime(2025, 10, 22, 23, tzinfo=UTC)
 ANA = Caller(CallerKind.USER, "7", {EVERYWHERE: PERMISSIONS[Role.ADMIN]})
@@ -81,6 +82,19 @@ def test_a_move_is_undone(booking: BookingRecord) -> None:
         )
     assert take_back(booking, 2, EVENING).table_ids == ("T1",)
     assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
+
+
+def test_what_an_older_event_says_is_restored_in_todays_shape(
+    booking: BookingRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        store._upcasters,
+        ("BookingCreated", 1),
+        lambda payload: payload | {"partySize": payload["partySize"] - 1},
+    )
+    with frozen(EVENING):
+        services.seat_booking(caller=ANA, booking=booking.reference)
+    assert take_back(booking, 2, EVENING).party_size == 1
 
 
 def test_tables_that_were_taken_meanwhile_are_not_taken_back(booking: BookingRecord) -> None:

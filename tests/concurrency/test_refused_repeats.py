@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from tests.faults.test_locks import until_stopped
 from tests.ledger import Entry, Ledger, clients, set_up, sql, value
@@ -38,7 +39,7 @@ TABLES = {"GS": {"G1": (1, 4), "G2": (1, 4)}}
 
 @dataclass
 class House:
-    """Two processes, a client of each, and a flag: the next to pass the point while it is there stops."""
+    """Two processes, a client of each, and a flag: the next to pass a point while it is there stops."""
 
     services: Services
     api: Api
@@ -56,18 +57,24 @@ class House:
         reference: str = made.body["reference"]
         return reference
 
-    def begin(self, act: Callable[[], Entry]) -> tuple[threading.Thread, list[Entry]]:
-        """Let a request run into the point and stop there."""
+    def begin(self, act: Callable[[], Entry], server: int = 0) -> tuple[threading.Thread, list[Entry]]:
+        """Let a request to that server run into the next point and stop there."""
         self.stop()
         entries: list[Entry] = []
         thread = threading.Thread(target=lambda: entries.append(act()))
         thread.start()
-        until_stopped(self.api.servers[0])
+        until_stopped(self.api.servers[server])
         return thread, entries
 
-    def resume(self, thread: threading.Thread) -> None:
-        self.api.servers[0].resume()
+    def resume(self, thread: threading.Thread, server: int = 0) -> None:
+        self.api.servers[server].resume()
         thread.join()
+
+    def refusals(self) -> dict[str, int]:
+        """What is counted as demand that was refused: door and reason -> how often."""
+        with redis.Redis.from_url(self.services.redis.url, decode_responses=True) as client:
+            hashes = [client.hgetall(key) for key in client.keys("refused:G:*")]
+        return {field: int(count) for each in hashes for field, count in each.items()}
 
 
 RUNNING = (
@@ -84,10 +91,11 @@ def until_idle(services: Services) -> None:
 
 
 @contextmanager
-def house(point: str, without: str = "") -> Iterator[House]:
+def house(*points: str, without: str = "") -> Iterator[House]:
     with private_services() as services:
         flag = services.folder / "stop-here"
-        environment = SETTINGS | {"FAULT_POINTS": f"{point}=stop:{flag}", "FAULT_WITHOUT": without}
+        armed = ",".join(f"{point}=stop:{flag}" for point in points)
+        environment = SETTINGS | {"FAULT_POINTS": armed, "FAULT_WITHOUT": without}
         with (
             api_servers(2, services=services, environment=environment) as api,
             clients(api, 2, timeout=30) as (first, other),
@@ -125,7 +133,7 @@ SHAPES = {"create": CREATE, "change": CHANGE, "cancel": CANCEL}
 
 def race(shape: Shape, without: str = "") -> tuple[Entry, Entry, Entry, int, int]:
     """The repeat's entry, the first one's, a later repeat's, and how often it took effect before that and after."""
-    with house("lock-taken", without) as place:
+    with house("lock-taken", without=without) as place:
         taker = place.book(partySize=4)
         mine = place.book(partySize=3, tableIds=["G2"])
         path = shape.path.format(mine=mine)
@@ -167,7 +175,7 @@ def test_canary_without_the_mark_the_refused_request_happens(name: str) -> None:
 
 def unread(without: str = "") -> tuple[Entry, int]:
     """The first request lies unread at a process that is stopped; its client gives up and is refused elsewhere."""
-    with house("lock-taken", without) as place:
+    with house("lock-taken", without=without) as place:
         taker = place.book(partySize=4)
         assert place.first.get("/api/v1/woki/bookings/nobody").status_code == 404
         time.sleep(1.5)
@@ -193,19 +201,35 @@ def test_canary_without_the_mark_the_unread_request_books() -> None:
     assert unread(without="refusals")[1] == 1
 
 
-def overtake(without: str = "") -> tuple[Entry, Entry, int]:
+def overtake() -> tuple[Entry, Entry, int, dict[str, int]]:
     """One is refused and stopped before it says so; its twin, which waited, finds room that was made meanwhile."""
-    with house("refused", without) as place:
+    with house("refused") as place:
         taker = place.book(partySize=4)
         thread, entries = place.begin(lambda: place.send(place.first, "POST", "", "k", WANTED))
         assert place.send(place.other, "DELETE", f"/{taker}", None).status == 204
         twin = place.send(place.other, "POST", "", "k", WANTED)
         place.resume(thread)
-        return entries[0], twin, value(place.services, CREATE.took)
+        return entries[0], twin, value(place.services, CREATE.took), place.refusals()
 
 
 def test_who_is_about_to_be_refused_while_its_twin_books_gets_the_booking() -> None:
-    refused, twin, bookings = overtake()
+    refused, twin, bookings, counted = overtake()
     assert (twin.status, refused.status, bookings) == (201, 201, 1)
     assert refused.body == twin.body
     assert refused.headers["idempotent-replayed"] == "true"
+    assert counted == {}
+
+
+def test_who_is_about_to_be_refused_while_its_twin_still_runs_is_told_so_and_not_counted() -> None:
+    with house("refused", "booking-written") as place:
+        taker = place.book(partySize=4)
+        first, entries = place.begin(lambda: place.send(place.first, "POST", "", "k", WANTED))
+        assert place.send(place.other, "DELETE", f"/{taker}", None).status == 204
+        twin, more = place.begin(lambda: place.send(place.other, "POST", "", "k", WANTED), server=1)
+        place.resume(first)
+        assert (entries[0].status, entries[0].body["error"]) == (409, "IDEMPOTENCY_IN_PROGRESS")
+        assert place.refusals() == {}
+        place.resume(twin, server=1)
+        assert more[0].status == 201
+        again = place.send(place.first, "POST", "", "another key", WANTED)
+        assert (again.body["error"], place.refusals()) == ("CONFLICT", {"booking:FULL": 1})

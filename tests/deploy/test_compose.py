@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.pipeline import COMMANDS
 from wokibrain import env
 
 FILE = env.ROOT / "deploy" / "compose.yaml"
@@ -44,7 +45,6 @@ def test_everything_the_product_is_made_of_is_there() -> None:
         "web",
         "worker",
         "deliver",
-        "announce",
         "relay",
         "consume",
         "beat",
@@ -107,6 +107,11 @@ def test_our_processes_run_with_nothing_to_spare(name: str) -> None:
 def test_only_web_is_reachable_and_only_from_this_machine_unless_told_otherwise() -> None:
     assert [name for name, service in services.items() if "ports" in service] == ["web"]
     assert services["web"]["ports"] == ["${BIND:-127.0.0.1}:${PORT:-8000}:8000"]
+
+
+@pytest.mark.parametrize("name", ["relay", "consume"])
+def test_what_is_run_is_what_the_proofs_run(name: str) -> None:
+    assert services[name]["command"] == ["python", *COMMANDS[name]]
 
 
 def test_stop_gives_requests_in_flight_their_time() -> None:

@@ -31,7 +31,8 @@ PASSWORD = "a-long-enough-word"
 MADE = """
 from datetime import time
 from django.contrib.auth.models import User
-from restaurants.services import Hours, create_restaurant, create_sector, create_table
+from restaurants.calendar import Hours
+from restaurants.services import create_restaurant, create_sector, create_table
 from restaurants.models import TurnTime
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.models import Membership

@@ -19,7 +19,8 @@ MADE = """
 from datetime import time
 from django.contrib.auth.models import User
 from restaurants.models import Sector, TableJoin
-from restaurants.services import Hours, create_restaurant, create_sector, create_table
+from restaurants.calendar import Hours
+from restaurants.services import create_restaurant, create_sector, create_table
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.models import Membership
 from wokibrain.access.permissions import Role

@@ -257,7 +257,7 @@ def rage(services: Services, form: Form, seed: int, *, broker: Kafka | None = No
         pipeline = stack.enter_context(Pipeline(services, broker.address if broker else "", settings))
         # First the API, which is waited for; then the others come up while the restaurant is set up.
         api = stack.enter_context(api_servers(3, services=services, environment=settings))
-        pipeline.start("relay", "worker", "deliver", *(("consume", "announce") if broker else ()))
+        pipeline.start("relay", "worker", "deliver", *(("consume",) if broker else ()))
         with httpx.Client(base_url=api.urls[0], timeout=30, trust_env=False) as client:
             set_up(client, RESTAURANT, SECTORS)
             secrets = [_webhook(client, token, url) for url in ears.urls]

@@ -8,8 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import psycopg
 import pytest
 import redis
 
+from tests.waiting import until
 from wokibrain import embedded, env
 from wokibrain.embedded import lease
 
@@ -26,15 +26,6 @@ BOTH = (
     "import sys; from pathlib import Path; from wokibrain import embedded;"
     "lease = embedded.Lease(Path(sys.argv[1]), eval(sys.argv[2]) if sys.argv[2:] else None);"
 )
-
-
-def until(condition: Callable[[], bool], timeout: float = 15) -> bool:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def using(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pytest_django import Settings
 
 from wokibrain import redis
 from wokibrain.redis import Script
@@ -59,3 +60,27 @@ def test_start_on_a_closed_connection_is_no_error_and_leaves_a_good_one() -> Non
     for _ in range(3):
         PUT.start(["test:kept"], "1")
     assert SAY.run([], "two") == b"two"
+
+
+def test_who_stays_away_is_tried_ever_more_rarely_and_at_once_when_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.REDIS_COOL_DOWN_MS = 1_000
+    now = 100.0
+    monkeypatch.setattr(redis.time, "monotonic", lambda: now)
+    breaker = redis._Breaker()
+    pauses = []
+    assert breaker.may_try()
+    for _ in range(6):
+        breaker.failed(OSError())
+        began = now
+        while not breaker.may_try():
+            now += 0.5
+        pauses.append(now - began)
+    assert pauses == [1, 2, 4, 8, 8, 8]
+    assert not breaker.may_try(), "one caller probes at a time"
+    breaker.answered()
+    assert breaker.closed
+    breaker.failed(OSError())
+    now += 1
+    assert breaker.may_try()

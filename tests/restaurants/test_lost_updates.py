@@ -11,10 +11,12 @@ import pytest
 from django.db import connection
 
 from restaurants import services
+from restaurants.calendar import Calendar
 from restaurants.guards import guarded
 from restaurants.models import Restaurant, Sector, Table
-from restaurants.services import Calendar, update_restaurant, update_sector, update_table, update_tables
+from restaurants.services import update_restaurant, update_sector, update_table, update_tables
 from tests.access.conftest import make_example
+from tests.waiting import until
 from wokibrain.access.callers import SYSTEM, Caller
 from wokibrain.errors import NotFound
 
@@ -43,10 +45,12 @@ def between_its_reading_and_its_lock(
     """Run ``change``, and ``other`` to its end just before ``change`` asks for the plan's lock."""
     waiting, go = Event(), Event()
 
-    def late(restaurant_id: str, acknowledge: str | None = None, *, caller: Caller) -> Any:
+    def late(
+        restaurant_id: str, acknowledge: str | None = None, *, caller: Caller, strands: bool = True
+    ) -> Any:
         waiting.set()
         go.wait(10)
-        return guarded(restaurant_id, acknowledge, caller=caller)
+        return guarded(restaurant_id, acknowledge, caller=caller, strands=strands)
 
     def run() -> None:
         try:
@@ -96,3 +100,33 @@ def test_what_was_deleted_meanwhile_does_not_come_back(monkeypatch: pytest.Monke
             monkeypatch,
         )
     assert not Table.objects.filter(pk="T4").exists()
+
+
+def test_who_renames_what_is_being_deleted_waits_and_does_not_find_it() -> None:
+    make_example()
+    waiting = Event()
+
+    def rename() -> None:
+        try:
+            waiting.set()
+            table({"name": "By the door"})
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with guarded("R1", caller=SYSTEM):
+            # A combo that goes first has the restaurant's row written to before the table's is.
+            Restaurant.objects.filter(pk="R1").update(plan_version=0)
+            renaming = pool.submit(rename)
+            waiting.wait(10)
+            assert until(lambda: locks_waited_for() == 1)
+            services.delete_table(caller=SYSTEM, table_id="T4")
+        with pytest.raises(NotFound):
+            renaming.result(10)
+    assert not Table.objects.filter(pk="T4").exists()
+
+
+def locks_waited_for() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return int(cursor.fetchone()[0])

@@ -15,7 +15,9 @@ from rest_framework.test import APIClient
 
 from bookings.models import Booking
 from bookings.strands import PlanWatch
+from restaurants.guards import StrandsBookings
 from restaurants.models import Restaurant, Table
+from restaurants.services import update_tables
 from tests.access.conftest import client_of
 from tests.access.conftest import example as example
 from tests.api import events_of
@@ -194,6 +196,34 @@ def test_a_change_that_strands_nobody_goes_through(admin: APIClient) -> None:
         patch(admin, "restaurants/R1", {"windows": [{"start": "19:00", "end": "23:00"}]}, 200)
         patch(admin, "restaurants/R1", {"maxPartySize": 2, "minDurationMinutes": 90, "horizonDays": 1}, 200)
         patch(admin, "tables/T3", {"active": False}, 200)
+
+
+HARMLESS = [
+    ("restaurants/R1", {"name": "Casa Bonita", "maxPartySize": 2, "horizonDays": 1}),
+    ("restaurants/R1", {"turnTimes": [{"partyUpTo": 50, "minutes": 15}]}),
+    ("sectors/S1", {"name": "Comedor", "position": 7}),
+    ("tables/T2", {"name": "By the door", "x": 120, "y": 340, "shape": "round"}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), HARMLESS)
+def test_a_change_that_cannot_strand_anybody_looks_at_no_booking(
+    admin: APIClient, path: str, body: dict[str, Any]
+) -> None:
+    with clock.frozen(BEFORE), CaptureQueriesContext(connection) as asked:
+        patch(admin, path, body, 200)
+    looked = [each["sql"] for each in asked if "bookings_" in each["sql"] or "advisory" in each["sql"]]
+    assert looked == []
+
+
+def test_a_change_of_several_tables_is_looked_at_where_one_of_them_may_strand(admin: APIClient) -> None:
+    with clock.frozen(BEFORE):
+        moved = {"T1": {"x": 120}, "T3": {"y": 340}}
+        with CaptureQueriesContext(connection) as asked:
+            update_tables(caller=SYSTEM, sector_id="S1", changes=moved)
+        assert not [each for each in asked if "bookings_" in each["sql"]]
+        with pytest.raises(StrandsBookings):
+            update_tables(caller=SYSTEM, sector_id="S1", changes=moved | {"T2": {"capacity_max": 2}})
 
 
 def test_another_place_takes_the_flag_away(admin: APIClient) -> None:

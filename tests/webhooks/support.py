@@ -13,10 +13,11 @@ from uuid import UUID
 
 from restaurants.models import Restaurant
 from tests.events import support as events
-from webhooks import delivery, vault
+from webhooks import delivery, services, signing, vault
 from webhooks.models import Webhook
 from webhooks.names import Happening
 from wokibrain import clock
+from wokibrain.access.callers import SYSTEM
 from wokibrain.events import dispatch
 from wokibrain.events.models import StoredEvent
 
@@ -120,6 +121,16 @@ def webhook(
         updated_at=now,
         **more,
     )
+
+
+def signs(hook: Webhook, *secrets: str) -> bool:
+    """Whether what is sent to the webhook now is signed with these secrets, the current one first, and no other."""
+    services.send_test(caller=SYSTEM, webhook_id=str(hook.pk))
+    (job,) = delivery.claim(1, only=[hook.pk]).jobs
+    signed = signing.headers(
+        secrets, message_id=UUID(job.headers["webhook-id"]), at=job.started_at, body=job.body
+    )
+    return {name: job.headers.get(name) for name in signed} == signed
 
 
 def happen(

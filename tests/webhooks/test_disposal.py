@@ -5,18 +5,17 @@ from __future__ import annotations
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.test import TestCase
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from tests.events import support as events
 from tests.webhooks import support
+from tests.webhooks.sessions import Sessions, elsewhere
 from tests.webhooks.support import Receiver
 from webhooks import delivery, disposal, fanout, health, housekeeping, pump, selectors, services
 from webhooks.delivery import Done
@@ -156,67 +155,6 @@ def test_deliveries_by_the_ten_thousand_take_no_memory_and_few_statements(
     assert peak < 10 * 2**20
 
 
-@contextmanager
-def elsewhere(webhook: Webhook) -> Iterator[None]:
-    """Meanwhile another session has the deliveries of the webhook locked, as a deletion has."""
-    locked, over = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with transaction.atomic():
-            list(Delivery.objects.select_for_update().filter(webhook=webhook))
-            locked.set()
-            over.wait(10)
-        connections.close_all()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    try:
-        assert locked.wait(5)
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-class Sessions:
-    """Work done at the same time as the test's, each piece in a database session of its own."""
-
-    def __init__(self) -> None:
-        self.pool = ThreadPoolExecutor(4)
-
-    def start(self, work: Callable[[], object], *, waiting: int = 0) -> Future[object]:
-        """Returns once it ended, or so many sessions wait for locks."""
-        future = self.pool.submit(self._alone, work)
-        ends = time.monotonic() + 10
-        while waiting and not future.done() and self.waiting() < waiting:
-            assert time.monotonic() < ends
-            time.sleep(0.01)
-        return future
-
-    @staticmethod
-    def _alone(work: Callable[[], object]) -> object:
-        try:
-            return work()
-        finally:
-            connections.close_all()
-
-    @staticmethod
-    def waiting() -> int:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            return int(cursor.fetchone()[0])
-
-
-@pytest.fixture
-def sessions() -> Iterator[Sessions]:
-    running = Sessions()
-    with running.pool:
-        yield running
-
-
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("by_tens")
 def test_two_sweeps_at_once_delete_no_more_than_one(sessions: Sessions) -> None:
@@ -266,10 +204,8 @@ def test_delivery_written_while_its_webhook_is_deleted_goes_along(sessions: Sess
     written, over = threading.Event(), threading.Event()
 
     def write() -> None:
-        with transaction.atomic(), connection.cursor() as cursor:
+        with transaction.atomic():
             fanout.fan_out([event])
-            # As at the end of the transaction, when it is sure that the webhook is there.
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             written.set()
             over.wait(10)
 
@@ -282,6 +218,26 @@ def test_delivery_written_while_its_webhook_is_deleted_goes_along(sessions: Sess
     assert left() == (1, 1, 0)
     disposal.sweep()
     assert left() == (0, 0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_written_for_webhooks_that_are_being_deleted(sessions: Sessions) -> None:
+    first, going, last = (support.webhook(f"{URL}/{number}") for number in range(3))
+    event = store.Envelope.stored(events.append("", 1, "BookingCreated"))
+
+    def write() -> set[UUID]:
+        with transaction.atomic():
+            return {made.webhook_id for made in fanout.fan_out([event])}
+
+    with transaction.atomic():
+        disposal.mark(going)
+        disposal.dispose(going.pk)
+        writing = sessions.start(write, waiting=1)
+        # Neither does who waits for the one keep anybody from the others.
+        for other in (first, last):
+            assert health.drop_over(selectors.locked(SYSTEM, str(other.pk))) == 0
+    assert writing.result(10) == {first.pk, last.pk}
+    assert left() == (2, 2, 0)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -309,95 +265,3 @@ def test_claim_does_not_wait_for_deliveries_that_are_being_deleted() -> None:
     with elsewhere(going):
         assert [job.webhook_id for job in delivery.claim(10).jobs] == [staying.pk]
     assert [job.webhook_id for job in delivery.claim(10).jobs] == [going.pk]
-
-
-@pytest.mark.usefixtures("by_tens")
-def test_what_waits_for_an_inactive_webhook_is_dropped_some_at_a_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(health, "DROPPED_AT_ONCE", 2)
-    webhook = support.webhook(URL)
-    for _ in range(5):
-        support.happen()
-    services.update_webhook(caller=SYSTEM, webhook_id=str(webhook.pk), status=Webhook.Status.INACTIVE)
-    dropped = []
-    for _ in range(4):
-        dropped.append(Delivery.objects.filter(status="DROPPED").count())
-        housekeeping.sweep()
-    assert dropped == [2, 4, 5, 5]
-
-
-INACTIVE, PAUSED, ACTIVE = Webhook.Status.INACTIVE, Webhook.Status.PAUSED, Webhook.Status.ACTIVE
-
-
-def change(webhook: Webhook, *statuses: Webhook.Status) -> None:
-    for status in statuses:
-        services.update_webhook(caller=SYSTEM, webhook_id=str(webhook.pk), status=status)
-
-
-@pytest.mark.parametrize("way", [(INACTIVE, ACTIVE), (INACTIVE, PAUSED, ACTIVE), (PAUSED, INACTIVE, ACTIVE)])
-def test_what_waited_for_an_inactive_webhook_is_not_sent_once_it_is_active_again(
-    way: tuple[Webhook.Status, ...], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(health, "DROPPED_AT_ONCE", 2)
-    webhook = support.webhook(receiver.url)
-    for _ in range(7):
-        support.happen()
-    change(webhook, *way)
-    assert Delivery.objects.filter(status="DROPPED").count() == 7
-    sent = support.happen()
-    assert pump.drain() == 1
-    assert [request.headers["webhook-id"] for request in receiver.requests] == [str(sent.event_id)]
-
-
-def test_what_waited_for_a_webhook_that_was_given_up_is_not_sent_once_it_is_active_again(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(health, "DROPPED_AT_ONCE", 2)
-    webhook = support.webhook(receiver.url)
-    for _ in range(7):
-        support.happen()
-    health.deactivate(webhook, Webhook.Reason.GONE)
-    change(webhook, ACTIVE)
-    assert pump.drain() == 0
-    assert Delivery.objects.filter(status="DROPPED").count() == 7
-
-
-def test_all_that_was_held_for_too_long_is_dropped_on_resuming(
-    receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(health, "DROPPED_AT_ONCE", 2)
-    webhook = support.webhook(receiver.url)
-    with clock.frozen(clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS + 1)):
-        change(webhook, PAUSED)
-        for _ in range(7):
-            support.happen()
-    kept = support.happen()
-    change(webhook, ACTIVE)
-    assert pump.drain() == 1
-    assert [request.headers["webhook-id"] for request in receiver.requests] == [str(kept.event_id)]
-    assert Delivery.objects.filter(status="DROPPED").count() == 7
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("before", [INACTIVE, PAUSED])
-def test_sweep_drops_nothing_of_a_webhook_that_was_made_active_meanwhile(
-    before: Webhook.Status, sessions: Sessions, settings: Settings
-) -> None:
-    with clock.frozen(clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS + 1)):
-        for number in range(2):
-            support.webhook(f"{URL}/{number}")
-        support.happen()
-        paused_at = clock.now() if before == PAUSED else None
-        Webhook.objects.update(status=before, reason=Webhook.Reason.ASKED, paused_at=paused_at)
-    slow, webhook = Webhook.objects.all()
-    mine = Delivery.objects.filter(webhook=webhook)
-    with elsewhere(slow):
-        # It has read which webhooks there are, and waits for the deliveries of the first.
-        sweeping = sessions.start(housekeeping.sweep, waiting=1)
-        change(webhook, ACTIVE)
-        assert mine.get().status == "DROPPED"
-        services.redeliver(caller=SYSTEM, webhook_id=str(webhook.pk), delivery_id=str(mine.get().pk))
-    sweeping.result(10)
-    assert Delivery.objects.get(webhook=slow).status == "DROPPED"
-    assert mine.get().status == "PENDING"

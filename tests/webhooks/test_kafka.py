@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,17 +10,22 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import redis
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException
-from django.core.management import call_command
 from pytest_django import Settings
 
 from tests.kafka import Broker, Kafka
+from tests.waiting import until
 from tests.webhooks import support
 from webhooks import kafka as topic
-from webhooks.management.commands import read_deliveries
+from webhooks import tasks
 from webhooks.models import Delivery
+from webhooks.names import DELIVERIES
+from wokibrain import env
+from wokibrain.events import kafka as consumers
+from wokibrain.events import registry
 from wokibrain.events.broker import ensure_topics
-from wokibrain.events.names import Group
+from wokibrain.events.names import Group, Topic
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,57 +39,49 @@ def announced(kafka: Broker, settings: Settings, monkeypatch: pytest.MonkeyPatch
     kafka.reset()
     if not isinstance(kafka, Kafka):
         # The mock makes what it is asked about, and knows no other way.
-        kafka.admin().list_topics(topic.TOPIC, timeout=10)
+        kafka.admin().list_topics(DELIVERIES, timeout=10)
     elif has_topic(kafka):
-        kafka.delete(topic.TOPIC)
-        wait_for(lambda: not has_topic(kafka))
+        kafka.delete(DELIVERIES)
+        assert until(lambda: not has_topic(kafka))
     return kafka
 
 
 def has_topic(broker: Broker) -> bool:
-    return topic.TOPIC in broker.admin().list_topics(timeout=10).topics
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < ends
-        time.sleep(0.05)
-
-
-class Reader:
-    """``kafka.read`` in a thread: what `manage.py read_deliveries` runs."""
-
-    def __init__(self) -> None:
-        self.woken = threading.Event()
-        self.seen: list[int] = []
-        self.stop = threading.Event()
+    return DELIVERIES in broker.admin().list_topics(timeout=10).topics
 
 
 @contextmanager
-def reading() -> Iterator[Reader]:
-    reader = Reader()
-    thread = threading.Thread(target=lambda: reader.seen.append(topic.read(reader.stop, reader.woken.set)))
+def reading() -> Iterator[None]:
+    """What `manage.py consume webhook-workers` runs, in a thread."""
+    stop = threading.Event()
+    thread = threading.Thread(target=consumers.consume, args=([Group.WEBHOOKS], stop))
     thread.start()
     try:
-        yield reader
+        yield
     finally:
-        reader.stop.set()
+        stop.set()
         thread.join(30)
         assert not thread.is_alive()
 
 
-def test_announced_deliveries_wake_a_sender_once_committed(announced: Broker) -> None:
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when a sender is to be woken."""
+    event = threading.Event()
+    monkeypatch.setitem(registry._listeners, (Group.WEBHOOKS, DELIVERIES), event.set)
+    return event
+
+
+def test_announced_deliveries_wake_a_sender_once_committed(announced: Broker, woken: threading.Event) -> None:
     hook = support.webhook("https://example.com/")
-    with reading() as reader:
+    with reading():
         if isinstance(announced, Kafka):
             # It makes the topic that is missing; before that there is nowhere to announce anything.
-            wait_for(lambda: has_topic(announced))
+            assert until(lambda: has_topic(announced))
         event = support.happen()
-        assert reader.woken.wait(30)
-    assert reader.seen == [1]
+        assert woken.wait(30)
     sent = Delivery.objects.get()
-    (message,) = announced.read(topic.TOPIC)
+    (message,) = announced.read(DELIVERIES)
     assert message.key() == str(hook.pk).encode()
     assert json.loads(message.value() or b"") == {
         "deliveryId": str(sent.pk),
@@ -95,20 +90,49 @@ def test_announced_deliveries_wake_a_sender_once_committed(announced: Broker) ->
     }
 
 
+def test_what_is_announced_queues_a_sender(announced: Broker, settings: Settings) -> None:
+    number = env.redis_number(settings.REDIS_URL) + 1
+    with redis.Redis.from_url(env.redis_database(settings.REDIS_URL, number)) as queues:
+        queues.delete(tasks.QUEUE)
+        support.webhook("https://example.com/")
+        with reading():
+            assert until(lambda: has_topic(announced))
+            support.happen()
+            assert until(lambda: queues.llen(tasks.QUEUE) == 1)
+        queues.delete(tasks.QUEUE)
+
+
 @pytest.mark.usefixtures("real_kafka")
-def test_reader_goes_on_where_the_one_before_it_stopped(announced: Broker) -> None:
-    ensure_topics(topic.TOPIC)
+def test_reader_goes_on_where_the_one_before_it_stopped(announced: Broker, woken: threading.Event) -> None:
+    ensure_topics(DELIVERIES)
     hooks = [support.webhook(f"https://example.com/{number}") for number in range(3)]
-    support.happen()
-    with reading() as first:
-        assert first.woken.wait(30)
-        wait_for(lambda: committed(announced) == len(hooks))
-    assert first.seen == [3]
-    support.happen()
-    with reading() as second:
-        assert second.woken.wait(30)
-        wait_for(lambda: committed(announced) == 2 * len(hooks))
-    assert second.seen == [3]
+    for times in (1, 2):
+        support.happen()
+        with reading():
+            assert woken.wait(30)
+            assert until(lambda times=times: committed(announced) == times * len(hooks))  # type: ignore[misc]
+        woken.clear()
+    with reading():
+        assert until(lambda: members(announced) == [WHOLE])
+    assert not woken.is_set()
+
+
+WHOLE = {Topic.BOOKING.kafka, Topic.TABLE.kafka, DELIVERIES}
+
+
+@pytest.mark.usefixtures("real_kafka", "woken")
+def test_one_process_is_one_member_of_the_group_and_reads_all_its_topics(announced: Broker) -> None:
+    with reading():
+        assert until(lambda: members(announced) == [WHOLE])
+    assert members(announced) == []
+
+
+def members(broker: Broker) -> list[set[str]]:
+    """Which topics each member of the group reads."""
+    # Held on to: what it promised comes to nothing once it is gone.
+    admin = broker.admin()
+    group = admin.describe_consumer_groups([Group.WEBHOOKS.value])[Group.WEBHOOKS.value].result(10)
+    return [{part.topic for part in member.assignment.topic_partitions} for member in group.members]
 
 
 def committed(broker: Broker) -> int:
@@ -122,54 +146,44 @@ def committed(broker: Broker) -> int:
 @pytest.mark.usefixtures("real_kafka")
 def test_topic_is_made_once_with_the_partitions_that_are_set(announced: Broker, settings: Settings) -> None:
     settings.KAFKA_PARTITIONS = 3
-    ensure_topics(topic.TOPIC)
+    ensure_topics(DELIVERIES)
     settings.KAFKA_PARTITIONS = 5
-    ensure_topics(topic.TOPIC)
-    found = announced.admin().list_topics(timeout=10).topics[topic.TOPIC]
+    ensure_topics(DELIVERIES)
+    found = announced.admin().list_topics(timeout=10).topics[DELIVERIES]
     assert len(found.partitions) == 3
 
 
 def test_reader_says_what_is_wrong_and_goes_on(
-    announced: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    announced: Broker,
+    woken: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     # The one error among messages that any broker can be brought to.
-    monkeypatch.setattr(topic, "Client", lambda conf: Consumer(conf | {"enable.partition.eof": True}))
+    monkeypatch.setattr(consumers, "Client", lambda conf: Consumer(conf | {"enable.partition.eof": True}))
     support.webhook("https://example.com/")
-    with reading() as reader:
-        wait_for(lambda: "read_deliveries waits: Kafka: Fetch from broker" in caplog.text)
+    with reading():
+        assert until(lambda: "webhook-workers: Fetch from broker" in caplog.text)
         support.happen()
-        assert reader.woken.wait(30)
-    assert reader.seen == [1]
+        assert woken.wait(30)
 
 
-@pytest.fixture
-def signals_restored() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("signals_restored", "announced")
-def test_command_begins_again_when_the_client_gives_up(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.usefixtures("announced")
+def test_group_begins_again_when_the_client_gives_up(
+    monkeypatch: pytest.MonkeyPatch, woken: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(Consumer):
         def poll(self, timeout: float = -1) -> None:
             raise KafkaException(KafkaError(KafkaError._STATE, "the client is broken"))
 
-    def stopping(conf: dict[str, Any]) -> Consumer:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return Consumer(conf)
-
-    makers: Iterator[Callable[[dict[str, Any]], Consumer]] = iter([Broken, stopping])
-    monkeypatch.setattr(topic, "Client", lambda conf: next(makers)(conf))
-    monkeypatch.setattr(read_deliveries, "AFTER_TROUBLE", 0.01)
-    call_command("read_deliveries")
-    assert capsys.readouterr().err.splitlines() == [
-        "read_deliveries waits: Kafka: the client is broken",
-        "0 deliveries announced",
-    ]
+    makers: Iterator[Callable[[dict[str, Any]], Consumer]] = iter([Broken, Consumer])
+    monkeypatch.setattr(consumers, "Client", lambda conf: next(makers)(conf))
+    monkeypatch.setattr(consumers, "AFTER_TROUBLE", 0.01)
+    support.webhook("https://example.com/")
+    with reading():
+        assert until(lambda: "webhook-workers waits: Kafka: the client is broken" in caplog.text)
+        support.happen()
+        assert woken.wait(30)
 
 
 def test_broker_that_is_away_loses_no_delivery(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from webhooks.names import Happening
 from wokibrain import fields
 from wokibrain.errors import ValidationFailed
 from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, QueryInt, Stamp
+from wokibrain.paging import Pagination
 
 NAMES = [happening.value for happening in Happening]
 
@@ -143,6 +144,10 @@ class WebhookOut(ApiModel):
     status_reason: Literal["asked", "gone", "failing"] | None = Field(
         description="Why it is not active: asked for, the endpoint answered 410, or nothing but failures for days."
     )
+    dropping_before: Stamp | None = Field(
+        description="Set while what was queued before then is being dropped, some at a time, after a change of "
+        "`status`; nothing is sent meanwhile."
+    )
     previous_secret_valid_until: Stamp | None
     created_at: Stamp
     updated_at: Stamp
@@ -152,16 +157,9 @@ class WebhookWithSecretOut(WebhookOut):
     secret: str = Field(examples=["whsec_c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IQ=="])
 
 
-class PageOut(ApiModel):
-    page: int = Field(examples=[1])
-    limit: int = Field(examples=[50])
-    total: int = Field(examples=[1])
-    total_pages: int = Field(examples=[1])
-
-
 class WebhooksOut(ApiModel):
     webhooks: list[WebhookOut]
-    pagination: PageOut
+    pagination: Pagination
 
 
 class AttemptOut(ApiModel):
@@ -195,7 +193,7 @@ class DeliveryOut(ApiModel):
 
 class DeliveriesOut(ApiModel):
     deliveries: list[DeliveryOut]
-    pagination: PageOut
+    pagination: Pagination
 
 
 class MessageOut(ApiModel):
@@ -230,6 +228,7 @@ def _webhook(webhook: Webhook) -> dict[str, Any]:
         "status": webhook.status,
         "active": webhook.active,
         "status_reason": webhook.reason or None,
+        "dropping_before": _local(webhook.dropping_before, zone),
         "previous_secret_valid_until": _local(webhook.previous_until, zone),
         "created_at": _local(webhook.created_at, zone),
         "updated_at": _local(webhook.updated_at, zone),
@@ -263,7 +262,3 @@ def _attempt(attempt: Attempt, zone: ZoneInfo) -> AttemptOut:
         error=attempt.error or None,
         response_head=attempt.response_head,
     )
-
-
-def page_out(page: int, limit: int, total: int) -> PageOut:
-    return PageOut(page=page, limit=limit, total=total, total_pages=-(-total // limit))

@@ -26,7 +26,6 @@ from webhooks.api.schemas import (
     WebhooksOut,
     WebhookWithSecretOut,
     delivery_out,
-    page_out,
     webhook_out,
     webhook_with_secret_out,
 )
@@ -34,6 +33,7 @@ from webhooks.models import Delivery, Webhook
 from webhooks.services import CheckedUrl
 from wokibrain.errors import Code
 from wokibrain.openapi import operation
+from wokibrain.paging import pagination
 from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply
 
 ABSENT = (Code.NOT_FOUND,)
@@ -74,7 +74,7 @@ class WebhooksView(ApiView):
         return reply(
             WebhooksOut(
                 webhooks=[webhook_out(webhook) for webhook in found],
-                pagination=page_out(query.page, query.limit, total),
+                pagination=pagination(query.page, query.limit, total),
             )
         )
 
@@ -231,7 +231,7 @@ class DeliveriesView(ApiView):
         return reply(
             DeliveriesOut(
                 deliveries=[delivery_out(delivery, zone) for delivery in deliveries],
-                pagination=page_out(query.page, query.limit, total),
+                pagination=pagination(query.page, query.limit, total),
             )
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -16,6 +17,8 @@ from wokibrain.errors import Unauthorized
 USER = "sub"
 SESSION = "sid"
 PASSWORD = "pwd"  # noqa: S105 - a claim's name
+MARK: Final = 32
+"""So much it carries of the keyed hash that another password changes, as Django's own sessions carry it."""
 
 
 def issue(session: LoginSession) -> tuple[str, str]:
@@ -25,7 +28,7 @@ def issue(session: LoginSession) -> tuple[str, str]:
         token = kind()
         token[USER] = str(session.user_id)
         token[SESSION] = str(session.id)
-        token[PASSWORD] = _mark_of(session.user)
+        token[PASSWORD] = session.user.get_session_auth_hash()[:MARK]
         if kind is RefreshToken:
             token["jti"] = session.token_id
         pair.append(str(token))
@@ -44,7 +47,8 @@ class Claims:
 
     def require_password_of(self, user: User) -> None:
         """Raise Unauthorized when the password has been changed since, by whomever and however."""
-        if not constant_time_compare(self.password, _mark_of(user)):
+        marks = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+        if not any(constant_time_compare(self.password, mark[:MARK]) for mark in marks):
             raise Unauthorized
 
 
@@ -56,11 +60,6 @@ def of_access(token: str) -> Claims:
 def of_refresh(token: str) -> Claims:
     """Raises Unauthorized for what is no good refresh token."""
     return _claims(RefreshToken, token)
-
-
-def _mark_of(user: User) -> str:
-    """A keyed hash that another password changes, as Django's own sessions carry."""
-    return user.get_session_auth_hash()[:32]
 
 
 def _claims(kind: type[Token], token: str) -> Claims:

@@ -11,10 +11,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
-from restaurants.joining import drop_combo, drop_join, put_combo, put_join
+from restaurants.joining import Joined, drop_combo, drop_join, put_combo, put_join
 from restaurants.models import MAX_COMBO_TABLES, Combo, Sector, Table, TableJoin
 from restaurants.services import (
-    Joined,
     create_sector,
     create_table,
     delete_sector,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 from wokibrain import clock, context
 from wokibrain.events.models import AuditEntry
@@ -37,11 +38,16 @@ def record(
     restaurant_id: str = "",
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
+    event_id: UUID | None = None,
 ) -> AuditEntry:
-    """Enter what someone did now, through the door of the present context. Values of personal fields are left out."""
+    """Enter what someone did now, through the door of the present context. Values of personal fields are left out.
+
+    ``event_id`` is the event's that tells of it too, where there is one that the trail's consumer does not hear.
+    """
     here = context.current()
     before, after = dict(before or {}), dict(after or {})
     return AuditEntry.objects.create(
+        event_id=event_id,
         occurred_at=clock.now(),
         actor=actor,
         action=action,

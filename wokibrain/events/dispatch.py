@@ -233,19 +233,3 @@ def _fail(consumer: Consumer, event_id: UUID, error: Exception, origin: str = ""
 
 def _backoff(attempts: int) -> timedelta:
     return timedelta(seconds=settings.EVENTS_RETRY_SECONDS * 2 ** (attempts - 1))
-
-
-def settled(consumer: Consumer, event_id: UUID) -> bool:
-    """Whether the event had its effect for the consumer (a dead letter has not)."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT EXISTS (SELECT FROM events_receipt WHERE consumer = %(consumer)s AND event_id = %(id)s::uuid)
-                OR EXISTS (SELECT FROM events_storedevent e JOIN events_watermark w ON w.consumer = %(consumer)s
-                           WHERE e.event_id = %(id)s::uuid AND e.published_at <= w.through
-                             AND NOT EXISTS (SELECT FROM events_failure f
-                                             WHERE f.consumer = %(consumer)s AND f.event_id = e.event_id))
-            """,
-            {"consumer": consumer.name, "id": event_id},
-        )
-        return bool(cursor.fetchone()[0])

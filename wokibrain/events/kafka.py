@@ -1,7 +1,7 @@
 """Kafka: the relay's way out and the consumer groups' way in.
 
 A client must be made in the process that uses it: after a fork it silently does nothing. The relay and
-`manage.py consume` never fork; Celery's workers never touch Kafka.
+`manage.py consume`, whose clients these are, never fork.
 """
 
 from __future__ import annotations
@@ -168,6 +168,9 @@ def _serve(group: Group, stop: threading.Event) -> None:
         except KafkaException as error:
             log.warning("%s waits: Kafka: %s", group.value, explain(error.args[0]))
             stop.wait(AFTER_TROUBLE)
+        except OutletDown as error:
+            log.warning("%s waits: %s", group.value, error)
+            stop.wait(AFTER_TROUBLE)
         except Exception as error:
             # Whatever it was, the group goes on from its committed offsets; a crash loop shows in the log and the lag.
             said = trouble.sentence(error)
@@ -181,6 +184,7 @@ class GroupReader:
     def __init__(self, group: Group) -> None:
         self.group = group
         self.consumers = registry.consumers(group)
+        self.listeners = registry.listeners(group)
         self.client = Client(
             connection_settings(settings.KAFKA_BROKERS)
             | {
@@ -200,9 +204,10 @@ class GroupReader:
         )
 
     def run(self, stop: threading.Event) -> None:
-        topics = sorted({topic.kafka for consumer in self.consumers for topic in consumer.topics})
-        self.client.subscribe(topics)
+        topics = {topic.kafka for consumer in self.consumers for topic in consumer.topics}
         try:
+            self._make_own_topics()
+            self.client.subscribe(sorted(topics | set(self.listeners)))
             while not stop.is_set():
                 messages = self._fetch()
                 if messages and self._hand_on(messages, stop):
@@ -211,6 +216,11 @@ class GroupReader:
         finally:
             self._commit(asynchronous=False)
             self.client.close()
+
+    def _make_own_topics(self) -> None:
+        """Those of the listeners; the relay makes those of events. Raises ``OutletDown``."""
+        if self.listeners:
+            ensure_topics(*self.listeners)
 
     def _fetch(self) -> list[Message]:
         first = self.client.poll(0.25)
@@ -221,6 +231,8 @@ class GroupReader:
         for message in messages:
             if (error := message.error()) is not None:
                 log.warning("%s: %s", self.group.value, error.str())
+                if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    self._make_own_topics()
         return [message for message in messages if message.error() is None]
 
     def _hand_on(self, messages: Sequence[Message], stop: threading.Event) -> bool:
@@ -229,7 +241,9 @@ class GroupReader:
         while not stop.is_set():
             try:
                 close_old_connections()
-                events = self._read(messages)
+                for topic in self.listeners.keys() & {message.topic() for message in messages}:
+                    self.listeners[topic]()
+                events = self._read([each for each in messages if each.topic() not in self.listeners])
                 for consumer in self.consumers:
                     if mine := [event for event in events if event.aggregate_type in consumer.topics]:
                         outlets.hand_to(consumer, mine)

@@ -10,6 +10,7 @@ from wokibrain.events.names import Group, Topic
 from wokibrain.events.store import Envelope
 
 Handler = Callable[[Sequence[Envelope]], None]
+Listener = Callable[[], None]
 
 
 class Mode(Enum):
@@ -39,6 +40,7 @@ class Consumer:
 
 
 _consumers: dict[str, Consumer] = {}
+_listeners: dict[tuple[Group, str], Listener] = {}
 
 
 class UnknownConsumer(LookupError):
@@ -74,6 +76,25 @@ def consumer(
         return handler
 
     return register
+
+
+def listener(*, group: Group, topic: str) -> Callable[[Listener], Listener]:
+    """Register who is called when something has come on a Kafka topic that holds no events.
+
+    The group reads it along with its events, so that one process is one member of it. What is registered is quick
+    and never raises, and it costs nothing to call it again, or for what has been seen before.
+    """
+
+    def register(heard: Listener) -> Listener:
+        _listeners[group, topic] = heard
+        return heard
+
+    return register
+
+
+def listeners(group: Group) -> dict[str, Listener]:
+    """The group's listeners, by topic."""
+    return {topic: heard for (of, topic), heard in _listeners.items() if of is group}
 
 
 def get(name: str) -> Consumer:

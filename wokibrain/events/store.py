@@ -1,8 +1,8 @@
 """The event store: append, load, stream, fold. Nothing else writes or interprets its rows.
 
 Reading gives ``Envelope``s, brought up to the present shape by the registered upcasters. A writer with
-an SQL statement of its own may insert rows itself, in the shape of ``COLUMNS``; everything after the
-commit works the same.
+an SQL statement of its own may insert rows itself, in the shape of ``COLUMNS`` and with the metadata of
+``in_todays_shape``; everything after the commit works the same.
 """
 
 from __future__ import annotations
@@ -179,6 +179,12 @@ def metadata_now(actor: str) -> dict[str, str | None]:
     }
 
 
+def in_todays_shape(event_type: str, metadata: Mapping[str, Any]) -> Payload:
+    """The metadata of a row whose payload is in the shape of today: every row that is written says its own."""
+    schema = schema_of(event_type)
+    return {**metadata, "schema": schema} if schema > 1 else dict(metadata)
+
+
 def append(
     *,
     aggregate_type: str,
@@ -198,9 +204,7 @@ def append(
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("an event is appended in the transaction of its change")
-    meta = dict(metadata_now(actor) if metadata is None else metadata)
-    if (schema := schema_of(event_type)) > 1:
-        meta["schema"] = schema
+    meta = in_todays_shape(event_type, metadata_now(actor) if metadata is None else metadata)
     row = StoredEvent(
         event_id=uuid7(),
         aggregate_type=aggregate_type,

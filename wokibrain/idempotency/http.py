@@ -61,11 +61,31 @@ def ticket_of(view: ApiView, request: Request, body: object = None) -> Ticket | 
     return Ticket(view.holder(request), key, fingerprint(request, body), received)
 
 
-def fingerprint(request: Request, body: object) -> bytes:
+class Fingerprint(bytes):
+    """Under SECRET_KEY; it equals as well what the same request was kept as under one of SECRET_KEY_FALLBACKS."""
+
+    former: frozenset[bytes] = frozenset()
+
+    def __eq__(self, other: object) -> bool:
+        return bytes.__eq__(self, other) is True or other in self.former
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = bytes.__hash__
+
+
+def fingerprint(request: Request, body: object) -> Fingerprint:
     """Stands for method, path, query and body; keyed, since a body may hold what is worth guessing at."""
     asked = [request.method, request.path, request.META.get("QUERY_STRING", ""), body]
     said = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
-    return hmac.digest(settings.SECRET_KEY.encode(), said, hashlib.sha256)
+    now, *former = (
+        hmac.digest(secret.encode(), said, hashlib.sha256)
+        for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    )
+    made = Fingerprint(now)
+    made.former = frozenset(former)
+    return made
 
 
 def replayed(replay: Replay) -> HttpResponse:

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from restaurants.api.schemas.common import ONE_PAGE, Name, OptionalName, Pagination, Seats
+from restaurants.api.schemas.common import Name, OptionalName, Seats
+from restaurants.calendar import Calendar, Hours, SpecialHours, Turn
 from restaurants.models import Restaurant
-from restaurants.services import Calendar, Hours, SpecialHours, Turn
 from wokibrain import clock
 from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, ServiceDate, Stamp, WallTime, example
+from wokibrain.paging import ONE_PAGE, Pagination
 
 Zone = Annotated[Line, Field(min_length=1, max_length=64, examples=["America/Argentina/Buenos_Aires"])]
 Minutes = Annotated[int, Field(ge=15, le=1440, multiple_of=15, description="Minutes, a multiple of 15.")]

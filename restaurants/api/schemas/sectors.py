@@ -6,19 +6,12 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
-from restaurants.api.schemas.common import (
-    ONE_PAGE,
-    CapacityOut,
-    Name,
-    Pagination,
-    Position,
-    Seats,
-    given,
-)
+from restaurants.api.schemas.common import CapacityOut, Name, Position, Seats, given
+from restaurants.joining import Joined
 from restaurants.models import MAX_COMBO_TABLES, Sector
-from restaurants.services import Joined
 from wokibrain import fields
 from wokibrain.fields import ApiModel, BodyModel, Identifier, example
+from wokibrain.paging import ONE_PAGE, Pagination
 
 
 class SectorBody(BodyModel):

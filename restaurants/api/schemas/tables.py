@@ -8,18 +8,11 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from pydantic import Field, field_validator
 
-from restaurants.api.schemas.common import (
-    ONE_PAGE,
-    CapacityOut,
-    OptionalName,
-    Pagination,
-    Position,
-    Seats,
-    given,
-)
+from restaurants.api.schemas.common import CapacityOut, OptionalName, Position, Seats, given
 from restaurants.models import Table
 from wokibrain.errors import ValidationFailed
 from wokibrain.fields import ApiModel, BodyModel, Identifier, example
+from wokibrain.paging import ONE_PAGE, Pagination
 
 Centimetres = Annotated[int, Field(ge=0, le=1_000_000)]
 Size = Annotated[int, Field(ge=1, le=1_000_000)]

@@ -27,7 +27,6 @@ PROGRAMS: tuple[Program, ...] = (
     Program("worker", ("-m", "celery", "-q", "-A", "wokibrain.celery", "worker")),
     Program("deliver", DELIVER),
     *((Program("consume", ("manage.py", "consume", "--all")),) if settings.KAFKA_BROKERS else ()),
-    *((Program("announce", ("manage.py", "read_deliveries")),) if settings.KAFKA_BROKERS else ()),
 )
 
 READY_TIMEOUT = 60.0

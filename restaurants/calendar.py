@@ -1,0 +1,148 @@
+"""What a restaurant keeps in rows of their own: weekly windows, special days, turn times.
+
+All of a part is replaced at once, as the API does; special days also one at a time, as people edit them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, time
+from typing import Final
+
+from django.db import IntegrityError, transaction
+
+from restaurants.guards import guarded
+from restaurants.models import Restaurant, ServiceWindow, SpecialDay, SpecialWindow, TurnTime, Weekday
+from restaurants.rows import save
+from restaurants.selectors import get_restaurant
+from restaurants.trail import entered
+from wokibrain.access.callers import Caller
+from wokibrain.access.permissions import Permission
+from wokibrain.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """A service window, wall clock; ``weekday`` (0 = Monday) None means every day."""
+
+    opens: time
+    closes: time
+    last_seating: time | None = None
+    weekday: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialHours:
+    """A date with windows of its own, or closed when it has none."""
+
+    date: date
+    name: str = ""
+    hours: tuple[Hours, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Parties of up to ``party_up_to`` stay so many minutes."""
+
+    party_up_to: int
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """What a restaurant keeps in rows of their own; None leaves a part as it is."""
+
+    hours: Sequence[Hours] | None = None
+    special: Sequence[SpecialHours] | None = None
+    turns: Sequence[Turn] | None = None
+
+
+DEFAULT_HOURS: Final = (Hours(time(12), time(16)), Hours(time(20), time(23, 45)))
+"""What a restaurant serves until it says otherwise: lunch and dinner, every day."""
+
+
+def set_calendar(restaurant: Restaurant, calendar: Calendar) -> None:
+    """Replace the parts that are given. Raises ValidationFailed."""
+    if calendar.hours is not None:
+        set_hours(restaurant, calendar.hours)
+    if calendar.special is not None:
+        SpecialDay.objects.filter(restaurant=restaurant).delete()
+        for day in calendar.special:
+            _keep(SpecialDay(restaurant=restaurant), day)
+    if calendar.turns is not None:
+        TurnTime.objects.filter(restaurant=restaurant).delete()
+        for turn in calendar.turns:
+            row = TurnTime(restaurant=restaurant, party_up_to=turn.party_up_to, minutes=turn.minutes)
+            save(row, whole="turnTimes")
+
+
+def set_hours(restaurant: Restaurant, hours: Iterable[Hours]) -> None:
+    """Replace the weekly windows. Raises ValidationFailed."""
+    ServiceWindow.objects.filter(restaurant=restaurant).delete()
+    windows = [
+        ServiceWindow(
+            restaurant=restaurant,
+            weekday=weekday,
+            opens=each.opens,
+            closes=each.closes,
+            last_seating=each.last_seating,
+        )
+        for each in hours
+        for weekday in (Weekday.values if each.weekday is None else [each.weekday])
+    ]
+    try:
+        with transaction.atomic():
+            ServiceWindow.objects.bulk_create(windows)
+    except IntegrityError:
+        # One by one, to say what is wrong.
+        for window in windows:
+            save(window, whole="windows")
+
+
+def put_special_day(
+    *,
+    caller: Caller,
+    restaurant_id: str,
+    day: SpecialHours,
+    day_id: int | None = None,
+    acknowledge: str | None = None,
+) -> SpecialDay:
+    """A date with its own windows, new or in place of the day with that id.
+
+    Raises NotFound, Forbidden, ValidationFailed, StrandsBookings.
+    """
+    restaurant = get_restaurant(
+        caller=caller, restaurant_id=restaurant_id, permission=Permission.RESTAURANT_UPDATE
+    )
+    with guarded(restaurant_id, acknowledge, caller=caller), entered(caller, "RestaurantUpdated", restaurant):
+        row = SpecialDay(restaurant=restaurant) if day_id is None else _day(restaurant_id, day_id)
+        return _keep(row, day)
+
+
+def drop_special_day(
+    *, caller: Caller, restaurant_id: str, day_id: int, acknowledge: str | None = None
+) -> None:
+    """Let the date follow the week again. Raises NotFound, Forbidden, StrandsBookings."""
+    restaurant = get_restaurant(
+        caller=caller, restaurant_id=restaurant_id, permission=Permission.RESTAURANT_UPDATE
+    )
+    with guarded(restaurant_id, acknowledge, caller=caller), entered(caller, "RestaurantUpdated", restaurant):
+        _day(restaurant_id, day_id).delete()
+
+
+def _keep(row: SpecialDay, day: SpecialHours) -> SpecialDay:
+    row.date, row.name = day.date, day.name
+    save(row, whole="specialDays")
+    row.windows.all().delete()
+    for each in day.hours:
+        window = SpecialWindow(day=row, opens=each.opens, closes=each.closes, last_seating=each.last_seating)
+        save(window, whole="specialDays")
+    return row
+
+
+def _day(restaurant_id: str, day_id: int) -> SpecialDay:
+    row = SpecialDay.objects.filter(pk=day_id, restaurant_id=restaurant_id).first()
+    if row is None:
+        raise NotFound.at("specialDays")
+    return row

@@ -1,0 +1,56 @@
+"""What the fields of these models may hold."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db.models import F, Q, Value
+from django.db.models.functions import Mod
+from django.db.models.lookups import Exact
+from django.utils.translation import gettext_lazy as _
+
+from wokibrain import ids
+from wokibrain.clock import is_known_zone
+
+MAX_PARTY = 50
+MAX_COMBO_TABLES = 4
+MAX_JOINS = 8
+
+valid_id = RegexValidator(rf"^{ids.NAME.pattern}\Z", _("Use 1-50 letters, digits, '.', '_', '~' or '-'."))
+valid_party = [MinValueValidator(1), MaxValueValidator(MAX_PARTY)]
+
+
+def valid_zone(name: str) -> None:
+    if not is_known_zone(name):
+        raise ValidationError(_("Unknown time zone."), code="zone")
+
+
+def valid_quarters(minutes: int) -> None:
+    if minutes % 15:
+        raise ValidationError(_("Use a multiple of 15 minutes."), code="grid")
+
+
+def restaurant_id() -> str:
+    return ids.name("R")
+
+
+def sector_id() -> str:
+    return ids.name("S")
+
+
+def table_id() -> str:
+    return ids.name("T")
+
+
+def multiple_of_15(field: str) -> Exact:
+    return Exact(Mod(F(field), Value(15)), Value(0))
+
+
+def on_the_grid(*fields: str) -> Q:
+    """Each wall time lies on a quarter hour; an empty one passes."""
+    rule = Q()
+    for field in fields:
+        rule &= Q(**{f"{field}__isnull": True}) | Q(
+            **{f"{field}__minute__in": (0, 15, 30, 45), f"{field}__second": 0}
+        )
+    return rule

@@ -1,0 +1,219 @@
+"""What waits and is never to go out is dropped, and what else waits is not, where there is much of it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from django.test import TestCase
+from pytest_django import Settings
+
+from tests.webhooks import support
+from tests.webhooks.sessions import Sessions, elsewhere
+from tests.webhooks.support import Receiver
+from webhooks import delivery, health, housekeeping, pump, services
+from webhooks.models import Delivery, Webhook
+from wokibrain import clock
+from wokibrain.access.callers import SYSTEM
+from wokibrain.errors import InvalidTransition
+
+pytestmark = pytest.mark.django_db
+URL = "https://example.com/hooks"
+
+
+@pytest.fixture
+def by_twos(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "DROPPED_AT_ONCE", 2)
+    monkeypatch.setattr(housekeeping, "BATCHES", 2)
+
+
+@pytest.mark.usefixtures("by_twos")
+def test_what_waits_for_an_inactive_webhook_is_dropped_some_at_a_time() -> None:
+    webhook = support.webhook(URL)
+    for _ in range(7):
+        support.happen()
+    change(webhook, INACTIVE)
+    counts = []
+    for _ in range(4):
+        counts.append(dropped())
+        housekeeping.sweep()
+    assert counts == [2, 6, 7, 7]
+
+
+INACTIVE, PAUSED, ACTIVE = Webhook.Status.INACTIVE, Webhook.Status.PAUSED, Webhook.Status.ACTIVE
+
+
+def change(webhook: Webhook, *statuses: Webhook.Status) -> None:
+    for status in statuses:
+        services.update_webhook(caller=SYSTEM, webhook_id=str(webhook.pk), status=status)
+
+
+def dropped() -> int:
+    return Delivery.objects.filter(status="DROPPED").count()
+
+
+def ids(receiver: Receiver) -> list[str]:
+    return [request.headers["webhook-id"] for request in receiver.requests]
+
+
+@pytest.mark.parametrize(
+    ("way", "at_once"),
+    [((INACTIVE, ACTIVE), 4), ((INACTIVE, PAUSED, ACTIVE), 6), ((PAUSED, INACTIVE, ACTIVE), 4)],
+)
+@pytest.mark.usefixtures("by_twos")
+def test_what_waited_for_an_inactive_webhook_is_dropped_by_sweeps_once_it_is_active_again(
+    way: tuple[Webhook.Status, ...], at_once: int, receiver: Receiver
+) -> None:
+    webhook = support.webhook(receiver.url)
+    for _ in range(9):
+        support.happen()
+    change(webhook, *way)
+    assert dropped() == at_once
+    sent = support.happen()
+    assert pump.drain() == 0
+    assert delivery.next_due() is None
+    while Webhook.objects.get().dropping_before:
+        before = dropped()
+        housekeeping.sweep()
+        assert before < dropped() <= before + 4
+    assert dropped() == 9
+    assert pump.drain() == 1
+    assert ids(receiver) == [str(sent.event_id)]
+
+
+@pytest.mark.usefixtures("by_twos")
+def test_little_that_waits_for_an_inactive_webhook_is_dropped_at_once(receiver: Receiver) -> None:
+    webhook = support.webhook(receiver.url)
+    for _ in range(3):
+        support.happen()
+    change(webhook, INACTIVE, ACTIVE)
+    assert (dropped(), Webhook.objects.get().dropping_before) == (3, None)
+    support.happen()
+    assert pump.drain() == 1
+
+
+@pytest.mark.usefixtures("by_twos")
+def test_what_waited_for_a_webhook_that_was_given_up_is_not_sent_once_it_is_active_again(
+    receiver: Receiver,
+) -> None:
+    webhook = support.webhook(receiver.url)
+    for _ in range(7):
+        support.happen()
+    health.deactivate(webhook, Webhook.Reason.GONE)
+    change(webhook, ACTIVE)
+    assert dropped() == 4
+    housekeeping.sweep()
+    assert pump.drain() == 0
+    assert dropped() == 7
+
+
+@pytest.mark.usefixtures("by_twos")
+def test_all_that_was_held_for_too_long_is_dropped_after_resuming_and_the_rest_sent_in_order(
+    receiver: Receiver, settings: Settings
+) -> None:
+    webhook = support.webhook(receiver.url)
+    booking = str(uuid4())
+    with clock.frozen(clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS + 1)):
+        change(webhook, PAUSED)
+        for _ in range(6):
+            support.happen()
+        support.happen(booking)
+    kept = [support.happen(booking, version, "BookingUpdated", changes={}) for version in (2, 3)]
+    change(webhook, ACTIVE)
+    assert (dropped(), pump.drain()) == (2, 0)
+    kept.append(support.happen(booking, 4, "BookingSeated"))
+    housekeeping.sweep()
+    assert (dropped(), pump.drain()) == (6, 0)
+    housekeeping.sweep()
+    assert (dropped(), pump.drain()) == (7, 3)
+    assert ids(receiver) == [str(event.event_id) for event in kept]
+
+
+@pytest.mark.usefixtures("by_twos")
+def test_what_is_written_by_a_clock_that_is_behind_is_not_dropped(receiver: Receiver) -> None:
+    webhook = support.webhook(receiver.url)
+    at = clock.now()
+    with clock.frozen(at - timedelta(minutes=1)):
+        for _ in range(7):
+            support.happen()
+    change(webhook, INACTIVE, ACTIVE)
+    with clock.frozen(at - timedelta(seconds=2)):
+        sent = support.happen()
+    housekeeping.sweep()
+    assert pump.drain() == 1
+    assert ids(receiver) == [str(sent.event_id)]
+
+
+@pytest.mark.usefixtures("by_twos")
+def test_what_is_asked_for_again_is_refused_until_it_cannot_be_dropped(receiver: Receiver) -> None:
+    webhook = support.webhook(receiver.url)
+    start = clock.now()
+    for _ in range(7):
+        support.happen()
+    change(webhook, INACTIVE, ACTIVE)
+    gone = Delivery.objects.filter(status="DROPPED").first()
+    assert gone is not None
+
+    def again() -> None:
+        services.redeliver(caller=SYSTEM, webhook_id=str(webhook.pk), delivery_id=str(gone.pk))
+
+    def recover(since: datetime) -> int:
+        return services.recover(caller=SYSTEM, webhook_id=str(webhook.pk), since=since).queued
+
+    for asked in (again, lambda: recover(start)):
+        with pytest.raises(InvalidTransition) as refused:
+            asked()
+        assert "still being dropped" in str(refused.value.detail)
+    assert recover(clock.now()) == 0
+    housekeeping.sweep()
+    again()
+    assert recover(start) == 6
+    assert pump.drain() == 7
+
+
+@pytest.mark.usefixtures("by_twos")
+@pytest.mark.parametrize("end", ["inactive", "gone", "deleted"])
+def test_webhook_that_ends_while_it_drops_drops_everything(end: str) -> None:
+    webhook = support.webhook(URL)
+    for _ in range(7):
+        support.happen()
+    change(webhook, INACTIVE, ACTIVE)
+    support.happen()
+    webhook.refresh_from_db()
+    match end:
+        case "inactive":
+            change(webhook, INACTIVE)
+        case "gone":
+            health.deactivate(webhook, Webhook.Reason.GONE)
+        case _:
+            with TestCase.captureOnCommitCallbacks(execute=True):
+                services.delete_webhook(caller=SYSTEM, webhook_id=str(webhook.pk))
+    for _ in range(2):
+        housekeeping.sweep()
+    assert Delivery.objects.exclude(status="DROPPED").count() == 0
+    assert dropped() == (0 if end == "deleted" else 8)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("before", [INACTIVE, PAUSED])
+def test_sweep_drops_nothing_of_a_webhook_that_was_made_active_meanwhile(
+    before: Webhook.Status, sessions: Sessions, settings: Settings
+) -> None:
+    with clock.frozen(clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS + 1)):
+        for number in range(2):
+            support.webhook(f"{URL}/{number}")
+        support.happen()
+        paused_at = clock.now() if before == PAUSED else None
+        Webhook.objects.update(status=before, reason=Webhook.Reason.ASKED, paused_at=paused_at)
+    slow, webhook = Webhook.objects.all()
+    mine = Delivery.objects.filter(webhook=webhook)
+    with elsewhere(slow):
+        # It has read which webhooks there are, and waits for the deliveries of the first.
+        sweeping = sessions.start(housekeeping.sweep, waiting=1)
+        change(webhook, ACTIVE)
+        assert mine.get().status == "DROPPED"
+        services.redeliver(caller=SYSTEM, webhook_id=str(webhook.pk), delivery_id=str(mine.get().pk))
+    sweeping.result(10)
+    assert Delivery.objects.get(webhook=slow).status == "DROPPED"
+    assert mine.get().status == "PENDING"

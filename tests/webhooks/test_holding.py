@@ -1,0 +1,88 @@
+"""What a webhook that is not active holds and drops, and for how long anything is kept."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from tests.webhooks import support
+from tests.webhooks.rest import Call, long_ago, made
+from tests.webhooks.support import Receiver
+from webhooks import health, housekeeping, pump
+from webhooks.models import Attempt, Delivery, Message, Webhook
+from wokibrain import clock
+
+pytestmark = pytest.mark.django_db
+
+
+def test_paused_webhook_holds_and_sends_on_resume_in_order(call: Call, receiver: Receiver) -> None:
+    hook = made(call, url=receiver.url, events=["booking.created", "booking.seated"], status="PAUSED")
+    booking = str(uuid4())
+    support.happen(booking)
+    support.happen(booking, 2, "BookingSeated")
+    pump.drain()
+    housekeeping.sweep()
+    assert receiver.requests == []
+    call("PATCH", f"/{hook['id']}", {"status": "ACTIVE"})
+    pump.drain()
+    assert [request.headers["x-wokibrain-sequence"] for request in receiver.requests] == ["1", "2"]
+
+
+def test_paused_webhook_holds_no_longer_than_72_hours(call: Call, receiver: Receiver) -> None:
+    start = clock.now()
+    with clock.frozen(start):
+        hook = made(call, url=receiver.url, status="PAUSED")
+        support.happen()
+    with clock.frozen(start + timedelta(hours=50)):
+        late = support.happen()
+    with clock.frozen(start + timedelta(hours=71)):
+        housekeeping.sweep()
+    assert set(Delivery.objects.values_list("status", flat=True)) == {"PENDING"}
+    with clock.frozen(start + timedelta(hours=73)):
+        call("PATCH", f"/{hook['id']}", {"status": "ACTIVE"})
+        pump.drain()
+    assert [request.headers["webhook-id"] for request in receiver.requests] == [str(late.event_id)]
+    assert sorted(Delivery.objects.values_list("status", flat=True)) == ["DROPPED", "SUCCEEDED"]
+
+
+def test_webhook_shows_that_it_still_drops_what_waited(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "DROPPED_AT_ONCE", 1)
+    hook = made(call)
+    for _ in range(3):
+        support.happen()
+    last = Delivery.objects.latest("created_at").created_at
+    call("PATCH", f"/{hook['id']}", {"status": "INACTIVE"})
+    status, answer = call("PATCH", f"/{hook['id']}", {"status": "ACTIVE"})
+    assert (status, answer["status"]) == (200, "ACTIVE")
+    assert datetime.fromisoformat(answer["droppingBefore"]) == last + timedelta(microseconds=1)
+    assert answer["droppingBefore"].endswith("-03:00")
+    path = f"/{hook['id']}/recover?since={long_ago()}"
+    status, refused = call("POST", path)
+    assert (status, refused["error"]) == (409, "INVALID_TRANSITION")
+    housekeeping.sweep()
+    assert call("GET", f"/{hook['id']}")[1]["droppingBefore"] is None
+    assert call("POST", path)[1]["queued"] == 3
+
+
+def test_sweep_drops_what_is_held_too_long_and_what_slipped_in(call: Call) -> None:
+    made(call, status="PAUSED")
+    support.happen()
+    with clock.frozen(clock.now() + timedelta(hours=73)):
+        assert housekeeping.sweep() is False
+    assert Delivery.objects.get().status == "DROPPED"
+    Webhook.objects.update(status="INACTIVE", paused_at=None)
+    Delivery.objects.update(status="PENDING", due_at=clock.now(), finished_at=None)
+    housekeeping.sweep()
+    assert Delivery.objects.get().status == "DROPPED"
+
+
+def test_messages_are_kept_for_thirty_days(call: Call, receiver: Receiver) -> None:
+    made(call, url=receiver.url)
+    support.happen()
+    pump.drain()
+    for days, left in ((29, 1), (31, 0)):
+        with clock.frozen(clock.now() + timedelta(days=days)):
+            housekeeping.sweep()
+        assert [model.objects.count() for model in (Message, Delivery, Attempt)] == [left] * 3
