@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 
 from bookings import writes
 from bookings.models import Booking
@@ -25,6 +25,7 @@ from wokibrain.access.keys import new_token
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.access.permissions import Role
 from wokibrain.ids import uuid7
+from wokibrain.postgres.locks import advisory_number
 
 TABLES: Final = (("T1", 2, 2), ("T2", 2, 4), ("T3", 2, 4), ("T4", 4, 6), ("T5", 2, 2))
 BOOKING: Final = "B1"
@@ -33,6 +34,9 @@ BOOKING: Final = "B1"
 def example() -> None:
     """R1 "Bistro Central" with S1, T1-T5 and booking B1 on 2025-10-22. What is there already stays."""
     with transaction.atomic():
+        # Several at once take turns, so that each finds what the one before made.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_number("seed")])
         if not Restaurant.objects.filter(pk="R1").exists():
             create_restaurant(
                 caller=SYSTEM,
