@@ -66,10 +66,13 @@ MESSAGES: Final[Mapping[str, str]] = {
     "instant_grid": gettext_noop("A start lies on a quarter hour."),
     "wall_time": gettext_noop("Expected a time of day as HH:MM."),
     "nul": gettext_noop("A NUL character is not allowed."),
-    "identifier": gettext_noop("Use 1-50 letters, digits, '.', '_', '~' or '-'."),
+    "identifier": gettext_noop(
+        "Use 1-50 letters, digits, '.', '_', '~' or '-', the first a letter or a digit."
+    ),
     "email": gettext_noop("Expected an e-mail address."),
     "phone": gettext_noop("Expected a phone number of 5 to 20 digits."),
     "repeated": gettext_noop("No entry may stand twice."),
+    "last_seating": gettext_noop("The last seating lies within the window."),
     "equal_edges": gettext_noop("The window must end after it starts."),
 }
 
@@ -81,10 +84,14 @@ def wrong(kind: str) -> PydanticCustomError:
 
 def message_for(error: ErrorDetails) -> Text:
     """The sentence for one of pydantic's errors, in the caller's language when it is read."""
-    template = MESSAGES.get(error["type"])
+    kind, told = error["type"], error.get("ctx", {})
+    if kind in ("too_long", "too_short") and told.get("field_type") == "Value":
+        # What a validator of ours handed on is of no type to pydantic; lists it knows.
+        kind = f"string_{kind}"
+    template = MESSAGES.get(kind)
     if template is None:
         return gettext_lazy("This value is not valid.")
-    return _Message(template, error.get("ctx", {}))
+    return _Message(template, told)
 
 
 class _Message(str):

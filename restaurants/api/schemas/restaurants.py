@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import date, time
 from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from restaurants.api.schemas.common import Name, OptionalName, Seats
 from restaurants.calendar import Calendar, Hours, SpecialHours, Turn
 from restaurants.models import Restaurant
-from wokibrain import clock
+from restaurants.models.values import lies_within
+from wokibrain import clock, fields
 from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, ServiceDate, Stamp, WallTime, example
 from wokibrain.paging import ONE_PAGE, Pagination
 
@@ -18,22 +19,34 @@ Zone = Annotated[Line, Field(min_length=1, max_length=64, examples=["America/Arg
 Minutes = Annotated[int, Field(ge=15, le=1440, multiple_of=15, description="Minutes, a multiple of 15.")]
 
 
-class WindowBody(BodyModel):
+class _WindowBody(BodyModel):
+    start: WallTime
+    end: WallTime
+    last_seating: WallTime | None = Field(None, description="The latest start; within the window.")
+
+    @field_validator("last_seating")
+    @classmethod
+    def _within(cls, last: time | None, info: ValidationInfo) -> time | None:
+        start, end = info.data.get("start"), info.data.get("end")
+        if last and start and end and not lies_within(start, end, last):
+            raise fields.wrong("last_seating")
+        return last
+
+
+class WindowBody(_WindowBody):
     """A service window; without `weekday` (0 = Monday) it is held every day."""
 
     start: WallTime = Field(examples=["20:00"])
     end: WallTime = Field(examples=["23:45"], description="At or before `start`: the next day.")
-    last_seating: WallTime | None = None
     weekday: Annotated[int, Field(ge=0, le=6)] | None = None
 
     def hours(self) -> Hours:
         return Hours(self.start, self.end, self.last_seating, self.weekday)
 
 
-class SpecialWindowBody(BodyModel):
+class SpecialWindowBody(_WindowBody):
     start: WallTime = Field(examples=["12:00"])
     end: WallTime = Field(examples=["17:00"], description="At or before `start`: the next day.")
-    last_seating: WallTime | None = None
 
     def hours(self) -> Hours:
         return Hours(self.start, self.end, self.last_seating)
@@ -57,12 +70,19 @@ class TurnTimeBody(BodyModel):
     minutes: Minutes = Field(examples=[90])
 
 
+def _each_size_once(turns: list[TurnTimeBody]) -> list[TurnTimeBody]:
+    fields.once([str(each.party_up_to) for each in turns])
+    return turns
+
+
 class _CalendarFields(ApiModel):
     """What a restaurant may be told on top of its name and zone; a list replaces the one there is."""
 
     windows: Annotated[list[WindowBody], Field(max_length=70)] | None = None
     special_days: Annotated[list[SpecialDayBody], Field(max_length=400)] | None = None
-    turn_times: Annotated[list[TurnTimeBody], Field(max_length=50)] | None = None
+    turn_times: (
+        Annotated[list[TurnTimeBody], Field(max_length=50), AfterValidator(_each_size_once)] | None
+    ) = None
 
     def calendar(self) -> Calendar:
         return Calendar(
