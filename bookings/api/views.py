@@ -134,7 +134,8 @@ class BookingView(ApiView):
         "changeBooking",
         "Change a booking",
         """Re-seats only where the tables no longer fit or others are asked for; the start stays unless
-        `start`, a window or `date` is given. All or nothing: on an error the booking is as it was.""",
+        `start`, a window or `date` is given; a `start` on another date moves it there. All or nothing: on an
+        error the booking is as it was.""",
         body=ChangeBody,
         out=BookingOut,
         errors=(Code.NOT_FOUND, *SEATING, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION),
