@@ -23,7 +23,13 @@ def body(
     data = _of_block(payload, at, zone) if happening is Happening.TABLE_UNAVAILABLE else _of_booking(payload)
     if happening is Happening.BOOKING_UPDATED:
         changes = payload.get("changes") or {}
-        data["changes"] = {name: changes[name] for name in _in_order(changes) if name not in NOT_TOLD}
+        # Nor of the keys of each: from, then to.
+        data["changes"] = {
+            name: {edge: changes[name][edge] for edge in ("from", "to") if edge in changes[name]}
+            | changes[name]
+            for name in _in_order(changes)
+            if name not in NOT_TOLD
+        }
     return envelope(happening, data, event_id=event_id, at=at, zone=zone)
 
 
