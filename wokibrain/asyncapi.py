@@ -236,9 +236,15 @@ RECEIVED: Final = [
 ]
 
 
+def document(host: str = "localhost:8000", *, secure: bool = False) -> dict[str, Any]:
+    """The document, for who reads it at that host, by TLS or not."""
+    server = _document()["servers"]["here"] | {"host": host, "protocol": "wss" if secure else "ws"}
+    return _document() | {"servers": {"here": server}}
+
+
 @cache
-def document() -> dict[str, Any]:
-    """The document, made once a process."""
+def _document() -> dict[str, Any]:
+    """What is the same everywhere, made once a process."""
 
     def references(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
         return [{"$ref": f"#/channels/live/messages/{each['name']}"} for each in messages]
@@ -256,8 +262,6 @@ def document() -> dict[str, Any]:
         "defaultContentType": "application/json",
         "servers": {
             "here": {
-                "host": "localhost:8000",
-                "protocol": "ws",
                 "description": "The address of the API; wss where it is served with TLS.",
                 "security": [{"$ref": f"#/components/securitySchemes/{each}"} for each in SCHEMES],
             }

@@ -63,5 +63,7 @@ DISCOVERY_REQUESTS.labels("found")
 LOCK_CONTENTIONS.labels("redis")
 for _backend in ("redis", "postgres"):
     LOCK_ACQUISITIONS.labels(_backend)
+for _outcome in ("delivered", "retry", "failed", "gone"):
+    WEBHOOK_DELIVERIES.labels(_outcome)
 for _layer in ("memory", "redis"):
     CACHE_HITS.labels(_layer)
