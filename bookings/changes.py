@@ -100,7 +100,9 @@ def update_booking(
                 duration_minutes=change.duration_minutes or before.duration_minutes,
             )
             day = days.read(seen.restaurant_id, sector_id, service_date, without=(before.id,))
-            check_bounds(day.plan, wanted.party_size, wanted.duration_minutes, service_date)
+            # The bounds may have been others when the rest was agreed on, and that stays.
+            moved = service_date if service_date != before.service_date else change.date
+            check_bounds(day.plan, change.party_size, change.duration_minutes, moved)
             after = _seated(day, before, wanted, change)
         private = _private(before, change)
         if change.notes is not None:

@@ -66,10 +66,15 @@ def wish_for(plan: Plan, wanted: NewBooking) -> Wish:
 
 
 def check_bounds(
-    plan: Plan, party: int, duration: int, service_date: date, *, duration_path: str = "durationMinutes"
+    plan: Plan,
+    party: int | None,
+    duration: int | None,
+    service_date: date | None,
+    *,
+    duration_path: str = "durationMinutes",
 ) -> None:
-    """Raise ValidationFailed for what lies outside the restaurant's own bounds."""
-    if not plan.min_party <= party <= plan.max_party:
+    """Raise ValidationFailed for what lies outside the restaurant's own bounds; None is not asked for."""
+    if party is not None and not plan.min_party <= party <= plan.max_party:
         raise ValidationFailed.at(
             "partySize",
             format_lazy(
@@ -78,7 +83,7 @@ def check_bounds(
                 most=plan.max_party,
             ),
         )
-    if not plan.min_duration <= duration <= plan.max_duration:
+    if duration is not None and not plan.min_duration <= duration <= plan.max_duration:
         raise ValidationFailed.at(
             duration_path,
             format_lazy(
@@ -88,7 +93,7 @@ def check_bounds(
             ),
         )
     last = plan.last_date()
-    if last is not None and service_date > last:
+    if last is not None and service_date is not None and service_date > last:
         raise ValidationFailed.at(
             "date", format_lazy(_("This restaurant can be booked up to {date}."), date=last.isoformat())
         )

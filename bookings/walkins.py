@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Final, overload
 
 from django.utils.translation import gettext_lazy as _
 
@@ -12,6 +12,7 @@ from bookings import day as days
 from bookings import plan as plans
 from bookings import writes
 from bookings.day import Day, Wish
+from bookings.idempotency import Ticket
 from bookings.locking import SectorDay
 from bookings.models import Booking
 from bookings.plan import Plan
@@ -25,6 +26,7 @@ from wokibrain import ids, metrics
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import OutsideServiceWindow
+from wokibrain.idempotency.keys import Replay
 from wokibrain.ids import uuid7
 
 CHOICES: Final = 6
@@ -81,7 +83,15 @@ def choices(*, caller: Caller, wanted: WalkIn) -> list[Choice]:
     return [Choice(day.sector_of(each.table_ids), each.table_ids, end, each.score) for each in found]
 
 
-def seat_walk_in(*, caller: Caller, wanted: WalkIn) -> BookingRecord:
+@overload
+def seat_walk_in(*, caller: Caller, wanted: WalkIn) -> BookingRecord: ...
+
+
+@overload
+def seat_walk_in(*, caller: Caller, wanted: WalkIn, ticket: Ticket | None) -> BookingRecord | Replay: ...
+
+
+def seat_walk_in(*, caller: Caller, wanted: WalkIn, ticket: Ticket | None = None) -> BookingRecord | Replay:
     """Seat the party at once: one booking, SEATED from its first version on, one BookingCreated.
 
     It starts now, off the grid, so it holds its tables to the minute. Raises NotFound,
@@ -122,12 +132,13 @@ def seat_walk_in(*, caller: Caller, wanted: WalkIn) -> BookingRecord:
             created_at=moment,
             updated_at=moment,
         )
-        writes.insert(made, event_type="BookingCreated", actor=caller, new_guest=is_new, ticket=None)
+        writes.insert(made, event_type="BookingCreated", actor=caller, new_guest=is_new, ticket=ticket)
         return made
 
     with counted(wanted.restaurant_id, Door.WALK_IN):
-        made = take_turn([SectorDay(room.id, service_date) for room in rooms], work)
-    metrics.BOOKING_CREATED.inc()
+        made = take_turn([SectorDay(room.id, service_date) for room in rooms], work, ticket)
+    if isinstance(made, BookingRecord):
+        metrics.BOOKING_CREATED.inc()
     return made
 
 

@@ -196,7 +196,7 @@ def api_servers(
     """
     own = {"WEB_THREADS": str(threads), "RATE_LIMIT_MAX": "100000000", "LOG_LEVEL": "WARNING"}
     settings = dict(os.environ) | services.environment | own | dict(environment or {})
-    for name in ("PROMETHEUS_MULTIPROC_DIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
+    for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
         settings.pop(name, None)
     servers: list[ApiServer] = []
     try:

@@ -39,7 +39,7 @@ def _environment() -> None:
         "REDIS_URL": env.redis_database(redis_url, first),
     }
     # A developer's shell must not change what the tests say.
-    for name in ("DEBUG", "KAFKA_BROKERS", "PUBLIC_PERMISSIONS", "TRUSTED_PROXIES"):
+    for name in ("DEBUG", "BROKER_URL", "KAFKA_BROKERS", "PUBLIC_PERMISSIONS", "TRUSTED_PROXIES"):
         os.environ.pop(name, None)
     # A storm must not stop at a hundred; the tests that are about the limit set it.
     os.environ["RATE_LIMIT_MAX"] = "0"

@@ -261,7 +261,7 @@ def test_a_request_that_came_in_before_its_repeat_was_refused_takes_no_effect(sc
     """The first one is still on its way when its repeat is answered; a later repeat may try again."""
     IdempotencyKey.objects.all().delete()
     late, early = time.monotonic() + 3600, time.monotonic() - 60
-    ticket = keys.Ticket(_holder(scene), "k", b"", late)
+    ticket = keys.Ticket(_holder(scene), "k", (b"",), late)
     assert ticket.refuse() is None
     before = everything()
     environ = cast(dict[str, Any], scene.api.client.defaults)

@@ -331,3 +331,14 @@ def test_it_is_served_as_json_and_as_yaml_the_same() -> None:
     assert as_json.headers["Content-Type"] == "application/json"
     assert as_yaml.headers["Content-Type"] == "application/yaml; charset=utf-8"
     assert yaml.safe_load(as_yaml.content) == as_json.body
+
+
+def test_times_that_a_setting_decides_are_told_as_defaults(document: dict[str, Any]) -> None:
+    fixed = [
+        sentence
+        for path, _, operation in operations(document)
+        if path.startswith("/api/v1/webhooks")
+        for sentence in re.split(r"[.;] ", operation.get("description", ""))
+        if re.search(r"\d+ (hour|day)s", sentence) and "by default" not in sentence
+    ]
+    assert fixed == []

@@ -62,6 +62,7 @@ NAMES = (
     "cache_misses_total",
     "lock_acquisitions_total",
     "lock_contentions_total",
+    "webhook_deliveries_total",
 )
 
 

@@ -241,3 +241,13 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.delivery_id} #{self.number}"
+
+
+class AttemptCount(models.Model):
+    """How many attempts ever came to ``outcome``, for the metrics: their rows are deleted after a while."""
+
+    outcome = models.CharField(max_length=10, primary_key=True)
+    attempts = models.PositiveBigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.attempts}"

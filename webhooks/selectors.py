@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import TruncHour
 
-from webhooks.models import TEST_STREAM, Delivery, Webhook
+from webhooks.models import TEST_STREAM, AttemptCount, Delivery, Webhook
+from webhooks.schedule import Verdict
 from wokibrain import clock
 from wokibrain.access.callers import Caller, CallerKind
 from wokibrain.access.permissions import Permission
@@ -130,3 +131,9 @@ def restaurant_exists(restaurant_id: str) -> bool:
     restaurants = Webhook._meta.get_field("restaurant").related_model
     assert not isinstance(restaurants, str)
     return bool(restaurants._default_manager.filter(pk=restaurant_id).exists())
+
+
+def attempts_made() -> dict[str, int]:
+    """How many attempts ever came to what, over all processes that send."""
+    made = dict(AttemptCount.objects.values_list("outcome", "attempts"))
+    return {verdict.name.lower(): made.get(verdict.name.lower(), 0) for verdict in Verdict}

@@ -9,7 +9,6 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.urls import re_path
 
-from wokibrain import env
 from wokibrain.bridge import Bridge, Receive, Scope, Send, lifespan
 
 wsgi = get_wsgi_application()
@@ -33,7 +32,7 @@ application = ProtocolTypeRouter(
     {
         "http": Bridge(
             wsgi,
-            threads=env.integer("WEB_THREADS", 2, minimum=1, maximum=64),
+            threads=settings.WEB_THREADS,
             max_body=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
         ),
         "websocket": URLRouter([re_path(r"^ws/?$", live), re_path(r"", unknown_socket)]),  # type: ignore[arg-type]

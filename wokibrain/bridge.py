@@ -233,9 +233,14 @@ class Bridge:
         try:
             if isinstance(response, FileChunks):
                 if (content := response.read_whole()) is not None:
-                    return status, headers, content
+                    return (
+                        status,
+                        with_length(headers, job.environ["REQUEST_METHOD"], status, content),
+                        content,
+                    )
             elif not getattr(response, "streaming", False):
-                return status, headers, b"".join(response)
+                content = b"".join(response)
+                return status, with_length(headers, job.environ["REQUEST_METHOD"], status, content), content
             self._stream(job, status, headers, response)
             return None
         finally:
@@ -258,6 +263,19 @@ class Bridge:
             log.warning("gave up a stream whose client takes nothing: %s", job.environ["PATH_INFO"])
         finally:
             watch.cancel()
+
+
+def with_length(headers: Headers, method: str, status: int, content: bytes) -> Headers:
+    """The headers with the length of a whole answer; without one the server would send it in chunks.
+
+    204 and 304 have no body and none announced; of a HEAD's, which may be left out, nothing is known.
+    """
+    if status in (204, 304) or (method == "HEAD" and not content):
+        return headers
+    for name, _ in headers:
+        if name == b"content-length":
+            return headers
+    return [*headers, (b"content-length", b"%d" % len(content))]
 
 
 class FileChunks:

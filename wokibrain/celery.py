@@ -42,13 +42,20 @@ warnings.filterwarnings("ignore", "You're running the worker with superuser priv
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
 
-# Without one production does not start, and says so after this was read.
-_redis_url = settings.REDIS_URL or "redis://unset"
+
+def broker_url() -> str:
+    """BROKER_URL, or the database after REDIS_URL's of the same server."""
+    if url := settings.BROKER_URL:
+        return env.celery_broker(url, env.redis_number(url, "BROKER_URL"), "BROKER_URL")
+    # Without one production does not start, and says so after this was read.
+    redis_url = settings.REDIS_URL or "redis://unset"
+    return env.celery_broker(redis_url, env.redis_number(redis_url) + 1)
+
 
 app = Celery("wokibrain")
 app.set_default()
 app.conf.update(
-    broker_url=env.celery_broker(_redis_url, env.redis_number(_redis_url) + 1),
+    broker_url=broker_url(),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     broker_transport_options={

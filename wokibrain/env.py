@@ -6,6 +6,7 @@ given". Under ENVIRONMENT=test the file is not read: tests say themselves what t
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
@@ -122,8 +123,11 @@ def data_dir() -> Path:
     return (ROOT / text("DATA_DIR", ".data")).resolve()
 
 
-def database(url: str) -> dict[str, Any]:
-    """A `DATABASES` entry from a libpq URL; `?host=` may name the folder of a socket, as libpq has it."""
+def database(url: str, defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A `DATABASES` entry from a libpq URL; `?host=` may name the folder of a socket, as libpq has it.
+
+    ``defaults`` are libpq's parameters for what the URL does not say; of `options`, the server's settings, each.
+    """
     if urlsplit(url).scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured("DATABASE_URL must start with postgresql://")
     try:
@@ -137,37 +141,40 @@ def database(url: str) -> dict[str, Any]:
     for option, key in (("host", "HOST"), ("port", "PORT")):
         if option in options:
             entry[key] = str(options.pop(option))
+    # Of a setting that is given twice the last one counts.
+    given = [str(each["options"]) for each in (defaults or {}, options) if each.get("options")]
+    entry["OPTIONS"] = dict(defaults or {}) | options | ({"options": " ".join(given)} if given else {})
     return entry
 
 
-def redis_database(url: str, number: int) -> str:
-    """The same Redis server, another of its numbered databases."""
+def redis_database(url: str, number: int, name: str = "REDIS_URL") -> str:
+    """The same Redis server, another of its numbered databases. ``name``: of the setting, for what is wrong with it."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
         # By hand: urlunsplit leaves out the empty host, and Redis clients insist on its two slashes.
         return f"unix://{parts.netloc}{parts.path}?db={number}"
     if parts.scheme in {"redis", "rediss"}:
         return urlunsplit(parts._replace(path=f"/{number}"))
-    raise ImproperlyConfigured("REDIS_URL must start with redis://, rediss:// or unix://")
+    raise ImproperlyConfigured(f"{name} must start with redis://, rediss:// or unix://")
 
 
-def celery_broker(url: str, number: int) -> str:
+def celery_broker(url: str, number: int, name: str = "REDIS_URL") -> str:
     """The same again in Celery's spelling, which has a scheme of its own for sockets."""
-    parts = urlsplit(redis_database(url, number))
+    parts = urlsplit(redis_database(url, number, name))
     if parts.scheme != "unix":
         return urlunsplit(parts)
     password = f":{quote(unquote(parts.password), safe='')}@" if parts.password else ""
     return f"redis+socket://{password}{parts.path}?virtual_host={number}"
 
 
-def redis_number(url: str) -> int:
+def redis_number(url: str, name: str = "REDIS_URL") -> int:
     """The numbered database a Redis URL names; 0 when it names none."""
     parts = urlsplit(url)
     named = (
         parse_qs(parts.query).get("db", ["0"])[0] if parts.scheme == "unix" else parts.path.strip("/") or "0"
     )
     if not named.isdigit():
-        raise ImproperlyConfigured("REDIS_URL must end in the number of a database")
+        raise ImproperlyConfigured(f"{name} must end in the number of a database")
     return int(named)
 
 

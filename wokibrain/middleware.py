@@ -21,6 +21,7 @@ from prometheus_client import Counter, Histogram
 from wokibrain import context, metrics
 from wokibrain.errors import ServiceUnavailable
 from wokibrain.ids import tag
+from wokibrain.postgres import trouble
 from wokibrain.rest import bad_request, error_response
 
 logger = logging.getLogger("wokibrain.requests")
@@ -83,7 +84,7 @@ class RequestMiddleware:
                 match.route if match else "unmatched",
                 str(response.status_code),
             )
-            if settings.LOG_REQUESTS or response.status_code >= 500:
+            if response.status_code >= 500 or (settings.LOG_REQUESTS and not _is_probe(*labels)):
                 _log(labels, response.status_code, perf_counter() - began)
         response["X-Request-ID"] = here.request_id
         response.headers.setdefault("Content-Security-Policy", POLICY)
@@ -94,17 +95,26 @@ class RequestMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, OperationalError | InterfaceError):
+            trouble.report(exception)
             return error_response(ServiceUnavailable(), request)
         return None
 
 
 def _log(labels: tuple[str, str, str], status: int, seconds: float) -> None:
     method, route, _ = labels
-    logger.info(
-        "request", extra={"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
+    logger.log(
+        logging.ERROR if status >= 500 else logging.INFO,
+        "request",
+        extra={"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)},
     )
 
 
+def _is_probe(method: str, route: str, status: str) -> bool:
+    """What machines ask every few seconds and is as it should be."""
+    return status == "200" and route.removeprefix("api/v1/") in _PROBES
+
+
+_PROBES: Final = frozenset({"health/live", "metrics"})
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 

@@ -19,6 +19,7 @@ from django.views.decorators.gzip import gzip_page
 
 from wokibrain import asyncapi, clock, metrics, openapi, postman
 from wokibrain.errors import Code
+from wokibrain.postgres import trouble
 from wokibrain.redis import Away, ask
 from wokibrain.rest import Refused, error_response, limited
 
@@ -89,7 +90,8 @@ def _database() -> str:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
             cursor.fetchone()
-    except Error:
+    except Error as error:
+        trouble.report(error)
         return "unavailable"
     return "ok"
 

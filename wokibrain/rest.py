@@ -30,6 +30,7 @@ from wokibrain.access.callers import Caller
 from wokibrain.access.throttle import Rate
 from wokibrain.errors import Code, DomainError, Issue, ValidationFailed
 from wokibrain.fields import message_for
+from wokibrain.postgres import trouble
 
 logger = logging.getLogger("wokibrain.rest")
 
@@ -265,6 +266,7 @@ def _as_domain_error(exception: Exception) -> DomainError:
         case DomainError():
             return exception
         case OperationalError() | InterfaceError():
+            trouble.report(exception)
             return errors.ServiceUnavailable()
         case Http404() | exceptions.NotFound():
             return errors.NotFound()

@@ -11,9 +11,14 @@ import socket
 import sys
 
 import uvicorn
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from wokibrain import env, processes
+from wokibrain.checks import refuse_unsafe
 from wokibrain.supervisor import Program, Supervisor
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
 
 GRACE_SECONDS = 10
 
@@ -37,6 +42,9 @@ def programs(sockets: list[socket.socket]) -> list[Program]:
 
 
 def serve(sock: socket.socket, application: str = "wokibrain.asgi:application") -> None:
+    settings.METRICS_DIR.mkdir(parents=True, exist_ok=True)
+    # Read when the metrics are made, with the application. Nobody asks other processes for theirs.
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(settings.METRICS_DIR))
     config = uvicorn.Config(
         application,
         loop="uvloop",
@@ -70,8 +78,9 @@ def main(arguments: list[str] | None = None) -> int:
         serve(socket.socket(fileno=descriptor))
         return 0
     try:
+        refuse_unsafe(settings)
         sockets = listen()
-    except processes.PortTaken as error:
+    except (ImproperlyConfigured, processes.PortTaken) as error:
         print(f"wokibrain: {error}", file=sys.stderr)
         return 1
     if len(sockets) == 1:

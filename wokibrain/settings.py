@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -126,6 +125,8 @@ SILENCED_SYSTEM_CHECKS = [
     "admin.E408", "admin.E409", "admin.E410", "security.W002", "security.W003",
     # Redirecting to HTTPS is for the proxy that ends TLS: here a redirect would come after the secret.
     "security.W008",
+    # Whether HSTS is for subdomains too, and preloaded, are settings that are off unless asked for.
+    "security.W005", "security.W021",
 ]  # fmt: skip
 
 ROOT_URLCONF = "wokibrain.urls"
@@ -151,21 +152,26 @@ TEMPLATES: list[dict[str, Any]] = [
 DATABASE_URL = env.text("DATABASE_URL") or ("" if PRODUCTION else embedded.database_url())
 REDIS_URL = env.text("REDIS_URL") or ("" if PRODUCTION else embedded.redis_url())
 
-DATABASES: dict[str, dict[str, Any]] = {"default": env.database(DATABASE_URL) if DATABASE_URL else {}}
+BROKER_URL = env.text("BROKER_URL")
+"""The Redis of Celery's queues; empty, and it is the database after REDIS_URL's."""
+
+DATABASES: dict[str, dict[str, Any]] = {"default": {}}
 if DATABASE_URL:
+    DATABASES["default"] = env.database(
+        DATABASE_URL,
+        {
+            "application_name": "wokibrain",
+            "connect_timeout": 2,
+            "options": "-c statement_timeout=15s -c idle_in_transaction_session_timeout=60s",
+        },
+    )
     DATABASES["default"] |= {
         "ENGINE": "wokibrain.postgres",
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": DATABASES["default"].get("OPTIONS", {})
-        | {
-            "application_name": "wokibrain",
-            "connect_timeout": 2,
-            "server_side_binding": True,
-            "prepare_threshold": 3,
-            "options": "-c statement_timeout=15s -c idle_in_transaction_session_timeout=60s",
-        },
     }
+    # Django's and psycopg's, which a URL has no word for.
+    DATABASES["default"]["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 3}
 
 REDIS_TIMEOUT_MS = env.integer("REDIS_TIMEOUT_MS", 100, minimum=1)
 """How long a request waits for one answer of Redis before it goes on without."""
@@ -245,8 +251,9 @@ TLS = env.flag("TLS", PRODUCTION)
 SECURE_SSL_REDIRECT = False
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TLS else None
 SECURE_HSTS_SECONDS = 31_536_000 if TLS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = TLS
-SECURE_HSTS_PRELOAD = TLS
+# What binds other hosts of the domain, and for as long as browsers ship their lists, is for its owner to decide.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = TLS and env.flag("HSTS_SUBDOMAINS", False)
+SECURE_HSTS_PRELOAD = TLS and env.flag("HSTS_PRELOAD", False)
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
 SESSION_COOKIE_HTTPONLY = True
@@ -267,6 +274,8 @@ CONTENT_SECURITY_POLICY = {
 }
 """The back-office's; wokibrain.middleware and wokibrain.pages have those of everything else."""
 
+WEB_THREADS = env.integer("WEB_THREADS", 2, minimum=1, maximum=64)
+"""How many requests a process of the web server runs at a time."""
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 65_536, minimum=1_024)
 """The largest JSON body the API reads."""
@@ -285,6 +294,7 @@ UNFOLD: dict[str, Any] = {
     "BORDER_RADIUS": "9px",
     "DASHBOARD_CALLBACK": "wokibrain.backoffice.dashboard.callback",
     "STYLES": ["wokibrain.backoffice.menu.stylesheet"],
+    "LOGIN": {"form": "wokibrain.backoffice.sign_in.SignInForm"},
     "COLORS": {
         "primary": {
             "50": "#effaf6", "100": "#d8f1e8", "200": "#b4e2d3", "300": "#83ccb8", "400": "#4fb098",
@@ -349,8 +359,9 @@ WEBHOOK_BREAKER_FAILURES = env.integer("WEBHOOK_BREAKER_FAILURES", 5, minimum=1)
 """After so many failures in a row an endpoint is only probed, one delivery at a time."""
 WEBHOOK_BREAKER_SECONDS = env.seconds("WEBHOOK_BREAKER_SECONDS", 5, minimum=0.1)
 """Between the first two probes; doubles up to a minute."""
-WEBHOOK_PUMPS = env.integer("WEBHOOK_PUMPS", 1, minimum=1, maximum=16)
-"""How many workers send at the same time, over all processes and hosts."""
+WEBHOOK_PUMPS_MOST = 16
+WEBHOOK_PUMPS = env.integer("WEBHOOK_PUMPS", 1, minimum=1, maximum=WEBHOOK_PUMPS_MOST)
+"""How many workers send at the same time, over all processes and hosts; each takes up a thread of its process."""
 WEBHOOK_GRACE_HOURS = env.seconds("WEBHOOK_GRACE_HOURS", 24)
 WEBHOOK_HOLD_HOURS = env.seconds("WEBHOOK_HOLD_HOURS", 72)
 WEBHOOK_FAILING_HOURS = env.seconds("WEBHOOK_FAILING_HOURS", 120)
@@ -358,10 +369,8 @@ WEBHOOK_RETENTION_DAYS = env.integer("WEBHOOK_RETENTION_DAYS", 30, minimum=1)
 WEBHOOK_LIMIT = env.integer("WEBHOOK_LIMIT", 100, minimum=1)
 """How many webhooks a restaurant may have."""
 
-# One file a process, added up when /metrics is asked.
 METRICS_DIR = env.data_dir() / "metrics"
-os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(METRICS_DIR))
-METRICS_DIR.mkdir(parents=True, exist_ok=True)
+"""One file a process of the web server, added up when /metrics is asked."""
 
 LOGGING: dict[str, Any] = logs.configuration(
     env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),

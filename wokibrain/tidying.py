@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from django.contrib.sessions.models import Session
+
 from bookings import guests
+from wokibrain import clock
 from wokibrain.access import guard, sessions
 from wokibrain.idempotency import keys
 
@@ -13,5 +16,6 @@ def tidy() -> dict[str, int]:
         "guests erased": guests.erase_expired(),
         "stored answers": keys.forget(),
         "login sessions": sessions.forget_old(),
+        "back-office sessions": Session.objects.filter(expire_date__lte=clock.now()).delete()[0],
         "sign-in counts": guard.forget_old(),
     }

@@ -265,4 +265,4 @@ def _ticket(
     held = ticket_of(view, request, body)
     if held is None:
         return None
-    return Ticket(held.caller, held.key, held.fingerprint, held.received, respond)
+    return Ticket(held.caller, held.key, held.fingerprints, held.received, respond)

@@ -9,8 +9,12 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS event_by_service_day ON events_storedevent "
-            "((payload -> 'restaurantId'), (payload -> 'serviceDate')) WHERE aggregate_type = 'booking'",
+            [
+                # Whatever an attempt that was cut short has left: it would be there, and never used.
+                "DROP INDEX CONCURRENTLY IF EXISTS event_by_service_day",
+                "CREATE INDEX CONCURRENTLY event_by_service_day ON events_storedevent "
+                "((payload -> 'restaurantId'), (payload -> 'serviceDate')) WHERE aggregate_type = 'booking'",
+            ],
             "DROP INDEX CONCURRENTLY IF EXISTS event_by_service_day",
         ),
     ]

@@ -279,11 +279,14 @@ def test_signing_in_to_the_back_office_is_entered_either_way() -> None:
 
 
 def test_whom_the_back_office_refuses_did_not_sign_in() -> None:
-    User.objects.create_user("ana", password="a-long-password", is_staff=False)
+    ana = User.objects.create_user("ana", password="a-long-password", is_staff=False)
     client = Client()
     client.post("/admin/login/", {"username": "ana", "password": "a-long-password"})
     assert "_auth_user_id" not in client.session
-    assert not AuditEntry.objects.filter(action="sign-in").exists()
+    found = AuditEntry.objects.filter(action__startswith="sign-in")
+    assert [(each.action, each.actor, each.source) for each in found] == [
+        ("sign-in.failed", f"user:{ana.pk}", "admin")
+    ]
 
 
 def test_signing_in_over_the_api_is_entered(owner: APIClient) -> None:

@@ -57,8 +57,9 @@ UNSAFE = [
 def boot(tmp_path: Path, changed: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     environment |= SAFE | {"DATA_DIR": str(tmp_path)} | changed
+    program = arguments if arguments[:1] == ("-m",) else ("manage.py", *(arguments or ("check",)))
     return subprocess.run(
-        [sys.executable, "-W", "ignore", "manage.py", *(arguments or ("check",))],
+        [sys.executable, "-W", "ignore", *program],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -95,8 +96,40 @@ def test_no_command_starts_either(tmp_path: Path, command: list[str]) -> None:
     assert "DEBUG must be off" in process.stderr
 
 
+@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("ADMIN_SECRET", "too-short"), ("WEB_THREADS", "many"), ("WEB_PROCESSES", "0")]
+)
+def test_the_web_server_does_not_start_either(tmp_path: Path, processes: str, name: str, value: str) -> None:
+    process = boot(tmp_path, {"WEB_PROCESSES": processes, "PORT": "0", name: value}, "-m", "wokibrain.serve")
+    assert process.returncode == 1
+    (sentence,) = process.stderr.splitlines()
+    assert sentence.startswith("wokibrain: ")
+    assert name in sentence
+
+
 def test_nothing_secret_is_said(tmp_path: Path) -> None:
     process = boot(tmp_path, {"DEBUG": "true", "JWT_SECRET": "short-but-mine"})
     assert "JWT_SECRET" in process.stderr
     for value in ("short-but-mine", SAFE["SECRET_KEY"], ":pw@"):
         assert value not in process.stderr + process.stdout
+
+
+HSTS = (
+    "from django.conf import settings as s; print(s.SECURE_HSTS_SECONDS, s.SECURE_HSTS_INCLUDE_SUBDOMAINS, "
+    "s.SECURE_HSTS_PRELOAD)"
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "policy"),
+    [
+        ({}, "31536000 False False"),
+        ({"HSTS_SUBDOMAINS": "1", "HSTS_PRELOAD": "1"}, "31536000 True True"),
+        ({"HSTS_SUBDOMAINS": "1", "HSTS_PRELOAD": "1", "TLS": "0"}, "0 False False"),
+    ],
+)
+def test_other_hosts_of_the_domain_are_bound_to_tls_only_when_asked_for(
+    tmp_path: Path, given: dict[str, str], policy: str
+) -> None:
+    assert boot(tmp_path, given, "shell", "-v", "0", "-c", HSTS).stdout == f"{policy}\n"

@@ -17,6 +17,7 @@ import orjson
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
@@ -36,6 +37,7 @@ from wokibrain.celery import app
 from wokibrain.events.names import Topic
 from wokibrain.idempotency import keys
 from wokibrain.idempotency.models import IdempotencyKey
+from wokibrain.tidying import tidy
 
 NAME, MAIL, PHONE, NOTE = (
     "Xiomara Quetzal",
@@ -289,3 +291,14 @@ def test_the_daily_task_tidies(example: None) -> None:
     with clock.frozen(clock.now() + timedelta(hours=25)):
         app.tasks["wokibrain.tidy"].apply().get()
     assert IdempotencyKey.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_back_office_sessions_are_forgotten_when_they_are_over() -> None:
+    Client().force_login(User.objects.create_user("boss"))
+    (session,) = Session.objects.all()
+    with clock.frozen(session.expire_date - timedelta(minutes=1)):
+        assert tidy()["back-office sessions"] == 0
+    with clock.frozen(session.expire_date + timedelta(minutes=1)):
+        assert tidy()["back-office sessions"] == 1
+    assert Session.objects.count() == 0

@@ -78,7 +78,6 @@ def server(**environment: str) -> Iterator[Server]:
             "LOG_LEVEL": "WARNING",
             **environment,
         }
-        settings.pop("PROMETHEUS_MULTIPROC_DIR", None)
         process = subprocess.Popen(
             [sys.executable, "-m", "wokibrain.serve"], cwd=env.ROOT, env=settings, process_group=0
         )

@@ -11,8 +11,9 @@ from bookings.changes import Change
 from bookings.models import Allocation, Booking
 from bookings.records import BookingRecord
 from bookings.walkins import WalkIn
-from restaurants.calendar import Hours
+from restaurants.calendar import Calendar, Hours
 from restaurants.models import TurnTime
+from restaurants.services import update_restaurant
 from tests.api import Api, events_of, house
 from wokibrain.access.callers import SYSTEM, Caller, CallerKind
 from wokibrain.access.permissions import PERMISSIONS, Role
@@ -72,6 +73,23 @@ def test_of_services_that_overlap_the_one_that_goes_on_and_still_seats_is_theirs
     assert seat(WalkIn("H", 2), evening(21, 20)).end == evening(22, 50)
     # The later one takes nobody any more.
     assert seat(WalkIn("H", 2), evening(21, 30)).end == evening(22)
+
+
+def test_a_cut_stay_is_no_hindrance_to_a_change_of_the_party(guest: Api) -> None:
+    TurnTime.objects.create(restaurant_id="R1", party_up_to=50, minutes=90)
+    made = seat(WalkIn("R1", 2), evening(23, 8))
+    # Shorter by now than what the restaurant takes, which is for who books from now on.
+    update_restaurant(caller=SYSTEM, restaurant_id="R1", settings={"min_duration": 60}, calendar=Calendar())
+    with frozen(evening(23, 20)):
+        more = changes.update_booking(caller=SYSTEM, booking=made.reference, change=Change(party_size=4))
+        assert isinstance(more, BookingRecord)
+        assert (more.party_size, more.table_ids, more.duration_minutes, more.end) == (
+            4, ("T2",), 37, evening(23, 45),
+        )  # fmt: skip
+        shorter = Change(duration_minutes=30)
+        with pytest.raises(ValidationFailed) as caught:
+            changes.update_booking(caller=SYSTEM, booking=made.reference, change=shorter)
+    assert [each.path for each in caught.value.issues] == ["durationMinutes"]
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,30 @@
 """deploy/compose.yaml against what Compose makes of it: structure, references, secrets."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
+from celery.bin.celery import celery
+from django.conf import settings
+from django.core.management import get_commands, load_command_class
 
 from tests.pipeline import COMMANDS
 from wokibrain import env
+from wokibrain.events import registry
+from wokibrain.management.commands import run
 
 FILE = env.ROOT / "deploy" / "compose.yaml"
 SECRET = re.compile(r"SECRET|PASSWORD|_KEY$|REDISCLI_AUTH")
 INTERPOLATION = re.compile(r"\$(\$|\{[A-Z_]+(:?[-?+][^}]*)?\}|.)")
 SERVICE_KEYS = {
-    "build", "cap_drop", "command", "depends_on", "environment", "healthcheck", "image", "init", "ports",
+    "build", "cap_drop", "command", "depends_on", "environment", "env_file", "healthcheck", "image", "init", "ports",
     "read_only", "restart", "security_opt", "shm_size", "stop_grace_period", "tmpfs", "volumes",
 }  # fmt: skip
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
@@ -104,6 +113,33 @@ def test_our_processes_run_with_nothing_to_spare(name: str) -> None:
     assert service["image"] == services["web"]["image"]
 
 
+@pytest.mark.parametrize("name", ours)
+def test_commands_take_the_arguments_they_are_given(name: str) -> None:
+    match services[name].get("command", ["python", "-m", "wokibrain.serve"]):
+        case ["python", "manage.py", command, *arguments]:
+            parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
+            parser.parse_args(arguments)
+        case ["celery", "-A", "wokibrain", command, *arguments]:
+            parsed = celery.commands[command].make_parser(click.Context(celery)).parse_args(arguments)
+            assert parsed[1] == []
+        case other:
+            assert other == ["python", "-m", "wokibrain.serve"]
+
+
+def test_consume_reads_every_group() -> None:
+    """It decides on its groups after its arguments are read, so it has to be run to know."""
+    with subprocess.Popen(
+        [sys.executable, *services["consume"]["command"][1:]],
+        cwd=env.ROOT, env=os.environ | {"KAFKA_BROKERS": "127.0.0.1:1"}, stderr=subprocess.PIPE, text=True,
+    ) as consume:  # fmt: skip
+        assert consume.stderr is not None
+        first = consume.stderr.readline()
+        consume.terminate()
+        consume.stderr.read()
+    groups = ", ".join(registry.groups())
+    assert first == f"consume: {groups} from 127.0.0.1:1\n"
+
+
 def test_only_web_is_reachable_and_only_from_this_machine_unless_told_otherwise() -> None:
     assert [name for name, service in services.items() if "ports" in service] == ["web"]
     assert services["web"]["ports"] == ["${BIND:-127.0.0.1}:${PORT:-8000}:8000"]
@@ -120,9 +156,37 @@ def test_stop_gives_requests_in_flight_their_time() -> None:
     assert int(services["web"]["stop_grace_period"].removesuffix("s")) > GRACE_SECONDS
 
 
-def test_settings_given_to_the_product_are_documented() -> None:
-    documented = set(
+def documented() -> set[str]:
+    return set(
         re.findall(r"^#?([A-Z_]+)=", Path(env.ROOT / ".env.example").read_text(encoding="utf-8"), re.M)
     )
+
+
+def test_settings_given_to_the_product_are_documented() -> None:
     given = {key for name in ours for key in services[name]["environment"]}
-    assert given - documented == set()
+    assert given - documented() == set()
+
+
+FIXED = {"ENVIRONMENT", "DATA_DIR", "HOST", "PORT", "DATABASE_URL", "REDIS_URL", "KAFKA_BROKERS"}
+"""What the file knows better than who uses it."""
+
+
+@pytest.mark.parametrize("name", ours)
+def test_every_documented_setting_counts_where_it_stands_in_the_file_beside(name: str) -> None:
+    assert services[name]["env_file"] == [{"path": ".env", "required": False}]
+    # What stands here wins over the file, so it has to be taken from there.
+    fixed = {
+        key
+        for key, value in services[name]["environment"].items()
+        if not str(value).startswith((f"${{{key}:-", f"${{{key}:?"))
+    }
+    assert fixed == FIXED
+    assert fixed - documented() == set()
+
+
+def test_the_sweep_has_a_thread_however_many_pumps_there_are() -> None:
+    command = services["deliver"]["command"]
+    threads = int(command[command.index("-c") + 1])
+    assert threads == settings.WEBHOOK_PUMPS_MOST + 1
+    here = run.DELIVER
+    assert int(here[here.index("-c") + 1]) == settings.WEBHOOK_PUMPS + 1

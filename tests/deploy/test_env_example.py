@@ -13,19 +13,20 @@ def read_by_the_product() -> set[str]:
         for file in (env.ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 match node:
+                    # `wokibrain.env` itself asks for two, by the functions' bare names.
                     case ast.Call(
-                        func=ast.Attribute(value=ast.Name(id="env"), attr=reader),
+                        func=ast.Attribute(value=ast.Name(id="env"), attr=reader) | ast.Name(id=reader),
                         args=[ast.Constant(value=str(name)), *_],
                     ) if reader in READERS:
                         names.add(name)
     return names
 
 
-def test_every_setting_is_in_the_example() -> None:
+def test_every_setting_is_in_the_example_and_nothing_else_is() -> None:
     example = (env.ROOT / ".env.example").read_text(encoding="utf-8")
     documented = re.findall(r"^#([A-Z_]+)=", example, re.M)
     assert len(documented) == len(set(documented))
-    assert read_by_the_product() - set(documented) == set()
+    assert set(documented) == read_by_the_product()
 
 
 def test_example_changes_nothing_as_it_is() -> None:

@@ -53,6 +53,18 @@ for username, first, role in (("ana", "Ana", Role.ADMIN), ("bea", "Bea", Role.MA
 User.objects.create_superuser("root", password="{password}")
 """
 
+EMPTY = """
+from bookings.blocks import unblock_table
+from bookings.models import Booking, TableBlock
+from bookings.services import cancel_booking, complete_booking
+from wokibrain.access.callers import SYSTEM
+for status, end in (("CONFIRMED", cancel_booking), ("SEATED", complete_booking)):
+    for booking in Booking.objects.filter(status=status):
+        end(caller=SYSTEM, booking=str(booking.pk))
+for block in TableBlock.objects.all():
+    unblock_table(caller=SYSTEM, table_id=block.table_id, block_id=str(block.pk))
+"""
+
 
 @dataclass(frozen=True)
 class Product:
@@ -84,6 +96,12 @@ def product() -> Iterator[Product]:
             yield Product(api.urls[0], services)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def empty_house(product: Product) -> None:
+    """Each file finds every table free, whichever ran before it."""
+    manage("shell", "-v", "0", "-c", EMPTY, environment=product.services.environment)
+
+
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
@@ -105,16 +123,21 @@ def signed_in(product: Product, browser: Any) -> Iterator[Callable[..., Any]]:
         context.set_default_timeout(20_000)
         contexts.append(context)
         page = context.new_page()
-        page.goto("/admin/login/")
-        page.fill("[name=username]", username)
-        page.fill("[name=password]", PASSWORD)
-        page.click("form button[type=submit]")
-        page.wait_for_url("**/admin/")
+        identify(page, username)
         return page
 
     yield sign_in
     for context in contexts:
         context.close()
+
+
+def identify(page: Any, username: str) -> None:
+    """Sign in on that page, in the browser it belongs to."""
+    page.goto("/admin/login/")
+    page.fill("[name=username]", username)
+    page.fill("[name=password]", PASSWORD)
+    page.click("form button[type=submit]")
+    page.wait_for_url("**/admin/")
 
 
 @functools.cache
@@ -133,3 +156,17 @@ def axe_source() -> str | None:
         with tarfile.open(packed) as archive:
             script = archive.extractfile("package/axe.min.js")
             return script.read().decode() if script else None
+
+
+def serious(page: Any) -> dict[str, list[Any]]:
+    """Rule -> where the page breaks it, of those that shut somebody out."""
+    source = axe_source()
+    if source is None:
+        pytest.skip("axe-core is not to be had (no npm, or no registry)")
+    page.evaluate(source)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return {
+        each["id"]: [node["target"] for node in each["nodes"]][:3]
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+    }

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.e2e.conftest import Product, axe_source
+from tests.e2e.conftest import Product, serious
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SignIn = Callable[..., Any]
@@ -32,20 +32,6 @@ OWNERS_PAGES: Final = (
 
 def tomorrow() -> str:
     return (datetime.now(UTC).date() + timedelta(days=1)).isoformat()
-
-
-def serious(page: Any) -> dict[str, list[Any]]:
-    """Rule -> where the page breaks it, of those that shut somebody out."""
-    source = axe_source()
-    if source is None:
-        pytest.skip("axe-core is not to be had (no npm, or no registry)")
-    page.evaluate(source)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return {
-        each["id"]: [node["target"] for node in each["nodes"]][:3]
-        for each in found["violations"]
-        if each["impact"] in ("serious", "critical")
-    }
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -95,6 +95,21 @@ def test_the_keyboard_carries_a_set_too(joined: Product, signed_in: SignIn) -> N
     page.wait_for_selector(".toast:has-text('Keys: now 15:00, J3 + J5.')")
 
 
+def test_where_no_usual_time_is_set_the_form_names_one_and_books_it(
+    joined: Product, signed_in: SignIn
+) -> None:
+    page = signed_in()
+    page.goto(f"/admin/floor/?restaurant=JOIN&date={tomorrow()}")
+    page.wait_for_selector("#link[data-state=online]")
+    page.click("#new")
+    assert page.locator("#drawer [name=minutes] option:checked").inner_text() == "90 min"
+    page.select_option("#drawer [name=start]", label="18:00")
+    page.fill("#drawer [name=name]", "No Usual")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector(".toast:has-text('No Usual, 2 covers: booked for 18:00')")
+    page.wait_for_selector(".bk[aria-label*='No Usual, 18:00–19:30']")
+
+
 def two(product: Product, hours: float, *names: str) -> list[dict[str, Any]]:
     return [
         product.book(date=tomorrow(), start=iso(quarter(hours)), tableIds=[table], guestName=name)
@@ -155,6 +170,25 @@ def test_a_swap_of_what_somebody_changed_meanwhile_is_refused(product: Product, 
     page.wait_for_selector(".toast.bad:has-text('was changed again since')")
     reads(page, upper, "2 Above, 13:00–14:30, Table 1, Confirmed")
     reads(page, lower, "2 Below, 13:00–14:30, Table 2, Confirmed, late")
+
+
+def test_a_stay_cut_at_closing_is_changed_to_the_quarter_hours(product: Product, signed_in: SignIn) -> None:
+    made = product.book(date=tomorrow(), start=iso(quarter(20)), tableIds=["OPEN-3"], guestName="Cut Short")
+    cut = (
+        "from datetime import timedelta\n"
+        "from django.db.models import F\n"
+        "from bookings.models import Booking\n"
+        f"Booking.objects.filter(pk='{made['id']}')"
+        ".update(duration_minutes=47, end=F('start') + timedelta(minutes=47))"
+    )
+    manage("shell", "-v", "0", "-c", cut, environment=product.services.environment)
+    page = opened(signed_in(), tomorrow())
+    reads(page, made, "2 Cut Short, 20:00–20:47, Table 3, Confirmed")
+    block(page, made).focus()
+    page.keyboard.press("-")
+    page.wait_for_selector(f".bk[data-id='{made['id']}']:not(.pending)[aria-label*='20:00–20:45']")
+    page.keyboard.press("+")
+    page.wait_for_selector(f".bk[data-id='{made['id']}']:not(.pending)[aria-label*='20:00–21:00']")
 
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">'\"&lt;/script>{table}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Product, playwright_api
+from tests.e2e.conftest import Product, identify, playwright_api
 from tests.e2e.test_board import SignIn, block, iso, opened, quarter, reads, tomorrow
 
 pytestmark = pytest.mark.browser
@@ -103,17 +103,123 @@ def test_a_click_that_comes_twice_acts_once(product: Product, signed_in: SignIn)
     assert (len(sent), page.locator(".toast.bad").count()) == (1, 0)
 
 
-def test_a_booking_whose_answer_is_lost_is_not_called_failed(signed_in: SignIn) -> None:
+def lost(route: Any) -> None:
+    """It is done, and the answer does not come."""
+    route.fetch()
+    route.abort()
+
+
+def test_a_booking_whose_answer_is_lost_is_sent_again_and_booked_once(signed_in: SignIn) -> None:
     page = opened(signed_in(), tomorrow())
     page.click("#new")
     page.fill("#drawer [name=name]", "Maybe Booked")
-    page.route("**/floor/bookings", lambda route: route.abort())
+    page.route("**/floor/bookings", lost, times=1)
     page.click("#drawer form button.solid")
     page.wait_for_selector("#drawer [role=alert]")
     assert page.locator("#drawer [role=alert]").inner_text() == (
-        "No answer came. It may have been done all the same: look before you try again."
+        "No answer came. Send it again: it is not done twice."
     )
     assert page.input_value("#drawer [name=name]") == "Maybe Booked"
+    page.click("#drawer form button.solid")
+    page.wait_for_selector("#drawerTitle:has-text('Maybe Booked')")
+    page.wait_for_selector(".toast:has-text('Maybe Booked, 2 covers: booked for')")
+    assert page.locator("#list .row:has-text('Maybe Booked')").count() == 1
+
+
+def test_what_is_typed_over_after_a_lost_answer_does_not_pass_for_booked(signed_in: SignIn) -> None:
+    page = opened(signed_in(), tomorrow())
+    page.click("#new")
+    page.fill("#drawer [name=name]", "First Try")
+    page.route("**/floor/bookings", lost, times=1)
+    page.click("#drawer form button.solid")
+    page.wait_for_selector("#drawer [role=alert]")
+    page.fill("#drawer [name=name]", "Second Try")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector("#drawerTitle:has-text('First Try')")
+    said = page.locator(".toast.bad span").inner_text()
+    assert said.startswith("It was booked the first time: First Try, 2 covers,")
+    assert said.endswith("What you changed since is not in it.")
+    assert page.locator("#list .row:has-text('Second Try')").count() == 0
+
+
+def test_a_walk_in_and_its_completion_are_sent_again_and_done_once(signed_in: SignIn) -> None:
+    page = opened(signed_in())
+    page.click("#walkin")
+    page.route("**/floor/walk-in", lost, times=1)
+    page.click(".parties [data-party='4']")
+    page.wait_for_selector(".toast.bad:has-text('No answer came. Send it again: it is not done twice.')")
+    page.click(".parties [data-party='4']")
+    page.wait_for_selector(".toast:has-text('Walk-in of 4 seated at')")
+    page.click("#filters button:has-text('Seated')")
+    page.wait_for_selector("#list .row:has-text('Walk-in')")
+    assert page.locator("#list .row:has-text('Walk-in')").count() == 1
+    page.route("**/complete", lost, times=1)
+    # Nothing of it is heard otherwise either.
+    page.route("**/floor/bookings/*", lambda route: route.abort())
+    page.click("#list .quick")
+    page.wait_for_selector(".toast.bad:has-text('No answer came.')")
+    page.click("#list .quick")
+    page.wait_for_selector(".toast:has-text('Walk-in: completed.')")
+    page.click("#filters button:has-text('Done')")
+    assert page.locator("#list .row:has-text('Walk-in')").count() == 1
+
+
+def in_another_tab(page: Any, username: str) -> None:
+    """Sign out, should one be in, and in again, in the same browser."""
+    other = page.context.new_page()
+    other.context.clear_cookies(name="sessionid")
+    identify(other, username)
+    other.close()
+
+
+def test_a_board_goes_on_after_its_person_signed_in_again_in_another_tab(
+    product: Product, signed_in: SignIn
+) -> None:
+    product.book(date=tomorrow(), start=iso(quarter(12)), tableIds=["OPEN-1"], guestName="Still Here")
+    page = opened(signed_in(), tomorrow())
+    page.click("#new")
+    page.fill("#drawer [name=name]", "Typed Before")
+    in_another_tab(page, "ana")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector(".toast:has-text('Typed Before, 2 covers: booked for')")
+    page.click("#list .row:has-text('Still Here')")
+    page.click("#drawer [data-act=seat]")
+    page.wait_for_selector(".toast:has-text('Still Here seated.')")
+    assert page.locator(".toast.bad").count() == 0
+
+
+def test_a_board_whose_session_ended_keeps_what_was_typed_and_says_what_to_do(signed_in: SignIn) -> None:
+    page = opened(signed_in(), tomorrow())
+    page.click("#new")
+    page.fill("#drawer [name=name]", "Kept Over It")
+    page.context.clear_cookies(name="sessionid")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector("#drawer [role=alert]")
+    assert page.locator("#drawer [role=alert]").inner_text() == (
+        "You were signed out. Sign in again in another tab, then do this again: nothing is lost. Sign in"
+    )
+    assert page.input_value("#drawer [name=name]") == "Kept Over It"
+    with page.context.expect_page() as opening:
+        page.click("#drawer [role=alert] a")
+    identify(opening.value, "ana")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector("#drawerTitle:has-text('Kept Over It')")
+
+
+def test_a_board_does_not_act_as_somebody_else_who_signed_in_meanwhile(signed_in: SignIn) -> None:
+    page = opened(signed_in(), tomorrow())
+    page.click("#new")
+    page.fill("#drawer [name=name]", "Not By Bea")
+    in_another_tab(page, "bea")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector("#drawer [role=alert]")
+    assert page.locator("#drawer [role=alert]").inner_text() == (
+        "Somebody else signed in on this browser. Note down what you typed, then reload the page."
+    )
+    assert page.input_value("#drawer [name=name]") == "Not By Bea"
+    page.reload()
+    page.wait_for_selector("#link[data-state=online]")
+    assert page.locator("#list .row:has-text('Not By Bea')").count() == 0
 
 
 def test_a_form_books_for_the_day_it_was_opened_on(signed_in: SignIn) -> None:

@@ -15,7 +15,9 @@ from uuid import UUID
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from tests.events import support
 from tests.processes import Services, private_services
@@ -28,6 +30,11 @@ from wokibrain.events.store import Envelope
 from wokibrain.ids import uuid7
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def metrics_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "FRESH_SECONDS", 0.0)
 
 
 def run(*arguments: str, **options: Any) -> str:
@@ -64,6 +71,19 @@ def test_metrics_tell_of_outbox_and_lag() -> None:
     assert "dead_letters 0.0" in text
 
 
+def test_metrics_are_read_from_the_database_once_in_a_while(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    first = metrics.exposition()
+    monkeypatch.setattr(metrics, "FRESH_SECONDS", 60.0)
+    support.append_many(2)
+    with django_assert_num_queries(0):
+        again = metrics.exposition()
+    assert (b"outbox_unpublished 0.0" in first, b"outbox_unpublished 0.0" in again) == (True, True)
+    monkeypatch.setattr(metrics, "FRESH_SECONDS", 0.0)
+    assert b"outbox_unpublished 2.0" in metrics.exposition()
+
+
 def test_dead_letters_are_listed_shown_replayed_and_discarded() -> None:
     event_id, number = dead_letter()
     assert "IntegrityError" in run("deadletters", "list")
@@ -80,10 +100,15 @@ def test_dead_letters_are_listed_shown_replayed_and_discarded() -> None:
     ("arguments", "says"),
     [
         (["deadletters", "replay"], "Name the ids"),
+        (["deadletters", "show"], "Name the ids"),
+        (["deadletters", "discard", "5", "--all"], "not both"),
+        (["deadletters", "discard", "5", "--consumer", "days"], "--consumer goes with --all"),
         (["deadletters", "show", "999"], "No dead letter 999"),
         (["consume", "--all"], "KAFKA_BROKERS is not set"),
         (["replay", "--until", "yesterday"], "not an instant"),
         (["replay", "--aggregate", "booking"], "KIND/ID"),
+        (["replay", "--aggregate", "bookings/a"], "No such kind: bookings. There are: booking, table"),
+        (["replay", "--aggregate", "booking/a", "--kind", "table"], "not both"),
         (["relay", "--batch", "0"], "at least 1"),
         (["rebuild", "moon"], "no read model is named moon"),
         (["deadletters", "show", "99999999999999999999"], "No dead letter 9"),
@@ -107,13 +132,25 @@ def test_consume_names_the_groups_there_are(settings: Any) -> None:
         run("consume")
 
 
+def test_demo_data_is_for_production_only_when_asked_for_twice(settings: Any) -> None:
+    settings.PRODUCTION = True
+    with pytest.raises(CommandError, match="can never be deleted"):
+        run("seed", "--demo")
+    assert StoredEvent.objects.count() == 0
+    assert run("seed").startswith("Seeded R1")
+
+
 def test_replay_walks_up_to_an_instant() -> None:
     support.append("a")
     support.append("a", 2, "BookingUpdated")
     support.append("b", 1, at=support.NOON)
     lines = [json.loads(line) for line in run("replay", "--until", "2026-05-04T12:00:30+00:00").splitlines()]
     assert [(line["aggregateId"], line["version"]) for line in lines] == [("a", 1), ("b", 1)]
-    assert len(run("replay", "--aggregate", "booking/a").splitlines()) == 2
+    with CaptureQueriesContext(connection) as queries:
+        assert len(run("replay", "--aggregate", "booking/a").splitlines()) == 2
+    # Not by looking through all of them.
+    assert [""""aggregate_id" = 'a'""" in each["sql"] for each in queries] == [True, True]
+    assert len(run("replay", "--kind", "booking").splitlines()) == 3
 
 
 def test_a_relay_marks_what_it_hands_on_and_nothing_twice() -> None:

@@ -35,6 +35,10 @@ def wsgi(environ: Environ, start_response: Any) -> Iterable[bytes]:
     if path == "/nothing":
         start_response("204 No Content", [])
         return []
+    if path == "/short":
+        status, _, content = environ["QUERY_STRING"].partition("&")
+        start_response(f"{status} Said", [("Content-Type", "text/plain")])
+        return [content[:2].encode(), content[2:].encode()]
     if path == "/stream":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return Stream(0.02, int(environ["QUERY_STRING"]))

@@ -109,6 +109,43 @@ def test_204_leaves_the_connection_usable(web: Web) -> None:
     assert connection.getresponse().status == 200
 
 
+def headers_of(answer: bytes) -> dict[str, str]:
+    head = answer.partition(b"\r\n\r\n")[0].decode()
+    return dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "length"),
+    [
+        ("GET", "/short?200&abcdef", "6"),
+        ("GET", "/short?302&", "0"),
+        ("HEAD", "/short?200&abcdef", "6"),
+        # What its GET would have is not known here.
+        ("HEAD", "/short?200&", None),
+        ("GET", "/short?204&", None),
+        ("GET", "/short?304&", None),
+        ("GET", "/file", "3"),
+    ],
+)
+def test_whole_answer_says_how_long_it_is_and_is_not_chunked(
+    web: Web, method: str, path: str, length: str | None
+) -> None:
+    (web.marks / "file").write_bytes(b"abc")
+    answer = web.raw(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    headers = headers_of(answer)
+    assert (headers.get("content-length"), headers.get("transfer-encoding")) == (length, None)
+    body = answer.partition(b"\r\n\r\n")[2]
+    assert len(body) == (int(length or 0) if method == "GET" else 0)
+
+
+def test_what_comes_in_pieces_is_chunked(web: Web) -> None:
+    answer = web.raw(b"GET /stream?2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert (headers_of(answer).get("content-length"), headers_of(answer)["transfer-encoding"]) == (
+        None,
+        "chunked",
+    )
+
+
 def test_chunked_body_gets_a_length(web: Web) -> None:
     answer = web.get("/", "POST", body=iter([b"abc", b"def"]), encode_chunked=True)
     seen = json.loads(answer.read())

@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
+from pytest_django import Settings
 
 from wokibrain import env
-from wokibrain.celery import app
+from wokibrain.celery import app, broker_url
 
 AS_ROOT = """
 import warnings
@@ -21,6 +23,33 @@ warnings.warn(SecurityWarning("something else"))
 
 def test_messages_are_json_and_nothing_else_is_read() -> None:
     assert (app.conf.task_serializer, app.conf.accept_content) == ("json", ["json"])
+
+
+@pytest.mark.parametrize(
+    ("redis", "broker", "queues"),
+    [
+        ("redis://h:1/3", "", "redis://h:1/4"),
+        ("redis://h:1/0", "redis://h:1/0", "redis://h:1/0"),
+        (
+            "redis://h:1/0",
+            "rediss://:p@q:2/7?ssl_cert_reqs=required",
+            "rediss://:p@q:2/7?ssl_cert_reqs=required",
+        ),
+        ("redis://h:1/0", "unix:///run/r.sock?db=5", "redis+socket:///run/r.sock?virtual_host=5"),
+    ],
+)
+def test_queues_are_in_a_redis_of_their_own_or_in_the_next_database(
+    settings: Settings, redis: str, broker: str, queues: str
+) -> None:
+    settings.REDIS_URL, settings.BROKER_URL = redis, broker
+    assert broker_url() == queues
+
+
+@pytest.mark.parametrize("broker", ["amqp://h", "redis://h:1/queues"])
+def test_a_broker_that_is_no_redis_is_refused_by_name(settings: Settings, broker: str) -> None:
+    settings.BROKER_URL = broker
+    with pytest.raises(ImproperlyConfigured, match="BROKER_URL"):
+        broker_url()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is warned")

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +81,41 @@ def test_database_url_by_address_and_by_socket() -> None:
     near = env.database("postgresql://woki@/woki?host=/run/pg")
     assert (near["NAME"], near["HOST"], near["OPTIONS"]) == ("woki", "/run/pg", {})
     assert near["ENGINE"] == "django.db.backends.postgresql"
+
+
+def test_what_the_url_says_wins_over_our_defaults() -> None:
+    defaults = {"application_name": "ours", "connect_timeout": 2, "options": "-c statement_timeout=15s"}
+    plain = env.database("postgresql://u@db/woki", defaults)
+    assert plain["OPTIONS"] == defaults
+    url = "postgresql://u@db/woki?application_name=desk&connect_timeout=9&options=-c%20work_mem%3D8MB"
+    assert env.database(url, defaults)["OPTIONS"] == {
+        "application_name": "desk", "connect_timeout": 9,
+        "options": "-c statement_timeout=15s -c work_mem=8MB",
+    }  # fmt: skip
+
+
+SHOW = (
+    "from django.db import connection; c = connection.cursor(); names = ('application_name', 'statement_timeout', "
+    "'idle_in_transaction_session_timeout');"
+    "print([c.execute(f'SHOW {name}').fetchone()[0] for name in names])"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("", ["wokibrain", "15s", "1min"]),
+        ("application_name=desk&options=-c%20statement_timeout%3D7s", ["desk", "7s", "1min"]),
+    ],
+)
+def test_postgres_is_asked_for_what_the_url_says(said: str, shown: list[str]) -> None:
+    url = os.environ["DATABASE_URL"]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "manage.py", "shell", "-v", "0", "-c", SHOW],
+        cwd=env.ROOT, env=os.environ | {"DATABASE_URL": f"{url}{'&' if '?' in url else '?'}{said}"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == f"{shown}\n"
 
 
 @pytest.mark.parametrize(

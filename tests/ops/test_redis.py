@@ -67,7 +67,7 @@ def test_who_stays_away_is_tried_ever_more_rarely_and_at_once_when_back(
 ) -> None:
     settings.REDIS_COOL_DOWN_MS = 1_000
     now = 100.0
-    monkeypatch.setattr(redis.time, "monotonic", lambda: now)
+    monkeypatch.setattr("wokibrain.redis.time.monotonic", lambda: now)
     breaker = redis._Breaker()
     pauses = []
     assert breaker.may_try()

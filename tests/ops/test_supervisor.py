@@ -74,7 +74,6 @@ def family(folder: Path) -> list[psutil.Process]:
 
 def start(folder: Path, port: int, **more: str) -> Run:
     settings = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}}
-    settings.pop("PROMETHEUS_MULTIPROC_DIR", None)
     settings |= {
         "ENVIRONMENT": "development",
         "DATA_DIR": str(folder),

@@ -13,7 +13,7 @@ from tests.webhooks import support
 from tests.webhooks.support import Answer, Receiver
 from webhooks import delivery, pump, signing
 from webhooks.models import Attempt, Delivery, Message, Webhook
-from wokibrain import clock
+from wokibrain import clock, metrics
 from wokibrain.events.models import AuditEntry, StoredEvent
 from wokibrain.ids import uuid7
 
@@ -48,6 +48,32 @@ def test_receiver_gets_exactly_the_promised_request(receiver: Receiver) -> None:
     assert (sent.status, sent.attempts, sent.webhook_id) == ("SUCCEEDED", 1, webhook.pk)
     attempt = Attempt.objects.get()
     assert (attempt.number, attempt.status_code, attempt.error, attempt.response_head) == (1, 200, "", "ok")
+
+
+def test_metrics_count_the_attempts_whoever_made_them(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "FRESH_SECONDS", 0.0)
+    support.webhook(receiver.url)
+    support.happen()
+    support.happen()
+    assert pump.drain() == 2
+    receiver.answer = Answer(400)
+    support.happen()
+    assert pump.drain() == 1
+    # Rows are deleted in time; who counts attempts must not see them grow fewer.
+    Attempt.objects.all().delete()
+    shown = [
+        line for line in metrics.exposition().decode().splitlines() if "webhook_deliveries_total" in line
+    ]
+    assert shown == [
+        "# HELP webhook_deliveries_total Attempts to deliver to webhooks",
+        "# TYPE webhook_deliveries_total counter",
+        'webhook_deliveries_total{outcome="delivered"} 2.0',
+        'webhook_deliveries_total{outcome="retry"} 0.0',
+        'webhook_deliveries_total{outcome="failed"} 1.0',
+        'webhook_deliveries_total{outcome="gone"} 0.0',
+    ]
 
 
 def test_update_tells_what_changed_in_the_order_of_the_data(receiver: Receiver) -> None:

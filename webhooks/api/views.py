@@ -135,7 +135,7 @@ class WebhookView(ApiView):
     @operation(
         "changeWebhook",
         "Change a webhook",
-        """PAUSED holds deliveries for up to 72 hours and sends them on resume; INACTIVE drops what waits and
+        """PAUSED holds deliveries for up to 72 hours by default and sends them on resume; INACTIVE drops what waits and
         queues nothing. What is left out stays.""",
         body=ChangeWebhookBody,
         prepare=_url_of(ChangeWebhookBody),
@@ -211,7 +211,7 @@ class DeliveriesView(ApiView):
     @operation(
         "listWebhookDeliveries",
         "What was sent to a webhook",
-        "Latest first, each with its attempts. Kept for 30 days.",
+        "Latest first, each with its attempts. Kept for 30 days by default.",
         query=DeliveriesQuery,
         out=DeliveriesOut,
         errors=ABSENT,
@@ -256,8 +256,8 @@ class RecoverView(ApiView):
     @operation(
         "recoverWebhook",
         "Deliver what was missed",
-        """Since an instant of the last 30 days: what failed or was dropped, and what happened while the webhook was
-        inactive or not there yet. What was delivered is not sent again.""",
+        """Since an instant within the time that messages are kept, 30 days by default: what failed or was dropped, and
+        what happened while the webhook was inactive or not there yet. What was delivered is not sent again.""",
         query=RecoverQuery,
         out=RecoveryOut,
         status=202,

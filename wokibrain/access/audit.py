@@ -16,7 +16,7 @@ logger = logging.getLogger("wokibrain.audit")
 
 
 def signed_in(user_id: int | None, action: str) -> None:
-    """A sign-in, or an attempt that failed or was blocked; whose it was is only known when it went well."""
+    """A sign-in, or an attempt that failed or was blocked; whose it was is only known by a right password."""
     actor = f"{CallerKind.USER.value}:{user_id}" if user_id else CallerKind.ANONYMOUS.value
     _enter(actor, action, "user" if user_id else "", str(user_id or ""), "")
 

@@ -33,6 +33,17 @@ STEPS: Final[dict[str, tuple[str, ...]]] = {
 """Status -> the ends of the names of the buttons offered."""
 
 
+class Attention(admin.ChoicesFieldListFilter):
+    """What is over needs nobody any more."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Booking]) -> QuerySet[Booking]:
+        if self.used_parameters:
+            queryset = queryset.filter(status__in=floor.OPEN)
+        found = super().queryset(request, queryset)
+        assert found is not None, "a filter by a field always answers"
+        return found
+
+
 @admin.register(Booking)
 class BookingAdmin(TenantAdmin):
     may_view = Permission.BOOKING_READ
@@ -48,7 +59,7 @@ class BookingAdmin(TenantAdmin):
         ("sector", Theirs),
         "status",
         "channel",
-        "attention",
+        ("attention", Attention),
     )
     list_filter_submit = True
     change_form_before_template = "office/seen.html"
@@ -137,7 +148,8 @@ class BookingAdmin(TenantAdmin):
 
     @display(description=_("needs attention"), ordering="attention", label="warning")
     def look_at(self, obj: Booking) -> str:
-        return str(Booking.Attention(obj.attention).label) if obj.attention else ""
+        wrong = obj.attention and obj.status in floor.OPEN
+        return str(Booking.Attention(obj.attention).label) if wrong else ""
 
     @display(
         description=_("status"),

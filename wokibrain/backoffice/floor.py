@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
@@ -32,6 +33,9 @@ AROUND: Final = timedelta(minutes=45)
 """What the timeline shows before the first opening and after the last closing."""
 CLOSED_FROM, CLOSED_TO = time(12), time(23)
 FOUND: Final = 20
+OPEN: Final = (Booking.Status.CONFIRMED, Booking.Status.SEATED)
+DRAWN: Final = (*OPEN, Booking.Status.COMPLETED)
+"""Who stands at a table on the board."""
 DAY: Final = "WHERE booking.restaurant_id = %(restaurant)s AND booking.service_date = %(date)s "
 LEFT: Final = """
 SELECT allocation.booking_id, max(upper(allocation.period))
@@ -72,6 +76,7 @@ def day(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[str, 
     begin = min([begin, *(each.start for each in bookings)])
     end = max([end, *(each.end for each in bookings)])
     left = _left(restaurant_id, service_date)
+    flags = _flags(restaurant_id=restaurant_id, service_date=service_date)
     restaurant = Restaurant.objects.get(pk=restaurant_id)
     return {
         "restaurant": {"id": restaurant.pk, "name": restaurant.name, "zone": restaurant.zone},
@@ -81,8 +86,13 @@ def day(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[str, 
         "from": ms(_whole_hour(begin)),
         "to": ms(end),
         "open": [[ms(service.instant_of(lo)), ms(service.instant_of(hi))] for lo, hi in service.opened()],
-        "sectors": _sectors(restaurant_id),
-        "bookings": [shown(each, left.get(each.id)) for each in seen_by(caller, restaurant_id, bookings)],
+        "sectors": _sectors(
+            restaurant_id, [table for each in bookings if each.status in DRAWN for table in each.table_ids]
+        ),
+        "bookings": [
+            shown(each, left.get(each.id), flags.get(each.id, ""))
+            for each in seen_by(caller, restaurant_id, bookings)
+        ],
         "blocks": _blocks(restaurant_id, begin, end),
         "turns": [list(each) for each in plan.turn_times],
         "bounds": {
@@ -103,11 +113,15 @@ def one(*, caller: Caller, booking: str) -> dict[str, Any]:
     """One booking as the board draws it, with its story: who did what when."""
     found = get_booking(caller=caller, booking=booking)
     left = _left(found.restaurant_id, found.service_date) if found.status == Booking.Status.COMPLETED else {}
-    return shown(found, left.get(found.id)) | {"story": story(found)}
+    flag = _flags(pk=found.id).get(found.id, "")
+    return shown(found, left.get(found.id), flag) | {"story": story(found)}
 
 
-def shown(booking: BookingRecord, left: datetime | None = None) -> dict[str, Any]:
-    """A booking for the board; ``left`` is when a completed party freed its tables."""
+def shown(booking: BookingRecord, left: datetime | None = None, attention: str = "") -> dict[str, Any]:
+    """A booking for the board; ``left`` is when a completed party freed its tables.
+
+    ``attention`` is why somebody must look at it (Booking.Attention), empty for nothing.
+    """
     return {
         "id": str(booking.id),
         "reference": booking.reference,
@@ -120,6 +134,7 @@ def shown(booking: BookingRecord, left: datetime | None = None) -> dict[str, Any
         "minutes": booking.duration_minutes,
         "party": booking.party_size,
         "status": booking.status.value,
+        "attention": attention,
         "channel": booking.channel.value,
         "name": booking.guest.name if booking.guest else "",
         "phone": booking.guest.phone if booking.guest else "",
@@ -163,7 +178,9 @@ def search(*, caller: Caller, restaurant_id: str, text: str, service_date: date)
     )
     found = fetch("WHERE booking.id = ANY (%(ids)s)", {"ids": ids})
     found.sort(key=lambda each: (abs((each.service_date - service_date).days), each.start))
-    return [shown(each) for each in seen_by(caller, restaurant_id, found[:FOUND])]
+    found = found[:FOUND]
+    flags = _flags(pk__in=[each.id for each in found])
+    return [shown(each, attention=flags.get(each.id, "")) for each in seen_by(caller, restaurant_id, found)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,16 +243,25 @@ def _left(restaurant_id: str, service_date: date) -> dict[UUID, datetime]:
         return dict(cursor.fetchall())
 
 
-def _sectors(restaurant_id: str) -> list[dict[str, Any]]:
+def _flags(**which: Any) -> dict[UUID, str]:
+    """Of the bookings that are not over: those that somebody must look at, and why."""
+    rows = Booking.objects.filter(status__in=OPEN, **which).exclude(attention="")
+    return dict(rows.values_list("pk", "attention"))
+
+
+def _sectors(restaurant_id: str, held: Collection[str]) -> list[dict[str, Any]]:
+    """The rooms with the tables in use, and those out of use that somebody is ``held`` at all the same."""
     tables: dict[str, list[dict[str, Any]]] = {}
-    for table in Table.objects.filter(sector__restaurant_id=restaurant_id, active=True):
+    rows = Table.objects.filter(sector__restaurant_id=restaurant_id)
+    for table in rows.filter(Q(active=True) | Q(pk__in=held)):
         tables.setdefault(table.sector_id, []).append(
             {
                 "id": table.pk,
                 "name": str(table),
                 "min": table.capacity_min,
                 "max": table.capacity_max,
-                "combinable": table.combinable,
+                "combinable": table.combinable and table.active,
+                "retired": not table.active,
                 "x": table.x,
                 "y": table.y,
                 "w": table.width,

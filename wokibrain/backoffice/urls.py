@@ -5,6 +5,7 @@ from wokibrain.backoffice import views
 urlpatterns = [
     path("", views.board, name="floor"),
     path("data", views.day, name="floor-data"),
+    path("token", views.token),
     path("search", views.search),
     path("suggest", views.suggest),
     path("bookings", views.create),

@@ -14,6 +14,7 @@ from csp.decorators import csp_replace
 from django.contrib.auth.views import redirect_to_login
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import get_language
@@ -39,7 +40,7 @@ from wokibrain import fields
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.access.staff import is_staff
-from wokibrain.backoffice import floor, sheet
+from wokibrain.backoffice import floor, keyed, sheet
 from wokibrain.backoffice.actors import called
 from wokibrain.backoffice.base import caller_for
 from wokibrain.backoffice.words import words
@@ -122,12 +123,20 @@ def board(request: HttpRequest) -> HttpResponseBase:
     start = {
         "restaurant": wanted,
         "me": called(request.user),  # type: ignore[arg-type]
+        "user": request.user.pk,
         "language": get_language(),
         "urls": {"floor": reverse("floor"), "login": reverse("admin:login"), "admin": reverse("admin:index")},
         "words": words(),
     }
     context = {"places": places, "chosen": chosen, "start": start}
     return render(request, "floor/board.html", context)
+
+
+@require_GET
+@data
+def token(request: HttpRequest, caller: Caller) -> Any:
+    """What the board's requests need since somebody signed in again in another tab, and who that is."""
+    return {"token": get_token(request), "user": request.user.pk}
 
 
 @require_GET
@@ -169,9 +178,10 @@ def suggest(request: HttpRequest, caller: Caller) -> Any:
 @require_POST
 @data
 def create(request: HttpRequest, caller: Caller) -> Any:
-    wanted = body_of(NewBookingBody, request).wanted()
-    made = services.create_booking(caller=caller, wanted=replace(wanted, channel=Booking.Channel.STAFF))
-    return _shown(caller, made)
+    wanted = replace(body_of(NewBookingBody, request).wanted(), channel=Booking.Channel.STAFF)
+    return keyed.once(
+        request, caller, lambda ticket: services.create_booking(caller=caller, wanted=wanted, ticket=ticket)
+    )
 
 
 class WalkInBody(BodyModel):
@@ -188,19 +198,18 @@ class WalkInBody(BodyModel):
 @data
 def walk_in(request: HttpRequest, caller: Caller) -> Any:
     body = body_of(WalkInBody, request)
-    made = walkins.seat_walk_in(
-        caller=caller,
-        wanted=walkins.WalkIn(
-            restaurant_id=body.restaurant_id,
-            party_size=body.party_size,
-            sector_id=body.sector_id,
-            table_ids=frozenset(body.table_ids) if body.table_ids else None,
-            duration_minutes=body.duration_minutes,
-            contact=Contact(name=body.guest_name or ""),
-            notes=body.notes or "",
-        ),
+    wanted = walkins.WalkIn(
+        restaurant_id=body.restaurant_id,
+        party_size=body.party_size,
+        sector_id=body.sector_id,
+        table_ids=frozenset(body.table_ids) if body.table_ids else None,
+        duration_minutes=body.duration_minutes,
+        contact=Contact(name=body.guest_name or ""),
+        notes=body.notes or "",
     )
-    return _shown(caller, made)
+    return keyed.once(
+        request, caller, lambda ticket: walkins.seat_walk_in(caller=caller, wanted=wanted, ticket=ticket)
+    )
 
 
 @require_GET
@@ -221,7 +230,9 @@ def change(request: HttpRequest, caller: Caller, booking: str) -> Any:
 def act(request: HttpRequest, caller: Caller, booking: str, act: str) -> Any:
     if act not in ACTS:
         raise NotFound
-    return _shown(caller, ACTS[act](caller=caller, booking=booking))
+    return keyed.once(
+        request, caller, lambda ticket: ACTS[act](caller=caller, booking=booking, ticket=ticket)
+    )
 
 
 class UndoBody(BodyModel):

@@ -15,6 +15,17 @@ def words() -> dict[str, str]:
         "late": _("Late"),
         "over": _("Over time"),
         "blocked": _("Blocked"),
+        "retired": _("Out of use"),
+        "attention": _("Needs attention"),
+        "wrong-tables": _(
+            "Its table was taken out of use, or no longer seats them. Give them another table."
+        ),
+        "wrong-hours": _(
+            "The opening hours were changed, and nothing is served then. Agree on another time with the guest."
+        ),
+        "wrong-zone": _(
+            "The restaurant's time zone was changed: the guest was told another time. Set the time that was agreed."
+        ),
         "free": _("Free"),
         "freeUntil": _("free until {time}"),
         "until": _("until {time}"),
@@ -98,6 +109,18 @@ def words() -> dict[str, str]:
         "swapWith": _("Swap with {name}, table {table}?"),
         "didSwap": _("{one}: now {oneTables}. {other}: now {otherTables}."),
         "noAnswer": _("No answer came. It may have been done all the same: look before you try again."),
+        "sendAgain": _("No answer came. Send it again: it is not done twice."),
+        "bookedBefore": _(
+            "It was booked the first time: {name}, {party} covers, {time}, {tables}."
+            " What you changed since is not in it."
+        ),
+        "signIn": _(
+            "You were signed out. Sign in again in another tab, then do this again: nothing is lost."
+        ),
+        "toSignIn": _("Sign in"),
+        "somebodyElse": _(
+            "Somebody else signed in on this browser. Note down what you typed, then reload the page."
+        ),
         "noTables": _("There are no tables yet. Make a sector and its tables first."),
         "closedDay": _("Closed: this day has no service."),
         "backOffice": _("Back office"),

@@ -254,14 +254,23 @@ def load(aggregate_type: str, aggregate_id: str, *, after: int = 0) -> list[Enve
 
 
 def stream(
-    *, aggregate_types: Sequence[str] = (), after: int = 0, until: datetime | None = None
+    *,
+    aggregate_types: Sequence[str] = (),
+    aggregate_id: str | None = None,
+    after: int = 0,
+    until: datetime | None = None,
 ) -> Iterator[Envelope]:
     """All committed events by position, those above ``after`` that occurred up to ``until``.
+
+    ``aggregate_types`` and ``aggregate_id`` narrow them down to kinds of aggregates, or to one.
 
     Read in chunks; each chunk sees what is committed by then. An event that commits late at an earlier
     position is passed by: to follow the store live is the relay's job.
     """
-    while rows := list(_selected(aggregate_types, until).filter(position__gt=after)[:STREAM_CHUNK]):
+    selected = _selected(aggregate_types, until)
+    if aggregate_id is not None:
+        selected = selected.filter(aggregate_id=aggregate_id)
+    while rows := list(selected.filter(position__gt=after)[:STREAM_CHUNK]):
         yield from map(Envelope.from_row, rows)
         after = rows[-1].position
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import orjson
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 
@@ -52,40 +52,29 @@ class Vault(Protocol):
 
 def ticket_of(view: ApiView, request: Request, body: object = None) -> Ticket | None:
     """The request's key with what was asked; None without one. Raises ValidationFailed for a malformed one."""
+    return ticket_for(view.holder(request), request, body)
+
+
+def ticket_for(holder: str, request: Request | HttpRequest, body: object = None) -> Ticket | None:
+    """``ticket_of`` where there is no such view; ``holder`` is whose key it is."""
     key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None or without("idempotency"):
         return None
     if not FORM.fullmatch(key):
         raise ValidationFailed.at(HEADER, _("Use 1-255 printable ASCII characters."))
     received: float = request.META.get(RECEIVED) or time.monotonic()
-    return Ticket(view.holder(request), key, fingerprint(request, body), received)
+    return Ticket(holder, key, fingerprints(request, body), received)
 
 
-class Fingerprint(bytes):
-    """Under SECRET_KEY; it equals as well what the same request was kept as under one of SECRET_KEY_FALLBACKS."""
+def fingerprints(request: Request | HttpRequest, body: object) -> tuple[bytes, ...]:
+    """Stand for method, path, query and body; keyed, since a body may hold what is worth guessing at.
 
-    former: frozenset[bytes] = frozenset()
-
-    def __eq__(self, other: object) -> bool:
-        return bytes.__eq__(self, other) is True or other in self.former
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = bytes.__hash__
-
-
-def fingerprint(request: Request, body: object) -> Fingerprint:
-    """Stands for method, path, query and body; keyed, since a body may hold what is worth guessing at."""
+    The first, under SECRET_KEY, is what is kept; under each of SECRET_KEY_FALLBACKS it may have been.
+    """
     asked = [request.method, request.path, request.META.get("QUERY_STRING", ""), body]
     said = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
-    now, *former = (
-        hmac.digest(secret.encode(), said, hashlib.sha256)
-        for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    )
-    made = Fingerprint(now)
-    made.former = frozenset(former)
-    return made
+    secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return tuple(hmac.digest(secret.encode(), said, hashlib.sha256) for secret in secrets)
 
 
 def replayed(replay: Replay) -> HttpResponse:

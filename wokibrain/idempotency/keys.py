@@ -101,14 +101,14 @@ class Past:
 class Ticket:
     """One caller's key for one request.
 
-    ``fingerprint`` stands for what is asked (method, path, body); ``received`` is when it came in, by
-    this process's ``time.monotonic``. Refusals are not kept: nothing happened, so the same key may try
-    again.
+    ``fingerprints`` stand for what is asked (method, path, body), by the present secret and former ones;
+    ``received`` is when it came in, by this process's ``time.monotonic``. Refusals are not kept: nothing
+    happened, so the same key may try again.
     """
 
     caller: str
     key: str
-    fingerprint: bytes
+    fingerprints: tuple[bytes, ...]
     received: float
 
     @property
@@ -142,7 +142,7 @@ class Ticket:
             return Past()
         fingerprint, status, body, live, refused_for = row
         if live:
-            if bytes(fingerprint) != self.fingerprint:
+            if bytes(fingerprint) not in self.fingerprints:
                 raise IdempotencyKeyReused
             return Past(Replay(status, body))
         # Measured after the answer came, so that the request counts as older than it is, never as younger.
@@ -159,7 +159,7 @@ class Ticket:
         return {
             "key_caller": self.caller,
             "key": self.key,
-            "key_fingerprint": self.fingerprint,
+            "key_fingerprint": self.fingerprints[0],
             "key_status": result.status,
             "key_body": result.body,
             "key_booking": booking_id,
@@ -176,7 +176,7 @@ class Ticket:
             self._waiting(
                 lambda: cursor.execute(
                     REFUSE,
-                    [self.caller, self.key, self.fingerprint, self.number, self._timeout(), clock.now()],
+                    [self.caller, self.key, self.fingerprints[0], self.number, self._timeout(), clock.now()],
                 )
             )
             if cursor.rowcount:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from bookings import demo, seed
 
@@ -12,8 +13,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--demo", action="store_true", help="two restaurants with a life")
+        parser.add_argument("--in-production", action="store_true", help="yes, with --demo, also there")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["demo"] and settings.PRODUCTION and not options["in_production"]:
+            raise CommandError(
+                "--demo makes up weeks of bookings, whose events and audit entries can never be deleted. "
+                "If this production system is for nothing else, say --in-production as well."
+            )
         seed.example()
         self.stdout.write("Seeded R1 (Bistro Central): S1, T1-T5, B1.")
         if options["demo"]:

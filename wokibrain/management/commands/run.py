@@ -17,10 +17,11 @@ from wokibrain import embedded, processes, serve
 from wokibrain.supervisor import Program, Supervisor
 
 # Beside the web server. One line makes another process of the product run, be watched and be stopped.
-# Threads, because its work is to wait for others; with the clock of periodic tasks, which needs no file of its own.
+# Threads, because its work is to wait for others: one for each pump, and one for the sweep. With the clock of
+# periodic tasks, which needs no file of its own.
 DELIVER = (
     "-m", "celery", "-q", "-A", "wokibrain.celery", "worker", "-n", "deliver@%h", "-Q", "webhook-deliveries",
-    "-P", "threads", "-c", "2", "-B", "--scheduler", "celery.beat:Scheduler",
+    "-P", "threads", "-c", str(settings.WEBHOOK_PUMPS + 1), "-B", "--scheduler", "celery.beat:Scheduler",
 )  # fmt: skip
 PROGRAMS: tuple[Program, ...] = (
     Program("relay", ("manage.py", "relay")),

@@ -1,6 +1,6 @@
 // The day on the board: what is known of it, and every act upon it.
 
-import { QUARTER, ask, clock, get, post, settle, start, t, toast } from './kit.js';
+import { QUARTER, ask, clock, get, h, icon, post, settle, start, t, toast } from './kit.js';
 
 export const day = {
   data: null, date: null, sector: '', selected: null, tables: new Map(), bookings: new Map(),
@@ -84,6 +84,11 @@ export function tone(booking, at = clock.now()) {
 export const toneIcon = (tone) => (tone === 'over' ? 'late' : tone);
 export const toneWord = (tone) => t(tone);
 export const holds = (booking) => ['CONFIRMED', 'SEATED', 'COMPLETED'].includes(booking.status);
+/** What is wrong with a booking's place or time since the set-up was changed; nothing for most. */
+export const wrong = (booking) => (booking.attention && ['CONFIRMED', 'SEATED'].includes(booking.status) ? t(`wrong-${booking.attention}`) : '');
+export const flag = (booking) => (wrong(booking) ? h('span', { class: 'flag' }, icon('flag', t('attention'))) : null);
+/** Whether a table may be given to somebody. */
+export const usable = (id) => day.tables.has(id) && !day.tables.get(id).retired;
 export const endOf = (booking) => Math.max(booking.left ?? booking.end, booking.start + 5 * 60000);
 export const called = (booking) => booking.name || (booking.channel === 'walk_in' ? t('walkInGuest') : booking.reference);
 export const tableNames = (booking) => booking.tables.map((id) => day.tables.get(id)?.name ?? id).join(' + ');
@@ -163,7 +168,8 @@ async function try_(given, preview, work, text) {
 }
 
 export const act = (booking, name) =>
-  try_(booking, { status: BECOMES[name] }, () => post(`bookings/${booking.id}/${name}`), (after) => t(SAID[name], { name: called(after) })).catch(() => null);
+  // Once for each state of the booking, however often it is sent.
+  try_(booking, { status: BECOMES[name] }, () => post(`bookings/${booking.id}/${name}`, {}, `${name}:${booking.id}:${booking.version}`).then(({ again, ...after }) => after), (after) => t(SAID[name], { name: called(after) })).catch(() => null);
 
 /** `target`: any of start, tables, sector, minutes. */
 export function move(booking, target) {
@@ -222,21 +228,24 @@ export async function save(booking, body) {
   return after;
 }
 
-export async function book(body) {
-  const made = await post('bookings', { restaurantId: start.restaurant, ...body });
-  take(made);
-  toast(t('didCreate', { name: called(made), party: made.party, time: clock.at(made.start), tables: tableNames(made) }), { undo: offerUndo(made) });
-  return made;
+/** Take in what was made; where an answer was lost, it may be what was sent before. */
+function made({ again, ...booking }, word) {
+  take(booking);
+  const facts = { name: called(booking), party: booking.party, time: clock.at(booking.start), tables: tableNames(booking) };
+  if (again === 'other') toast(t('bookedBefore', facts), { bad: true });
+  else toast(t(word, facts), { undo: offerUndo(booking) });
+  return booking;
 }
 
-export async function walkIn(party, tables = null) {
+export async function book(body, key) {
+  return made(await post('bookings', { restaurantId: start.restaurant, ...body }, key), 'didCreate');
+}
+
+export async function walkIn(party, tables, key) {
   const body = { restaurantId: start.restaurant, partySize: party };
   if (tables) body.tableIds = tables;
   else if (day.sector) body.sectorId = day.sector;
-  const made = await post('walk-in', body);
-  take(made);
-  toast(t('didWalkIn', { party, tables: tableNames(made) }), { undo: offerUndo(made) });
-  return made;
+  return made(await post('walk-in', body, key), 'didWalkIn');
 }
 
 export async function block(tableId, from, to, reason) {

@@ -20,9 +20,10 @@ export function h(tag, props = {}, ...children) {
   return element;
 }
 
-export function icon(name) {
+/** With a `label` it says something that is said nowhere else. */
+export function icon(name, label = '') {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  svg.setAttribute('aria-hidden', 'true');
+  if (label) { svg.setAttribute('role', 'img'); svg.setAttribute('aria-label', label); } else svg.setAttribute('aria-hidden', 'true');
   const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
   use.setAttribute('href', `#i-${name}`);
   svg.append(use);
@@ -63,20 +64,23 @@ export function addDays(iso, days) {
 /** A refusal of the server: what to tell, and what is wrong with which field. */
 export class Refusal extends Error {
   constructor(status, body, word = 'failed') {
-    super(body?.detail || t(word));
+    super(status === 401 ? t('signIn') : body?.detail || t(word));
     this.status = status;
     this.code = body?.error || '';
     this.issues = body?.issues || [];
   }
 }
 
-async function call(path, options) {
+/** What makes a request that is sent again the same one. (Browsers keep randomUUID from pages over plain http.) */
+export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+async function call(path, options, lost = 'failed') {
   let response;
   try {
     response = await fetch(start.urls.floor + path, { credentials: 'same-origin', signal: AbortSignal.timeout(12000), ...options });
   } catch {
     // Without an answer nobody knows whether it was done.
-    throw new Refusal(0, null, options.method ? 'noAnswer' : 'failed');
+    throw new Refusal(0, null, lost);
   }
   const body = await response.json().catch(() => null);
   if (!response.ok) throw new Refusal(response.status, body);
@@ -89,12 +93,24 @@ export function get(path, query = {}) {
   return call(text ? `${path}?${text}` : path, {});
 }
 
-export function post(path, body = {}) {
-  const token = document.querySelector('meta[name=csrf]').content;
-  return call(path, {
+const csrf = document.querySelector('meta[name=csrf]');
+
+/** With a `key` it may be sent again, and is done once. */
+export async function post(path, body = {}, key = '') {
+  const send = () => call(path, {
     method: 'POST', body: JSON.stringify(body),
-    headers: { 'Content-Type': 'application/json', 'X-CSRFToken': token },
-  });
+    headers: { 'Content-Type': 'application/json', 'X-CSRFToken': csrf.content, ...(key && { 'Idempotency-Key': key }) },
+  }, key ? 'sendAgain' : 'noAnswer');
+  try {
+    return await send();
+  } catch (refusal) {
+    if (refusal.status !== 403) throw refusal;
+    // Nothing was done. The page's token may be of before they signed in again in another tab.
+    const { token, user } = await call('token', {});
+    if (user !== start.user) throw new Refusal(0, null, 'somebodyElse');
+    csrf.content = token;
+    return send();
+  }
 }
 
 /** Ask before doing; true for yes. */

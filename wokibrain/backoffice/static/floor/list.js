@@ -1,9 +1,10 @@
 // The rail: who is still to come, who sits, who has left; or what a search found.
 
 import { byId, clock, dateWords, get, h, icon, start, t } from './kit.js';
-import { act, called, day, endOf, here, tableNames, tone, toneIcon, toneWord } from './day.js';
+import { act, called, day, endOf, flag, here, tableNames, tone, toneIcon, toneWord, wrong } from './day.js';
 
-const FILTERS = [['arriving', ['CONFIRMED']], ['seatedTab', ['SEATED']], ['done', ['COMPLETED']], ['out', ['NO_SHOW', 'CANCELLED']]];
+const is = (...statuses) => (booking) => statuses.includes(booking.status);
+const FILTERS = [['arriving', is('CONFIRMED')], ['seatedTab', is('SEATED')], ['done', is('COMPLETED')], ['out', is('NO_SHOW', 'CANCELLED')]];
 
 export class List {
   constructor(open) {
@@ -37,10 +38,14 @@ export class List {
 
   render() {
     const bookings = [...day.bookings.values()].filter(here);
-    byId('filters').replaceChildren(...FILTERS.map(([name, statuses]) => h('button', { type: 'button', 'aria-pressed': String(!this.found && this.filter === name), onclick: () => { this.filter = name; this.found = null; byId('search').value = ''; this.render(); } },
-      t(name), h('small', {}, String(bookings.filter((each) => statuses.includes(each.status)).length)))));
-    const statuses = FILTERS.find(([name]) => name === this.filter)[1];
-    const shown = this.found ?? bookings.filter((each) => statuses.includes(each.status)).sort((a, b) => a.start - b.start);
+    const flagged = bookings.some(wrong);
+    if (this.filter === 'attention' && !flagged) this.filter = 'arriving';
+    const tab = (name, fits, ...words) => h('button', { type: 'button', 'data-filter': name, 'aria-pressed': String(!this.found && this.filter === name), onclick: () => { this.filter = name; this.found = null; byId('search').value = ''; this.render(); } },
+      ...words, h('small', {}, String(bookings.filter(fits).length)));
+    byId('filters').replaceChildren(...FILTERS.map(([name, fits]) => tab(name, fits, t(name))));
+    byId('flagged').replaceChildren(flagged ? tab('attention', wrong, h('span', { class: 'flag' }, icon('flag')), t('attention')) : '');
+    const fits = this.filter === 'attention' ? wrong : FILTERS.find(([name]) => name === this.filter)[1];
+    const shown = this.found ?? bookings.filter(fits).sort((a, b) => a.start - b.start);
     const rows = shown.map((booking) => this.row(booking));
     byId('list').replaceChildren(...(rows.length ? rows : [h('li', { class: 'nothing' }, t(this.found ? 'noMatch' : 'nobody'))]));
   }
@@ -55,7 +60,7 @@ export class List {
         this.open.booking(day.bookings.get(booking.id) ?? booking);
       } },
       h('span', { class: 'st' }, h('b', {}, clock.at(booking.start)), h('span', { class: `tone-${now}` }, icon(toneIcon(now)), h('span', { class: 'sr' }, toneWord(now)))),
-      h('span', { class: 'who' }, called(booking), booking.notes ? ' ' : '', booking.notes ? icon('note') : null),
+      h('span', { class: 'who' }, flag(booking), called(booking), booking.notes ? ' ' : '', booking.notes ? icon('note') : null),
       h('span', { class: 'sub' }, h('b', {}, String(booking.party)), icon('people'), `${t('table')} ${tableNames(booking)}`, other ? ` · ${dateWords(booking.date, false)}` : now === 'late' || now === 'over' ? ` · ${toneWord(now)}` : booking.status === 'SEATED' ? ` · ${t('until', { time: clock.at(endOf(booking)) })}` : '')),
       quick && !other && day.data.may.update ? h('button', { type: 'button', class: 'soft quick', disabled: Boolean(booking.pending), 'aria-label': `${quick[1]}: ${called(booking)}`, onclick: () => act(booking, quick[0]) }, quick[1]) : null);
   }

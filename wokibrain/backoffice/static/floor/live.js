@@ -108,6 +108,8 @@ export class Live {
       if (!full) continue;
       const known = day.bookings.get(id);
       if (known && known.version >= full.version && !known.pending) continue;
+      // The set-up itself was changed.
+      if (full.attention && full.attention !== known?.attention) this.later();
       full.flash = true;
       const last = full.story.at(-1);
       if (take(full)) {

@@ -67,7 +67,7 @@ function stats() {
   const now = clock.now();
   const taken = new Set(mine.filter((each) => each.status === 'SEATED' || (each.status === 'CONFIRMED' && each.start <= now && now < each.end)).flatMap((each) => each.tables));
   for (const held of day.data.blocks) if (held.start <= now && now < held.end) taken.add(held.table);
-  const tables = [...day.tables.values()].filter((each) => !day.sector || each.sector === day.sector);
+  const tables = [...day.tables.values()].filter((each) => !each.retired && (!day.sector || each.sector === day.sector));
   const facts = [[mine.length, t('bookings')], [mine.reduce((sum, each) => sum + each.party, 0), t('covers')]];
   if (day.date === day.data.today) facts.push([mine.filter((each) => each.status === 'SEATED').reduce((sum, each) => sum + each.party, 0), t('seatedNow')], [tables.filter((each) => !taken.has(each.id)).length, t('freeTables')]);
   byId('stats').replaceChildren(...facts.map(([number, word]) => h('div', {}, h('dt', {}, word), h('dd', {}, String(number)))));
@@ -110,8 +110,7 @@ byId('new').addEventListener('click', () => { if (day.data) panel.create(); });
 byId('help').addEventListener('click', () => byId('keys').showModal());
 byId('theme').addEventListener('click', () => {
   const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
-  root.dataset.theme = dark ? 'light' : 'dark';
+  root.dataset.theme = root.dataset.theme === 'dark' ? 'light' : 'dark';
   localStorage.setItem('floor-theme', root.dataset.theme);
 });
 for (const each of byId('views').children) each.addEventListener('click', () => show(each.dataset.view));

@@ -1,8 +1,9 @@
 // The drawer: one booking with its acts, a new booking, a walk-in, a table, a block.
 
-import { QUARTER, byId, clock, get, h, icon, start, t, toast } from './kit.js';
-import { act, block, book, called, changed, day, endOf, quarterBelow, save, tableNames, tone, toneIcon, toneWord, unblock, walkIn } from './day.js';
+import { QUARTER, byId, clock, get, h, icon, newKey, start, t, toast } from './kit.js';
+import { act, block, book, called, changed, day, endOf, flag, quarterBelow, save, tableNames, tone, toneIcon, toneWord, unblock, usable, walkIn, wrong } from './day.js';
 
+const USUAL = 90;
 const FIELD = { partySize: 'party', durationMinutes: 'minutes', start: 'start', date: 'date', tableIds: 'tables', sectorId: 'tables', guestName: 'name', guestEmail: 'email', guestPhone: 'phone', notes: 'notes', end: 'to', tableId: 'tables' };
 
 export class Panel {
@@ -80,7 +81,7 @@ export class Panel {
       h('span', {}, `${clock.at(booking.start)}–${clock.at(endOf(booking))}`),
       h('span', {}, `${booking.party} ${t('covers')}`),
       h('span', {}, `${t('table')} ${tableNames(booking)}`),
-      h('span', {}, booking.reference)), acts);
+      h('span', {}, booking.reference)), wrong(booking) ? h('p', { class: 'wrong' }, icon('flag', t('attention')), h('span', {}, wrong(booking))) : '', acts);
   }
 
   facts(booking) {
@@ -129,9 +130,11 @@ export class Panel {
     const [least, most] = day.data.bounds.minutes;
     const lengths = [];
     for (let minutes = Math.ceil(least / 15) * 15; minutes <= most; minutes += 15) lengths.push(minutes);
-    if (given.minutes && !lengths.includes(given.minutes)) lengths.push(given.minutes);
-    const length = h('select', { name: 'minutes' }, given.minutes ? null : h('option', { value: '' }, this.usual(given.party ?? 2)),
-      ...lengths.sort((a, b) => a - b).map((minutes) => h('option', { value: minutes, selected: minutes === given.minutes }, t('minutes', { minutes }))));
+    // Where no usual time is set, one must be named.
+    const chosen = given.minutes ?? (day.data.turns.length ? null : Math.min(Math.max(USUAL, lengths[0]), lengths.at(-1)));
+    if (chosen && !lengths.includes(chosen)) lengths.push(chosen);
+    const length = h('select', { name: 'minutes' }, chosen ? null : h('option', { value: '' }, this.usual(given.party ?? 2)),
+      ...lengths.sort((a, b) => a - b).map((minutes) => h('option', { value: minutes, selected: minutes === chosen }, t('minutes', { minutes }))));
     // A finger is not met with the on-screen keyboard before it asked for it.
     const party = stepper(given.party ?? 2, !given.id && matchMedia('(pointer: fine)').matches);
     return {
@@ -148,13 +151,13 @@ export class Panel {
 
   usual(party) {
     const turn = day.data.turns.find(([most]) => party <= most) ?? day.data.turns.at(-1);
-    return turn ? t('usual', { minutes: turn[1] }) : t('minutes', { minutes: 90 });
+    return t('usual', { minutes: turn[1] });
   }
 
   tablePicker(chosen) {
     const select = h('select', { name: 'tables', multiple: true, size: '4' });
     for (const sector of day.data.sectors) {
-      select.append(h('optgroup', { label: sector.name }, ...sector.tables.map((table) => h('option', { value: table.id, selected: chosen.includes(table.id) }, `${table.name} (${t('seats', table)})`))));
+      select.append(h('optgroup', { label: sector.name }, ...sector.tables.map((table) => h('option', { value: table.id, selected: chosen.includes(table.id), disabled: table.retired && !chosen.includes(table.id) }, `${table.name} (${table.retired ? t('retired') : t('seats', table)})`))));
     }
     return { element: select, chosen: () => [...select.selectedOptions].map((each) => each.value) };
   }
@@ -164,6 +167,7 @@ export class Panel {
   create(given = {}) {
     // The board may go on to another day while this is typed.
     const { date } = day;
+    const key = newKey();
     const now = clock.now();
     const first = day.data.open.find(([, closes]) => closes > now) ?? day.data.open[0];
     const begin = given.start ?? (first ? Math.max(first[0], quarterBelow(now) + QUARTER) : day.data.from);
@@ -213,7 +217,7 @@ export class Panel {
       else if (day.sector) body.sectorId = day.sector;
       for (const [name, key] of [['name', 'guestName'], ['phone', 'guestPhone'], ['email', 'guestEmail'], ['notes', 'notes']]) if (typed[name]) body[key] = typed[name];
       await submit(form, async () => {
-        const made = await book(body);
+        const made = await book(body, key);
         this.booking(made);
       });
     } }, ...fields.main, h('div', { class: 'wide' }, places), ...fields.person, h('button', { class: 'solid wide' }, t('book')));
@@ -233,11 +237,12 @@ export class Panel {
     const most = tables ? Math.max(...tables.map((id) => day.tables.get(id).max)) : 12;
     const least = tables ? Math.min(...tables.map((id) => day.tables.get(id).min)) : 1;
     const box = h('div', { class: 'parties' });
+    const key = newKey();
     for (let party = least; party <= Math.min(most, 12); party += 1) {
       box.append(h('button', { type: 'button', 'data-party': party, 'data-first': party === least, 'aria-label': `${party} ${t('covers')}`, onclick: async () => {
         for (const each of box.children) each.disabled = true;
         try {
-          await walkIn(party, tables);
+          await walkIn(party, tables, key);
           this.close();
         } catch (refusal) {
           toast(refusal.message, { bad: true });
@@ -254,13 +259,14 @@ export class Panel {
     const here = at ?? clock.now();
     const mine = [...day.bookings.values()].filter((each) => each.tables.includes(table.id) && ['CONFIRMED', 'SEATED'].includes(each.status)).sort((a, b) => a.start - b.start);
     const open = day.data.open.some(([opens, closes]) => opens <= clock.now() && clock.now() < closes);
-    const content = [h('p', { class: 'meta' }, t('seats', table))];
-    if (day.data.may.create && open && at === null) content.push(h('h3', {}, t('walkInHere', { table: table.name })), this.parties([table.id]));
+    const use = usable(table.id);
+    const content = [h('p', { class: 'meta' }, use ? t('seats', table) : t('retired'))];
+    if (use && day.data.may.create && open && at === null) content.push(h('h3', {}, t('walkInHere', { table: table.name })), this.parties([table.id]));
     const acts = h('div', { class: 'acts' });
-    if (day.data.may.create) acts.append(h('button', { type: 'button', class: 'soft', 'data-first': !open, onclick: () => this.create({ tables: [table.id], start: at ? quarterBelow(at) : undefined }) }, t('newBooking')));
-    if (day.data.may.tables) acts.append(h('button', { type: 'button', class: 'soft', 'data-act': 'block', onclick: () => this.blocking(table, quarterBelow(here)) }, t('block')));
+    if (use && day.data.may.create) acts.append(h('button', { type: 'button', class: 'soft', 'data-first': !open, onclick: () => this.create({ tables: [table.id], start: at ? quarterBelow(at) : undefined }) }, t('newBooking')));
+    if (use && day.data.may.tables) acts.append(h('button', { type: 'button', class: 'soft', 'data-act': 'block', onclick: () => this.blocking(table, quarterBelow(here)) }, t('block')));
     content.push(acts);
-    content.push(h('div', { class: 'options' }, ...mine.map((each) => h('button', { type: 'button', onclick: () => this.booking(each) }, h('span', {}, `${clock.at(each.start)} · ${called(each)}`), h('small', {}, `${each.party} · ${toneWord(tone(each))}`)))));
+    content.push(h('div', { class: 'options' }, ...mine.map((each) => h('button', { type: 'button', onclick: () => this.booking(each) }, h('span', {}, flag(each), `${clock.at(each.start)} · ${called(each)}`), h('small', {}, `${each.party} · ${toneWord(tone(each))}`)))));
     this.show('table', `${t('table')} ${table.name}`, ...content);
   }
 
@@ -326,7 +332,8 @@ async function submit(form, work) {
       if (place) place.textContent = issue.message;
       first ??= field;
     }
-    form.prepend(h('p', { class: 'alert', role: 'alert' }, unplaced ? refusal.message : t('unsaved')));
+    const signIn = refusal.status === 401 ? h('a', { href: start.urls.login, target: '_blank', rel: 'noopener' }, t('toSignIn')) : null;
+    form.prepend(h('p', { class: 'alert', role: 'alert' }, ...[unplaced ? refusal.message : t('unsaved'), signIn && ' ', signIn].filter(Boolean)));
     (first ?? form.querySelector('.alert')).scrollIntoView({ block: 'nearest' });
     first?.focus();
   } finally {

@@ -1,7 +1,7 @@
 // The plan: tables where they stand, coloured by what they are now (or at another time of the day).
 
 import { QUARTER, clock, h, icon, post, start, t, toast } from './kit.js';
-import { called, changed, day, endOf, holds, tone, toneIcon, toneWord } from './day.js';
+import { called, changed, day, endOf, flag, holds, tone, toneIcon, toneWord, wrong } from './day.js';
 
 const GRID = 10;
 
@@ -50,19 +50,20 @@ export class Plan {
       const kind = this.at === null ? tone(now) : now.status;
       return { kind, booking: now, word: toneWord(kind), line: `${now.party} · ${table.w < 150 ? called(now).split(' ')[0] : called(now)}`, until: t('until', { time: clock.at(now.end) }), short: clock.at(now.end) };
     }
-    if (next) return { kind: next.start - at < 2 * 3600000 ? 'soon' : '', booking: null, next, word: t('freeUntil', { time: clock.at(next.start) }), line: '', until: t('next', { time: clock.at(next.start) }), short: `→ ${clock.at(next.start)}` };
-    return { kind: '', booking: null, word: t('free'), line: '', until: '' };
+    if (next) return { kind: table.retired ? 'retired' : next.start - at < 2 * 3600000 ? 'soon' : '', booking: null, next, word: t('freeUntil', { time: clock.at(next.start) }), line: '', until: t('next', { time: clock.at(next.start) }), short: `→ ${clock.at(next.start)}` };
+    return { kind: '', booking: null, word: table.retired ? t('retired') : t('free'), line: table.retired ? t('retired') : '', until: '' };
   }
 
   table(table, at, scale, sector) {
     const state = this.state(table, at);
     const classes = ['tb', table.shape, state.kind, state.booking && day.selected === state.booking.id && 'on'];
-    const sign = state.kind && state.kind !== 'soon' ? icon(toneIcon(state.kind)) : null;
+    const flagged = [...day.bookings.values()].find((each) => wrong(each) && each.tables.includes(table.id));
+    const sign = state.kind && !['soon', 'retired'].includes(state.kind) ? icon(toneIcon(state.kind)) : null;
     const element = h('button', {
       type: 'button', class: classes.filter(Boolean).join(' '), 'data-table': table.id,
       style: { left: `${table.x * scale}px`, top: `${table.y * scale}px`, width: `${table.w * scale}px`, height: `${table.h * scale}px` },
       onclick: () => { if (!this.editing) this.choose(table, state); },
-    }, h('span', { class: 'sr' }, t('table')), h('span', { class: 't' }, sign, table.name), h('span', { class: 'sr' }, `${t('seats', table)}, ${state.word}`), h('span', { class: 'c' }, state.line || `${table.min === table.max ? table.max : `${table.min}-${table.max}`}`), state.until ? h('span', { class: 'u', title: state.until }, table.w * scale < 86 ? state.short : state.until) : null);
+    }, h('span', { class: 'sr' }, t('table')), h('span', { class: 't' }, flagged ? flag(flagged) : null, sign, table.name), h('span', { class: 'sr' }, `${t('seats', table)}, ${state.word}`), h('span', { class: 'c' }, state.line || `${table.min === table.max ? table.max : `${table.min}-${table.max}`}`), state.until ? h('span', { class: 'u', title: state.until }, table.w * scale < 86 ? state.short : state.until) : null);
     if (this.editing) this.movable(element, table, scale, sector);
     return element;
   }

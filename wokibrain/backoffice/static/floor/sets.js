@@ -1,12 +1,13 @@
 // Which tables a booking would have when it is carried over a table: one for one, a set as a set.
 
-import { day, endOf, holds } from './day.js';
+import { day, endOf, holds, usable } from './day.js';
 
 const placed = (sector, ids) => ids.map((id) => sector.tables.findIndex((table) => table.id === id)).sort((a, b) => a - b);
 const same = (one, other) => one.length === other.length && one.every((id) => other.includes(id));
 
 /** Whether the plan lets these tables of a sector be put together. The server decides; this is for what to point at. */
 function mayJoin(sector, ids) {
+  if (!ids.every(usable)) return false;
   if (sector.combos.some((combo) => same(combo, ids))) return true;
   if (ids.some((id) => !day.tables.get(id).combinable)) return false;
   if (!sector.joins.length) return true;
@@ -31,7 +32,7 @@ function setsWith(sector, id, size) {
     }
     sets = [...grown.values()];
   }
-  return [...sets, ...sector.combos.filter((combo) => combo.length === size && combo.includes(id) && combo.every((each) => day.tables.has(each)))];
+  return [...sets, ...sector.combos.filter((combo) => combo.length === size && combo.includes(id) && combo.every(usable))];
 }
 
 /**
@@ -72,5 +73,6 @@ export function partner(booking, target) {
     && each.start < end && endOf(each) > target.start && each.tables.some((id) => target.tables.includes(id)));
   const [other] = there;
   if (there.length !== 1 || other.pending || !['CONFIRMED', 'SEATED'].includes(other.status) || same(other.tables, booking.tables)) return null;
+  if (!booking.tables.every(usable)) return null;
   return seats(other.tables, booking.party) && seats(booking.tables, other.party) ? other : null;
 }

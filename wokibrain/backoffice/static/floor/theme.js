@@ -1,3 +1,5 @@
-// Before the first paint: the chosen theme, else the system's.
-const chosen = localStorage.getItem('floor-theme');
-if (chosen) document.documentElement.dataset.theme = chosen;
+// Before the first paint: the theme that was chosen, else the system's, whenever that changes.
+const system = matchMedia('(prefers-color-scheme: dark)');
+const paint = () => { document.documentElement.dataset.theme = localStorage.getItem('floor-theme') ?? (system.matches ? 'dark' : 'light'); };
+paint();
+system.addEventListener('change', paint);

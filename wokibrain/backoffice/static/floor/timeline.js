@@ -1,7 +1,7 @@
 // The timeline: tables as rows, quarter hours across, bookings over their tables.
 
 import { QUARTER, clock, h, icon, say, t, toast } from './kit.js';
-import { act, called, coversAt, day, endOf, here, holds, move, offerSwap, quarterBelow, tableNames, tone, toneIcon, toneWord } from './day.js';
+import { act, called, coversAt, day, endOf, flag, here, holds, move, offerSwap, quarterBelow, tableNames, tone, toneIcon, toneWord, usable, wrong } from './day.js';
 import { partner, setAt } from './sets.js';
 
 const GAP = 28;
@@ -55,8 +55,9 @@ export class Timeline {
         this.tops.set(table.id, top);
         this.order.push(table.id);
         const seats = table.min === table.max ? `${table.max}` : `${table.min}-${table.max}`;
-        labels.append(h('button', { type: 'button', class: 'tl-label', 'data-table': table.id, onclick: () => this.open.table(table) },
-          h('span', { class: 'sr' }, t('table')), h('b', {}, table.name), h('span', {}, seats, icon('people'), h('span', { class: 'sr' }, t('covers')))));
+        labels.append(h('button', { type: 'button', class: table.retired ? 'tl-label retired' : 'tl-label', 'data-table': table.id, onclick: () => this.open.table(table) },
+          h('span', { class: 'sr' }, t('table')), h('b', {}, table.name), table.retired ? h('span', { title: t('retired') }, icon('CANCELLED', t('retired'))) : h('span', {}, seats, icon('people'), h('span', { class: 'sr' }, t('covers')))));
+        if (table.retired) canvas.append(h('div', { class: 'tl-retired', style: { top: `${top}px`, height: `${this.high}px` } }));
         top += this.high;
         canvas.append(h('div', { class: 'tl-line', style: { top: `${top - 1}px` } }));
       }
@@ -87,7 +88,7 @@ export class Timeline {
     const counts = coversAt(this.from, this.to);
     const most = Math.max(...counts, 1);
     let seats = 0;
-    for (const id of this.order) seats += day.tables.get(id).max;
+    for (const id of this.order.filter(usable)) seats += day.tables.get(id).max;
     counts.forEach((count, index) => {
       if (!count) return;
       const left = `${index * this.px}px`;
@@ -132,13 +133,13 @@ export class Timeline {
     const now = tone(booking);
     const end = endOf(booking);
     runs.forEach((run, index) => {
-      const classes = ['bk', booking.status, now !== booking.status && now, booking.pending && 'pending', booking.back && 'back', booking.flash && 'flash', day.selected === booking.id && 'on'];
+      const classes = ['bk', booking.status, now !== booking.status && now, wrong(booking) && 'wrong', booking.pending && 'pending', booking.back && 'back', booking.flash && 'flash', day.selected === booking.id && 'on'];
       const wide = Math.max(this.x(end) - this.x(booking.start) - 2, 14);
       const piece = h('button', {
         type: 'button', class: classes.filter(Boolean).join(' '), 'data-id': booking.id, tabindex: tab && !index ? '0' : '-1',
         style: { left: `${this.x(booking.start) + 1}px`, width: `${wide}px`, top: `${run.top + 3}px`, height: `${run.height - 7}px` },
         'aria-label': this.told(booking, now), title: this.told(booking, now),
-      }, icon(toneIcon(now)), h('b', {}, String(booking.party)), ' ', h('span', { class: 'n' }, called(booking)),
+      }, flag(booking), icon(toneIcon(now)), h('b', {}, String(booking.party)), ' ', h('span', { class: 'n' }, called(booking)),
       booking.notes ? icon('note') : null,
       ['CONFIRMED', 'SEATED'].includes(booking.status) && day.data.may.update ? h('span', { class: 'grip' }) : null);
       if (index) piece.setAttribute('aria-hidden', 'true');
@@ -150,6 +151,7 @@ export class Timeline {
   told(booking, now) {
     // Begins with what is to be read on it, for those who say what they see.
     const parts = [`${booking.party} ${called(booking)}`, `${clock.at(booking.start)}–${clock.at(endOf(booking))}`, `${t('table')} ${tableNames(booking)}`, toneWord(now)];
+    if (wrong(booking)) parts.push(`${t('attention')}: ${wrong(booking)}`);
     if (booking.notes) parts.push(booking.notes);
     return parts.join(', ');
   }
@@ -201,7 +203,7 @@ export class Timeline {
     }
     if (event.target !== this.canvas || !day.data.may.create) return;
     const { table, ms } = this.place(event);
-    if (table) this.open.create({ tables: [table], start: quarterBelow(ms) });
+    if (table && usable(table)) this.open.create({ tables: [table], start: quarterBelow(ms) });
   }
 
   press(event) {
@@ -276,7 +278,7 @@ export class Timeline {
     }
     for (const each of drag.pieces) each.style.translate = `${event.clientX - drag.x}px ${event.clientY - drag.y}px`;
     const start = booking.status === 'SEATED' ? booking.start : quarterBelow(booking.start + shift + QUARTER / 2);
-    const tables = at.table === null || at.table === drag.grab.table ? booking.tables : setAt(booking, drag.grab.table, at.table);
+    const tables = at.table === drag.grab.table || !usable(at.table) ? booking.tables : setAt(booking, drag.grab.table, at.table);
     drag.target = { start, tables };
     this.hint(drag, event, this.aim(drag.ghost, booking, drag.target));
   }
@@ -323,8 +325,8 @@ export class Timeline {
     const open = ['CONFIRMED', 'SEATED'].includes(booking.status) && day.data.may.update && !booking.pending;
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (steps[event.key]) this.step(booking, ...steps[event.key]);
-    else if (open && (event.key === '+' || event.key === '=')) move(booking, { minutes: booking.minutes + 15 });
-    else if (open && event.key === '-' && booking.minutes > 15) move(booking, { minutes: booking.minutes - 15 });
+    else if (open && (event.key === '+' || event.key === '=')) move(booking, { minutes: (Math.floor(booking.minutes / 15) + 1) * 15 });
+    else if (open && event.key === '-' && booking.minutes > 15) move(booking, { minutes: (Math.ceil(booking.minutes / 15) - 1) * 15 });
     else if (open && event.key.toLowerCase() === 'm') this.beginMove(booking);
     else if (event.key.toLowerCase() === 's' && booking.status === 'CONFIRMED') act(booking, 'seat');
     else if (event.key.toLowerCase() === 'c' && booking.status === 'SEATED') act(booking, 'complete');
@@ -382,7 +384,10 @@ export class Timeline {
       if (booking.status === 'SEATED') { say(t('seatedStays')); return; }
       moving.start = quarterBelow(moving.start) + (event.key === 'ArrowLeft' ? -QUARTER : QUARTER);
     } else if (event.key === 'ArrowUp' || event.key === 'ArrowDown') {
-      moving.row = Math.min(Math.max(moving.row + (event.key === 'ArrowUp' ? -1 : 1), 0), this.order.length - 1);
+      const by = event.key === 'ArrowUp' ? -1 : 1;
+      let row = moving.row + by;
+      while (this.order[row] && this.order[row] !== moving.grabbed && !usable(this.order[row])) row += by;
+      if (this.order[row]) moving.row = row;
       moving.tables = setAt(booking, moving.grabbed, this.order[moving.row]);
     }
     say(this.aim(moving.ghost, booking, moving));

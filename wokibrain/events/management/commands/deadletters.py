@@ -69,11 +69,13 @@ class Command(BaseCommand):
         )
 
     def _chosen(self, options: dict[str, Any]) -> list[Failure]:
+        if bool(options["ids"]) == options.get("all", False):
+            raise CommandError("Name the ids that `deadletters list` shows, or say --all; not both.")
+        if options.get("consumer") and not options["all"]:
+            raise CommandError("--consumer goes with --all.")
         if options.get("all"):
             letters = deadletters.dead()
             return list(letters.filter(consumer=options["consumer"]) if options["consumer"] else letters)
-        if not options["ids"]:
-            raise CommandError("Name the ids that `deadletters list` shows, or say --all.")
         found = {letter.pk: letter for letter in Failure.objects.filter(pk__in=options["ids"])}
         if missing := [str(pk) for pk in options["ids"] if pk not in found]:
             raise CommandError(f"No dead letter {', '.join(missing)}.")

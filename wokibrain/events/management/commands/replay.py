@@ -32,13 +32,18 @@ class Command(BaseCommand):
         kinds = options["kind"] or []
         aggregate_id = None
         if options["aggregate"]:
+            if kinds:
+                raise CommandError("--aggregate names a kind already; say it or --kind, not both.")
             kind, slash, aggregate_id = options["aggregate"].partition("/")
             if not slash:
                 raise CommandError("--aggregate takes KIND/ID, e.g. booking/0199...")
+            if kind not in set(Topic):
+                raise CommandError(f"No such kind: {kind}. There are: {', '.join(Topic)}.")
             kinds = [kind]
-        for event in store.stream(aggregate_types=kinds, after=options["after"], until=until):
-            if aggregate_id in (None, event.aggregate_id):
-                self.stdout.write(event.to_bytes().decode())
+        for event in store.stream(
+            aggregate_types=kinds, aggregate_id=aggregate_id, after=options["after"], until=until
+        ):
+            self.stdout.write(event.to_bytes().decode())
 
 
 def _instant(text: str) -> datetime:

@@ -1,0 +1,36 @@
+"""docs/operations.md names what there is."""
+
+import re
+
+import pytest
+from django.core.management import get_commands
+
+from tests.deploy.test_env_example import read_by_the_product
+from wokibrain import env
+from wokibrain.events import registry
+from wokibrain.events.names import Group, Topic
+
+TEXT = (env.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+OTHERS = {"CREATE", "FLUSHDB"}
+
+
+def test_the_readme_leads_to_it() -> None:
+    assert "](docs/operations.md)" in (env.ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_its_commands_are_there() -> None:
+    assert set(re.findall(r"manage\.py (\w+)", TEXT)) - set(get_commands()) == set()
+
+
+def test_its_settings_are_there() -> None:
+    named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)*)[`=/]", TEXT))
+    assert named - OTHERS - read_by_the_product() == set()
+
+
+@pytest.mark.parametrize("name", [*Group, *(topic.kafka for topic in Topic), "wokibrain.webhooks.deliveries"])
+def test_every_topic_and_group_is_told(name: str) -> None:
+    assert f"`{name}`" in TEXT
+
+
+def test_the_groups_that_consume_connects_for_are_counted() -> None:
+    assert f"consumer group of `consume` ({len(registry.groups())})" in TEXT.replace("\n", " ")

@@ -1,0 +1,114 @@
+"""A board looked at from another zone: every time on it is the restaurant's, and so is what is typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.e2e.conftest import Product
+from tests.e2e.test_board import SignIn, block, drag, iso, reads
+from tests.processes import manage
+
+pytestmark = pytest.mark.browser
+MADRID = ZoneInfo("Europe/Madrid")
+ROW, SLOT = 42, 26
+
+MADE = """
+from datetime import time
+from django.contrib.auth.models import User
+from restaurants.models import TurnTime
+from restaurants.services import Hours, create_restaurant, create_sector, create_table
+from wokibrain.access.callers import SYSTEM
+from wokibrain.access.models import Membership
+from wokibrain.access.permissions import Role
+create_restaurant(caller=SYSTEM, id="MADRID", name="Casa Lejos", zone="Europe/Madrid",
+                  hours=[Hours(time(0), time(0))], refuse_past=False)
+create_sector(caller=SYSTEM, id="MADRID-S", restaurant_id="MADRID", name="Sala")
+for number in range(1, 4):
+    create_table(caller=SYSTEM, id=f"M{number}", sector_id="MADRID-S", capacity_min=1, capacity_max=4,
+                 name=f"M{number}", position=number)
+TurnTime.objects.create(restaurant_id="MADRID", party_up_to=50, minutes=90)
+Membership.objects.create(user=User.objects.get(username="ana"), restaurant_id="MADRID", role=Role.ADMIN)
+"""
+
+
+@pytest.fixture(scope="module")
+def madrid(product: Product) -> Iterator[Product]:
+    manage("shell", "-c", MADE, environment=product.services.environment)
+    yield product
+    remove = "from wokibrain.access.models import Membership\n"
+    remove += "Membership.objects.filter(restaurant_id='MADRID').delete()"
+    manage("shell", "-c", remove, environment=product.services.environment)
+
+
+def tomorrow(hour: int = 0) -> datetime:
+    day = datetime.now(MADRID).date() + timedelta(days=1)
+    return datetime(day.year, day.month, day.day, hour, tzinfo=MADRID)
+
+
+def abroad(signed_in: SignIn, day: str = "") -> Any:
+    """Ana's board in a browser that is in New York."""
+    page = signed_in(timezone_id="America/New_York")
+    page.goto(f"/admin/floor/?restaurant=MADRID&date={day}")
+    page.wait_for_selector("#link[data-state=online]")
+    assert page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone") == "America/New_York"
+    return page
+
+
+def starts(page: Any) -> dict[str, datetime]:
+    """Guest -> when the server has them, by the restaurant's clocks."""
+    day = tomorrow().date().isoformat()
+    shown = page.request.get(f"/admin/floor/data?restaurant=MADRID&date={day}").json()
+    return {each["name"]: datetime.fromtimestamp(each["start"] / 1000, MADRID) for each in shown["bookings"]}
+
+
+def test_times_and_what_is_dragged_are_the_restaurants(madrid: Product, signed_in: SignIn) -> None:
+    made = madrid.book(
+        restaurantId="MADRID", date=tomorrow().date().isoformat(), start=iso(tomorrow(20)), tableIds=["M1"],
+        guestName="From Afar",
+    )  # fmt: skip
+    page = abroad(signed_in, tomorrow().date().isoformat())
+    reads(page, made, "2 From Afar, 20:00–21:30, Table M1, Confirmed")
+    assert page.locator("#list .row:has-text('From Afar') .st b").inner_text() == "20:00"
+    drag(page, block(page, made), 4 * SLOT, ROW)
+    page.wait_for_selector(".toast:has-text('From Afar: now 21:00, M2.')")
+    reads(page, made, "2 From Afar, 21:00–22:30, Table M2, Confirmed")
+    assert starts(page)["From Afar"] == tomorrow(21)
+    block(page, made).click()
+    assert page.locator("#drawer [name=start] option:checked").inner_text() == "21:00"
+    assert page.input_value("#drawer [name=date]") == tomorrow().date().isoformat()
+
+
+def test_a_booking_typed_from_afar_is_at_the_restaurants_time(madrid: Product, signed_in: SignIn) -> None:
+    page = abroad(signed_in, tomorrow().date().isoformat())
+    page.click("#new")
+    page.select_option("#drawer [name=start]", label="13:30")
+    page.fill("#drawer [name=name]", "Typed Afar")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector(".toast:has-text('Typed Afar, 2 covers: booked for 13:30')")
+    assert starts(page)["Typed Afar"] == tomorrow(13) + timedelta(minutes=30)
+
+
+def test_an_empty_place_is_clicked_at_the_restaurants_time(madrid: Product, signed_in: SignIn) -> None:
+    made = madrid.book(
+        restaurantId="MADRID", date=tomorrow().date().isoformat(), start=iso(tomorrow(9)), tableIds=["M3"],
+        guestName="Early",
+    )  # fmt: skip
+    page = abroad(signed_in, tomorrow().date().isoformat())
+    block(page, made).scroll_into_view_if_needed()
+    box = block(page, made).bounding_box()
+    page.mouse.click(box["x"] + 8 * SLOT + 4, box["y"] + 10)
+    assert page.locator("#drawer [name=start] option:checked").inner_text() == "11:00"
+
+
+def test_today_and_now_are_the_restaurants(madrid: Product, signed_in: SignIn) -> None:
+    before = datetime.now(MADRID)
+    page = abroad(signed_in)
+    line = page.locator(".tl-now span").inner_text()
+    after = datetime.now(MADRID)
+    assert page.input_value("#date") in {before.date().isoformat(), after.date().isoformat()}
+    assert line in {f"{each:%H:%M}" for each in (before, after)}

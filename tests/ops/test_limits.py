@@ -1,0 +1,89 @@
+"""What may take longer than a request: migrations and the checks of the whole store."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from importlib import import_module
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError, connection
+
+from wokibrain.events import checks
+from wokibrain.postgres import trouble
+from wokibrain.postgres.base import MIGRATION_LOCK_WAIT
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+EVENTS_BY_DAY = import_module("bookings.migrations.0004_events_by_day").Migration.operations
+VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'event_by_service_day'::regclass"
+
+
+def said(sql: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return str(cursor.fetchone()[0])
+
+
+@pytest.fixture
+def hurried() -> Iterator[None]:
+    """Statements of this session may take no longer than 20 ms, as those of a request no longer than 15 s."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = '20ms'")
+    yield
+    connection.close()
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_migration_may_take_longer_than_a_request(hurried: None, atomic: bool) -> None:
+    with connection.schema_editor(atomic=atomic) as editor:
+        editor.execute("SELECT pg_sleep(0.04)")
+        assert said("SHOW lock_timeout") == (MIGRATION_LOCK_WAIT if atomic else "0")
+    assert (said("SHOW statement_timeout"), said("SHOW lock_timeout")) == ("20ms", "0")
+    with pytest.raises(OperationalError) as refused:
+        said("SELECT pg_sleep(0.04)")
+    assert (
+        trouble.sentence(refused.value)
+        == "PostgreSQL gave up a statement that took too long or was cancelled"
+    )
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_limits_are_back_after_a_migration_that_failed(hurried: None, atomic: bool) -> None:
+    with pytest.raises(ZeroDivisionError), connection.schema_editor(atomic=atomic):
+        raise ZeroDivisionError
+    assert (said("SHOW statement_timeout"), said("SHOW lock_timeout")) == ("20ms", "0")
+
+
+def test_an_index_whose_building_was_cut_short_is_built_by_the_next_attempt() -> None:
+    (operation,) = EVENTS_BY_DAY
+    with connection.schema_editor(atomic=False) as editor:
+        operation.database_backwards("bookings", editor, None, None)
+    url = connection.get_connection_params()
+    with psycopg.connect(
+        host=url.get("host"), port=url.get("port"), user=url.get("user"), dbname=url["dbname"]
+    ) as old:
+        # The building of an index waits for who may still look at the table as it was.
+        old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        old.execute("SELECT 1")
+        with connection.schema_editor(atomic=False) as editor:
+            editor.execute("SET statement_timeout = '200ms'")
+            with pytest.raises(OperationalError):
+                operation.database_forwards("bookings", editor, None, None)
+    assert said(VALID) == "False"
+    assert dict(checks.run())["every index is valid"] == 1
+    with connection.schema_editor(atomic=False) as editor:
+        operation.database_forwards("bookings", editor, None, None)
+    assert said(VALID) == "True"
+    assert dict(checks.run())["every index is valid"] == 0
+
+
+def test_verify_may_take_longer_than_a_request(hurried: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = '1ms'")
+    out = io.StringIO()
+    call_command("verify", stdout=out)
+    assert {line.split()[0] for line in out.getvalue().splitlines()} == {"ok"}
+    assert said("SHOW statement_timeout") == "1ms"

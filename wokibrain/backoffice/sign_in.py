@@ -1,0 +1,19 @@
+"""The back office's door."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
+from unfold.forms import AuthenticationForm
+
+from wokibrain.access import audit
+
+
+class SignInForm(AuthenticationForm):  # type: ignore[misc]
+    def confirm_login_allowed(self, user: AbstractBaseUser) -> None:
+        """Raise for whom the password is right and the back office is not; entered, as a wrong password is."""
+        try:
+            super().confirm_login_allowed(user)
+        except ValidationError:
+            audit.signed_in(user.pk, "sign-in.failed")
+            raise
