@@ -128,7 +128,7 @@ def _group(day: date, hour: int, group_by: GroupBy) -> str:
 
 def _open_minutes(plan: Plan, start: date, end: date) -> int:
     days = (start + timedelta(days=number) for number in range((end - start).days + 1))
-    return SLOT_MINUTES * sum(span.hi - span.lo for day in days for span in plan.day(day).spans)
+    return SLOT_MINUTES * sum(hi - lo for day in days for lo, hi in plan.day(day).opened())
 
 
 def _share(part: int, whole: int) -> float:

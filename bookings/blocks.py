@@ -102,8 +102,8 @@ def _tell(caller: Caller, event_type: str, block: TableBlock, table: Table) -> N
         "sectorId": table.sector_id,
         "restaurantId": table.sector.restaurant_id,
         "blockId": str(block.id),
-        "start": block.start.astimezone(zone).isoformat(),
-        "end": block.end.astimezone(zone).isoformat(),
+        "start": clock.written(block.start, zone),
+        "end": clock.written(block.end, zone),
     }
     writes.append(
         aggregate=("table", table.id), event_type=event_type, payload=payload, actor=caller, at=now()

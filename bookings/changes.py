@@ -10,6 +10,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bookings import day as days
+from bookings import plan as plans
 from bookings import writes
 from bookings.day import Day, Wish
 from bookings.idempotency import Ticket
@@ -21,6 +22,7 @@ from bookings.rules import check_bounds, check_tables
 from bookings.selectors import find_booking
 from bookings.services import locked, now
 from bookings.turns import take_turn
+from bookings.walkins import service_date_at
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import AlreadyCancelled, Conflict, InvalidTransition
@@ -73,13 +75,13 @@ def update_booking(
 
     The tables stay while they fit and no others (or another sector) are asked for. The start stays
     unless a start, a window that it is not in, or another date is given; on another date the same
-    wall time is preferred. ``version`` is the one that whoever asks looked at, where that matters.
-    Raises what ``create_booking`` raises, Conflict when it is another by now, AlreadyCancelled, and
-    InvalidTransition for a booking that is over.
+    wall time is preferred, and a start on another date moves the booking there. ``version`` is the one
+    that whoever asks looked at, where that matters. Raises what ``create_booking`` raises, Conflict
+    when it is another by now, AlreadyCancelled, and InvalidTransition for a booking that is over.
     """
     seen = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_UPDATE)
     sector_id = change.sector_id or seen.sector_id
-    service_date = change.date or seen.service_date
+    service_date = change.date or _service_date(seen, change.start)
 
     def work() -> BookingRecord:
         before = locked(seen.id)
@@ -99,7 +101,8 @@ def update_booking(
             )
             day = days.read(seen.restaurant_id, sector_id, service_date, without=(before.id,))
             # The bounds may have been others when the rest was agreed on, and that stays.
-            check_bounds(day.plan, change.party_size, change.duration_minutes, change.date)
+            moved = service_date if service_date != before.service_date else change.date
+            check_bounds(day.plan, change.party_size, change.duration_minutes, moved)
             after = _seated(day, before, wanted, change)
         private = _private(before, change)
         if change.notes is not None:
@@ -125,6 +128,17 @@ def update_booking(
 
     turn = {SectorDay(seen.sector_id, seen.service_date), SectorDay(sector_id, service_date)}
     return take_turn(turn, work, ticket)
+
+
+def _service_date(booking: BookingRecord, start: datetime | None) -> date:
+    """The service date of a start that was asked for without one: the booking's own while that day serves then."""
+    if start is None:
+        return booking.service_date
+    plan = plans.known(booking.restaurant_id, None)
+    own = plan.day(booking.service_date)
+    if 0 <= own.slot_of(start) < own.slots:
+        return booking.service_date
+    return service_date_at(plan, start)
 
 
 def check_open(booking: BookingRecord) -> None:
@@ -214,11 +228,20 @@ def _private(before: BookingRecord, change: Change) -> dict[str, str]:
 
 
 def _write_guest(before: BookingRecord, fields: dict[str, str]) -> GuestRecord:
-    """Correct the booking's guest, or make one where it has none; who was erased stays erased."""
-    if before.guest:
-        known = Guest.objects.filter(pk=before.guest.id, erased_at__isnull=True)
-        if known.update(**fields, updated_at=now()):
-            return replace(before.guest, **cast(dict[str, Any], fields))
+    """Correct the booking's guest, or give it another: where it has none, shares its own, or that was erased.
+
+    Other bookings keep the guest they share, whom ``guests.update_guest`` corrects on all of them.
+    """
+    held = before.guest
+    if held:
+        # A booking being made for the same guest holds the row as well: it is waited for, and then seen.
+        alive = Guest.objects.select_for_update().filter(pk=held.id, erased_at__isnull=True).first()
+        others = Booking.objects.filter(guest=held.id).exclude(pk=before.id)
+        if alive and others.exists():
+            fields = {"name": held.name, "email": held.email, "phone": held.phone} | fields
+        elif alive:
+            Guest.objects.filter(pk=held.id).update(**fields, updated_at=now())
+            return replace(held, **cast(dict[str, Any], fields))
     guest = Guest.objects.create(restaurant_id=before.restaurant_id, **fields)
     return GuestRecord(guest.id, guest.name, guest.email, guest.phone)
 

@@ -39,10 +39,12 @@ def fan_out(events: Sequence[Envelope]) -> None:
     if (layer := get_channel_layer()) is None:
         return
 
+    zones = live.zones_of(events)
+
     async def send() -> None:
         async with asyncio.timeout(FAN_OUT_SECONDS):
             for event in events:
-                text = live.message(event)
+                text = live.message(event, zones[event.payload["restaurantId"]])
                 for group in live.groups_of(event.payload):
                     await layer.group_send(group, text)
 

@@ -46,19 +46,19 @@ def export_guest(*, caller: Caller, guest_id: UUID) -> dict[str, Any]:
         "email": guest.email,
         "phone": guest.phone,
         "notes": guest.notes,
-        "createdAt": guest.created_at.isoformat(),
-        "erasedAt": guest.erased_at.isoformat() if guest.erased_at else None,
+        "createdAt": clock.stamped(guest.created_at, zone),
+        "erasedAt": clock.stamped(guest.erased_at, zone) if guest.erased_at else None,
         "bookings": [
             {
                 "id": str(booking.id),
                 "reference": booking.reference,
-                "start": booking.start.astimezone(zone).isoformat(),
-                "end": booking.end.astimezone(zone).isoformat(),
+                "start": clock.written(booking.start, zone),
+                "end": clock.written(booking.end, zone),
                 "partySize": booking.party_size,
                 "tableIds": booking.table_ids,
                 "status": booking.status,
                 "notes": booking.notes,
-                "createdAt": booking.created_at.isoformat(),
+                "createdAt": clock.stamped(booking.created_at, zone),
             }
             for booking in guest.bookings.order_by("start", "id")
         ],

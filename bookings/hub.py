@@ -12,6 +12,7 @@ import logging
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Iterable
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -55,7 +56,8 @@ class Hub:
             self._layer = get_channel_layer()
             await self._tell(self._open())
             work = (self._listen(), self._look_after(), self._beat())
-            self._tasks = [asyncio.create_task(each) for each in work]
+            # Of no request: not of that of the socket which happens to be the first.
+            self._tasks = [asyncio.create_task(each, context=Context()) for each in work]
 
     async def _open(self) -> None:
         self._channel = await self._layer.new_channel()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from restaurants.models import Restaurant
+from wokibrain import clock
 from wokibrain.events.store import Envelope
 
 
@@ -25,19 +28,26 @@ def _plain(name: str) -> str:
     return name if "~" not in name else f"-{hashlib.sha256(name.encode()).hexdigest()[:40]}"
 
 
-def message(event: Envelope) -> dict[str, Any]:
+def message(event: Envelope, zone: ZoneInfo) -> dict[str, Any]:
     """The Channels message of an event; the same event may reach a socket by several groups and again later."""
-    return {"type": "booking.event", "event": told(event)}
+    return {"type": "booking.event", "event": told(event, zone)}
 
 
-def told(event: Envelope) -> dict[str, Any]:
-    """The event as a socket's client hears it, live or afterwards."""
+def told(event: Envelope, zone: ZoneInfo) -> dict[str, Any]:
+    """The event as a socket's client hears it, live or afterwards: by the restaurant's clock."""
     return {
         "type": event.event_type,
         "data": event.payload,
-        "timestamp": event.occurred_at.isoformat(),
+        "timestamp": clock.stamped(event.occurred_at, zone),
         "id": str(event.event_id),
     }
+
+
+def zones_of(events: Iterable[Envelope]) -> Mapping[str, ZoneInfo]:
+    """The zones of the restaurants that the events are of; UTC for one that is gone."""
+    ids = {event.payload["restaurantId"] for event in events}
+    known = Restaurant.objects.filter(pk__in=ids).values_list("pk", "zone")
+    return dict.fromkeys(ids, ZoneInfo("UTC")) | {id_: clock.zone(name) for id_, name in known}
 
 
 def groups_of(payload: Mapping[str, Any]) -> Sequence[str]:

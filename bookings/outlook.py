@@ -80,7 +80,7 @@ def outlook(*, caller: Caller, restaurant_id: str) -> Outlook:
     for number in range(AHEAD + 1):
         each = today + timedelta(days=number)
         bookings, covers, _cancelled, _no_shows = ahead.get(each, (0, 0, 0, 0))
-        days.append(DayAhead(each, bookings, covers, seats * len(plan.day(each).spans)))
+        days.append(DayAhead(each, bookings, covers, seats * len(plan.day(each).opened())))
     return Outlook(
         today=today,
         days=days,

@@ -53,6 +53,7 @@ class BookingRecord:
 
     def payload(self) -> dict[str, Any]:
         """What an event says of the booking: no personal data, the guest by id only."""
+        zone = clock.zone(self.zone)
         return {
             "id": str(self.id),
             "reference": self.reference,
@@ -61,13 +62,13 @@ class BookingRecord:
             "tableIds": list(self.table_ids),
             "serviceDate": self.service_date.isoformat(),
             "partySize": self.party_size,
-            "start": self.local(self.start).isoformat(),
-            "end": self.local(self.end).isoformat(),
+            "start": clock.written(self.start, zone),
+            "end": clock.written(self.end, zone),
             "durationMinutes": self.duration_minutes,
             "status": self.status.value,
             "channel": self.channel.value,
             "guestId": str(self.guest.id) if self.guest else None,
-            "createdAt": self.local(self.created_at).isoformat(),
+            "createdAt": clock.stamped(self.created_at, zone),
         }
 
     def changes_from(self, before: BookingRecord) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -15,8 +17,9 @@ def refuse(day: Day, wish: Wish, *, named: bool | None = None) -> DomainError:
     """The error for a wish that no candidate of ``day`` meets.
 
     OutsideServiceWindow when the day is closed or the asked window meets no service window;
-    ValidationFailed for a start that is past; Conflict when the caller named tables or a start;
-    NoCapacity for the rest. ``named`` says whether the caller did, where the wish does not tell.
+    ValidationFailed for a start that is past, or outside of the window asked for beside it; Conflict
+    when the caller named tables or a start; NoCapacity for the rest. ``named`` says whether the caller
+    did, where the wish does not tell.
     """
     refusal = day.refusal(wish)
     error = _error(day, wish, refusal, named)
@@ -26,6 +29,8 @@ def refuse(day: Day, wish: Wish, *, named: bool | None = None) -> DomainError:
 
 def _error(day: Day, wish: Wish, refusal: Refusal, named: bool | None) -> DomainError:
     detail = _sentence(day, wish, refusal)
+    if refusal.reason is Reason.OUTSIDE_WINDOW and _contradicts_itself(day, wish):
+        return ValidationFailed.at("start", _("The start does not lie between the times asked for."))
     if refusal.reason in (Reason.CLOSED, Reason.OUTSIDE_WINDOW):
         return OutsideServiceWindow(detail)
     if named is None:
@@ -36,6 +41,14 @@ def _error(day: Day, wish: Wish, refusal: Refusal, named: bool | None) -> Domain
         if day.service.date < clock.now().astimezone(day.plan.zone).date():
             return ValidationFailed.at("date", _("This date is past."))
     return (Conflict if named else NoCapacity)(detail)
+
+
+def _contradicts_itself(day: Day, wish: Wish) -> bool:
+    """Whether the start is one of the day's, and only the window asked for beside it leaves it out."""
+    if wish.start is None or (wish.window_start is None and wish.window_end is None):
+        return False
+    alone = replace(wish, window_start=None, window_end=None)
+    return day.refusal(alone).reason is not Reason.OUTSIDE_WINDOW
 
 
 def _sentence(day: Day, wish: Wish, refusal: Refusal) -> Text:

@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from bookings.live import restaurant_group, sector_group, told
 from restaurants.models import Restaurant, Sector
+from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import NotFound
@@ -71,4 +72,5 @@ def missed(last: UUID, restaurant_id: str, sector_id: str | None) -> list[dict[s
     found = list(rows[: REPLAYED + 1])
     if len(found) > REPLAYED:
         return None
-    return [told(Envelope.from_row(each)) for each in found]
+    zone = Restaurant.objects.values_list("zone", flat=True).get(pk=restaurant_id)
+    return [told(Envelope.from_row(each), clock.zone(zone)) for each in found]

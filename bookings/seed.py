@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 
 from bookings import writes
 from bookings.models import Booking
 from bookings.records import BookingRecord
+from bookings.services import now
 from restaurants.calendar import DEFAULT_HOURS
 from restaurants.models import Restaurant, Sector, Table
 from restaurants.services import create_restaurant, create_sector, create_table
@@ -24,6 +25,7 @@ from wokibrain.access.keys import new_token
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.access.permissions import Role
 from wokibrain.ids import uuid7
+from wokibrain.postgres.locks import advisory_number
 
 TABLES: Final = (("T1", 2, 2), ("T2", 2, 4), ("T3", 2, 4), ("T4", 4, 6), ("T5", 2, 2))
 BOOKING: Final = "B1"
@@ -32,6 +34,9 @@ BOOKING: Final = "B1"
 def example() -> None:
     """R1 "Bistro Central" with S1, T1-T5 and booking B1 on 2025-10-22. What is there already stays."""
     with transaction.atomic():
+        # Several at once take turns, so that each finds what the one before made.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_number("seed")])
         if not Restaurant.objects.filter(pk="R1").exists():
             create_restaurant(
                 caller=SYSTEM,
@@ -59,7 +64,7 @@ def example() -> None:
             zone = clock.zone("America/Argentina/Buenos_Aires")
             start = datetime(2025, 10, 22, 20, 30, tzinfo=zone).astimezone(UTC)
             end = datetime(2025, 10, 22, 21, 15, tzinfo=zone).astimezone(UTC)
-            now = clock.now()
+            made_at = now()
             _insert(
                 BookingRecord(
                     id=uuid7(),
@@ -78,8 +83,8 @@ def example() -> None:
                     guest=None,
                     notes="",
                     version=1,
-                    created_at=now,
-                    updated_at=now,
+                    created_at=made_at,
+                    updated_at=made_at,
                 )
             )
 

@@ -21,7 +21,7 @@ from bookings.models import Booking
 from bookings.records import BookingRecord, fetch
 from bookings.refusals import refuse
 from bookings.rules import check_bounds
-from wokibrain import metrics
+from wokibrain import clock, metrics
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import (
@@ -170,14 +170,14 @@ def get_booking(*, caller: Caller, booking: str) -> BookingRecord:
     return seen_by(caller, found.restaurant_id, [found])[0]
 
 
-def booking_history(*, caller: Caller, booking: str) -> list[Envelope]:
-    """The booking's events, oldest first. Raises NotFound for one the caller may not see."""
+def booking_history(*, caller: Caller, booking: str) -> tuple[list[Envelope], ZoneInfo]:
+    """The booking's events, oldest first, and its zone. Raises NotFound for one the caller may not see."""
     found = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_READ)
-    return history.history(found.id)
+    return history.history(found.id), clock.zone(found.zone)
 
 
-def booking_as_of(*, caller: Caller, booking: str, instant: datetime) -> Payload:
-    """The booking as it stood at ``instant``. Raises NotFound before it was made.
+def booking_as_of(*, caller: Caller, booking: str, instant: datetime) -> tuple[Payload, ZoneInfo]:
+    """The booking as it stood at ``instant``, and its zone. Raises NotFound before it was made.
 
     Folded from its events, which name the guest by id only and hold no notes.
     """
@@ -185,20 +185,21 @@ def booking_as_of(*, caller: Caller, booking: str, instant: datetime) -> Payload
     state = history.as_of(found.id, instant)
     if state is None:
         raise NotFound
-    return state
+    return state, clock.zone(found.zone)
 
 
-def list_as_of(*, caller: Caller, wanted: DayList, instant: datetime) -> tuple[list[Payload], int]:
-    """The page of a service date's bookings as they stood at ``instant``, and how many there were."""
+def list_as_of(*, caller: Caller, wanted: DayList, instant: datetime) -> tuple[list[Payload], int, ZoneInfo]:
+    """The page of a service date's bookings as they stood at ``instant``, how many there were, and their zone."""
     caller.require(Permission.BOOKING_READ, wanted.restaurant_id)
-    plans.known(wanted.restaurant_id, wanted.sector_id)
+    plan = plans.current(wanted.restaurant_id)
+    plan.rooms(wanted.sector_id)
     there = [
         each
         for each in history.day_as_of(wanted.restaurant_id, wanted.sector_id, wanted.service_date, instant)
         if wanted.status is None or each["status"] == wanted.status
     ]
     first = (wanted.page - 1) * wanted.limit
-    return there[first : first + wanted.limit], len(there)
+    return there[first : first + wanted.limit], len(there), plan.zone
 
 
 def find_booking(*, caller: Caller, booking: str, permission: Permission) -> BookingRecord:

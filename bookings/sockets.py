@@ -25,6 +25,7 @@ from bookings.replay import missed, wanted_groups
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import DomainError, RateLimitExceeded, ValidationFailed
+from wokibrain.rest import error_body
 
 logger = logging.getLogger("wokibrain.live")
 
@@ -177,7 +178,7 @@ class Socket:
     async def _take(self, text: str | None) -> None:
         now = time.monotonic()
         if len(self._heard) == RATE[0] and now - self._heard[0] < RATE[1]:
-            self._answer({"type": "error"} | spelled(RateLimitExceeded()))
+            self._answer({"type": "error"} | error_body(RateLimitExceeded()))
             self.end(TOO_FAST)
             return
         self._heard.append(now)
@@ -191,7 +192,7 @@ class Socket:
                 case _:
                     raise ValidationFailed.at("type", _("Expected one of: subscribe, unsubscribe, ping."))
         except DomainError as error:
-            self._answer({"type": "error"} | spelled(error))
+            self._answer({"type": "error"} | error_body(error))
 
     async def _subscribe(self, message: Message) -> None:
         named = {
@@ -224,7 +225,7 @@ class Socket:
                 self._groups[group] = restaurant_id
                 await hub().join(group, self)
         except DomainError as error:
-            self._answer(done | {"success": False} | spelled(error))
+            self._answer(done | {"success": False} | error_body(error))
             await self._release()
             return
         self._answer(done)
@@ -268,13 +269,6 @@ class Socket:
 
     def _answer(self, message: Message) -> None:
         self.hand(orjson.dumps(message).decode())
-
-
-def spelled(error: DomainError) -> Message:
-    said: Message = {"error": error.code.value, "detail": str(error.detail)}
-    if error.issues:
-        said["issues"] = [{"path": each.path, "message": str(each.message)} for each in error.issues]
-    return said
 
 
 def _parsed(text: str | None) -> Message:

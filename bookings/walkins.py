@@ -146,12 +146,14 @@ def _minutes(plan: Plan, wanted: WalkIn, service_date: date, moment: datetime) -
     """How long the party stays. Raises where nothing is served now or the bounds forbid it."""
     service = plan.day(service_date)
     slot = service.slot_of(moment)
-    span = next((each for each in service.spans if each.lo <= slot < each.hi), None)
-    if span is None:
+    serving = [each for each in service.spans if each.lo <= slot < each.hi]
+    if not serving:
         raise OutsideServiceWindow(_("The restaurant is not serving now."))
     minutes = wanted.duration_minutes or plan.turn_time(wanted.party_size) or plan.min_duration
     if wanted.duration_minutes is None:
-        left = int((service.instant_of(span.hi) - moment).total_seconds() // 60)
+        # Of services that overlap, the one that still seats and goes on longest.
+        closing = max(serving, key=lambda each: (each.seats >> slot & 1, each.hi)).hi
+        left = int((service.instant_of(closing) - moment).total_seconds() // 60)
         if left < plan.min_duration:
             raise OutsideServiceWindow(_("The restaurant is about to close."))
         minutes = min(minutes, left)

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
+import asyncio
+import contextlib
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-import orjson
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.base import SessionBase
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
 from django.http.cookie import parse_cookie
+from django.utils import translation
 from django.utils.module_loading import import_string
 
-from bookings.sockets import NOT_ALLOWED, Message, Receive, Send, Socket, Visitor, in_thread, spelled
+from bookings.sockets import NOT_ALLOWED, Receive, Send, Socket, Visitor, in_thread
+from wokibrain import context
 from wokibrain.access.addresses import client_address
 from wokibrain.access.authentication import anonymous
 from wokibrain.access.credentials import caller_of, caller_of_user
 from wokibrain.access.staff import is_staff
-from wokibrain.errors import DomainError, Forbidden, Unauthorized
+from wokibrain.errors import DomainError, Forbidden, ServiceUnavailable, Unauthorized
+from wokibrain.middleware import request_id
+from wokibrain.rest import error_response
 
 Scope = MutableMapping[str, Any]
+
+CLOSING_SECONDS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,7 @@ def credentials_of(scope: Scope) -> Credentials:
 
     A browser sends cookies whoever made the page, so a session counts from our own pages only.
     """
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    headers = _headers(scope)
     try:
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
     except ValueError:
@@ -64,6 +73,10 @@ def credentials_of(scope: Scope) -> Credentials:
     if session and not _own_page(headers.get("origin"), headers.get("host", "")):
         raise Forbidden
     return Credentials(None, session, address)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 def _address_of(scope: Scope) -> str:
@@ -98,22 +111,41 @@ def _user_of(key: str) -> User | None:
 
 
 async def live(scope: Scope, receive: Receive, send: Send) -> None:
-    """The ASGI application of /ws/. Bad credentials are refused before the socket is accepted."""
+    """The ASGI application of /ws/. Bad credentials are refused before the socket is accepted.
+
+    Whatever is refused on a connection bears the id of its handshake, and is said in the language asked for there.
+    """
     await receive()
-    try:
-        credentials = credentials_of(scope)
-        visitor = await in_thread(visitor_of, credentials)
-    except DomainError as error:
-        await _refuse(scope, send, 403 if isinstance(error, Forbidden) else 401, spelled(error))
-        return
-    await send({"type": "websocket.accept"})
-    await Socket(visitor, partial(visitor_of, credentials), send).serve(receive)
+    headers, request = _headers(scope), HttpRequest()
+    request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get("accept-language", "")
+    request.COOKIES = parse_cookie(headers.get("cookie", ""))
+    here = context.Context(request_id=request_id(headers.get("x-request-id")), source="websocket")
+    with context.entered(here), translation.override(translation.get_language_from_request(request)):
+        try:
+            credentials = credentials_of(scope)
+            visitor = await in_thread(visitor_of, credentials)
+        except DomainError as error:
+            await _refuse(scope, receive, send, error_response(error, request))
+            return
+        except (OperationalError, InterfaceError):
+            await _refuse(scope, receive, send, error_response(ServiceUnavailable(), request))
+            return
+        await send({"type": "websocket.accept"})
+        await Socket(visitor, partial(visitor_of, credentials), send).serve(receive)
 
 
-async def _refuse(scope: Scope, send: Send, status: int, body: Message) -> None:
+async def _refuse(scope: Scope, receive: Receive, send: Send, response: HttpResponse) -> None:
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": NOT_ALLOWED})
         return
-    headers: Iterable[tuple[bytes, bytes]] = [(b"content-type", b"application/json")]
+    response["X-Request-ID"] = context.current().request_id
+    headers = [(name.lower().encode(), value.encode()) for name, value in response.headers.items()]
+    status = response.status_code
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": orjson.dumps(body)})
+    await send({"type": "websocket.http.response.body", "body": response.content})
+    # Uvicorn says goodbye twice: once it has the answer, and when the connection is gone. Only then does it
+    # take the handshake for done; whoever returns earlier is logged as having left it open.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSING_SECONDS):
+            await receive()
+            await receive()

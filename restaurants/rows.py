@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from django.core.exceptions import NON_FIELD_ERRORS, ObjectDoesNotExist, ValidationError
 from django.db import IntegrityError, models, transaction
@@ -16,6 +16,13 @@ from wokibrain.errors import Conflict, Issue, NotFound, Text, ValidationFailed
 
 Row = TypeVar("Row", bound=models.Model)
 
+ORDERED: Final = (
+    ("min_party", "max_party"),
+    ("min_duration", "max_duration"),
+    ("capacity_min", "capacity_max"),
+)
+"""What may not exceed the other; the database says so of the row as a whole."""
+
 
 def save(row: Row, *, whole: str = "body", fields: Collection[str] | None = None) -> Row:
     """Validate and save a row. Raises ValidationFailed with each issue at the field as the API spells it.
@@ -25,7 +32,7 @@ def save(row: Row, *, whole: str = "body", fields: Collection[str] | None = None
     try:
         row.full_clean()
     except ValidationError as error:
-        raise _failed(error, whole) from error
+        raise _failed(error, _crossed(row, fields or ()) or whole) from error
     row.save(update_fields=fields)
     return row
 
@@ -38,7 +45,7 @@ def insert(row: Row) -> Row:
     try:
         row.full_clean(validate_unique=False)
     except ValidationError as error:
-        raise _failed(error) from error
+        raise _failed(error, _crossed(row) or "body") from error
     try:
         with transaction.atomic():
             # Never an update: between the look and the write somebody else may have taken the id.
@@ -71,7 +78,16 @@ def delete(row: models.Model, refusal: Text) -> None:
         raise Conflict(refusal) from error
 
 
-def _failed(error: ValidationError, whole: str = "body") -> ValidationFailed:
+def _crossed(row: models.Model, given: Collection[str] = ()) -> str | None:
+    """Of a least that is above its most, the one that was given, as the API spells it; None where there is none."""
+    for least, most in ORDERED:
+        bounds = getattr(row, least, None), getattr(row, most, None)
+        if None not in bounds and bounds[0] > bounds[1]:
+            return SPELLED[most if most in given and least not in given else least]
+    return None
+
+
+def _failed(error: ValidationError, whole: str) -> ValidationFailed:
     issues = [
         Issue(whole if field == NON_FIELD_ERRORS else SPELLED.get(field, field), message)
         for field, messages in error.message_dict.items()

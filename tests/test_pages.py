@@ -49,7 +49,7 @@ def test_ready_with_postgres_and_redis(root: str) -> None:
     response = get(f"{root}/health/ready")
     body = response.json()
     assert (response.status_code, body["status"]) == (200, "ok")
-    assert (body["checks"]["database"], body["checks"]["redis"]) == ("ok", "ok")
+    assert body["checks"] == {"database": "ok", "redis": "ok", "kafka": "off"}
 
 
 NAMES = (
@@ -72,6 +72,61 @@ def test_metrics_bear_the_contracts_names(root: str) -> None:
     declared = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE))
     for name in NAMES:
         assert declared[name] == ("histogram" if name.endswith("seconds") else "counter"), name
+
+
+def test_deliveries_are_counted_from_nought() -> None:
+    text = get("/metrics").content.decode()
+    counted = re.findall(r'^webhook_deliveries_total\{outcome="(\w+)"\}', text, re.MULTILINE)
+    assert sorted(counted) == ["delivered", "failed", "gone", "retry"]
+
+
+def test_documents_name_the_address_they_were_asked_at() -> None:
+    client = Client(headers={"Host": "127.0.0.1:9999"})
+    (server,) = client.get("/asyncapi.json").json()["servers"].values()
+    assert (server["host"], server["protocol"]) == ("127.0.0.1:9999", "ws")
+    (server,) = client.get("/asyncapi.json", secure=True).json()["servers"].values()
+    assert (server["host"], server["protocol"]) == ("127.0.0.1:9999", "wss")
+    first = client.get("/postman.json", secure=True).json()["variable"][0]
+    assert first == {"key": "baseUrl", "value": "https://127.0.0.1:9999"}
+    (server,) = get("/asyncapi.json").json()["servers"].values()
+    assert server["host"] == "testserver"
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api/v1/woki/bookings", {"GET", "POST"}),
+        ("/api/v1/woki/bookings/B1", {"GET", "PATCH", "DELETE"}),
+        ("/api/v1/admin/seed", {"POST"}),
+        ("/health", {"GET"}),
+        ("/docs", {"GET"}),
+    ],
+)
+def test_options_tell_what_is_allowed_and_no_more(path: str, allowed: set[str]) -> None:
+    response = Client().options(path)
+    assert (response.status_code, response.content) == (204, b"")
+    assert "Content-Type" not in response.headers
+    assert set(response.headers["Allow"].split(", ")) - {"HEAD"} == allowed | {"OPTIONS"}
+
+
+def test_in_production_only_our_hosts_are_served(settings: Any) -> None:
+    settings.PRODUCTION, settings.ALLOWED_HOSTS = True, ["book.example", ".chain.example"]
+    client = Client()
+
+    def status(path: str, host: str) -> int:
+        return client.get(path, headers={"Host": host}).status_code
+
+    for host in ("evil.example", "book.example.evil.example", "127.0.0.1:8000", "a b", "[::1]"):
+        refused_ = client.get("/api/v1/admin/info", headers={"Host": host})
+        assert (refused_.status_code, refused_.json()["error"]) == (400, "VALIDATION_ERROR")
+        assert refused_.json()["requestId"] == refused_.headers["X-Request-ID"]
+        for path in ("/health", "/health/live", "/api/v1/health/ready", "/metrics"):
+            assert status(path, host) == 200
+    for host in ("book.example", "BOOK.example:8443", "north.chain.example"):
+        assert status("/api/v1/admin/info", host) == 200
+    settings.PRODUCTION = False
+    client = Client()
+    assert status("/api/v1/admin/info", "evil.example") == 200
 
 
 def sample(text: str, series: str) -> float:
@@ -133,7 +188,7 @@ def test_pages_are_only_read(root: str, page: str) -> None:
         response = Client().generic(method, root + page)
         assert response.status_code == 405
         assert response.json()["error"] == "METHOD_NOT_ALLOWED"
-        assert response.headers["Allow"] == "GET, HEAD"
+        assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
     assert Client().head(root + page).status_code == 200
 
 

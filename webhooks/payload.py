@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from webhooks import jsform
 from webhooks.names import Happening
+from wokibrain import clock
 
 NOT_TOLD: Final = frozenset({"guestId", "channel"})
 """Changes that are nobody's business outside."""
@@ -22,7 +23,13 @@ def body(
     data = _of_block(payload, at, zone) if happening is Happening.TABLE_UNAVAILABLE else _of_booking(payload)
     if happening is Happening.BOOKING_UPDATED:
         changes = payload.get("changes") or {}
-        data["changes"] = {name: changes[name] for name in _in_order(changes) if name not in NOT_TOLD}
+        # Nor of the keys of each: from, then to.
+        data["changes"] = {
+            name: {edge: changes[name][edge] for edge in ("from", "to") if edge in changes[name]}
+            | changes[name]
+            for name in _in_order(changes)
+            if name not in NOT_TOLD
+        }
     return envelope(happening, data, event_id=event_id, at=at, zone=zone)
 
 
@@ -33,7 +40,7 @@ def envelope(
         {
             "event": happening.value,
             "data": data,
-            "timestamp": at.astimezone(zone).isoformat(timespec="milliseconds"),
+            "timestamp": clock.stamped(at, zone),
             "id": str(event_id),
         }
     )
@@ -61,7 +68,7 @@ def _of_block(payload: Mapping[str, Any], at: datetime, zone: ZoneInfo) -> dict[
         "end": payload["end"],
         "durationMinutes": round(elapsed.total_seconds() / 60),
         "status": "UNAVAILABLE",
-        "createdAt": at.astimezone(zone).isoformat(),
+        "createdAt": clock.stamped(at, zone),
     }
 
 
@@ -85,7 +92,7 @@ def sample(
         "end": start.replace(hour=21, minute=30).isoformat(),
         "durationMinutes": 90,
         "status": SAMPLE_STATUS.get(happening, "CONFIRMED"),
-        "createdAt": at.astimezone(zone).isoformat(timespec="seconds"),
+        "createdAt": clock.stamped(at, zone),
     }
     if happening is Happening.TABLE_UNAVAILABLE:
         data["partySize"] = None

@@ -31,7 +31,7 @@ BOOKING: Final = {
     "status": "CONFIRMED",
     "channel": "api",
     "guestId": None,
-    "createdAt": "2025-10-20T09:00:00-03:00",
+    "createdAt": "2025-10-20T09:00:00.000-03:00",
 }
 BLOCK: Final = {
     "restaurantId": "R1",
@@ -79,6 +79,7 @@ ONE_OF_BOTH: Final = [{"required": ["restaurantId"]}, {"required": ["sectorId"]}
 PROBLEM: Final = {
     "error": {"enum": [each.value for each in Code]},
     "detail": {"type": "string"},
+    "requestId": {"type": "string", "format": "uuid"},
     "issues": {
         "type": "array",
         "items": {
@@ -206,7 +207,7 @@ RECEIVED: Final = [
             "event": {
                 "type": "BookingCreated",
                 "data": BOOKING,
-                "timestamp": "2025-10-20T12:00:00+00:00",
+                "timestamp": "2025-10-20T09:00:00.000-03:00",
                 "id": EVENT_ID,
             }
         },
@@ -225,15 +226,25 @@ RECEIVED: Final = [
         "error",
         "A message that was not understood or not allowed.",
         PROBLEM,
-        ["error", "detail"],
-        {"error": "VALIDATION_ERROR", "detail": "Expected a JSON object with a type."},
+        ["error", "detail", "requestId"],
+        {
+            "error": "VALIDATION_ERROR",
+            "detail": "Expected a JSON object with a type.",
+            "requestId": EVENT_ID,
+        },
     ),
 ]
 
 
+def document(host: str = "localhost:8000", *, secure: bool = False) -> dict[str, Any]:
+    """The document, for who reads it at that host, by TLS or not."""
+    server = _document()["servers"]["here"] | {"host": host, "protocol": "wss" if secure else "ws"}
+    return _document() | {"servers": {"here": server}}
+
+
 @cache
-def document() -> dict[str, Any]:
-    """The document, made once a process."""
+def _document() -> dict[str, Any]:
+    """What is the same everywhere, made once a process."""
 
     def references(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
         return [{"$ref": f"#/channels/live/messages/{each['name']}"} for each in messages]
@@ -244,13 +255,13 @@ def document() -> dict[str, Any]:
             "title": "WokiBrain live",
             "version": settings.VERSION,
             "description": "Bookings as they change, over WebSocket. Credentials come as the header "
-            "`Authorization: Bearer ...` or `X-API-Key`, as `?token=`, or as the staff's session cookie.",
+            "`Authorization: Bearer ...` or `X-API-Key`, as `?token=`, or as the staff's session cookie, which counts "
+            "from a page of this address only: with another `Origin`, or without one, the handshake is refused (403). "
+            "An error bears the `requestId` of the handshake and is said in the language of its `Accept-Language`.",
         },
         "defaultContentType": "application/json",
         "servers": {
             "here": {
-                "host": "localhost:8000",
-                "protocol": "ws",
                 "description": "The address of the API; wss where it is served with TLS.",
                 "security": [{"$ref": f"#/components/securitySchemes/{each}"} for each in SCHEMES],
             }

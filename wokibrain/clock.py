@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -27,9 +27,21 @@ def frozen(at: datetime) -> Iterator[None]:
         _frozen.reset(token)
 
 
+def stamped(instant: datetime, zone: tzinfo) -> str:
+    """When something happened, as it is written for others: the clock of ``zone``, to the millisecond."""
+    return instant.astimezone(zone).isoformat(timespec="milliseconds")
+
+
+def written(instant: datetime, zone: tzinfo) -> str:
+    """The start or end of something, the same way: on the grid, where most lie, without a fraction."""
+    local = instant.astimezone(zone)
+    return local.isoformat(timespec="milliseconds") if local.microsecond else local.isoformat()
+
+
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    # What a machine calls its own zone, and what it has none by, is nobody else's.
+    return frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
 
 
 def is_known_zone(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Final
 
 from django.utils.translation import gettext as _
@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     StringConstraints,
     WithJsonSchema,
 )
@@ -65,10 +66,13 @@ MESSAGES: Final[Mapping[str, str]] = {
     "instant_grid": gettext_noop("A start lies on a quarter hour."),
     "wall_time": gettext_noop("Expected a time of day as HH:MM."),
     "nul": gettext_noop("A NUL character is not allowed."),
-    "identifier": gettext_noop("Use 1-50 letters, digits, '.', '_', '~' or '-'."),
+    "identifier": gettext_noop(
+        "Use 1-50 letters, digits, '.', '_', '~' or '-', the first a letter or a digit."
+    ),
     "email": gettext_noop("Expected an e-mail address."),
     "phone": gettext_noop("Expected a phone number of 5 to 20 digits."),
     "repeated": gettext_noop("No entry may stand twice."),
+    "last_seating": gettext_noop("The last seating lies within the window."),
     "equal_edges": gettext_noop("The window must end after it starts."),
 }
 
@@ -80,10 +84,14 @@ def wrong(kind: str) -> PydanticCustomError:
 
 def message_for(error: ErrorDetails) -> Text:
     """The sentence for one of pydantic's errors, in the caller's language when it is read."""
-    template = MESSAGES.get(error["type"])
+    kind, told = error["type"], error.get("ctx", {})
+    if kind in ("too_long", "too_short") and told.get("field_type") == "Value":
+        # What a validator of ours handed on is of no type to pydantic; lists it knows.
+        kind = f"string_{kind}"
+    template = MESSAGES.get(kind)
     if template is None:
         return gettext_lazy("This value is not valid.")
-    return _Message(template, error.get("ctx", {}))
+    return _Message(template, told)
 
 
 class _Message(str):
@@ -168,7 +176,8 @@ def _instant(value: object) -> datetime:
         raise wrong("instant_form") from None
     if not FIRST_DATE <= instant.date() <= LAST_DATE:
         raise wrong("date_range")
-    return instant
+    # Written into a range as it is, an offset of 16 hours or more is none that Postgres knows.
+    return instant.astimezone(UTC)
 
 
 def _start(instant: datetime) -> datetime:
@@ -221,6 +230,12 @@ WallTime = Annotated[
 Instant = Annotated[
     AwareDatetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
+Stamp = Annotated[
+    datetime,
+    PlainSerializer(lambda instant: instant.isoformat(timespec="milliseconds"), when_used="json-unless-none"),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2025-10-20T09:00:00.000-03:00"]}),
+]
+"""When something happened, on its way out: in the offset it is given in, to the millisecond."""
 Start = Annotated[Instant, AfterValidator(_start)]
 Email = Annotated[
     str,

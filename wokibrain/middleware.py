@@ -14,6 +14,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http.request import split_domain_port, validate_host
 from django.utils.module_loading import import_string
 from prometheus_client import Counter, Histogram
 
@@ -26,6 +27,12 @@ from wokibrain.rest import bad_request, error_response
 logger = logging.getLogger("wokibrain.requests")
 # For what is not a page: nothing may be made of it. Pages bring a policy of their own.
 POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+# Who looks after a process asks by its address.
+ANY_HOST: Final = frozenset(
+    base + path
+    for base in ("", "/api/v1")
+    for path in ("/health", "/health/live", "/health/ready", "/metrics")
+)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
@@ -46,11 +53,18 @@ def _meters(method: str, route: str, status: str) -> tuple[Counter, Histogram]:
     return metrics.HTTP_REQUESTS.labels(*labels), metrics.HTTP_DURATION.labels(*labels)
 
 
+@lru_cache(maxsize=256)
+def _served(hosts: tuple[str, ...], host: str) -> bool:
+    domain, _port = split_domain_port(host)
+    return bool(domain) and validate_host(domain, hosts)
+
+
 class RequestMiddleware:
-    """Names the request, measures it, and answers for a database that is away."""
+    """Names the request, measures it, and answers for a host that is not ours and a database that is away."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+        self.hosts = tuple(settings.ALLOWED_HOSTS) if settings.PRODUCTION else ("*",)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         began = perf_counter()
@@ -61,7 +75,9 @@ class RequestMiddleware:
             source="admin" if request.path_info.startswith(settings.BACK_OFFICE_PATHS) else "rest",
         )
         with context.entered(here):
-            response = self.get_response(request)
+            host = request.META.get("HTTP_HOST") or request.META["SERVER_NAME"]
+            ours = _served(self.hosts, host) or request.path_info in ANY_HOST
+            response = self.get_response(request) if ours else bad_request(request)
             match = request.resolver_match
             labels = (
                 request.method if request.method in _METHODS else "OTHER",

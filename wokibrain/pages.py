@@ -41,8 +41,12 @@ def require_safe(page: Page) -> Page:
     def safe(request: HttpRequest) -> HttpResponse:
         if request.method in ("GET", "HEAD"):
             return page(request)
-        response = error_response(Refused(Code.METHOD_NOT_ALLOWED), request)
-        response["Allow"] = "GET, HEAD"
+        if request.method == "OPTIONS":
+            response = HttpResponse(status=204)
+            del response["Content-Type"]
+        else:
+            response = error_response(Refused(Code.METHOD_NOT_ALLOWED), request)
+        response["Allow"] = "GET, HEAD, OPTIONS"
         return response
 
     return safe
@@ -73,12 +77,11 @@ def live(request: HttpRequest) -> HttpResponse:
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
     """For the balancer: 503 without Postgres; without anything else it works on, degraded."""
-    checks = {"database": _database(), "redis": _redis()}
-    if settings.KAFKA_BROKERS:
-        checks["kafka"] = _kafka()
+    kafka = _kafka() if settings.KAFKA_BROKERS else "off"
+    checks = {"database": _database(), "redis": _redis(), "kafka": kafka}
     if checks["database"] != "ok":
         return _json({"status": "unavailable", "checks": checks}, 503)
-    degraded = any(state != "ok" for state in checks.values())
+    degraded = any(state not in ("ok", "off") for state in checks.values())
     return _json({"status": "degraded" if degraded else "ok", "checks": checks})
 
 
@@ -149,22 +152,26 @@ def _redoc() -> bytes:
     return Path(str(file)).read_bytes().replace(b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"data:,")
 
 
+def _live_document(request: HttpRequest) -> dict[str, Any]:
+    return asyncapi.document(request.get_host(), secure=request.is_secure())
+
+
 @require_safe
 @limited
 def asyncapi_json(request: HttpRequest) -> HttpResponse:
-    return _json(asyncapi.document())
+    return _json(_live_document(request))
 
 
 @require_safe
 @limited
 def asyncapi_yaml(request: HttpRequest) -> HttpResponse:
-    return _yaml(asyncapi.document())
+    return _yaml(_live_document(request))
 
 
 @require_safe
 @limited
 def postman_json(request: HttpRequest) -> HttpResponse:
-    return _json(postman.collection())
+    return _json(postman.collection(f"{request.scheme}://{request.get_host()}"))
 
 
 @require_safe
@@ -175,7 +182,7 @@ def websockets(request: HttpRequest) -> HttpResponse:
         (title, [each | {"shown": json.dumps(each["examples"][0]["payload"], indent=2)} for each in messages])
         for title, messages in (("What you send", asyncapi.SENT), ("What you are sent", asyncapi.RECEIVED))
     ]
-    page = {"document": asyncapi.document(), "sections": sections}
+    page = {"document": _live_document(request), "sections": sections}
     response = render(request, "docs/websockets.html", page)
     response["Content-Security-Policy"] = DOCS_POLICY
     return response

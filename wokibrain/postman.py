@@ -11,7 +11,6 @@ from wokibrain import openapi
 
 SCHEMA: Final = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 VARIABLES: Final = {
-    "baseUrl": "http://localhost:8000",
     "apiKey": "",
     "adminSecret": "",
     "restaurant": "R1",
@@ -26,9 +25,14 @@ if (pm.response.code !== 204) {{
 }}"""
 
 
+def collection(base_url: str) -> dict[str, Any]:
+    """The collection for the API at that address; its variables say where to send and as whom."""
+    variables = {"baseUrl": base_url} | VARIABLES
+    return _collection() | {"variable": [{"key": name, "value": value} for name, value in variables.items()]}
+
+
 @cache
-def collection() -> dict[str, Any]:
-    """The collection, made once a process; its variables say where to send and as whom."""
+def _collection() -> dict[str, Any]:
     folders: dict[str, list[dict[str, Any]]] = {}
     for path, item in openapi.document()["paths"].items():
         for method, operation in item.items():
@@ -43,7 +47,6 @@ def collection() -> dict[str, Any]:
                 {"key": "in", "value": "header", "type": "string"},
             ],
         },
-        "variable": [{"key": name, "value": value} for name, value in VARIABLES.items()],
         "item": [{"name": tag, "item": items} for tag, items in folders.items()],
     }
 

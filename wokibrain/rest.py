@@ -104,12 +104,18 @@ class ApiView(APIView):
             self.rate = refused.rate
             raise
 
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        """What may be done here, and nothing about it: that is what the documentation is for."""
+        return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
+
     def finalize_response(  # type: ignore[override]
         self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any
     ) -> HttpResponse:
         if self.rate:
             for name, value in self.rate.headers.items():
                 response[name] = value
+        if response.status_code == 204:
+            del response["Content-Type"]
         # A cache on the way knows of Authorization at best, and not of X-API-Key.
         response.headers.setdefault("Cache-Control", "no-store")
         return super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]

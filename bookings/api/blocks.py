@@ -44,7 +44,7 @@ BLOCK: Final = {
     "start": "2025-10-23T12:00:00-03:00",
     "end": "2025-10-23T16:00:00-03:00",
     "reason": "Wobbly leg",
-    "createdAt": "2025-10-20T09:00:00-03:00",
+    "createdAt": "2025-10-20T09:00:00.000-03:00",
 }
 
 
@@ -56,7 +56,7 @@ class BlockOut(ApiModel):
     start: datetime
     end: datetime
     reason: str
-    created_at: datetime
+    created_at: fields.Stamp
 
 
 class BlocksOut(ApiModel):

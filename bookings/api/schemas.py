@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, time
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import orjson
 from pydantic import Field, ValidationInfo, field_validator
@@ -16,7 +17,7 @@ from bookings.models import Booking
 from bookings.records import BookingRecord
 from bookings.rules import Contact, NewBooking
 from bookings.selectors import DayList, Discovery, Page
-from wokibrain import fields
+from wokibrain import clock, fields
 from wokibrain.events.store import Envelope, Payload
 from wokibrain.fields import (
     ApiModel,
@@ -131,7 +132,10 @@ class NewBookingBody(BodyModel, Windowed):
 
 
 class ChangeBody(BodyModel, Windowed):
-    """Any of these; what is left out stays. Null or an empty text clears a guest's field or the notes."""
+    """Any of these; what is left out stays. Null or an empty text clears a guest's field or the notes.
+
+    The guest is changed on this booking alone, whatever others the same person has.
+    """
 
     model_config = example({"partySize": 5})
 
@@ -244,8 +248,8 @@ class BookingOut(ApiModel):
     guest_phone: str | None
     notes: str | None
     version: int = Field(examples=[1])
-    created_at: datetime
-    updated_at: datetime
+    created_at: fields.Stamp
+    updated_at: fields.Stamp
 
 
 class BookingsOut(ApiModel):
@@ -277,7 +281,7 @@ def discovery_json(found: Discovery) -> bytes:
 
 def booking_out(booking: BookingRecord) -> dict[str, object]:
     """``BookingOut`` as JSON values."""
-    local, guest = booking.local, booking.guest
+    zone, guest = clock.zone(booking.zone), booking.guest
     return {
         "id": str(booking.id),
         "reference": booking.reference,
@@ -285,8 +289,8 @@ def booking_out(booking: BookingRecord) -> dict[str, object]:
         "sectorId": booking.sector_id,
         "tableIds": booking.table_ids,
         "partySize": booking.party_size,
-        "start": local(booking.start).isoformat(),
-        "end": local(booking.end).isoformat(),
+        "start": clock.written(booking.start, zone),
+        "end": clock.written(booking.end, zone),
         "durationMinutes": booking.duration_minutes,
         "status": booking.status.value,
         "guestName": guest.name or None if guest else None,
@@ -294,8 +298,8 @@ def booking_out(booking: BookingRecord) -> dict[str, object]:
         "guestPhone": guest.phone or None if guest else None,
         "notes": booking.notes or None,
         "version": booking.version,
-        "createdAt": local(booking.created_at).isoformat(timespec="milliseconds"),
-        "updatedAt": local(booking.updated_at).isoformat(timespec="milliseconds"),
+        "createdAt": clock.stamped(booking.created_at, zone),
+        "updatedAt": clock.stamped(booking.updated_at, zone),
     }
 
 
@@ -303,7 +307,7 @@ class EventOut(ApiModel):
     event_id: UUID
     event_type: str = Field(examples=["BookingCreated"])
     version: int = Field(examples=[1])
-    occurred_at: datetime = Field(examples=["2025-10-22T12:00:00.000-03:00"])
+    occurred_at: fields.Stamp
     payload: dict[str, Any] = Field(examples=[{"partySize": 3, "status": "CONFIRMED"}])
     metadata: dict[str, Any] = Field(examples=[{"actor": "anonymous", "source": "rest"}])
 
@@ -312,8 +316,8 @@ class HistoryOut(ApiModel):
     events: list[EventOut]
 
 
-def history_json(events: Iterable[Envelope]) -> bytes:
-    """``HistoryOut`` as JSON."""
+def history_json(events: Iterable[Envelope], zone: ZoneInfo) -> bytes:
+    """``HistoryOut`` as JSON, told by the clock of ``zone``."""
     return orjson.dumps(
         {
             "events": [
@@ -321,7 +325,7 @@ def history_json(events: Iterable[Envelope]) -> bytes:
                     "eventId": str(each.event_id),
                     "eventType": each.event_type,
                     "version": each.version,
-                    "occurredAt": each.occurred_at.isoformat(timespec="milliseconds"),
+                    "occurredAt": clock.stamped(each.occurred_at, zone),
                     "payload": each.payload,
                     "metadata": each.metadata,
                 }
@@ -337,10 +341,13 @@ PAST_FIELDS = (
 )  # fmt: skip
 
 
-def past_booking_out(state: Payload) -> dict[str, object]:
+def past_booking_out(state: Payload, zone: ZoneInfo) -> dict[str, object]:
     """``BookingOut`` of a folded state, in which guest and notes are not known."""
     nobody = {"guestName": None, "guestEmail": None, "guestPhone": None, "notes": None}
-    return {name: state[name] for name in PAST_FIELDS} | nobody
+    stamps = {
+        name: clock.stamped(datetime.fromisoformat(state[name]), zone) for name in ("createdAt", "updatedAt")
+    }
+    return {name: state[name] for name in PAST_FIELDS} | stamps | nobody
 
 
 def page_out(wanted: DayList, bookings: list[dict[str, object]], total: int) -> dict[str, object]:

@@ -88,8 +88,8 @@ class BookingsView(ApiView):
         )
         caller = caller_of(request)
         if query.as_of is not None:
-            states, total = selectors.list_as_of(caller=caller, wanted=wanted, instant=query.as_of)
-            bookings = [past_booking_out(state) for state in states]
+            states, total, zone = selectors.list_as_of(caller=caller, wanted=wanted, instant=query.as_of)
+            bookings = [past_booking_out(state, zone) for state in states]
             return reply_json(orjson.dumps(page_out(wanted, bookings, total)))
         return reply_json(selectors.list_rendered(caller=caller, wanted=wanted, render=bookings_json))
 
@@ -126,15 +126,16 @@ class BookingView(ApiView):
         caller = caller_of(request)
         as_of = parse_query(AsOfQuery, request).as_of
         if as_of is not None:
-            state = selectors.booking_as_of(caller=caller, booking=booking, instant=as_of)
-            return reply_json(orjson.dumps(past_booking_out(state)))
+            state, zone = selectors.booking_as_of(caller=caller, booking=booking, instant=as_of)
+            return reply_json(orjson.dumps(past_booking_out(state, zone)))
         return reply_json(orjson.dumps(booking_out(selectors.get_booking(caller=caller, booking=booking))))
 
     @operation(
         "changeBooking",
         "Change a booking",
         """Re-seats only where the tables no longer fit or others are asked for; the start stays unless
-        `start`, a window or `date` is given. All or nothing: on an error the booking is as it was.""",
+        `start`, a window or `date` is given; a `start` on another date moves it there. All or nothing: on an
+        error the booking is as it was.""",
         body=ChangeBody,
         out=BookingOut,
         errors=(Code.NOT_FOUND, *SEATING, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION),
@@ -174,7 +175,8 @@ class HistoryView(ApiView):
         errors=(Code.NOT_FOUND,),
     )
     def get(self, request: Request, booking: str) -> HttpResponse:
-        return reply_json(history_json(selectors.booking_history(caller=caller_of(request), booking=booking)))
+        events, zone = selectors.booking_history(caller=caller_of(request), booking=booking)
+        return reply_json(history_json(events, zone))
 
 
 Step = Callable[..., BookingRecord | Replay]

@@ -86,7 +86,8 @@ class ServiceDay:
     """The service windows of one date in one zone. Compared by identity; `build` hands out shared ones.
 
     ``origin`` is the UTC instant of slot 0 (the first opening), ``slots`` how many quarter hours
-    there are up to the last closing, ``spans`` the windows, those that overlap or touch made one.
+    there are up to the latest closing, ``spans`` the windows by their opening. Windows may touch or
+    overlap; a booking lies inside one of them alone all the same.
     """
 
     date: dt.date
@@ -115,6 +116,16 @@ class ServiceDay:
         Raises ValueError when both edges are equal.
         """
         return _restrict(self, window_start, window_end)
+
+    def opened(self) -> list[tuple[int, int]]:
+        """The slots, from and up to, in which there is service: windows that overlap count once."""
+        found: list[tuple[int, int]] = []
+        for span in self.spans:
+            if found and span.lo < found[-1][1]:
+                found[-1] = found[-1][0], max(found[-1][1], span.hi)
+            else:
+                found.append((span.lo, span.hi))
+        return found
 
     def slot_of(self, instant: datetime) -> int:
         """Slot of the aware ``instant``; below 0 before the origin, ``slots`` or more after closing."""
@@ -163,12 +174,8 @@ def _build(date: dt.date, zone: ZoneInfo, windows: tuple[Window, ...]) -> Servic
             slot, rest = divmod(start - origin, SLOT)
             if not rest:
                 mask |= 1 << slot
-        if spans and lo <= spans[-1].hi:
-            last = spans.pop()
-            spans.append(Span(last.lo, max(last.hi, hi), last.starts | mask, last.seats | seats))
-        else:
-            spans.append(Span(lo, hi, mask, seats))
-    return ServiceDay(date, zone, windows, origin, spans[-1].hi, tuple(spans))
+        spans.append(Span(lo, hi, mask, seats))
+    return ServiceDay(date, zone, windows, origin, max(span.hi for span in spans), tuple(spans))
 
 
 def _opened(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -9,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from restaurants.models.restaurant import Restaurant
 from restaurants.models.values import (
     MAX_PARTY,
+    lies_within,
     multiple_of_15,
     on_the_grid,
     valid_party,
@@ -30,6 +32,12 @@ class _Window(models.Model):
 
     def __str__(self) -> str:
         return f"{self.opens:%H:%M}-{self.closes:%H:%M}"
+
+    def clean(self) -> None:
+        if None in (self.opens, self.closes, self.last_seating):
+            return
+        if not lies_within(self.opens, self.closes, self.last_seating):
+            raise ValidationError({"last_seating": _("The last seating lies within the window.")})
 
 
 class Weekday(models.IntegerChoices):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import time
+
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db.models import F, Q, Value
@@ -28,6 +30,15 @@ def valid_zone(name: str) -> None:
 def valid_quarters(minutes: int) -> None:
     if minutes % 15:
         raise ValidationError(_("Use a multiple of 15 minutes."), code="grid")
+
+
+def lies_within(opens: time, closes: time, wall: time) -> bool:
+    """Whether a wall time lies in the window, its closing included; ``closes <= opens`` means the next day."""
+
+    def after(each: time) -> int:
+        return ((each.hour - opens.hour) * 60 + each.minute - opens.minute) % 1440
+
+    return after(wall) <= (after(closes) or 1440)
 
 
 def restaurant_id() -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import jsonschema
@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from tests.pipeline import Pipeline
-from tests.processes import Services, api_servers, manage, private_services
+from tests.processes import ApiServer, Services, api_servers, manage, private_services
 from tests.test_openapi import strict
 
 SET_UP = """
@@ -47,6 +47,7 @@ class Live:
     services: Services
     key: str
     session: str
+    server: ApiServer
 
     @property
     def address(self) -> str:
@@ -66,7 +67,7 @@ def live() -> Iterator[Live]:
         key, session = manage("shell", "-v0", "-c", SET_UP, environment=services.environment).split()
         with api_servers(1, services=services) as api, Pipeline(services) as pipeline:
             pipeline.start("relay")
-            yield Live(api.urls[0], services, key, session)
+            yield Live(api.urls[0], services, key, session, api.servers[0])
 
 
 @dataclass(slots=True)
@@ -218,3 +219,45 @@ def test_a_strange_handshake_is_answered(
     except InvalidStatus as refused:
         got = refused.response.status_code
     assert got == status
+
+
+def test_a_refused_handshake_is_answered_as_any_request_is(live: Live) -> None:
+    asked = str(uuid4())
+    headers = {"X-API-Key": "wk_wrong", "Accept-Language": "es", "X-Request-ID": asked}
+    with pytest.raises(InvalidStatus) as refused, connect(live.address, additional_headers=headers):
+        pass
+    response = refused.value.response
+    assert json.loads(response.body) == {
+        "error": "UNAUTHORIZED",
+        "detail": "Aquí hacen falta credenciales válidas.",
+        "requestId": asked,
+    }
+    told = {name: response.headers[name] for name in ("X-Request-ID", "Content-Language", "Content-Type")}
+    assert told == {"X-Request-ID": asked, "Content-Language": "es", "Content-Type": "application/json"}
+    foreign = Origin("http://elsewhere.example")
+    cookie = {"Cookie": f"sessionid={live.session}"}
+    with pytest.raises(InvalidStatus), connect(live.address, additional_headers=cookie, origin=foreign):
+        pass
+    assert "ASGI callable" not in live.server.output()
+
+
+def test_an_error_bears_the_handshakes_id_and_is_said_in_its_language(live: Live) -> None:
+    asked = str(uuid4())
+    spanish = talk(live, **{"X-API-Key": live.key, "Accept-Language": "es", "X-Request-ID": asked})
+    english = talk(live)
+    said = []
+    for each in (spanish, english):
+        each.socket.send('{"type":"dance"}')
+        said.append(each.hear())
+        each.say(type="subscribe", restaurantId="NOPE")
+        said.append(each.hear())
+    ids = [UUID(each["requestId"]) for each in said]
+    assert ids[0] == ids[1] == UUID(asked) != ids[2] == ids[3]
+    assert [each["detail"] for each in said] == [
+        "Se esperaba uno de: subscribe, unsubscribe, ping.",
+        "Aquí no hay nada, o no te corresponde verlo.",
+        "Expected one of: subscribe, unsubscribe, ping.",
+        "There is nothing here, or it is not yours to see.",
+    ]
+    spanish.socket.close()
+    english.socket.close()

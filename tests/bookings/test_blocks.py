@@ -52,6 +52,12 @@ def test_a_block_is_never_laid_over_a_block(guest: Api) -> None:
     assert TableBlock.objects.count() == 1
 
 
+def test_a_block_may_come_in_any_offset(staff: Api) -> None:
+    span = {"start": "2025-10-23T15:00:00+16:00", "end": "2025-10-22T09:00:00-16:00"}
+    made = staff.post("/tables/T3/blocks", span)
+    assert (made.status, made.body["start"], made.body["end"]) == (201, at("20:00"), at("22:00"))
+
+
 def test_blocks_and_bookings_touch_without_overlapping(guest: Api) -> None:
     block("T2", evening(20), evening(20, 30))
     block("T2", evening(21, 15), evening(22))

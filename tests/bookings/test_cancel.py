@@ -12,6 +12,7 @@ from wokibrain.access.permissions import Role
 def test_cancelling_answers_204_with_nothing_and_keeps_the_booking(guest: Api) -> None:
     reply = guest.cancel("B1")
     assert (reply.status, reply.content) == (204, b"")
+    assert "Content-Type" not in reply.headers
     body = guest.get("/woki/bookings/B1").body
     assert (body["status"], body["version"], body["tableIds"]) == ("CANCELLED", 2, ["T2"])
 

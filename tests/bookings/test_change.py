@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bookings import writes
+from bookings.guests import find_guests
 from bookings.models import Allocation, Booking, Guest
 from bookings.records import BookingRecord
 from restaurants.calendar import Hours
@@ -314,7 +315,7 @@ def test_off_the_grid_a_new_start_is_on_it(staff: Api, walk_in: str) -> None:
         ({"sectorId": "S9"}, 404, "NOT_FOUND", "sectorId"),
         ({"sectorId": "H-S"}, 404, "NOT_FOUND", "sectorId"),
         ({"start": at("17:00")}, 422, "OUTSIDE_SERVICE_WINDOW", None),
-        ({"start": at("20:30", "2025-10-23")}, 422, "OUTSIDE_SERVICE_WINDOW", None),
+        ({"start": at("18:00", "2025-10-23")}, 422, "OUTSIDE_SERVICE_WINDOW", None),
         ({"start": at("23:30")}, 409, "CONFLICT", None),
         ({"start": at("22:00"), "tableIds": ["T4"]}, 409, "CONFLICT", None),
         ({"windowStart": "16:00", "windowEnd": "19:00"}, 422, "OUTSIDE_SERVICE_WINDOW", None),
@@ -413,11 +414,44 @@ def test_a_change_to_what_already_is_makes_no_version_and_no_event(staff: Api) -
     assert len(events_of(before["id"])) == 2
 
 
-def test_a_person_is_corrected_on_all_of_their_bookings(staff: Api) -> None:
-    one = staff.book(date="2025-10-23", guestName="Ana", guestEmail="ana@example.com").body
-    two = staff.book(date="2025-10-24", guestName="Ana", guestEmail="ana@example.com").body
-    staff.change(one["id"], guestName="Ana García")
-    assert staff.get(f"/woki/bookings/{two['id']}").body["guestName"] == "Ana García"
+def test_a_start_on_another_date_takes_the_booking_there(staff: Api) -> None:
+    body = staff.change("B1", start=at("20:00", "2025-10-24")).body
+    assert (body["start"], body["tableIds"]) == (at("20:00", "2025-10-24"), ["T2"])
+    assert Booking.objects.get(reference="B1").service_date == date(2025, 10, 24)
+    assert staff.book(tableIds=["T2"], start=at("20:30")).status == 201
+    said = refused(staff.change("B1", start=at("18:00", "2025-10-25")), 422, "OUTSIDE_SERVICE_WINDOW")
+    assert said.startswith("The restaurant does not serve then; that day it serves 12:00-16:00, 20:00-23:45.")
+    refused(staff.change("B1", date="2025-10-24", start=at("20:00")), 422, "OUTSIDE_SERVICE_WINDOW")
+
+
+def test_a_start_after_midnight_is_of_the_night_that_goes_on(staff: Api) -> None:
+    house("N", hours=(Hours(time(20), time(2)),))
+    made = staff.book(restaurantId="N", sectorId="N-S", start=at("21:00")).body
+    late = staff.change(made["id"], start=at("00:15", "2025-10-23")).body
+    assert late["start"] == at("00:15", "2025-10-23")
+    assert Booking.objects.get(pk=made["id"]).service_date == date(2025, 10, 22)
+    next_night = staff.change(made["id"], start=at("00:15", "2025-10-24")).body
+    assert next_night["start"] == at("00:15", "2025-10-24")
+    assert Booking.objects.get(pk=made["id"]).service_date == date(2025, 10, 23)
+
+
+def test_another_guest_of_one_booking_is_none_of_the_others(staff: Api) -> None:
+    ana = {"guestName": "Ana", "guestEmail": "ana@example.com", "guestPhone": "+34 600 000 000"}
+    one = staff.book(date="2025-10-23", **ana).body
+    two = staff.book(date="2025-10-24", **ana).body
+    shared = Booking.objects.get(pk=one["id"]).guest_id
+    changed = staff.change(one["id"], guestName="Max").body
+    assert (changed["guestName"], changed["guestEmail"]) == ("Max", "ana@example.com")
+    assert staff.get(f"/woki/bookings/{two['id']}").body == two
+    own = Booking.objects.get(pk=one["id"]).guest_id
+    assert changes_of(changed)["guestId"] == {"from": str(shared), "to": str(own)}
+    # By what they have in common both are found, to be exported and erased.
+    found = find_guests(caller=SYSTEM, contact="ana@example.com")
+    assert {guest.pk for guest in found} == {shared, own}
+    # Alone by now, each is corrected where it is.
+    staff.change(one["id"], guestName="Maxi")
+    staff.change(two["id"], guestName="Ana García")
+    assert sorted(Guest.objects.values_list("pk", "name")) == sorted([(own, "Maxi"), (shared, "Ana García")])
 
 
 def test_an_erased_person_stays_erased_and_the_booking_gets_another(staff: Api) -> None:

@@ -165,6 +165,28 @@ def test_a_start_outside_the_service_is_outside_its_windows(guest: Api) -> None:
     )
 
 
+@pytest.mark.parametrize("window", [{"windowStart": "20:00", "windowEnd": "21:00"}, {"windowStart": "14:00"}])
+def test_a_start_outside_of_the_window_asked_for_beside_it_is_at_fault(
+    guest: Api, window: dict[str, str]
+) -> None:
+    said = refused(guest.book(start=at("13:00"), **window), 400, "VALIDATION_ERROR", "start")
+    assert said == "The start does not lie between the times asked for."
+    refused(guest.book(start=at("18:00"), **window), 422, "OUTSIDE_SERVICE_WINDOW")
+
+
+def test_no_booking_runs_from_one_service_into_the_next(db: None) -> None:
+    house(hours=(Hours(time(12), time(16)), Hours(time(16), time(20))))
+    guest = Api()
+    asked: dict[str, Any] = {"restaurantId": "H", "sectorId": "H-S", "partySize": 2}
+    across = guest.book(**asked, start=at("15:30"))
+    assert refused(across, 409, "CONFLICT") == (
+        "From that start 90 minutes do not fit before closing. "
+        "The nearest times that would work: 16:00, 16:15, 14:30."
+    )
+    assert guest.book(**asked, windowStart="15:00", windowEnd="17:00").status == 409
+    assert guest.book(**asked, windowStart="15:00", windowEnd="18:00").body["start"] == at("16:00")
+
+
 def test_a_start_on_another_date_is_outside_its_windows(guest: Api) -> None:
     assert guest.book(start=at("21:00", "2025-10-23")).body["error"] == "OUTSIDE_SERVICE_WINDOW"
 

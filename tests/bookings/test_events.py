@@ -47,7 +47,7 @@ def test_a_creation_is_event_one_and_says_what_was_booked(staff: Api) -> None:
         "status": "CONFIRMED",
         "channel": "api",
         "guestId": guest_id,
-        "createdAt": "2025-10-01T09:00:00-03:00",
+        "createdAt": "2025-10-01T09:00:00.000-03:00",
     }
 
 

@@ -125,6 +125,9 @@ def test_who_was_away_for_too_many_events_is_to_look_anew(monkeypatch: pytest.Mo
         second["id"],
         third["id"],
     ]
+    told = replay.missed(UUID(second["id"]), "R1", None) or []
+    made = StoredEvent.objects.get(event_id=third["id"])
+    assert [each["timestamp"] for each in told] == [made.payload["createdAt"]]
     book(3)
     assert replay.missed(UUID(first["id"]), "R1", None) is None
 

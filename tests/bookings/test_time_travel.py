@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from tests.api import Api, api_as, house, refused
+from bookings import live, seed
+from bookings.api.schemas import PAST_FIELDS, past_booking_out
+from tests.api import Api, api_as, events_of, house, refused
+from webhooks import payload
+from webhooks.names import Happening
 from wokibrain.access.permissions import Role
 from wokibrain.clock import frozen
+from wokibrain.events.store import Envelope
+from wokibrain.ids import uuid7
 
 NOON = datetime(2025, 10, 1, 12, tzinfo=UTC)
 
@@ -48,6 +56,39 @@ def test_a_booking_as_it_stood(staff: Api) -> None:
     ]
     assert (stood[0]["guestName"], stood[0]["notes"]) == (None, None)
     assert set(stood[0]) == set(staff.get(path).body)
+
+
+def test_when_it_was_made_reads_the_same_wherever_it_is_told(db: None) -> None:
+    """In the restaurant's own offset and to the millisecond, the example's booking as any other."""
+    with frozen(NOON + timedelta(microseconds=289_574)):
+        seed.example()
+        staff = api_as()
+        made = staff.book(partySize=2).body
+    noon = "2025-10-01T09:00:00.289-03:00"
+    for booking in ("B1", made["id"]):
+        path = f"/woki/bookings/{booking}"
+        now, past = staff.get(path).body, staff.get(path, asOf=at(1)).body
+        listed = staff.get("/woki/bookings", restaurantId="R1", date="2025-10-22", asOf=at(1)).body
+        (event,) = staff.get(f"{path}/history").body["events"]
+        (row,) = events_of(now["id"])
+        zones = live.zones_of([Envelope.from_row(row)])
+        told = live.message(Envelope.from_row(row), zones["R1"])["event"]
+        sent = json.loads(
+            payload.body(Happening.BOOKING_CREATED, row.payload, event_id=uuid7(), at=NOON, zone=zones["R1"])
+        )
+        assert now["createdAt"] == now["updatedAt"] == past["createdAt"] == past["updatedAt"] == noon
+        assert {each["createdAt"] for each in listed["bookings"]} == {noon}
+        assert event["occurredAt"] == told["timestamp"] == noon
+        assert event["payload"]["createdAt"] == told["data"]["createdAt"] == sent["data"]["createdAt"] == noon
+
+
+def test_an_event_of_old_that_tells_microseconds_reads_the_same() -> None:
+    state = dict.fromkeys(PAST_FIELDS) | {
+        "createdAt": "2025-10-01T09:00:00.289574-03:00",
+        "updatedAt": "2025-10-01T12:00:00.289000+00:00",
+    }
+    shown = past_booking_out(state, ZoneInfo("America/Argentina/Buenos_Aires"))
+    assert shown["createdAt"] == shown["updatedAt"] == "2025-10-01T09:00:00.289-03:00"
 
 
 def test_before_it_was_made_there_is_no_booking(staff: Api) -> None:

@@ -63,6 +63,18 @@ def test_the_usual_time_is_cut_at_closing_and_a_given_one_is_not(guest: Api) -> 
         seat(WalkIn("R1", 2, duration_minutes=90), evening(23))
 
 
+def test_of_services_that_overlap_the_one_that_goes_on_and_still_seats_is_theirs(db: None) -> None:
+    house(
+        "H",
+        hours=(Hours(time(20), time(22)), Hours(time(21), time(23), time(21, 15))),
+        tables={"A": (1, 2), "B": (1, 2)},
+    )
+    TurnTime.objects.create(restaurant_id="H", party_up_to=50, minutes=90)
+    assert seat(WalkIn("H", 2), evening(21, 20)).end == evening(22, 50)
+    # The later one takes nobody any more.
+    assert seat(WalkIn("H", 2), evening(21, 30)).end == evening(22)
+
+
 def test_a_cut_stay_is_no_hindrance_to_a_change_of_the_party(guest: Api) -> None:
     TurnTime.objects.create(restaurant_id="R1", party_up_to=50, minutes=90)
     made = seat(WalkIn("R1", 2), evening(23, 8))

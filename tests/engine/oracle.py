@@ -57,8 +57,8 @@ def clock(zone: str, day: date, wall: datetime) -> tuple[datetime, bool]:
     return instant, reads == wall
 
 
-def opened(case: Case) -> list[tuple[datetime, datetime]]:
-    """The service windows as instants, those that overlap or touch made one."""
+def opened(case: Case) -> list[tuple[Window, datetime, datetime]]:
+    """The service windows as instants, without those that the clock leaves nothing of."""
     spans = []
     for window in case.windows:
         opens = datetime.combine(case.date, window.opens)
@@ -67,53 +67,40 @@ def opened(case: Case) -> list[tuple[datetime, datetime]]:
             closes += DAY
         begin, end = clock(case.zone, case.date, opens)[0], clock(case.zone, case.date, closes)[0]
         if begin < end:
-            spans.append((begin, end))
-    again = True
-    while again:
-        again = False
-        for a, b in combinations(spans, 2):
-            if a[0] <= b[1] and b[0] <= a[1]:
-                spans.remove(a)
-                spans.remove(b)
-                spans.append((min(a[0], b[0]), max(a[1], b[1])))
-                again = True
-                break
+            spans.append((window, begin, end))
     return spans
 
 
-def rooms(case: Case) -> list[tuple[datetime, datetime]]:
-    """Asked window x service window, each of which a booking must lie inside."""
+def asked(case: Case) -> list[tuple[datetime, datetime]]:
+    """The asked window in each of its readings; all the time there is where none was asked."""
     spans = opened(case)
-    if case.window_start is None and case.window_end is None:
-        return spans
-    if not spans:
-        return []
-    opening, closing = min(a for a, _ in spans), max(b for _, b in spans)
+    if not spans or (case.window_start is None and case.window_end is None):
+        return [(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))]
+    opening, closing = min(a for _, a, _ in spans), max(b for _, _, b in spans)
 
     def at(wall: time, days: int) -> datetime:
         return clock(case.zone, case.date, datetime.combine(case.date, wall) + days * DAY)[0]
 
-    asked = []
     if case.window_start is not None and case.window_end is not None:
         later = 1 if case.window_end < case.window_start else 0
-        asked = [(at(case.window_start, n), at(case.window_end, n + later)) for n in (0, 1)]
-    elif case.window_start is not None:
+        return [(at(case.window_start, n), at(case.window_end, n + later)) for n in (0, 1)]
+    if case.window_start is not None:
         begin = at(case.window_start, 0)
         if not opening <= begin and opening <= at(case.window_start, 1) < closing:
             begin = at(case.window_start, 1)
-        asked = [(begin, closing)]
-    elif case.window_end is not None:
-        end = at(case.window_end, 0)
-        if not opening < end and opening < at(case.window_end, 1) <= closing:
-            end = at(case.window_end, 1)
-        asked = [(opening, end)]
-    return [(max(a, c), min(b, d)) for a, b in asked for c, d in spans]
+        return [(begin, closing)]
+    assert case.window_end is not None
+    end = at(case.window_end, 0)
+    if not opening < end and opening < at(case.window_end, 1) <= closing:
+        end = at(case.window_end, 1)
+    return [(opening, end)]
 
 
 def starts(case: Case) -> list[datetime]:
-    """The starts on offer, in order."""
+    """The starts on offer, in order: each of a window in which, and in the asked one, the booking ends too."""
+    length = timedelta(minutes=case.duration)
     found = set()
-    for window in case.windows:
+    for window, begin, end in opened(case):
         opens = datetime.combine(case.date, window.opens)
         closes = datetime.combine(case.date, window.closes)
         if closes <= opens:
@@ -126,16 +113,15 @@ def starts(case: Case) -> list[datetime]:
         wall = opens
         while wall < closes:
             instant, exists = clock(case.zone, case.date, wall)
-            if exists and (last is None or wall <= last):
+            inside = begin <= instant and instant + length <= end
+            inside = inside and any(a <= instant and instant + length <= b for a, b in asked(case))
+            if exists and inside and (last is None or wall <= last):
                 found.add(instant)
             wall += QUARTER
-    length = timedelta(minutes=case.duration)
     return sorted(
         each
         for each in found
-        if any(a <= each and each + length <= b for a, b in rooms(case))
-        and (case.not_before is None or each >= case.not_before)
-        and (case.start is None or each == case.start)
+        if (case.not_before is None or each >= case.not_before) and (case.start is None or each == case.start)
     )
 
 

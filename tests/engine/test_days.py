@@ -165,9 +165,27 @@ def test_last_seating_is_not_closing_time() -> None:
     )
 
 
-def test_touching_windows_are_one_and_keep_their_last_seatings() -> None:
-    starts = offered(BUENOS_AIRES, "2025-10-22", "12:00-13:00 last 12:15", "13:00-14:00", minutes=60)
-    assert walls(starts) == "12:00 12:15 13:00"
+def test_a_booking_lies_inside_one_of_two_windows_that_touch() -> None:
+    windows = "12:00-13:00 last 12:15", "13:00-14:00"
+    assert walls(offered(BUENOS_AIRES, "2025-10-22", *windows, minutes=60)) == "12:00 13:00"
+    assert walls(offered(BUENOS_AIRES, "2025-10-22", *windows, minutes=30)) == "12:00 12:15 13:00 13:15 13:30"
+
+
+def test_windows_that_overlap_offer_a_start_once_and_each_keeps_its_closing_and_last_seating() -> None:
+    windows = "12:00-14:00", "13:00-15:00 last 13:30", "12:15-12:45"
+    starts = offered(BUENOS_AIRES, "2025-10-22", *windows, minutes=60)
+    assert walls(starts) == "12:00 12:15 12:30 12:45 13:00 13:15 13:30"
+    assert walls(offered(BUENOS_AIRES, "2025-10-22", *windows, minutes=105)) == "12:00 12:15 13:00 13:15"
+    assert walls(offered(BUENOS_AIRES, "2025-10-22", *windows, minutes=135)) == ""
+
+
+def test_a_day_is_open_once_where_its_windows_overlap() -> None:
+    def opened(*windows: str) -> tuple[int, list[tuple[int, int]]]:
+        day = ServiceDay.build(date(2025, 10, 22), ZoneInfo(BUENOS_AIRES), tuple(w(each) for each in windows))
+        return day.slots, day.opened()
+
+    assert opened("12:00-16:00", "12:30-13:00", "15:00-17:00") == (20, [(0, 20)])
+    assert opened("13:00-14:00", "12:00-13:00", "20:00-21:00") == (36, [(0, 4), (4, 8), (32, 36)])
 
 
 def test_windows_apart_are_not_bridged() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection, transaction
@@ -70,7 +71,10 @@ def test_a_restaurant_goes_through_its_life(owner: APIClient) -> None:
     assert made.status_code == 201, made.content
     shown = owner.get(f"{API}/restaurants/R3").json()
     assert shown == made.json() | {"updatedAt": shown["updatedAt"]}
-    del shown["createdAt"], shown["updatedAt"]
+    row = Restaurant.objects.get(pk="R3")
+    for name, at in (("createdAt", row.created_at), ("updatedAt", row.updated_at)):
+        told = at.astimezone(ZoneInfo("Europe/Madrid")).isoformat(timespec="milliseconds")
+        assert shown.pop(name) == told
     assert shown == body | {
         "windows": [{"weekday": 5, "start": "20:00", "end": "01:00", "lastSeating": "23:00"}],
         "specialDays": [
@@ -148,6 +152,11 @@ STRANDING = [
     ("restaurants/R1", {"specialDays": [{"date": "2025-10-22"}]}, "hours"),
     ("restaurants/R1", {"windows": [{"start": "20:00", "end": "23:45", "lastSeating": "20:15"}]}, "hours"),
     ("restaurants/R1", {"windows": [{"start": "20:00", "end": "21:00"}]}, "hours"),
+    (
+        "restaurants/R1",
+        {"windows": [{"start": "20:00", "end": "21:00"}, {"start": "21:00", "end": "23:45"}]},
+        "hours",
+    ),
     ("restaurants/R1", {"timezone": "America/Bogota"}, "zone"),
     ("tables/T2", {"active": False}, "tables"),
     ("tables/T2", {"capacityMax": 2}, "tables"),
@@ -303,16 +312,67 @@ def test_blocks(admin: APIClient) -> None:
         assert admin.delete(f"{API}/tables/T2/blocks").status_code == 404
 
 
+@pytest.mark.parametrize("last", ["20:00", "23:45", "00:30", "01:00"])
+def test_a_last_seating_may_be_after_midnight(admin: APIClient, last: str) -> None:
+    window = {"start": "20:00", "end": "01:00", "lastSeating": last}
+    with clock.frozen(BEFORE):
+        shown = patch(admin, "restaurants/R1", {"windows": [window]}, 409 if last == "20:00" else 200)
+    assert last == "20:00" or {each["lastSeating"] for each in shown["windows"]} == {last}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "issue"),
+    [
+        (
+            "sectors/S1",
+            {"combos": [{"tableIds": ["T1", "T2"], "capacityMin": 5, "capacityMax": 4}]},
+            {"path": "combos.0.capacityMax", "message": "Must be at least 5."},
+        ),
+        (
+            "restaurants/R1",
+            {"turnTimes": [{"partyUpTo": 2, "minutes": 60}, {"partyUpTo": 2, "minutes": 90}]},
+            {"path": "turnTimes", "message": "No entry may stand twice."},
+        ),
+        ("restaurants/R1", {"name": "x" * 101}, {"path": "name", "message": "At most 100 characters."}),
+        ("restaurants/R1", {"name": ""}, {"path": "name", "message": "At least 1 characters."}),
+        (
+            "restaurants/R1",
+            {"windows": [{"start": "20:00", "end": "23:00"}] * 71},
+            {"path": "windows", "message": "At most 70 entries."},
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_words_that_are_true(
+    admin: APIClient, path: str, body: dict[str, Any], issue: dict[str, str]
+) -> None:
+    assert patch(admin, path, body, 400)["issues"] == [issue]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
         ("restaurants/R1", {"timezone": "Mars/Olympus"}, "timezone"),
         ("restaurants/R1", {"windows": [{"start": "20:10", "end": "23:00"}]}, "windows"),
-        ("restaurants/R1", {"minPartySize": 9, "maxPartySize": 8}, "body"),
+        ("restaurants/R1", {"timezone": "localtime"}, "timezone"),
+        ("restaurants/R1", {"timezone": "Factory"}, "timezone"),
+        (
+            "restaurants/R1",
+            {"windows": [{"start": "20:00", "end": "23:00", "lastSeating": "19:00"}]},
+            "windows.0.lastSeating",
+        ),
+        (
+            "restaurants/R1",
+            {"windows": [{"start": "20:00", "end": "01:00", "lastSeating": "01:15"}]},
+            "windows.0.lastSeating",
+        ),
+        ("restaurants/R1", {"minPartySize": 9, "maxPartySize": 8}, "minPartySize"),
+        ("restaurants/R1", {"maxDurationMinutes": 15}, "maxDurationMinutes"),
+        ("restaurants/R1", {"minDurationMinutes": 195}, "minDurationMinutes"),
         ("restaurants/R1", {"minDurationMinutes": 50}, "minDurationMinutes"),
         ("restaurants/R1", {"turnTimes": [{"partyUpTo": 2, "minutes": 60}] * 2}, "turnTimes"),
         ("restaurants/R1", {"id": "R7"}, "id"),
-        ("tables/T1", {"capacityMin": 5}, "body"),
+        ("tables/T1", {"capacityMin": 5}, "capacityMin"),
+        ("tables/T4", {"capacityMax": 3}, "capacityMax"),
         ("tables/T1", {"shape": "star"}, "shape"),
         ("sectors/S1", {"combos": [{"tableIds": ["T1"], "capacityMin": 1, "capacityMax": 2}]}, "combos"),
     ],

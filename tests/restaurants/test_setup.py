@@ -187,6 +187,23 @@ def test_an_id_that_is_taken_is_refused_and_what_has_it_stays() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_many_seeds_at_once_put_back_what_is_missing_once() -> None:
+    def one(_number: int) -> tuple[int, Any]:
+        try:
+            reply = make("seed")
+            return reply.status, reply.body
+        finally:
+            connection.close()
+
+    make("seed")
+    for _ in range(3):
+        Table.objects.filter(pk__in=["T3", "T4"]).delete()
+        with ThreadPoolExecutor(12) as pool:
+            assert list(pool.map(one, range(12))) == [(200, SEEDED)] * 12
+        assert Table.objects.count() == 5
+
+
+@pytest.mark.django_db(transaction=True)
 def test_of_many_who_take_the_same_id_at_once_one_gets_it() -> None:
     def one(number: int) -> tuple[int, str]:
         try:
@@ -217,6 +234,13 @@ def test_the_secret_in_the_query_is_for_development_only(settings: Any) -> None:
     settings.PRODUCTION = True
     refused(Api().call("POST", path), 401, "UNAUTHORIZED")
     assert Api().call("POST", "/admin/seed", headers=SECRET).status == 200
+
+
+@pytest.mark.parametrize("query", ["secret=wrong", f"secret={settings.ADMIN_SECRET}&secret=wrong"])
+def test_a_right_header_and_a_wrong_query_disagree(query: str) -> None:
+    refused(Api().call("POST", f"/admin/seed?{query}", headers=SECRET), 401, "UNAUTHORIZED")
+    right = Api().call("POST", f"/admin/seed?secret={settings.ADMIN_SECRET}", headers=SECRET)
+    assert right.status == 200
 
 
 def test_a_wrong_header_is_not_mended_by_the_query() -> None:

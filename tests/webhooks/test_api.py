@@ -40,6 +40,7 @@ def test_new_webhook_shows_its_secret_once(call: Call) -> None:
         "updatedAt": answer["createdAt"],
     }
     assert datetime.fromisoformat(answer["createdAt"]).utcoffset() == timedelta(hours=-3)
+    assert len(answer["createdAt"]) == len("2025-10-01T09:00:00.289-03:00")
     assert call("GET", f"/{answer['id']}") == (200, answer)
     assert call("GET", "") == (
         200,

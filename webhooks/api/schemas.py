@@ -16,7 +16,7 @@ from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.names import Happening
 from wokibrain import fields
 from wokibrain.errors import ValidationFailed
-from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, QueryInt
+from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, QueryInt, Stamp
 from wokibrain.paging import Pagination
 
 NAMES = [happening.value for happening in Happening]
@@ -144,13 +144,13 @@ class WebhookOut(ApiModel):
     status_reason: Literal["asked", "gone", "failing"] | None = Field(
         description="Why it is not active: asked for, the endpoint answered 410, or nothing but failures for days."
     )
-    dropping_before: datetime | None = Field(
+    dropping_before: Stamp | None = Field(
         description="Set while what was queued before then is being dropped, some at a time, after a change of "
         "`status`; nothing is sent meanwhile."
     )
-    previous_secret_valid_until: datetime | None
-    created_at: datetime
-    updated_at: datetime
+    previous_secret_valid_until: Stamp | None
+    created_at: Stamp
+    updated_at: Stamp
 
 
 class WebhookWithSecretOut(WebhookOut):
@@ -164,7 +164,7 @@ class WebhooksOut(ApiModel):
 
 class AttemptOut(ApiModel):
     number: int = Field(examples=[1])
-    started_at: datetime
+    started_at: Stamp
     latency_ms: int = Field(examples=[84])
     status: int | None = Field(
         description="The HTTP status that came back; null when none did.", examples=[200]
@@ -185,9 +185,9 @@ class DeliveryOut(ApiModel):
     sequence: int = Field(description="X-WokiBrain-Sequence.", examples=[1])
     test: bool
     status: Delivery.Status
-    next_attempt_at: datetime | None
-    created_at: datetime
-    finished_at: datetime | None
+    next_attempt_at: Stamp | None
+    created_at: Stamp
+    finished_at: Stamp | None
     attempts: list[AttemptOut]
 
 

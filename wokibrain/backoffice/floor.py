@@ -85,9 +85,7 @@ def day(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[str, 
         "now": ms(clock.now()),
         "from": ms(_whole_hour(begin)),
         "to": ms(end),
-        "open": [
-            [ms(service.instant_of(each.lo)), ms(service.instant_of(each.hi))] for each in service.spans
-        ],
+        "open": [[ms(service.instant_of(lo)), ms(service.instant_of(hi))] for lo, hi in service.opened()],
         "sectors": _sectors(
             restaurant_id, [table for each in bookings if each.status in DRAWN for table in each.table_ids]
         ),

@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, time
 from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from restaurants.api.schemas.common import Name, OptionalName, Seats
 from restaurants.calendar import Calendar, Hours, SpecialHours, Turn
 from restaurants.models import Restaurant
-from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, ServiceDate, WallTime, example
+from restaurants.models.values import lies_within
+from wokibrain import clock, fields
+from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, ServiceDate, Stamp, WallTime, example
 from wokibrain.paging import ONE_PAGE, Pagination
 
 Zone = Annotated[Line, Field(min_length=1, max_length=64, examples=["America/Argentina/Buenos_Aires"])]
 Minutes = Annotated[int, Field(ge=15, le=1440, multiple_of=15, description="Minutes, a multiple of 15.")]
 
 
-class WindowBody(BodyModel):
+class _WindowBody(BodyModel):
+    start: WallTime
+    end: WallTime
+    last_seating: WallTime | None = Field(None, description="The latest start; within the window.")
+
+    @field_validator("last_seating")
+    @classmethod
+    def _within(cls, last: time | None, info: ValidationInfo) -> time | None:
+        start, end = info.data.get("start"), info.data.get("end")
+        if last and start and end and not lies_within(start, end, last):
+            raise fields.wrong("last_seating")
+        return last
+
+
+class WindowBody(_WindowBody):
     """A service window; without `weekday` (0 = Monday) it is held every day."""
 
     start: WallTime = Field(examples=["20:00"])
     end: WallTime = Field(examples=["23:45"], description="At or before `start`: the next day.")
-    last_seating: WallTime | None = None
     weekday: Annotated[int, Field(ge=0, le=6)] | None = None
 
     def hours(self) -> Hours:
         return Hours(self.start, self.end, self.last_seating, self.weekday)
 
 
-class SpecialWindowBody(BodyModel):
+class SpecialWindowBody(_WindowBody):
     start: WallTime = Field(examples=["12:00"])
     end: WallTime = Field(examples=["17:00"], description="At or before `start`: the next day.")
-    last_seating: WallTime | None = None
 
     def hours(self) -> Hours:
         return Hours(self.start, self.end, self.last_seating)
@@ -56,12 +70,19 @@ class TurnTimeBody(BodyModel):
     minutes: Minutes = Field(examples=[90])
 
 
+def _each_size_once(turns: list[TurnTimeBody]) -> list[TurnTimeBody]:
+    fields.once([str(each.party_up_to) for each in turns])
+    return turns
+
+
 class _CalendarFields(ApiModel):
     """What a restaurant may be told on top of its name and zone; a list replaces the one there is."""
 
     windows: Annotated[list[WindowBody], Field(max_length=70)] | None = None
     special_days: Annotated[list[SpecialDayBody], Field(max_length=400)] | None = None
-    turn_times: Annotated[list[TurnTimeBody], Field(max_length=50)] | None = None
+    turn_times: (
+        Annotated[list[TurnTimeBody], Field(max_length=50), AfterValidator(_each_size_once)] | None
+    ) = None
 
     def calendar(self) -> Calendar:
         return Calendar(
@@ -148,8 +169,8 @@ RESTAURANT: Final = {
     "windows": [{"weekday": 0, "start": "20:00", "end": "23:45", "lastSeating": None}],
     "specialDays": [{"date": "2026-12-25", "name": "Christmas", "windows": []}],
     "turnTimes": [{"partyUpTo": 4, "minutes": 90}],
-    "createdAt": "2025-10-20T12:00:00.000Z",
-    "updatedAt": "2025-10-20T12:00:00.000Z",
+    "createdAt": "2025-10-20T14:00:00.000+02:00",
+    "updatedAt": "2025-10-20T14:00:00.000+02:00",
 }
 
 
@@ -193,8 +214,8 @@ class RestaurantOut(ApiModel):
     windows: list[WindowOut]
     special_days: list[SpecialDayOut]
     turn_times: list[TurnTimeOut]
-    created_at: datetime
-    updated_at: datetime
+    created_at: Stamp
+    updated_at: Stamp
 
 
 class RestaurantsOut(ApiModel):
@@ -209,6 +230,7 @@ def _clock(wall: time | None) -> str | None:
 
 
 def restaurant_out(restaurant: Restaurant) -> RestaurantOut:
+    zone = clock.zone(restaurant.zone)
     return RestaurantOut(
         id=restaurant.id,
         name=restaurant.name,
@@ -248,6 +270,6 @@ def restaurant_out(restaurant: Restaurant) -> RestaurantOut:
             TurnTimeOut(party_up_to=each.party_up_to, minutes=each.minutes)
             for each in restaurant.turn_times.all()
         ],
-        created_at=restaurant.created_at,
-        updated_at=restaurant.updated_at,
+        created_at=restaurant.created_at.astimezone(zone),
+        updated_at=restaurant.updated_at.astimezone(zone),
     )

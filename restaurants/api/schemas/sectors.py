@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from restaurants.api.schemas.common import CapacityOut, Name, Position, Seats, given
 from restaurants.joining import Joined
@@ -41,6 +42,14 @@ class ComboBody(BodyModel):
     ] = Field(examples=[["T2", "T3"]])
     capacity_min: Seats = Field(examples=[5])
     capacity_max: Seats = Field(examples=[6])
+
+    @field_validator("capacity_max")
+    @classmethod
+    def _at_least_the_least(cls, most: int, info: ValidationInfo) -> int:
+        least: int = info.data.get("capacity_min", most)
+        if most < least:
+            raise PydanticCustomError("greater_than_equal", "too small", {"ge": least})
+        return most
 
     def joined(self) -> Joined:
         return Joined(frozenset(self.table_ids), self.capacity_min, self.capacity_max)
