@@ -68,8 +68,10 @@ function stats() {
   const taken = new Set(mine.filter((each) => each.status === 'SEATED' || (each.status === 'CONFIRMED' && each.start <= now && now < each.end)).flatMap((each) => each.tables));
   for (const held of day.data.blocks) if (held.start <= now && now < held.end) taken.add(held.table);
   const tables = [...day.tables.values()].filter((each) => !each.retired && (!day.sector || each.sector === day.sector));
-  const facts = [[mine.length, t('bookings')], [mine.reduce((sum, each) => sum + each.party, 0), t('covers')]];
-  if (day.date === day.data.today) facts.push([mine.filter((each) => each.status === 'SEATED').reduce((sum, each) => sum + each.party, 0), t('seatedNow')], [tables.filter((each) => !taken.has(each.id)).length, t('freeTables')]);
+  const fact = (count, word) => [count, t(count === 1 ? `${word}One` : word)];
+  const people = (bookings) => bookings.reduce((sum, each) => sum + each.party, 0);
+  const facts = [fact(mine.length, 'bookings'), fact(people(mine), 'covers')];
+  if (day.date === day.data.today) facts.push([people(mine.filter((each) => each.status === 'SEATED')), t('seatedNow')], fact(tables.filter((each) => !taken.has(each.id)).length, 'freeTables'));
   byId('stats').replaceChildren(...facts.map(([number, word]) => h('div', {}, h('dt', {}, word), h('dd', {}, String(number)))));
 }
 
