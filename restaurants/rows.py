@@ -81,8 +81,8 @@ def delete(row: models.Model, refusal: Text) -> None:
 def _crossed(row: models.Model, given: Collection[str] = ()) -> str | None:
     """Of a least that is above its most, the one that was given, as the API spells it; None where there is none."""
     for least, most in ORDERED:
-        bounds = getattr(row, least, None), getattr(row, most, None)
-        if None not in bounds and bounds[0] > bounds[1]:
+        bottom, top = getattr(row, least, None), getattr(row, most, None)
+        if bottom is not None and top is not None and bottom > top:
             return SPELLED[most if most in given and least not in given else least]
     return None
 

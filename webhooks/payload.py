@@ -23,12 +23,8 @@ def body(
     data = _of_block(payload, at, zone) if happening is Happening.TABLE_UNAVAILABLE else _of_booking(payload)
     if happening is Happening.BOOKING_UPDATED:
         changes = payload.get("changes") or {}
-        # Nor of the keys of each: from, then to.
         data["changes"] = {
-            name: {edge: changes[name][edge] for edge in ("from", "to") if edge in changes[name]}
-            | changes[name]
-            for name in _in_order(changes)
-            if name not in NOT_TOLD
+            name: _from_first(changes[name]) for name in _in_order(changes) if name not in NOT_TOLD
         }
     return envelope(happening, data, event_id=event_id, at=at, zone=zone)
 
@@ -75,6 +71,13 @@ def _of_block(payload: Mapping[str, Any], at: datetime, zone: ZoneInfo) -> dict[
 def _in_order(changes: Mapping[str, Any]) -> list[str]:
     # The store does not keep the order of keys, so it is made again: as in data, then by name.
     return [name for name in FIELDS if name in changes] + sorted(set(changes) - set(FIELDS))
+
+
+def _from_first(change: Any) -> Any:
+    """``{from, to}`` in this order, which the store does not keep either."""
+    if not isinstance(change, Mapping):
+        return change
+    return {edge: change[edge] for edge in ("from", "to") if edge in change} | dict(change)
 
 
 def sample(

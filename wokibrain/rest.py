@@ -104,7 +104,9 @@ class ApiView(APIView):
             self.rate = refused.rate
             raise
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+    def options(  # type: ignore[override]
+        self, request: Request, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
         """What may be done here, and nothing about it: that is what the documentation is for."""
         return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
 

@@ -34,9 +34,9 @@ class _Window(models.Model):
         return f"{self.opens:%H:%M}-{self.closes:%H:%M}"
 
     def clean(self) -> None:
-        if None in (self.opens, self.closes, self.last_seating):
-            return
-        if not lies_within(self.opens, self.closes, self.last_seating):
+        # A form that failed on one leaves it None.
+        times = [getattr(self, name) for name in ("opens", "closes", "last_seating")]
+        if None not in times and not lies_within(*times):
             raise ValidationError({"last_seating": _("The last seating lies within the window.")})
 
 
