@@ -279,6 +279,7 @@ def test_dark_is_the_same_whether_the_system_or_the_person_wants_it(signed_in: S
     assert serious(page) == {}
     # The system's changes with the hour, and the board with it.
     page.emulate_media(color_scheme="light")
+    page.wait_for_selector("html[data-theme=light]")
     assert page.evaluate(COLOURS) == LIGHT
     page.click(".menu summary")
     page.click("#theme")
