@@ -307,7 +307,7 @@ VALUES = {
     "sectors": "'B30S'",
     "origin": "(timestamptz '2060-01-01 15:00+00' + (:n::int / 30) * interval '90 minutes')",
     "since": "(timestamptz '2060-01-01 15:00+00' + (:n::int / 30) * interval '90 minutes')",
-    "without": "NULL::uuid",
+    "without": "''",
 }
 
 
@@ -329,7 +329,7 @@ def pgbench(services: Services) -> float:
     ]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "create.sql"
-        file.write_text("\n".join(" ".join(line.split()) for line in script) + "\n")
+        file.write_text("\n".join(map(_in_one_line, script)) + "\n")
         done = subprocess.run(
             [
                 str(embedded.postgres_binary("pgbench")), "-n", "-M", "prepared", "-c", "16", "-j", "1",
@@ -343,6 +343,11 @@ def pgbench(services: Services) -> float:
     if done.returncode or not rate:
         raise RuntimeError(done.stdout + done.stderr)
     return float(rate[0].split()[2])
+
+
+def _in_one_line(statement: str) -> str:
+    lines = (line.strip() for line in statement.splitlines())
+    return " ".join(line for line in lines if not line.startswith("--"))
 
 
 def _filled(statement: str) -> str:
