@@ -26,9 +26,9 @@ from wokibrain.access.addresses import client_address
 from wokibrain.access.authentication import anonymous
 from wokibrain.access.credentials import caller_of, caller_of_user
 from wokibrain.access.staff import is_staff
-from wokibrain.errors import DomainError, Forbidden, ServiceUnavailable, Unauthorized
+from wokibrain.errors import DomainError, Forbidden, Unauthorized
 from wokibrain.middleware import request_id
-from wokibrain.rest import error_response
+from wokibrain.rest import domain_error, error_response
 
 Scope = MutableMapping[str, Any]
 
@@ -124,11 +124,8 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             credentials = credentials_of(scope)
             visitor = await in_thread(visitor_of, credentials)
-        except DomainError as error:
-            await _refuse(scope, receive, send, error_response(error, request))
-            return
-        except (OperationalError, InterfaceError):
-            await _refuse(scope, receive, send, error_response(ServiceUnavailable(), request))
+        except (DomainError, OperationalError, InterfaceError) as error:
+            await _refuse(scope, receive, send, error_response(domain_error(error), request))
             return
         await send({"type": "websocket.accept"})
         await Socket(visitor, partial(visitor_of, credentials), send).serve(receive)

@@ -19,10 +19,8 @@ from django.utils.module_loading import import_string
 from prometheus_client import Counter, Histogram
 
 from wokibrain import context, metrics
-from wokibrain.errors import ServiceUnavailable
 from wokibrain.ids import tag
-from wokibrain.postgres import trouble
-from wokibrain.rest import bad_request, error_response
+from wokibrain.rest import bad_request, domain_error, error_response
 
 logger = logging.getLogger("wokibrain.requests")
 # For what is not a page: nothing may be made of it. Pages bring a policy of their own.
@@ -95,8 +93,7 @@ class RequestMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, OperationalError | InterfaceError):
-            trouble.report(exception)
-            return error_response(ServiceUnavailable(), request)
+            return error_response(domain_error(exception), request)
         return None
 
 

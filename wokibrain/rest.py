@@ -257,13 +257,14 @@ def _headers(error: DomainError) -> dict[str, str]:
 def exception_handler(exception: Exception, view_context: Mapping[str, Any]) -> HttpResponse:
     """DRF's hook: whatever a view raised, in the one shape of errors. Ours alone are logged."""
     request = cast(Request, view_context["request"])
-    response = error_response(_as_domain_error(exception), request._request)
+    response = error_response(domain_error(exception), request._request)
     if isinstance(exception, exceptions.MethodNotAllowed | Refused) and response.status_code == 405:
         response["Allow"] = ", ".join(view_context["view"].allowed_methods)
     return response
 
 
-def _as_domain_error(exception: Exception) -> DomainError:
+def domain_error(exception: Exception) -> DomainError:
+    """What whoever asked is told of an exception; why the database failed, and what nobody foresaw, is logged."""
     match exception:
         case DomainError():
             return exception

@@ -44,10 +44,10 @@ from wokibrain.backoffice import floor, keyed, sheet
 from wokibrain.backoffice.actors import called
 from wokibrain.backoffice.base import caller_for
 from wokibrain.backoffice.words import words
-from wokibrain.errors import DomainError, NotFound, ServiceUnavailable, Unauthorized, ValidationFailed
+from wokibrain.errors import DomainError, NotFound, Unauthorized, ValidationFailed
 from wokibrain.fields import ApiModel, BodyModel, Identifier, Instant, Line, ServiceDate
 from wokibrain.idempotency.keys import Replay
-from wokibrain.rest import error_response, parse_body, parse_query
+from wokibrain.rest import domain_error, error_response, parse_body, parse_query
 
 View = Callable[..., HttpResponseBase]
 Model = TypeVar("Model", bound=BodyModel)
@@ -82,10 +82,8 @@ def data(view: Callable[..., Any]) -> View:
             if not is_staff(request.user):
                 raise Unauthorized
             answer = view(request, caller_for(request), *args, **kwargs)
-        except DomainError as error:
-            return error_response(error, request)
-        except (OperationalError, InterfaceError):
-            return error_response(ServiceUnavailable(), request)
+        except (DomainError, OperationalError, InterfaceError) as error:
+            return error_response(domain_error(error), request)
         response = HttpResponse(orjson.dumps(answer), content_type="application/json")
         response["Cache-Control"] = "no-store"
         return response
