@@ -18,6 +18,13 @@ class Ticket(keys.Ticket):
 
     respond: Callable[[BookingRecord], Replay]
 
+    @classmethod
+    def of(cls, held: keys.Ticket | None, respond: Callable[[BookingRecord], Replay]) -> Ticket | None:
+        """The request's ticket, where it has one, for a booking."""
+        if held is None:
+            return None
+        return cls(held.caller, held.key, held.fingerprints, held.received, respond)
+
     def keep_for(self, record: BookingRecord) -> None:
         """Store the result, in the transaction of the effect."""
         with connection.cursor() as cursor:

@@ -262,7 +262,4 @@ def _response(caller: Caller, result: BookingRecord | Replay, status: int) -> Ht
 def _ticket(
     view: ApiView, request: Request, respond: Callable[[BookingRecord], Replay], body: object = None
 ) -> Ticket | None:
-    held = ticket_of(view, request, body)
-    if held is None:
-        return None
-    return Ticket(held.caller, held.key, held.fingerprints, held.received, respond)
+    return Ticket.of(ticket_of(view, request, body), respond)

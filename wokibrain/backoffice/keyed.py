@@ -26,7 +26,7 @@ def once(request: HttpRequest, caller: Caller, act: Act) -> dict[str, Any]:
     ``again`` tells a repeat from a first time: "same", or "other" where something else is asked than was done.
     """
     held = ticket_for(caller.actor, request, request.body.decode())
-    ticket = Ticket(held.caller, held.key, held.fingerprints, held.received, _kept) if held else None
+    ticket = Ticket.of(held, _kept)
     try:
         result = settle(ticket, lambda: act(ticket))
     except IdempotencyInProgress:
