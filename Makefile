@@ -4,8 +4,6 @@ VENV := .venv
 PYTHON_BIN := $(VENV)/bin/python
 MANAGE := $(PYTHON_BIN) manage.py
 .DEFAULT_GOAL := help
-# The messages are English already: its catalogue repeats them.
-ENGLISH := wokibrain/locale/en/LC_MESSAGES/django.po
 
 .PHONY: help run test prove bench lint fmt messages lock clean
 # What is made here may not be half made.
@@ -46,7 +44,6 @@ fmt: $(VENV)/dev ## Put the code into shape
 
 messages: $(VENV)/dev ## Collect and compile what is to be translated (needs GNU gettext)
 	@$(MANAGE) makemessages -l es -l en --no-location --no-obsolete -i tests -i .venv -i .data -i node_modules
-	@msgattrib --clear-fuzzy --empty $(ENGLISH) | msgen - -o $(ENGLISH)
 	@$(MANAGE) compilemessages -i .venv -v 0
 
 lock: ## Resolve requirements*.txt into requirements.lock
