@@ -9,6 +9,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,16 @@ def product() -> Iterator[Product]:
         with api_servers(1, services=services, environment=environment) as api, Pipeline(services) as work:
             work.start("relay")
             yield Product(api.urls[0], services)
+
+
+@contextmanager
+def housed(product: Product, restaurant_id: str, made: str) -> Iterator[Product]:
+    """The product with a restaurant that ``made`` makes, in which Ana works for as long as this lasts."""
+    manage("shell", "-c", made, environment=product.services.environment)
+    yield product
+    remove = "from wokibrain.access.models import Membership\n"
+    remove += f"Membership.objects.filter(restaurant_id={restaurant_id!r}).delete()"
+    manage("shell", "-c", remove, environment=product.services.environment)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Product, playwright_api
+from tests.e2e.conftest import Product, housed, playwright_api
 from tests.e2e.test_board import SignIn, block, drag, iso, opened, quarter, reads, tomorrow
 from tests.processes import manage
 
@@ -39,11 +39,8 @@ Membership.objects.create(user=User.objects.get(username="ana"), restaurant_id="
 @pytest.fixture(scope="module")
 def joined(product: Product) -> Iterator[Product]:
     """A restaurant where J1 joins J2 and J3 joins J5; J6 seats six by itself."""
-    manage("shell", "-c", MADE, environment=product.services.environment)
-    yield product
-    remove = "from wokibrain.access.models import Membership\n"
-    remove += "Membership.objects.filter(restaurant_id='JOIN').delete()"
-    manage("shell", "-c", remove, environment=product.services.environment)
+    with housed(product, "JOIN", MADE):
+        yield product
 
 
 def joined_board(page: Any) -> Any:

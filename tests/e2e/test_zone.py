@@ -9,9 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.e2e.conftest import Product
+from tests.e2e.conftest import Product, housed
 from tests.e2e.test_board import SignIn, block, drag, iso, reads
-from tests.processes import manage
 
 pytestmark = pytest.mark.browser
 MADRID = ZoneInfo("Europe/Madrid")
@@ -39,11 +38,8 @@ Membership.objects.create(user=User.objects.get(username="ana"), restaurant_id="
 
 @pytest.fixture(scope="module")
 def madrid(product: Product) -> Iterator[Product]:
-    manage("shell", "-c", MADE, environment=product.services.environment)
-    yield product
-    remove = "from wokibrain.access.models import Membership\n"
-    remove += "Membership.objects.filter(restaurant_id='MADRID').delete()"
-    manage("shell", "-c", remove, environment=product.services.environment)
+    with housed(product, "MADRID", MADE):
+        yield product
 
 
 def tomorrow(hour: int = 0) -> datetime:
