@@ -62,7 +62,7 @@ class BookingAdmin(TenantAdmin):
         ("attention", Attention),
     )
     list_filter_submit = True
-    change_form_before_template = "office/seen.html"
+    change_form_before_template = "admin/booking_seen.html"
     list_select_related = ("restaurant", "guest", "sector")
     date_hierarchy = "service_date"
     search_fields = ("reference__iexact", "guest__name", "guest__phone", "guest__email")

@@ -50,4 +50,4 @@ def _page(
     request: HttpRequest, status: HTTPStatus, said: str | Promise, advice: str | Promise
 ) -> HttpResponse:
     here = {"said": said, "advice": advice, "request_id": context.current().request_id}
-    return render(request, "office/refused.html", here, status=status)
+    return render(request, "admin/error.html", here, status=status)

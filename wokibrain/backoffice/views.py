@@ -325,7 +325,7 @@ def day_sheet(request: HttpRequest) -> HttpResponseBase:
         )
     except DomainError as error:
         return error_response(error, request)
-    return render(request, "floor/sheet.html", {"sheet": found, "by": query.by})
+    return render(request, "floor/day_sheet.html", {"sheet": found, "by": query.by})
 
 
 def export(render_as: Callable[[sheet.Sheet], str], kind: str, ending: str) -> View:

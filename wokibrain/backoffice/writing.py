@@ -75,8 +75,8 @@ class _RefusedForm(forms.ModelForm):  # type: ignore[type-arg]
 class ServiceAdmin(TenantAdmin):
     """Saves and deletes by services alone; the ORM is asked to read."""
 
-    change_form_before_template = "office/stranded.html"
-    delete_confirmation_template = "office/delete.html"
+    change_form_before_template = "admin/stranded.html"
+    delete_confirmation_template = "admin/confirm_delete.html"
 
     def changeform_view(
         self,

@@ -1,6 +1,6 @@
 // The day on the board: what is known of it, and every act upon it.
 
-import { QUARTER, ask, clock, get, h, icon, post, settle, start, t, toast } from './kit.js';
+import { QUARTER, ask, clock, get, h, icon, post, settle, start, t, toast } from './ui.js';
 
 export const day = {
   data: null, date: null, sector: '', selected: null, tables: new Map(), bookings: new Map(),

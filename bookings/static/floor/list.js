@@ -1,7 +1,7 @@
 // The rail: who is still to come, who sits, who has left; or what a search found.
 
-import { byId, clock, dateWords, get, h, icon, start, t } from './kit.js';
-import { act, called, day, endOf, flag, here, tableNames, tone, toneIcon, toneWord, wrong } from './day.js';
+import { byId, clock, dateWords, get, h, icon, start, t } from './ui.js';
+import { act, called, day, endOf, flag, here, tableNames, tone, toneIcon, toneWord, wrong } from './store.js';
 
 const is = (...statuses) => (booking) => statuses.includes(booking.status);
 const FILTERS = [['arriving', is('CONFIRMED')], ['seatedTab', is('SEATED')], ['done', is('COMPLETED')], ['out', is('NO_SHOW', 'CANCELLED')]];

@@ -1,11 +1,11 @@
 // The board: puts the views, the rail, the drawer and the live connection together.
 
-import { addDays, byId, clock, dateWords, h, start, t, toast, undoLatest } from './kit.js';
-import { day, changed, here, holds, load, onChange, onDay, tone } from './day.js';
+import { addDays, byId, clock, dateWords, h, start, t, toast, undoLatest } from './ui.js';
+import { day, changed, here, holds, load, onChange, onDay, tone } from './store.js';
 import { List } from './list.js';
 import { Live } from './live.js';
-import { Panel } from './panel.js';
-import { Plan } from './plan.js';
+import { Panel } from './drawer.js';
+import { Plan } from './room-plan.js';
 import { Timeline } from './timeline.js';
 
 const panel = new Panel();

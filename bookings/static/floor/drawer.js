@@ -1,7 +1,7 @@
 // The drawer: one booking with its acts, a new booking, a walk-in, a table, a block.
 
-import { QUARTER, byId, clock, get, h, icon, newKey, start, t, toast } from './kit.js';
-import { act, block, book, called, changed, day, endOf, flag, quarterBelow, save, tableNames, tone, toneIcon, toneWord, unblock, usable, walkIn, wrong } from './day.js';
+import { QUARTER, byId, clock, get, h, icon, newKey, start, t, toast } from './ui.js';
+import { act, block, book, called, changed, day, endOf, flag, quarterBelow, save, tableNames, tone, toneIcon, toneWord, unblock, usable, walkIn, wrong } from './store.js';
 
 const USUAL = 90;
 const FIELD = { partySize: 'party', durationMinutes: 'minutes', start: 'start', date: 'date', tableIds: 'tables', sectorId: 'tables', guestName: 'name', guestEmail: 'email', guestPhone: 'phone', notes: 'notes', end: 'to', tableId: 'tables' };

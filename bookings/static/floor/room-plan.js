@@ -1,7 +1,7 @@
 // The plan: tables where they stand, coloured by what they are now (or at another time of the day).
 
-import { QUARTER, clock, h, icon, post, start, t, toast } from './kit.js';
-import { called, changed, day, endOf, flag, holds, tone, toneIcon, toneWord, wrong } from './day.js';
+import { QUARTER, clock, h, icon, post, start, t, toast } from './ui.js';
+import { called, changed, day, endOf, flag, holds, tone, toneIcon, toneWord, wrong } from './store.js';
 
 const GRID = 10;
 

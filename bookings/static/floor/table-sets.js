@@ -1,6 +1,6 @@
 // Which tables a booking would have when it is carried over a table: one for one, a set as a set.
 
-import { day, endOf, holds, usable } from './day.js';
+import { day, endOf, holds, usable } from './store.js';
 
 const placed = (sector, ids) => ids.map((id) => sector.tables.findIndex((table) => table.id === id)).sort((a, b) => a - b);
 const same = (one, other) => one.length === other.length && one.every((id) => other.includes(id));

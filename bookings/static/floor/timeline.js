@@ -1,8 +1,8 @@
 // The timeline: tables as rows, quarter hours across, bookings over their tables.
 
-import { QUARTER, clock, h, icon, say, t, toast } from './kit.js';
-import { act, called, coversAt, day, endOf, flag, here, holds, move, offerSwap, quarterBelow, tableNames, tone, toneIcon, toneWord, usable, wrong } from './day.js';
-import { partner, setAt } from './sets.js';
+import { QUARTER, clock, h, icon, say, t, toast } from './ui.js';
+import { act, called, coversAt, day, endOf, flag, here, holds, move, offerSwap, quarterBelow, tableNames, tone, toneIcon, toneWord, usable, wrong } from './store.js';
+import { partner, setAt } from './table-sets.js';
 
 const GAP = 28;
 const HOLD = 280;

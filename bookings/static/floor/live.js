@@ -1,7 +1,7 @@
 // Live: what others do, who else looks, and catching up after the connection was away.
 
-import { byId, get, h, start, t, toast } from './kit.js';
-import { called, changed, concerns, day, reload, take } from './day.js';
+import { byId, get, h, start, t, toast } from './ui.js';
+import { called, changed, concerns, day, reload, take } from './store.js';
 
 const RESYNC = 5 * 60000;
 const SILENCE = 45000;
