@@ -1,19 +1,20 @@
 // The board: puts the views, the rail, the drawer and the live connection together.
 
-import { addDays, byId, clock, dateWords, h, start, t, toast, undoLatest } from './ui.js';
-import { day, changed, here, holds, load, onChange, onDay, tone } from './store.js';
+import { Panel } from './drawer.js';
 import { List } from './list.js';
 import { Live } from './live.js';
-import { Panel } from './drawer.js';
 import { Plan } from './room-plan.js';
+import { changed, day, here, holds, load, onChange, onDay, tone } from './store.js';
 import { Timeline } from './timeline.js';
+import { addDays, byId, clock, dateWords, h, start, t, toast, undoLatest } from './ui.js';
 
 const panel = new Panel();
 const open = {
   booking: (booking) => {
     panel.booking(booking);
     // The drawer may have taken the place where it was.
-    if (view === 'timeline') requestAnimationFrame(() => requestAnimationFrame(() => views.timeline.reveal(booking.id)));
+    if (view === 'timeline')
+      requestAnimationFrame(() => requestAnimationFrame(() => views.timeline.reveal(booking.id)));
   },
   create: (given) => panel.create(given),
   table: (table, at) => panel.table(table, at),
@@ -37,14 +38,20 @@ function show(name) {
 let drawn = 0;
 onChange(() => {
   if (drawn) return;
-  drawn = requestAnimationFrame(() => { drawn = 0; if (day.data) draw(); });
+  drawn = requestAnimationFrame(() => {
+    drawn = 0;
+    if (day.data) draw();
+  });
   // A tab in the background gets no frames; it is right again when it is looked at.
 });
 
 function draw() {
   const none = !day.tables.size;
   byId('notice').hidden = !none && day.data.open.length > 0;
-  byId('notice').replaceChildren(t(none ? 'noTables' : 'closedDay'), none ? h('a', { class: 'solid', href: start.urls.admin }, t('backOffice')) : '');
+  byId('notice').replaceChildren(
+    t(none ? 'noTables' : 'closedDay'),
+    none ? h('a', { class: 'solid', href: start.urls.admin }, t('backOffice')) : '',
+  );
   if (view !== 'list') views[view].render(byId('view'));
   list.render();
   panel.refresh();
@@ -55,24 +62,55 @@ function draw() {
 
 function sectors() {
   if (byId('sectors').contains(document.activeElement)) {
-    for (const each of byId('sectors').children) each.setAttribute('aria-pressed', String(each.dataset.sector === day.sector));
+    for (const each of byId('sectors').children)
+      each.setAttribute('aria-pressed', String(each.dataset.sector === day.sector));
     return;
   }
-  const tab = (id, name) => h('button', { type: 'button', 'data-sector': id, 'aria-pressed': String(day.sector === id), onclick: () => { day.sector = id; changed(); } }, name);
-  byId('sectors').replaceChildren(tab('', t('allSectors')), ...day.data.sectors.map((sector) => tab(sector.id, sector.name)));
+  const tab = (id, name) =>
+    h(
+      'button',
+      {
+        type: 'button',
+        'data-sector': id,
+        'aria-pressed': String(day.sector === id),
+        onclick: () => {
+          day.sector = id;
+          changed();
+        },
+      },
+      name,
+    );
+  byId('sectors').replaceChildren(
+    tab('', t('allSectors')),
+    ...day.data.sectors.map((sector) => tab(sector.id, sector.name)),
+  );
 }
 
 function stats() {
   const mine = [...day.bookings.values()].filter((each) => holds(each) && here(each));
   const now = clock.now();
-  const taken = new Set(mine.filter((each) => each.status === 'SEATED' || (each.status === 'CONFIRMED' && each.start <= now && now < each.end)).flatMap((each) => each.tables));
+  const taken = new Set(
+    mine
+      .filter(
+        (each) => each.status === 'SEATED' || (each.status === 'CONFIRMED' && each.start <= now && now < each.end),
+      )
+      .flatMap((each) => each.tables),
+  );
   for (const held of day.data.blocks) if (held.start <= now && now < held.end) taken.add(held.table);
-  const tables = [...day.tables.values()].filter((each) => !each.retired && (!day.sector || each.sector === day.sector));
+  const tables = [...day.tables.values()].filter(
+    (each) => !each.retired && (!day.sector || each.sector === day.sector),
+  );
   const fact = (count, word) => [count, t(count === 1 ? `${word}One` : word)];
   const people = (bookings) => bookings.reduce((sum, each) => sum + each.party, 0);
   const facts = [fact(mine.length, 'bookings'), fact(people(mine), 'covers')];
-  if (day.date === day.data.today) facts.push([people(mine.filter((each) => each.status === 'SEATED')), t('seatedNow')], fact(tables.filter((each) => !taken.has(each.id)).length, 'freeTables'));
-  byId('stats').replaceChildren(...facts.map(([number, word]) => h('div', {}, h('dt', {}, word), h('dd', {}, String(number)))));
+  if (day.date === day.data.today)
+    facts.push(
+      [people(mine.filter((each) => each.status === 'SEATED')), t('seatedNow')],
+      fact(tables.filter((each) => !taken.has(each.id)).length, 'freeTables'),
+    );
+  byId('stats').replaceChildren(
+    ...facts.map(([number, word]) => h('div', {}, h('dt', {}, word), h('dd', {}, String(number)))),
+  );
 }
 
 function dated() {
@@ -103,12 +141,20 @@ async function go(date) {
 byId('prev').addEventListener('click', () => go(addDays(day.date, -1)));
 byId('next').addEventListener('click', () => go(addDays(day.date, 1)));
 byId('today').addEventListener('click', () => go(undefined));
-byId('date').addEventListener('change', (event) => { if (event.target.value) go(event.target.value); });
+byId('date').addEventListener('change', (event) => {
+  if (event.target.value) go(event.target.value);
+});
 onDay(dated);
 byId('date').addEventListener('click', (event) => event.target.showPicker?.());
-byId('restaurant').addEventListener('change', (event) => { window.location.search = new URLSearchParams({ restaurant: event.target.value }).toString(); });
-byId('walkin').addEventListener('click', () => { if (day.data) panel.walkIn(); });
-byId('new').addEventListener('click', () => { if (day.data) panel.create(); });
+byId('restaurant').addEventListener('change', (event) => {
+  window.location.search = new URLSearchParams({ restaurant: event.target.value }).toString();
+});
+byId('walkin').addEventListener('click', () => {
+  if (day.data) panel.walkIn();
+});
+byId('new').addEventListener('click', () => {
+  if (day.data) panel.create();
+});
 byId('help').addEventListener('click', () => byId('keys').showModal());
 byId('theme').addEventListener('click', () => {
   const root = document.documentElement;
@@ -117,29 +163,59 @@ byId('theme').addEventListener('click', () => {
 });
 for (const each of byId('views').children) each.addEventListener('click', () => show(each.dataset.view));
 document.addEventListener('click', (event) => {
-  for (const menu of document.querySelectorAll('details.menu[open]')) if (!menu.contains(event.target)) menu.open = false;
+  for (const menu of document.querySelectorAll('details.menu[open]'))
+    if (!menu.contains(event.target)) menu.open = false;
 });
 
 const KEYS = {
-  n: () => panel.create(), w: () => panel.walkIn(), '/': () => byId('search').focus(), t: () => show('timeline'), p: () => show('plan'),
-  '[': () => go(addDays(day.date, -1)), ']': () => go(addDays(day.date, 1)), '?': () => byId('keys').showModal(),
+  n: () => panel.create(),
+  w: () => panel.walkIn(),
+  '/': () => byId('search').focus(),
+  t: () => show('timeline'),
+  p: () => show('plan'),
+  '[': () => go(addDays(day.date, -1)),
+  ']': () => go(addDays(day.date, 1)),
+  '?': () => byId('keys').showModal(),
 };
 document.addEventListener('keydown', (event) => {
   if (!day.data || event.target.closest('input, select, textarea, dialog')) return;
-  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'z') { event.preventDefault(); undoLatest(); return; }
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'z') {
+    event.preventDefault();
+    undoLatest();
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === 'Escape' && panel.showing) { panel.close(); return; }
+  if (event.key === 'Escape' && panel.showing) {
+    panel.close();
+    return;
+  }
   const work = KEYS[event.key.toLowerCase()];
-  if (work) { event.preventDefault(); work(); }
+  if (work) {
+    event.preventDefault();
+    work();
+  }
 });
 window.addEventListener('resize', () => changed());
 let tones = '';
-setInterval(() => { if (day.data && !document.hidden) {
-  // Who is late, or stays over their time, is so by the clock alone.
-  const now = [...day.bookings.values()].map((booking) => tone(booking)).join();
-  if (now !== tones) { tones = now; changed(); return; }
-  if (view === 'list') list.render(); else views[view].tick(); stats(); } }, 15000);
+setInterval(() => {
+  if (day.data && !document.hidden) {
+    // Who is late, or stays over their time, is so by the clock alone.
+    const now = [...day.bookings.values()].map((booking) => tone(booking)).join();
+    if (now !== tones) {
+      tones = now;
+      changed();
+      return;
+    }
+    if (view === 'list') list.render();
+    else views[view].tick();
+    stats();
+  }
+}, 15000);
 
 const kept = localStorage.getItem('floor-view');
-show(window.innerWidth > 820 && kept === 'list' ? 'timeline' : kept ?? (window.innerWidth > 820 ? 'timeline' : 'list'));
-go(new URLSearchParams(window.location.search).get('date') ?? undefined).then(() => { window.live = new Live(); });
+show(
+  window.innerWidth > 820 && kept === 'list' ? 'timeline' : (kept ?? (window.innerWidth > 820 ? 'timeline' : 'list')),
+);
+go(new URLSearchParams(window.location.search).get('date') ?? undefined).then(() => {
+  window.live = new Live();
+});

@@ -1,7 +1,7 @@
 // The plan: tables where they stand, coloured by what they are now (or at another time of the day).
 
-import { QUARTER, clock, h, icon, post, start, t, toast } from './ui.js';
 import { called, changed, day, endOf, flag, holds, tone, toneIcon, toneWord, wrong } from './store.js';
+import { clock, h, icon, post, QUARTER, start, t, toast } from './ui.js';
 
 const GRID = 10;
 
@@ -13,7 +13,10 @@ export class Plan {
   }
 
   render(room) {
-    if (this.dragging) { this.stale = true; return; }
+    if (this.dragging) {
+      this.stale = true;
+      return;
+    }
     this.room = room;
     const focused = document.activeElement?.dataset?.table;
     const scroll = this.element?.scrollTop ?? 0;
@@ -35,23 +38,59 @@ export class Plan {
     const bottom = Math.max(...sector.tables.map((table) => table.y + table.h)) + 60;
     // A room is seen whole, as long as its tables stay big enough to touch.
     const scale = Math.min(width / right, Math.max((this.room.clientHeight - 130) / bottom, 0.62), 1.35);
-    const box = h('div', { class: 'room', style: { height: `${bottom * scale}px`, width: `${Math.min(width, right * scale)}px` } });
+    const box = h('div', {
+      class: 'room',
+      style: { height: `${bottom * scale}px`, width: `${Math.min(width, right * scale)}px` },
+    });
     for (const table of sector.tables) box.append(this.table(table, at, scale, sector));
     return box;
   }
 
   state(table, at) {
     const held = day.data.blocks.find((each) => each.table === table.id && each.start <= at && at < each.end);
-    if (held) return { kind: 'block', word: t('blocked'), line: held.reason, until: t('until', { time: clock.at(held.end) }), short: clock.at(held.end) };
-    const here_ = [...day.bookings.values()].filter((each) => holds(each) && each.tables.includes(table.id)).sort((a, b) => a.start - b.start);
-    const now = here_.find((each) => each.status === 'SEATED' && this.at === null) ?? here_.find((each) => each.start <= at && at < endOf(each) && each.status !== 'COMPLETED');
+    if (held)
+      return {
+        kind: 'block',
+        word: t('blocked'),
+        line: held.reason,
+        until: t('until', { time: clock.at(held.end) }),
+        short: clock.at(held.end),
+      };
+    const here_ = [...day.bookings.values()]
+      .filter((each) => holds(each) && each.tables.includes(table.id))
+      .sort((a, b) => a.start - b.start);
+    const now =
+      here_.find((each) => each.status === 'SEATED' && this.at === null) ??
+      here_.find((each) => each.start <= at && at < endOf(each) && each.status !== 'COMPLETED');
     const next = here_.find((each) => each.start > at && each.status === 'CONFIRMED');
     if (now) {
       const kind = this.at === null ? tone(now) : now.status;
-      return { kind, booking: now, word: toneWord(kind), line: `${now.party} · ${table.w < 150 ? called(now).split(' ')[0] : called(now)}`, until: t('until', { time: clock.at(now.end) }), short: clock.at(now.end) };
+      return {
+        kind,
+        booking: now,
+        word: toneWord(kind),
+        line: `${now.party} · ${table.w < 150 ? called(now).split(' ')[0] : called(now)}`,
+        until: t('until', { time: clock.at(now.end) }),
+        short: clock.at(now.end),
+      };
     }
-    if (next) return { kind: table.retired ? 'retired' : next.start - at < 2 * 3600000 ? 'soon' : '', booking: null, next, word: t('freeUntil', { time: clock.at(next.start) }), line: '', until: t('next', { time: clock.at(next.start) }), short: `→ ${clock.at(next.start)}` };
-    return { kind: '', booking: null, word: table.retired ? t('retired') : t('free'), line: table.retired ? t('retired') : '', until: '' };
+    if (next)
+      return {
+        kind: table.retired ? 'retired' : next.start - at < 2 * 3600000 ? 'soon' : '',
+        booking: null,
+        next,
+        word: t('freeUntil', { time: clock.at(next.start) }),
+        line: '',
+        until: t('next', { time: clock.at(next.start) }),
+        short: `→ ${clock.at(next.start)}`,
+      };
+    return {
+      kind: '',
+      booking: null,
+      word: table.retired ? t('retired') : t('free'),
+      line: table.retired ? t('retired') : '',
+      until: '',
+    };
   }
 
   table(table, at, scale, sector) {
@@ -59,11 +98,30 @@ export class Plan {
     const classes = ['tb', table.shape, state.kind, state.booking && day.selected === state.booking.id && 'on'];
     const flagged = [...day.bookings.values()].find((each) => wrong(each) && each.tables.includes(table.id));
     const sign = state.kind && !['soon', 'retired'].includes(state.kind) ? icon(toneIcon(state.kind)) : null;
-    const element = h('button', {
-      type: 'button', class: classes.filter(Boolean).join(' '), 'data-table': table.id,
-      style: { left: `${table.x * scale}px`, top: `${table.y * scale}px`, width: `${table.w * scale}px`, height: `${table.h * scale}px` },
-      onclick: () => { if (!this.editing) this.choose(table, state); },
-    }, h('span', { class: 'sr' }, t('table')), h('span', { class: 't' }, flagged ? flag(flagged) : null, sign, table.name), h('span', { class: 'sr' }, `${t('seats', table)}, ${state.word}`), h('span', { class: 'c' }, state.line || `${table.min === table.max ? table.max : `${table.min}-${table.max}`}`), state.until ? h('span', { class: 'u', title: state.until }, table.w * scale < 86 ? state.short : state.until) : null);
+    const element = h(
+      'button',
+      {
+        type: 'button',
+        class: classes.filter(Boolean).join(' '),
+        'data-table': table.id,
+        style: {
+          left: `${table.x * scale}px`,
+          top: `${table.y * scale}px`,
+          width: `${table.w * scale}px`,
+          height: `${table.h * scale}px`,
+        },
+        onclick: () => {
+          if (!this.editing) this.choose(table, state);
+        },
+      },
+      h('span', { class: 'sr' }, t('table')),
+      h('span', { class: 't' }, flagged ? flag(flagged) : null, sign, table.name),
+      h('span', { class: 'sr' }, `${t('seats', table)}, ${state.word}`),
+      h('span', { class: 'c' }, state.line || `${table.min === table.max ? table.max : `${table.min}-${table.max}`}`),
+      state.until
+        ? h('span', { class: 'u', title: state.until }, table.w * scale < 86 ? state.short : state.until)
+        : null,
+    );
     if (this.editing) this.movable(element, table, scale, sector);
     return element;
   }
@@ -74,19 +132,61 @@ export class Plan {
   }
 
   bar(at) {
-    const label = h('output', {}, this.at === null ? `${t('planNow')} · ${clock.at(at)}` : t('planAt', { time: clock.at(at) }));
-    const slider = h('input', { type: 'range', min: day.data.from, max: day.data.to, step: QUARTER, value: String(at), 'aria-label': t('time'),
-      oninput: () => { this.at = Number(slider.value); label.textContent = t('planAt', { time: clock.at(this.at) }); slider.setAttribute('aria-valuetext', clock.at(this.at)); },
-      onchange: () => changed() });
+    const label = h(
+      'output',
+      {},
+      this.at === null ? `${t('planNow')} · ${clock.at(at)}` : t('planAt', { time: clock.at(at) }),
+    );
+    const slider = h('input', {
+      type: 'range',
+      min: day.data.from,
+      max: day.data.to,
+      step: QUARTER,
+      value: String(at),
+      'aria-label': t('time'),
+      oninput: () => {
+        this.at = Number(slider.value);
+        label.textContent = t('planAt', { time: clock.at(this.at) });
+        slider.setAttribute('aria-valuetext', clock.at(this.at));
+      },
+      onchange: () => changed(),
+    });
     slider.setAttribute('aria-valuetext', clock.at(at));
-    const bar = h('div', { class: 'planbar' }, label, slider,
-      h('button', { type: 'button', class: 'soft', onclick: () => { this.at = null; changed(); } }, t('planNow')));
+    const bar = h(
+      'div',
+      { class: 'planbar' },
+      label,
+      slider,
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'soft',
+          onclick: () => {
+            this.at = null;
+            changed();
+          },
+        },
+        t('planNow'),
+      ),
+    );
     if (day.data.may.tables) {
-      bar.append(h('button', { type: 'button', class: this.editing ? 'solid' : 'soft', 'aria-pressed': String(this.editing), onclick: () => {
-        this.editing = !this.editing;
-        if (this.editing) toast(t('editHint'));
-        changed();
-      } }, this.editing ? t('donePlan') : t('editPlan')));
+      bar.append(
+        h(
+          'button',
+          {
+            type: 'button',
+            class: this.editing ? 'solid' : 'soft',
+            'aria-pressed': String(this.editing),
+            onclick: () => {
+              this.editing = !this.editing;
+              if (this.editing) toast(t('editHint'));
+              changed();
+            },
+          },
+          this.editing ? t('donePlan') : t('editPlan'),
+        ),
+      );
     }
     return bar;
   }
@@ -110,18 +210,25 @@ export class Plan {
       const before = [table.x, table.y];
       this.dragging = true;
       element.setPointerCapture(event.pointerId);
-      const onMove = (moved) => put(before[0] + (moved.clientX - event.clientX) / scale, before[1] + (moved.clientY - event.clientY) / scale);
+      const onMove = (moved) =>
+        put(before[0] + (moved.clientX - event.clientX) / scale, before[1] + (moved.clientY - event.clientY) / scale);
       element.addEventListener('pointermove', onMove);
-      element.addEventListener('lostpointercapture', () => {
-        element.removeEventListener('pointermove', onMove);
-        this.dragging = false;
-        if (table.x !== before[0] || table.y !== before[1]) store(before).then(changed);
-        else if (this.stale) changed();
-        this.stale = false;
-      }, { once: true });
+      element.addEventListener(
+        'lostpointercapture',
+        () => {
+          element.removeEventListener('pointermove', onMove);
+          this.dragging = false;
+          if (table.x !== before[0] || table.y !== before[1]) store(before).then(changed);
+          else if (this.stale) changed();
+          this.stale = false;
+        },
+        { once: true },
+      );
     });
     element.addEventListener('keydown', (event) => {
-      const step = { ArrowLeft: [-GRID, 0], ArrowRight: [GRID, 0], ArrowUp: [0, -GRID], ArrowDown: [0, GRID] }[event.key];
+      const step = { ArrowLeft: [-GRID, 0], ArrowRight: [GRID, 0], ArrowUp: [0, -GRID], ArrowDown: [0, GRID] }[
+        event.key
+      ];
       if (!step) return;
       event.preventDefault();
       const before = [table.x, table.y];
@@ -131,5 +238,7 @@ export class Plan {
     });
   }
 
-  tick() { if (this.at === null && !this.editing) changed(); }
+  tick() {
+    if (this.at === null && !this.editing) changed();
+  }
 }

@@ -1,13 +1,20 @@
 // The day on the board: what is known of it, and every act upon it.
 
-import { QUARTER, ask, clock, get, h, icon, post, settle, start, t, toast } from './ui.js';
+import { ask, clock, get, h, icon, post, QUARTER, settle, start, t, toast } from './ui.js';
 
 export const day = {
-  data: null, date: null, sector: '', selected: null, tables: new Map(), bookings: new Map(),
+  data: null,
+  date: null,
+  sector: '',
+  selected: null,
+  tables: new Map(),
+  bookings: new Map(),
 };
 const seen = new EventTarget();
 export const onChange = (listener) => seen.addEventListener('change', listener);
-export function changed() { seen.dispatchEvent(new Event('change')); }
+export function changed() {
+  seen.dispatchEvent(new Event('change'));
+}
 /** A day was read: another, or the same anew. */
 export const onDay = (listener) => seen.addEventListener('day', listener);
 
@@ -53,9 +60,15 @@ export const concerns = (date) => date === day.date || (going !== null && (going
 function read(date) {
   loading += 1;
   const reading = get('data', { restaurant: start.restaurant, date })
-    .then((data) => { if (reading === latest) shown(data); return reading === latest; })
+    .then((data) => {
+      if (reading === latest) shown(data);
+      return reading === latest;
+    })
     // Of no use to what is asked for later, which is newer.
-    .finally(() => { loading -= 1; if (!loading) fresh.clear(); });
+    .finally(() => {
+      loading -= 1;
+      if (!loading) fresh.clear();
+    });
   latest = reading;
   return reading;
 }
@@ -65,7 +78,9 @@ function shown(data) {
   clock.set(data.restaurant.zone, data.now);
   day.data = data;
   day.date = data.date;
-  day.tables = new Map(data.sectors.flatMap((sector) => sector.tables.map((table) => [table.id, { ...table, sector: sector.id }])));
+  day.tables = new Map(
+    data.sectors.flatMap((sector) => sector.tables.map((table) => [table.id, { ...table, sector: sector.id }])),
+  );
   day.bookings = new Map(data.bookings.map((booking) => [booking.id, booking]));
   if (day.sector && !data.sectors.some((sector) => sector.id === day.sector)) day.sector = '';
   if (day.selected && !day.bookings.has(day.selected)) day.selected = null;
@@ -85,12 +100,14 @@ export const toneIcon = (tone) => (tone === 'over' ? 'late' : tone);
 export const toneWord = (tone) => t(tone);
 export const holds = (booking) => ['CONFIRMED', 'SEATED', 'COMPLETED'].includes(booking.status);
 /** What is wrong with a booking's place or time since the set-up was changed; nothing for most. */
-export const wrong = (booking) => (booking.attention && ['CONFIRMED', 'SEATED'].includes(booking.status) ? t(`wrong-${booking.attention}`) : '');
+export const wrong = (booking) =>
+  booking.attention && ['CONFIRMED', 'SEATED'].includes(booking.status) ? t(`wrong-${booking.attention}`) : '';
 export const flag = (booking) => (wrong(booking) ? h('span', { class: 'flag' }, icon('flag', t('attention'))) : null);
 /** Whether a table may be given to somebody. */
 export const usable = (id) => day.tables.has(id) && !day.tables.get(id).retired;
 export const endOf = (booking) => Math.max(booking.left ?? booking.end, booking.start + 5 * 60000);
-export const called = (booking) => booking.name || (booking.channel === 'walk_in' ? t('walkInGuest') : booking.reference);
+export const called = (booking) =>
+  booking.name || (booking.channel === 'walk_in' ? t('walkInGuest') : booking.reference);
 export const tableNames = (booking) => booking.tables.map((id) => day.tables.get(id)?.name ?? id).join(' + ');
 export const here = (booking) => !day.sector || booking.sector === day.sector;
 export const quarterBelow = (ms) => Math.floor(ms / QUARTER) * QUARTER;
@@ -140,7 +157,14 @@ const SAID = { seat: 'didSeat', complete: 'didComplete', 'no-show': 'didNoShow',
 const BECOMES = { seat: 'SEATED', complete: 'COMPLETED', 'no-show': 'NO_SHOW', cancel: 'CANCELLED' };
 
 /** What snapped back has done so by now. */
-const rested = (bookings) => setTimeout(() => bookings.forEach((each) => { each.back = false; }), 500);
+const rested = (bookings) =>
+  setTimeout(
+    () =>
+      bookings.forEach((each) => {
+        each.back = false;
+      }),
+    500,
+  );
 
 /** Show at once what is asked for; put it back, and say why, when the server refuses. */
 async function try_(given, preview, work, text) {
@@ -169,7 +193,15 @@ async function try_(given, preview, work, text) {
 
 export const act = (booking, name) =>
   // Once for each state of the booking, however often it is sent.
-  try_(booking, { status: BECOMES[name] }, () => post(`bookings/${booking.id}/${name}`, {}, `${name}:${booking.id}:${booking.version}`).then(({ again, ...after }) => after), (after) => t(SAID[name], { name: called(after) })).catch(() => null);
+  try_(
+    booking,
+    { status: BECOMES[name] },
+    () =>
+      post(`bookings/${booking.id}/${name}`, {}, `${name}:${booking.id}:${booking.version}`).then(
+        ({ again, ...after }) => after,
+      ),
+    (after) => t(SAID[name], { name: called(after) }),
+  ).catch(() => null);
 
 /** `target`: any of start, tables, sector, minutes. */
 export function move(booking, target) {
@@ -189,17 +221,32 @@ export function move(booking, target) {
     body.tableIds = target.tables;
     preview.tables = target.tables;
     const sector = day.tables.get(target.tables[0]).sector;
-    if (sector !== booking.sector) { body.sectorId = sector; preview.sector = sector; }
+    if (sector !== booking.sector) {
+      body.sectorId = sector;
+      preview.sector = sector;
+    }
   }
   if (!Object.keys(body).length) return Promise.resolve(booking);
-  return try_(booking, preview, () => post(`bookings/${booking.id}/change`, body),
-    (after) => t('didMove', { name: called(after), time: clock.at(after.start), tables: tableNames(after) })).catch(() => null);
+  return try_(
+    booking,
+    preview,
+    () => post(`bookings/${booking.id}/change`, body),
+    (after) => t('didMove', { name: called(after), time: clock.at(after.start), tables: tableNames(after) }),
+  ).catch(() => null);
 }
 
 /** Offer that two bookings change tables, each at its own time. */
 export async function offerSwap(one, other) {
-  const goes = (booking, place) => t('swapLine', { time: clock.at(booking.start), name: called(booking), party: booking.party, from: tableNames(booking), to: tableNames(place) });
-  if (!await ask(t('swapAsk'), [goes(one, other), goes(other, one), t('swapTimes')], t('swapYes'), t('swapNo'))) return;
+  const goes = (booking, place) =>
+    t('swapLine', {
+      time: clock.at(booking.start),
+      name: called(booking),
+      party: booking.party,
+      from: tableNames(booking),
+      to: tableNames(place),
+    });
+  if (!(await ask(t('swapAsk'), [goes(one, other), goes(other, one), t('swapTimes')], t('swapYes'), t('swapNo'))))
+    return;
   const both = [one, other];
   if (both.some((each) => day.bookings.get(each.id)?.pending)) return;
   const before = both.map(({ tables, sector }) => ({ tables, sector, pending: false }));
@@ -211,7 +258,15 @@ export async function offerSwap(one, other) {
     const { bookings } = await post(`bookings/${one.id}/swap`, body);
     bookings.forEach(take);
     const [first, second] = bookings;
-    toast(t('didSwap', { one: called(first), oneTables: tableNames(first), other: called(second), otherTables: tableNames(second) }), { undo: offerUndo(first, second) });
+    toast(
+      t('didSwap', {
+        one: called(first),
+        oneTables: tableNames(first),
+        other: called(second),
+        otherTables: tableNames(second),
+      }),
+      { undo: offerUndo(first, second) },
+    );
   } catch (refusal) {
     both.forEach((each, index) => Object.assign(each, before[index], { back: true }));
     changed();
@@ -231,7 +286,12 @@ export async function save(booking, body) {
 /** Take in what was made; where an answer was lost, it may be what was sent before. */
 function made({ again, ...booking }, word) {
   take(booking);
-  const facts = { name: called(booking), party: booking.party, time: clock.at(booking.start), tables: tableNames(booking) };
+  const facts = {
+    name: called(booking),
+    party: booking.party,
+    time: clock.at(booking.start),
+    tables: tableNames(booking),
+  };
   if (again === 'other') toast(t('bookedBefore', facts), { bad: true });
   else toast(t(word, facts), { undo: offerUndo(booking) });
   return booking;
@@ -249,16 +309,28 @@ export async function walkIn(party, tables, key) {
 }
 
 export async function block(tableId, from, to, reason) {
-  const made = await post('block', { tableId, start: new Date(from).toISOString(), end: new Date(to).toISOString(), reason });
+  const made = await post('block', {
+    tableId,
+    start: new Date(from).toISOString(),
+    end: new Date(to).toISOString(),
+    reason,
+  });
   await reload();
-  toast(t('didBlock', { table: day.tables.get(tableId).name }), { undo: () => unblock({ id: made.id, table: tableId }, true) });
+  toast(t('didBlock', { table: day.tables.get(tableId).name }), {
+    undo: () => unblock({ id: made.id, table: tableId }, true),
+  });
 }
 
 export async function unblock(held, quiet = false) {
   try {
     await post('unblock', { tableId: held.table, blockId: held.id });
     await reload();
-    const again = quiet ? null : () => block(held.table, held.start, held.end, held.reason).catch((refusal) => toast(refusal.message, { bad: true }));
+    const again = quiet
+      ? null
+      : () =>
+          block(held.table, held.start, held.end, held.reason).catch((refusal) =>
+            toast(refusal.message, { bad: true }),
+          );
     toast(quiet ? t('undone') : t('didUnblock', { table: day.tables.get(held.table).name }), { undo: again });
   } catch (refusal) {
     toast(refusal.message, { bad: true });

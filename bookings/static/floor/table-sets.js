@@ -2,7 +2,8 @@
 
 import { day, endOf, holds, usable } from './store.js';
 
-const placed = (sector, ids) => ids.map((id) => sector.tables.findIndex((table) => table.id === id)).sort((a, b) => a - b);
+const placed = (sector, ids) =>
+  ids.map((id) => sector.tables.findIndex((table) => table.id === id)).sort((a, b) => a - b);
 const same = (one, other) => one.length === other.length && one.every((id) => other.includes(id));
 
 /** Whether the plan lets these tables of a sector be put together. The server decides; this is for what to point at. */
@@ -32,7 +33,10 @@ function setsWith(sector, id, size) {
     }
     sets = [...grown.values()];
   }
-  return [...sets, ...sector.combos.filter((combo) => combo.length === size && combo.includes(id) && combo.every(usable))];
+  return [
+    ...sets,
+    ...sector.combos.filter((combo) => combo.length === size && combo.includes(id) && combo.every(usable)),
+  ];
 }
 
 /**
@@ -69,10 +73,22 @@ function seats(ids, party) {
 /** The one booking that stands where `booking` would go, if the two could change tables; else null. */
 export function partner(booking, target) {
   const end = target.start + booking.minutes * 60000;
-  const there = [...day.bookings.values()].filter((each) => each.id !== booking.id && holds(each)
-    && each.start < end && endOf(each) > target.start && each.tables.some((id) => target.tables.includes(id)));
+  const there = [...day.bookings.values()].filter(
+    (each) =>
+      each.id !== booking.id &&
+      holds(each) &&
+      each.start < end &&
+      endOf(each) > target.start &&
+      each.tables.some((id) => target.tables.includes(id)),
+  );
   const [other] = there;
-  if (there.length !== 1 || other.pending || !['CONFIRMED', 'SEATED'].includes(other.status) || same(other.tables, booking.tables)) return null;
+  if (
+    there.length !== 1 ||
+    other.pending ||
+    !['CONFIRMED', 'SEATED'].includes(other.status) ||
+    same(other.tables, booking.tables)
+  )
+    return null;
   if (!booking.tables.every(usable)) return null;
   return seats(other.tables, booking.party) && seats(booking.tables, other.party) ? other : null;
 }

@@ -23,7 +23,10 @@ export function h(tag, props = {}, ...children) {
 /** With a `label` it says something that is said nowhere else. */
 export function icon(name, label = '') {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  if (label) { svg.setAttribute('role', 'img'); svg.setAttribute('aria-label', label); } else svg.setAttribute('aria-hidden', 'true');
+  if (label) {
+    svg.setAttribute('role', 'img');
+    svg.setAttribute('aria-label', label);
+  } else svg.setAttribute('aria-hidden', 'true');
   const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
   use.setAttribute('href', `#i-${name}`);
   svg.append(use);
@@ -41,17 +44,37 @@ export const clock = {
   offset: 0,
   set(zone, serverNow) {
     this.offset = serverNow - Date.now();
-    this.time = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: zone });
-    this.stamp = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: zone });
+    this.time = new Intl.DateTimeFormat(locale, {
+      hour: '2-digit',
+      minute: '2-digit',
+      hourCycle: 'h23',
+      timeZone: zone,
+    });
+    this.stamp = new Intl.DateTimeFormat(locale, {
+      day: 'numeric',
+      month: 'short',
+      hour: '2-digit',
+      minute: '2-digit',
+      hourCycle: 'h23',
+      timeZone: zone,
+    });
   },
-  now() { return Date.now() + this.offset; },
-  at(ms) { return this.time.format(ms); },
-  when(ms) { return this.stamp.format(ms); },
+  now() {
+    return Date.now() + this.offset;
+  },
+  at(ms) {
+    return this.time.format(ms);
+  },
+  when(ms) {
+    return this.stamp.format(ms);
+  },
 };
 
 /** A date without a zone, YYYY-MM-DD, in words. */
 export function dateWords(iso, long = true) {
-  const style = long ? { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' } : { weekday: 'short', day: 'numeric', month: 'short' };
+  const style = long
+    ? { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' }
+    : { weekday: 'short', day: 'numeric', month: 'short' };
   return new Intl.DateTimeFormat(locale, { ...style, timeZone: 'UTC' }).format(new Date(`${iso}T00:00:00Z`));
 }
 
@@ -72,12 +95,17 @@ export class Refusal extends Error {
 }
 
 /** What makes a request that is sent again the same one. (Browsers keep randomUUID from pages over plain http.) */
-export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+export const newKey = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 async function call(path, options, lost = 'failed') {
   let response;
   try {
-    response = await fetch(start.urls.floor + path, { credentials: 'same-origin', signal: AbortSignal.timeout(12000), ...options });
+    response = await fetch(start.urls.floor + path, {
+      credentials: 'same-origin',
+      signal: AbortSignal.timeout(12000),
+      ...options,
+    });
   } catch {
     // Without an answer nobody knows whether it was done.
     throw new Refusal(0, null, lost);
@@ -97,10 +125,20 @@ const csrf = document.querySelector('meta[name=csrf]');
 
 /** With a `key` it may be sent again, and is done once. */
 export async function post(path, body = {}, key = '') {
-  const send = () => call(path, {
-    method: 'POST', body: JSON.stringify(body),
-    headers: { 'Content-Type': 'application/json', 'X-CSRFToken': csrf.content, ...(key && { 'Idempotency-Key': key }) },
-  }, key ? 'sendAgain' : 'noAnswer');
+  const send = () =>
+    call(
+      path,
+      {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers: {
+          'Content-Type': 'application/json',
+          'X-CSRFToken': csrf.content,
+          ...(key && { 'Idempotency-Key': key }),
+        },
+      },
+      key ? 'sendAgain' : 'noAnswer',
+    );
   try {
     return await send();
   } catch (refusal) {
@@ -116,10 +154,22 @@ export async function post(path, body = {}, key = '') {
 /** Ask before doing; true for yes. */
 export function ask(title, lines, yes, no) {
   return new Promise((resolve) => {
-    const close = (answer) => { box.remove(); resolve(answer); };
-    const box = h('dialog', { class: 'ask', 'aria-labelledby': 'askTitle', onclose: () => close(box.returnValue === 'yes') },
-      h('h2', { id: 'askTitle' }, title), ...lines.map((line) => h('p', {}, line)),
-      h('form', { method: 'dialog' }, h('button', { class: 'solid', value: 'yes', autofocus: true }, yes), h('button', { class: 'soft', value: 'no' }, no)));
+    const close = (answer) => {
+      box.remove();
+      resolve(answer);
+    };
+    const box = h(
+      'dialog',
+      { class: 'ask', 'aria-labelledby': 'askTitle', onclose: () => close(box.returnValue === 'yes') },
+      h('h2', { id: 'askTitle' }, title),
+      ...lines.map((line) => h('p', {}, line)),
+      h(
+        'form',
+        { method: 'dialog' },
+        h('button', { class: 'solid', value: 'yes', autofocus: true }, yes),
+        h('button', { class: 'soft', value: 'no' }, no),
+      ),
+    );
     document.body.append(box);
     box.showModal();
   });
@@ -128,12 +178,29 @@ export function ask(title, lines, yes, no) {
 /** Say something; with `undo`, offer it for ten seconds. */
 export function toast(text, { bad = false, undo = null } = {}) {
   const box = h('div', { class: bad ? 'toast bad' : 'toast' }, h('span', {}, text));
-  const close = () => { clearTimeout(timer); box.remove(); if (latest.undo === undo) latest.undo = null; };
+  const close = () => {
+    clearTimeout(timer);
+    box.remove();
+    if (latest.undo === undo) latest.undo = null;
+  };
   const timer = setTimeout(close, undo ? 10000 : bad ? 9000 : 4500);
   if (undo) {
     latest.undo = undo;
     latest.close = close;
-    box.append(h('button', { type: 'button', onclick: () => { close(); undo(); } }, t('undo')), h('i'));
+    box.append(
+      h(
+        'button',
+        {
+          type: 'button',
+          onclick: () => {
+            close();
+            undo();
+          },
+        },
+        t('undo'),
+      ),
+      h('i'),
+    );
   } else if (bad) {
     box.append(h('button', { type: 'button', 'aria-label': t('close'), onclick: close }, '×'));
   }
@@ -144,7 +211,10 @@ export function toast(text, { bad = false, undo = null } = {}) {
 const latest = { undo: null, close: null };
 export function undoLatest() {
   const { undo, close } = latest;
-  if (undo) { close(); undo(); }
+  if (undo) {
+    close();
+    undo();
+  }
 }
 
 /** A new act is under way: what came before it can no longer be undone. */
@@ -153,4 +223,6 @@ export function settle() {
   latest.close = null;
 }
 
-export function say(text) { byId('say').textContent = text; }
+export function say(text) {
+  byId('say').textContent = text;
+}
