@@ -354,7 +354,7 @@ def secured() -> Iterator[Secured]:
 @contextlib.contextmanager
 def mock() -> Iterator[Broker]:
     """librdkafka's own broker, in this process: it speaks the protocol and keeps nothing."""
-    from webhooks.names import DELIVERIES
+    from webhooks.event_types import DELIVERIES
 
     host = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "unused:1", "log_level": 0})
     (broker,) = host.list_topics(timeout=10).brokers.values()

@@ -23,8 +23,8 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
 from webhooks import selectors, services, signing
+from webhooks.event_types import Happening
 from webhooks.models import Attempt, Delivery, Webhook
-from webhooks.names import Happening
 from webhooks.selectors import Hour
 from wokibrain.access.callers import Caller, CallerKind
 from wokibrain.access.credentials import caller_of_user

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
-from webhooks import delivery, fanout, tasks
-from webhooks.names import DELIVERIES
+from webhooks import fanout, queue, tasks
+from webhooks.event_types import DELIVERIES
 from wokibrain.events.names import Group, Topic
 from wokibrain.events.registry import Mode, Start, consumer, listener
 from wokibrain.events.store import Envelope
 
 
 @consumer(
-    name=delivery.CONSUMER,
+    name=queue.CONSUMER,
     group=Group.WEBHOOKS,
     topics=(Topic.BOOKING, Topic.TABLE),
     mode=Mode.BATCH,

@@ -7,8 +7,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from webhooks import payload
+from webhooks.event_types import HAPPENINGS
 from webhooks.models import Delivery, Message, Webhook
-from webhooks.names import HAPPENINGS
 from wokibrain import clock
 from wokibrain.events.store import Envelope
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from webhooks.models import TEST_STREAM, Attempt, Delivery, Webhook
-from webhooks.schedule import Verdict
+from webhooks.retries import Verdict
 from wokibrain import clock
 from wokibrain.access.callers import SYSTEM
 from wokibrain.events import audit, store

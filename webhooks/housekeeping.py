@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
-from webhooks import delivery, disposal, health, vault
+from webhooks import deletion, encryption, health, queue
 from webhooks.models import TEST_STREAM, Delivery, Webhook
 from wokibrain import clock
 
@@ -23,8 +23,8 @@ def sweep() -> bool:
     expire_held()
     drop_for_inactive()
     go_on_dropping()
-    disposal.sweep()
-    due = delivery.next_due()
+    deletion.sweep()
+    due = queue.next_due()
     return due is not None and due < clock.now() + AHEAD
 
 
@@ -73,7 +73,7 @@ def rekey() -> int:
             webhook = Webhook.objects.select_for_update().filter(pk=webhook_id).first()
             if webhook is None or not webhook.secret:
                 continue
-            webhook.secret = vault.reseal(webhook.secret)
-            webhook.previous_secret = webhook.previous_secret and vault.reseal(webhook.previous_secret)
+            webhook.secret = encryption.reseal(webhook.secret)
+            webhook.previous_secret = webhook.previous_secret and encryption.reseal(webhook.previous_secret)
             webhook.save(update_fields=["secret", "previous_secret"])
     return len(ids)

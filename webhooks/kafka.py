@@ -14,8 +14,8 @@ import orjson
 from confluent_kafka import KafkaException, Producer
 from django.conf import settings
 
+from webhooks.event_types import DELIVERIES
 from webhooks.models import Delivery
-from webhooks.names import DELIVERIES
 from wokibrain.events.broker import Trouble, connection_settings, explain
 
 log = logging.getLogger(__name__)

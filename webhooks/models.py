@@ -9,8 +9,8 @@ from django.db.models import F, Q
 from django.db.models.lookups import GreaterThan, LessThanOrEqual
 from django.utils.translation import gettext_lazy as _
 
-from webhooks import addresses
-from webhooks.names import Happening
+from webhooks import url_policy
+from webhooks.event_types import Happening
 from wokibrain.ids import uuid7
 
 TEST_STREAM = "test"
@@ -50,7 +50,7 @@ class Webhook(models.Model):
         verbose_name=_("restaurant"),
         help_text=_("Empty: all restaurants."),
     )
-    url = models.CharField(_("URL"), max_length=addresses.MAX_URL)
+    url = models.CharField(_("URL"), max_length=url_policy.MAX_URL)
     events = ArrayField(models.CharField(max_length=30, choices=Happening.choices), verbose_name=_("events"))
     status = models.CharField(_("status"), max_length=8, choices=Status.choices, default=Status.ACTIVE)
     reason = models.CharField(_("reason"), max_length=8, choices=Reason.choices, blank=True, editable=False)

@@ -8,8 +8,8 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from webhooks import jsform
-from webhooks.names import Happening
+from webhooks import js_json
+from webhooks.event_types import Happening
 from wokibrain import clock
 
 NOT_TOLD: Final = frozenset({"guestId", "channel"})
@@ -32,7 +32,7 @@ def body(
 def envelope(
     happening: Happening, data: Mapping[str, Any], *, event_id: UUID, at: datetime, zone: ZoneInfo
 ) -> bytes:
-    return jsform.dumps(
+    return js_json.dumps(
         {
             "event": happening.value,
             "data": data,

@@ -12,7 +12,7 @@ from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import TruncHour
 
 from webhooks.models import TEST_STREAM, AttemptCount, Delivery, Webhook
-from webhooks.schedule import Verdict
+from webhooks.retries import Verdict
 from wokibrain import clock
 from wokibrain.access.callers import Caller, CallerKind
 from wokibrain.access.permissions import Permission

@@ -17,11 +17,11 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from webhooks import addresses, disposal, fanout, health, payload, selectors, signing, tasks, vault
-from webhooks.addresses import Address, Refused, Target, may_connect
+from webhooks import deletion, encryption, fanout, health, payload, selectors, signing, tasks, url_policy
+from webhooks.event_types import HAPPENINGS, Happening
+from webhooks.http_client import addresses_of
 from webhooks.models import TEST_STREAM, Delivery, Message, Webhook
-from webhooks.names import HAPPENINGS, Happening
-from webhooks.transport import addresses_of
+from webhooks.url_policy import Address, Refused, Target, may_connect
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
@@ -67,7 +67,7 @@ def create_webhook(
         restaurant_id=place,
         url=url,
         events=_ordered(events),
-        secret=vault.seal(secret),
+        secret=encryption.seal(secret),
         created_at=now,
         updated_at=now,
     )
@@ -128,8 +128,8 @@ def delete_webhook(*, caller: Caller, webhook_id: str) -> None:
     with transaction.atomic():
         webhook = selectors.locked(caller, webhook_id)
         _audit(caller, "WebhookDeleted", webhook)
-        disposal.mark(webhook)
-        transaction.on_commit(lambda: disposal.dispose(webhook.pk), robust=True)
+        deletion.mark(webhook)
+        transaction.on_commit(lambda: deletion.dispose(webhook.pk), robust=True)
 
 
 def rotate_secret(*, caller: Caller, webhook_id: str, secret: str | None = None) -> tuple[Webhook, str]:
@@ -286,7 +286,7 @@ def _set_status(webhook: Webhook, status: Webhook.Status) -> None:
 def _rotate(webhook: Webhook, secret: str) -> None:
     webhook.previous_secret = webhook.secret
     webhook.previous_until = clock.now() + timedelta(hours=settings.WEBHOOK_GRACE_HOURS)
-    webhook.secret = vault.seal(secret)
+    webhook.secret = encryption.seal(secret)
 
 
 def check_secret(secret: str) -> str:
@@ -306,7 +306,7 @@ def check_url(url: str) -> CheckedUrl:
     Raises ValidationFailed, naming url.
     """
     try:
-        target = addresses.check_url(url)
+        target = url_policy.check_url(url)
         if target.literal is None and not all(may_connect(address) for address in _look_up(target)):
             raise Refused(_("This name does not lead to the public internet."))
     except Refused as refused:

@@ -11,7 +11,7 @@ import redis.exceptions
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
-from webhooks import housekeeping, pump
+from webhooks import housekeeping, sender
 from webhooks.models import Delivery
 from wokibrain import context
 from wokibrain.celery import app
@@ -24,11 +24,11 @@ WOKEN_MS: Final = 500
 """A pump stays for longer than this after its last delivery, so one call in this time is enough."""
 
 
-@app.task(name="wokibrain.webhooks.pump", time_limit=pump.LIFE + 60, soft_time_limit=pump.LIFE + 50)  # type: ignore[untyped-decorator]
+@app.task(name="wokibrain.webhooks.pump", time_limit=sender.LIFE + 60, soft_time_limit=sender.LIFE + 50)  # type: ignore[untyped-decorator]
 def send_due() -> None:
     """Send what is due; see ``pump``."""
     with context.entered(context.Context(source="worker")):
-        pump.run(lambda: call(force=True))
+        sender.run(lambda: call(force=True))
 
 
 @app.task(name="wokibrain.webhooks.sweep")  # type: ignore[untyped-decorator]
@@ -60,4 +60,4 @@ def call(*, force: bool = False) -> None:
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _stop(**_: Any) -> None:
-    pump.STOP.set()
+    sender.STOP.set()

@@ -29,7 +29,7 @@ import httpx  # noqa: E402
 
 from tests.pipeline import COMMANDS, INSERT, Pipeline, event_row  # noqa: E402
 from tests.processes import Services, private_services  # noqa: E402
-from webhooks import vault  # noqa: E402
+from webhooks import encryption  # noqa: E402
 from wokibrain.ids import uuid7  # noqa: E402
 from wokibrain.management.commands.run import DELIVER  # noqa: E402
 
@@ -135,7 +135,7 @@ def _endpoints(pipeline: Pipeline, base: str, *, spread: bool, hanging: int) -> 
             uuid7(),
             place,
             f"{base}/{path}",
-            vault.seal(SECRET),
+            encryption.seal(SECRET),
         )
 
 

@@ -10,7 +10,7 @@ from bookings import live, seed
 from bookings.api.schemas import PAST_FIELDS, past_booking_out
 from tests.api import Api, api_as, events_of, house, refused
 from webhooks import payload
-from webhooks.names import Happening
+from webhooks.event_types import Happening
 from wokibrain.access.permissions import Role
 from wokibrain.clock import frozen
 from wokibrain.events.store import Envelope

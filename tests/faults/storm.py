@@ -20,7 +20,7 @@ from tests.kafka import Kafka
 from tests.ledger import ADMIN, Ledger, percentile, set_up, sql
 from tests.pipeline import Pipeline
 from tests.processes import Api, Services, api_servers
-from webhooks.names import Happening
+from webhooks.event_types import Happening
 from wokibrain.access.credentials import digest_of, prefix_of
 from wokibrain.access.keys import new_token
 from wokibrain.ids import uuid7

@@ -21,7 +21,7 @@ from pytest_django import Settings
 
 from tests.faults.receivers import Receivers, receivers
 from tests.webhooks import support
-from webhooks import pump
+from webhooks import sender as pump
 from webhooks.models import Attempt, Delivery
 from wokibrain import clock
 

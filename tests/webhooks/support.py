@@ -13,9 +13,9 @@ from uuid import UUID
 
 from restaurants.models import Restaurant
 from tests.events import support as events
-from webhooks import delivery, services, signing, vault
+from webhooks import encryption, queue, services, signing
+from webhooks.event_types import Happening
 from webhooks.models import Webhook
-from webhooks.names import Happening
 from wokibrain import clock
 from wokibrain.access.callers import SYSTEM
 from wokibrain.events import dispatch
@@ -116,7 +116,7 @@ def webhook(
         restaurant_id=place,
         url=url,
         events=events or Happening.values,
-        secret=vault.seal(secret),
+        secret=encryption.seal(secret),
         created_at=now,
         updated_at=now,
         **more,
@@ -126,7 +126,7 @@ def webhook(
 def signs(hook: Webhook, *secrets: str) -> bool:
     """Whether what is sent to the webhook now is signed with these secrets, the current one first, and no other."""
     services.send_test(caller=SYSTEM, webhook_id=str(hook.pk))
-    (job,) = delivery.claim(1, only=[hook.pk]).jobs
+    (job,) = queue.claim(1, only=[hook.pk]).jobs
     signed = signing.headers(
         secrets, message_id=UUID(job.headers["webhook-id"]), at=job.started_at, body=job.body
     )
@@ -143,4 +143,4 @@ def happen(
 
 
 def hand(*event_ids: UUID) -> None:
-    dispatch.handle(delivery.CONSUMER, event_ids)
+    dispatch.handle(queue.CONSUMER, event_ids)

@@ -14,10 +14,10 @@ from pytest_django import Settings
 
 from tests.webhooks import support
 from tests.webhooks.support import Receiver
-from webhooks import pump, transport
-from webhooks.addresses import Address, Refused, check_url, may_connect
+from webhooks import http_client, sender
+from webhooks.http_client import Client, Trouble
 from webhooks.models import Attempt, Delivery
-from webhooks.transport import Client, Trouble
+from webhooks.url_policy import Address, Refused, check_url, may_connect
 
 REFUSED = [
     # IPv4 inside, in the usual form
@@ -130,7 +130,7 @@ def connections() -> Iterator[list[Any]]:
         watching = False
 
 
-def post(url: str, *answers: list[str]) -> tuple[transport.Outcome, int]:
+def post(url: str, *answers: list[str]) -> tuple[http_client.Outcome, int]:
     """One delivery to ``url`` with a resolver that gives these answers in turn."""
     asked = 0
 
@@ -139,7 +139,7 @@ def post(url: str, *answers: list[str]) -> tuple[transport.Outcome, int]:
         asked += 1
         return [ip_address(text) for text in answers[min(asked, len(answers)) - 1]]
 
-    async def run() -> transport.Outcome:
+    async def run() -> http_client.Outcome:
         client = Client(timeout=5, resolver=resolver)
         return await client.post(url, headers={}, body=b"{}")
 
@@ -181,12 +181,12 @@ def test_name_that_resolves_differently_the_second_time_is_refused_at_delivery(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers = iter([[ip_address("93.184.216.34")], [ip_address("127.0.0.1")]])
-    monkeypatch.setattr(transport, "addresses_of", lambda host, port: next(answers))
-    assert transport.addresses_of("rebinding.example.com", 80) == [ip_address("93.184.216.34")]
+    monkeypatch.setattr(http_client, "addresses_of", lambda host, port: next(answers))
+    assert http_client.addresses_of("rebinding.example.com", 80) == [ip_address("93.184.216.34")]
     support.webhook("http://rebinding.example.com/")
     support.happen()
     with connections() as seen:
-        pump.drain()
+        sender.drain()
     assert seen == []
     assert Attempt.objects.get().error == "address_refused"
     assert Delivery.objects.get().status == "PENDING"
@@ -194,7 +194,7 @@ def test_name_that_resolves_differently_the_second_time_is_refused_at_delivery(
 
 def test_without_the_check_the_proof_would_see_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """The canary: the same rebinding with the protection taken away."""
-    monkeypatch.setattr(transport, "may_connect", lambda address: True)
+    monkeypatch.setattr(http_client, "may_connect", lambda address: True)
     port = support.free_port()
     with connections() as seen:
         post(f"http://rebinding.example.com:{port}/", ["127.0.0.1"])

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from tests.webhooks import support
 from tests.webhooks.support import Answer, Receiver
-from webhooks import admin, pump
+from webhooks import admin, sender
 from webhooks.models import Delivery, Webhook
 from webhooks.selectors import Hour
 from wokibrain import clock
@@ -42,10 +42,10 @@ def test_list_shows_how_each_endpoint_fares(client: Client, person: User, receiv
     support.webhook(receiver.url)
     for _ in range(3):
         support.happen()
-    pump.drain()
+    sender.drain()
     receiver.answer = Answer(400)
     support.happen()
-    pump.drain()
+    sender.drain()
     text = page(client, "webhook_changelist")
     assert receiver.url in text
     assert "75 %" in text
@@ -83,7 +83,7 @@ def test_delivery_shows_its_body_and_attempts(client: Client, person: User, rece
     receiver.answer = Answer(418, body=b"<b>short and stout</b>")
     support.webhook(receiver.url)
     support.happen()
-    pump.drain()
+    sender.drain()
     text = page(client, "delivery_change", Delivery.objects.get().pk)
     assert "&quot;event&quot;:&quot;booking.created&quot;" in text
     assert "&lt;b&gt;short and stout&lt;/b&gt;" in text
@@ -94,13 +94,13 @@ def test_action_delivers_again(client: Client, person: User, receiver: Receiver)
     receiver.answer = Answer(404)
     support.webhook(receiver.url)
     support.happen()
-    pump.drain()
+    sender.drain()
     failed = Delivery.objects.get()
     data = {"action": "redeliver", "_selected_action": [str(failed.pk)]}
     response = client.post(reverse("admin:webhooks_delivery_changelist"), data, follow=True)
     assert "1 delivery is queued." in response.content.decode()
     receiver.answer = Answer(200)
-    pump.drain()
+    sender.drain()
     failed.refresh_from_db()
     assert (failed.status, failed.attempts) == ("SUCCEEDED", 2)
 
@@ -184,7 +184,7 @@ def test_webhook_is_deleted_with_all_that_was_sent_to_it(
     webhook = support.webhook(receiver.url)
     for _ in range(2):
         support.happen()
-    pump.drain()
+    sender.drain()
     text = page(client, "webhook_delete", webhook.pk)
     assert receiver.url in text
     assert str(Delivery.objects.first()) not in text

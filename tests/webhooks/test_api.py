@@ -14,7 +14,7 @@ from pytest_django import Settings
 from tests.webhooks import support
 from tests.webhooks.rest import URL, Call, key, made, paths
 from tests.webhooks.support import Receiver
-from webhooks import pump
+from webhooks import sender
 from webhooks.models import Delivery, Webhook
 from wokibrain.events.models import AuditEntry
 from wokibrain.openapi import document
@@ -52,7 +52,7 @@ def test_own_secret_is_taken_and_signs(call: Call, receiver: Receiver) -> None:
     answer = made(call, url=receiver.url, secret="sixteen letters!")
     assert answer["secret"] == "sixteen letters!"
     support.happen()
-    pump.drain()
+    sender.drain()
     from webhooks.signing import legacy
 
     (request,) = receiver.requests

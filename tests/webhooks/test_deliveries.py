@@ -11,7 +11,7 @@ import pytest
 from tests.webhooks import support
 from tests.webhooks.rest import Call, long_ago, made, paths
 from tests.webhooks.support import Answer, Receiver
-from webhooks import pump
+from webhooks import sender
 from webhooks.models import Delivery, Webhook
 from wokibrain import clock
 
@@ -25,9 +25,9 @@ def test_test_is_sent_once_whatever_the_status(call: Call, receiver: Receiver, s
     code, queued = call("POST", f"/{hook['id']}/test")
     assert (code, queued["status"], queued["test"], queued["attempts"]) == (202, "PENDING", True, [])
     with clock.frozen(clock.now() + timedelta(minutes=1)):
-        pump.drain()
+        sender.drain()
     with clock.frozen(clock.now() + timedelta(hours=1)):
-        pump.drain()
+        sender.drain()
     (request,) = receiver.requests
     body = json.loads(request.body)
     assert (body["event"], body["data"]["id"], body["data"]["status"]) == (
@@ -52,7 +52,7 @@ def test_test_is_sent_once_whatever_the_status(call: Call, receiver: Receiver, s
 def test_test_of_a_chosen_event(call: Call, receiver: Receiver) -> None:
     hook = made(call, url=receiver.url)
     assert call("POST", f"/{hook['id']}/test", {"event": "table.unavailable"})[0] == 202
-    pump.drain()
+    sender.drain()
     data = json.loads(receiver.requests[0].body)["data"]
     assert (data["partySize"], data["status"]) == (None, "UNAVAILABLE")
     status, answer = call("POST", f"/{hook['id']}/test", {"event": "nonsense"})
@@ -63,7 +63,7 @@ def test_deliveries_show_their_attempts(call: Call, receiver: Receiver) -> None:
     hook = made(call, url=receiver.url)
     receiver.answer = Answer(503, body="é".encode() * 3000)
     event = support.happen(reference="K7M2QX")
-    pump.drain()
+    sender.drain()
     status, answer = call("GET", f"/{hook['id']}/deliveries")
     (shown,) = answer["deliveries"]
     (attempt,) = shown["attempts"]
@@ -92,12 +92,12 @@ def test_redelivery_has_the_same_id_and_bytes(call: Call, receiver: Receiver) ->
     hook = made(call, url=receiver.url)
     receiver.answer = Answer(404)
     support.happen()
-    pump.drain()
+    sender.drain()
     receiver.answer = Answer(200)
     sent = Delivery.objects.get()
     status, queued = call("POST", f"/{hook['id']}/deliveries/{sent.pk}/redeliver")
     assert (status, queued["id"], queued["status"]) == (202, str(sent.pk), "PENDING")
-    pump.drain()
+    sender.drain()
     first, second = receiver.requests
     assert first.body == second.body
     for header in ("x-wokibrain-delivery-id", "x-wokibrain-signature", "webhook-id"):
@@ -122,10 +122,10 @@ def test_recovery_queues_what_was_missed_and_nothing_twice(call: Call, receiver:
     now = clock.now()
     hook = made(call, url=receiver.url)
     delivered = support.happen(at=now)
-    pump.drain()
+    sender.drain()
     receiver.answer = Answer(400)
     failed = support.happen(at=now)
-    pump.drain()
+    sender.drain()
     call("PATCH", f"/{hook['id']}", {"status": "INACTIVE"})
     missed = support.happen(at=now)
     support.happen(at=now, restaurantId="R2")
@@ -137,7 +137,7 @@ def test_recovery_queues_what_was_missed_and_nothing_twice(call: Call, receiver:
     receiver.requests.clear()
     status, answer = call("POST", f"/{hook['id']}/recover?since={long_ago()}")
     assert (status, answer) == (202, {"message": "2 deliveries are queued.", "queued": 2, "complete": True})
-    pump.drain()
+    sender.drain()
     sent = {request.headers["webhook-id"] for request in receiver.requests}
     assert sent == {str(failed.event_id), str(missed.event_id)}
     assert not sent & {str(delivered.event_id), str(before.event_id)}

@@ -11,7 +11,7 @@ from pytest_django import Settings
 from tests.events import support as events
 from tests.webhooks import support
 from tests.webhooks.support import Answer, Receiver
-from webhooks import delivery, pump, signing
+from webhooks import queue, sender, signing
 from webhooks.models import Attempt, Delivery, Message, Webhook
 from wokibrain import clock, metrics
 from wokibrain.events.models import AuditEntry, StoredEvent
@@ -31,7 +31,7 @@ BODY = (
 def test_receiver_gets_exactly_the_promised_request(receiver: Receiver) -> None:
     webhook = support.webhook(receiver.url)
     event = support.happen(BOOKING)
-    assert pump.drain() == 1
+    assert sender.drain() == 1
     (request,) = receiver.requests
     sent = Delivery.objects.get()
     assert request.path == "/hook"
@@ -57,10 +57,10 @@ def test_metrics_count_the_attempts_whoever_made_them(
     support.webhook(receiver.url)
     support.happen()
     support.happen()
-    assert pump.drain() == 2
+    assert sender.drain() == 2
     receiver.answer = Answer(400)
     support.happen()
-    assert pump.drain() == 1
+    assert sender.drain() == 1
     # Rows are deleted in time; who counts attempts must not see them grow fewer.
     Attempt.objects.all().delete()
     shown = [
@@ -86,7 +86,7 @@ def test_update_tells_what_changed_in_the_order_of_the_data(receiver: Receiver) 
         "tableIds": {"from": ["T1"], "to": ["T2"]},
     }
     support.happen(BOOKING, 2, "BookingUpdated", partySize=4, changes=changes)
-    pump.drain()
+    sender.drain()
     body = json.loads(receiver.requests[1].body)
     assert list(body) == ["event", "data", "timestamp", "id"]
     assert list(body["data"])[-2:] == ["createdAt", "changes"]
@@ -114,7 +114,7 @@ def test_blocked_table_has_the_shape_of_a_booking(receiver: Receiver) -> None:
             occurred_at=events.NOON,
         )  # fmt: skip
     support.hand(event.event_id)
-    pump.drain()
+    sender.drain()
     assert json.loads(receiver.requests[0].body) == {
         "event": "table.unavailable",
         "data": {
@@ -153,9 +153,9 @@ def test_first_attempts_keep_the_order_of_a_bookings_events(receiver: Receiver) 
     ):
         support.happen(BOOKING, version, kind, changes={})
     # Claimed all at once, they would go out side by side.
-    assert len(delivery.claim(100).jobs) == 1
+    assert len(queue.claim(100).jobs) == 1
     Delivery.objects.update(leased_until=None, attempts=0, tries=0)
-    pump.drain()
+    sender.drain()
     assert [request.headers["x-wokibrain-sequence"] for request in receiver.requests] == ["1", "2", "3", "4"]
 
 
@@ -163,9 +163,9 @@ def test_first_attempt_waits_for_an_earlier_event_that_is_not_fanned_out_yet(rec
     support.webhook(receiver.url)
     first = events.append(BOOKING)
     support.happen(BOOKING, 2, "BookingUpdated", changes={})
-    assert delivery.claim(10).jobs == []
+    assert queue.claim(10).jobs == []
     support.hand(first.event_id)
-    pump.drain()
+    sender.drain()
     assert [request.headers["x-wokibrain-sequence"] for request in receiver.requests] == ["1", "2"]
 
 
@@ -173,8 +173,8 @@ def test_first_attempt_does_not_wait_for_ever(receiver: Receiver) -> None:
     support.webhook(receiver.url)
     events.append(BOOKING)
     support.happen(BOOKING, 2, "BookingUpdated", changes={})
-    with clock.frozen(clock.now() + delivery.PATIENCE + timedelta(seconds=1)):
-        assert [job.headers["X-WokiBrain-Sequence"] for job in delivery.claim(10).jobs] == ["2"]
+    with clock.frozen(clock.now() + queue.PATIENCE + timedelta(seconds=1)):
+        assert [job.headers["X-WokiBrain-Sequence"] for job in queue.claim(10).jobs] == ["2"]
 
 
 def test_one_endpoint_takes_no_more_than_its_share(settings: Settings, receiver: Receiver) -> None:
@@ -184,9 +184,9 @@ def test_one_endpoint_takes_no_more_than_its_share(settings: Settings, receiver:
     for _ in range(5):
         support.happen()
         support.happen(restaurantId="R2")
-    claimed = delivery.claim(100).jobs
+    claimed = queue.claim(100).jobs
     assert len(claimed) == 6
-    assert delivery.claim(100).jobs == []
+    assert queue.claim(100).jobs == []
 
 
 def test_breaker_leaves_a_dead_endpoint_to_one_probe_at_a_time(
@@ -198,17 +198,17 @@ def test_breaker_leaves_a_dead_endpoint_to_one_probe_at_a_time(
         support.happen()
     now = clock.now() + timedelta(seconds=1)
     with clock.frozen(now):
-        pump.drain()
+        sender.drain()
     webhook.refresh_from_db()
     assert (len(receiver.requests), webhook.failures) == (8, 8)
     assert webhook.open_until == now + timedelta(seconds=5 * 2**3)
     with clock.frozen(now + timedelta(seconds=39)):
-        assert delivery.claim(10).jobs == []
+        assert queue.claim(10).jobs == []
     receiver.answer = Answer(200)
     with clock.frozen(now + timedelta(seconds=41)):
-        assert len(delivery.claim(10).jobs) == 1
+        assert len(queue.claim(10).jobs) == 1
         Delivery.objects.update(leased_until=None)
-        pump.drain()
+        sender.drain()
     assert Webhook.objects.filter(failures=0, open_until=None, failing_since=None).count() == 1
     assert set(Delivery.objects.values_list("status", flat=True)) == {"SUCCEEDED"}
 
@@ -216,10 +216,10 @@ def test_breaker_leaves_a_dead_endpoint_to_one_probe_at_a_time(
 def test_attempt_whose_worker_died_is_made_again(receiver: Receiver) -> None:
     support.webhook(receiver.url)
     support.happen()
-    (lost,) = delivery.claim(10).jobs
-    assert delivery.claim(10).jobs == []
+    (lost,) = queue.claim(10).jobs
+    assert queue.claim(10).jobs == []
     with clock.frozen(clock.now() + timedelta(seconds=31)):
-        pump.drain()
+        sender.drain()
     (request,) = receiver.requests
     assert request.headers["x-wokibrain-attempt"] == "2"
     assert request.headers["x-wokibrain-delivery-id"] == str(lost.delivery_id)
@@ -227,16 +227,16 @@ def test_attempt_whose_worker_died_is_made_again(receiver: Receiver) -> None:
 
 
 def test_late_success_of_an_attempt_given_up_counts(receiver: Receiver) -> None:
-    from webhooks.delivery import Done
-    from webhooks.transport import Outcome
+    from webhooks.http_client import Outcome
+    from webhooks.queue import Done
 
     support.webhook(receiver.url)
     support.happen()
-    (late,) = delivery.claim(10).jobs
+    (late,) = queue.claim(10).jobs
     with clock.frozen(clock.now() + timedelta(seconds=31)):
-        (again,) = delivery.claim(10).jobs
-        delivery.record([Done(late, Outcome(200, None, 30_000), clock.now())])
-        delivery.record([Done(again, Outcome(500, None, 10), clock.now())])
+        (again,) = queue.claim(10).jobs
+        queue.record([Done(late, Outcome(200, None, 30_000), clock.now())])
+        queue.record([Done(again, Outcome(500, None, 10), clock.now())])
     assert Delivery.objects.get().status == "SUCCEEDED"
     assert list(Attempt.objects.values_list("number", "status_code")) == [(1, 200), (2, 500)]
 
@@ -246,7 +246,7 @@ def test_gone_endpoint_becomes_inactive_and_everyone_can_see_why(receiver: Recei
     webhook = support.webhook(receiver.url)
     support.happen(BOOKING)
     support.happen(BOOKING, 2, "BookingSeated")
-    pump.drain()
+    sender.drain()
     webhook.refresh_from_db()
     assert (webhook.status, webhook.reason, len(receiver.requests)) == ("INACTIVE", "gone", 1)
     assert list(Delivery.objects.order_by("sequence").values_list("status", flat=True)) == [
@@ -276,10 +276,10 @@ def test_endpoint_that_only_fails_is_given_up(
     start = clock.now()
     for _ in range(deliveries - 1):
         support.happen()
-    pump.drain()
+    sender.drain()
     support.happen()
     with clock.frozen(start + timedelta(hours=hours)):
-        pump.drain()
+        sender.drain()
     webhook.refresh_from_db()
     assert len(receiver.requests) == deliveries
     assert (webhook.status, webhook.reason) == (status, "failing" if status == "INACTIVE" else "")
@@ -291,28 +291,28 @@ def test_secret_whose_key_is_lost_fails_the_attempt_and_sends_nothing(
     support.webhook(receiver.url)
     support.happen()
     settings.WEBHOOK_SECRET_KEYS = ["another key, and not the one it was sealed with"]
-    pump.drain()
+    sender.drain()
     assert receiver.requests == []
     assert Attempt.objects.get(number=1).error == "secret_unreadable"
     assert Delivery.objects.get().status == "PENDING"
 
 
 def test_deleted_webhook_takes_its_results_with_it(receiver: Receiver) -> None:
-    from webhooks.delivery import Done
-    from webhooks.transport import Outcome
+    from webhooks.http_client import Outcome
+    from webhooks.queue import Done
 
     webhook = support.webhook(receiver.url)
     support.happen()
-    (job,) = delivery.claim(10).jobs
+    (job,) = queue.claim(10).jobs
     Webhook.objects.filter(pk=webhook.pk).delete()
-    delivery.record([Done(job, Outcome(200, None, 1), clock.now())])
+    queue.record([Done(job, Outcome(200, None, 1), clock.now())])
     assert Attempt.objects.count() == 0
 
 
 def test_reference_is_kept_to_search_by_but_not_sent(receiver: Receiver) -> None:
     support.webhook(receiver.url)
     support.happen(reference="K7M2QX")
-    pump.drain()
+    sender.drain()
     assert Message.objects.get().reference == "K7M2QX"
     assert b"K7M2QX" not in receiver.requests[0].body
 
@@ -321,16 +321,16 @@ def test_logs_do_not_tell_urls_or_secrets(receiver: Receiver, caplog: pytest.Log
     caplog.set_level("INFO")
     support.webhook(f"{receiver.url}?token=not-for-the-logs")
     support.happen()
-    pump.drain()
+    sender.drain()
     assert receiver.requests[0].path == "/hook?token=not-for-the-logs"
     assert "not-for-the-logs" not in caplog.text
     assert support.SECRET not in caplog.text
 
 
 def test_unknown_delivery_ids_are_passed_by() -> None:
-    from webhooks.delivery import Done, Job
-    from webhooks.transport import Outcome
+    from webhooks.http_client import Outcome
+    from webhooks.queue import Done, Job
 
     job = Job(uuid7(), uuid7(), 1, "https://example.com/", {}, b"", clock.now())
-    delivery.record([Done(job, Outcome(200, None, 1), clock.now())])
+    queue.record([Done(job, Outcome(200, None, 1), clock.now())])
     assert Attempt.objects.count() == 0

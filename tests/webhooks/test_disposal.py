@@ -17,10 +17,10 @@ from tests.events import support as events
 from tests.webhooks import support
 from tests.webhooks.sessions import Sessions, elsewhere
 from tests.webhooks.support import Receiver
-from webhooks import delivery, disposal, fanout, health, housekeeping, pump, selectors, services
-from webhooks.delivery import Done
+from webhooks import deletion, fanout, health, housekeeping, queue, selectors, sender, services
+from webhooks.http_client import Outcome
 from webhooks.models import Attempt, Delivery, Message, Webhook
-from webhooks.transport import Outcome
+from webhooks.queue import Done
 from wokibrain import clock
 from wokibrain.access.callers import SYSTEM
 from wokibrain.events import store
@@ -66,8 +66,8 @@ def delete(webhook: Webhook) -> None:
 
 @pytest.fixture
 def by_tens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disposal, "BATCH", 10)
-    monkeypatch.setattr(disposal, "BATCHES", 2)
+    monkeypatch.setattr(deletion, "BATCH", 10)
+    monkeypatch.setattr(deletion, "BATCHES", 2)
 
 
 @pytest.mark.usefixtures("by_tens")
@@ -97,8 +97,8 @@ def test_deleted_webhook_is_sent_nothing_more_and_counts_for_nothing(
     support.happen()
     services.send_test(caller=SYSTEM, webhook_id=str(webhook.pk))
     delete(webhook)
-    assert pump.drain() == 0
-    assert delivery.next_due() is None
+    assert sender.drain() == 0
+    assert queue.next_due() is None
     assert receiver.requests == []
     assert housekeeping.rekey() == 0
     made, _ = services.create_webhook(
@@ -144,7 +144,7 @@ def test_deliveries_by_the_ten_thousand_take_no_memory_and_few_statements(
             delete(webhook)
         answered = time.monotonic() - began
         while Webhook.objects.exists():
-            disposal.sweep()
+            deletion.sweep()
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -161,10 +161,10 @@ def test_two_sweeps_at_once_delete_no_more_than_one(sessions: Sessions) -> None:
     webhook = support.webhook(URL)
     fill(webhook, 45)
     with transaction.atomic():
-        disposal.mark(webhook)
+        deletion.mark(webhook)
     with elsewhere(webhook):
-        first = sessions.start(lambda: disposal.dispose(webhook.pk), waiting=1)
-        second = sessions.start(lambda: disposal.dispose(webhook.pk), waiting=2)
+        first = sessions.start(lambda: deletion.dispose(webhook.pk), waiting=1)
+        second = sessions.start(lambda: deletion.dispose(webhook.pk), waiting=2)
     for each in (first, second):
         each.result(10)
     assert left() == (1, 25, 25)
@@ -180,20 +180,20 @@ def test_failing_webhook_is_deleted_while_its_results_are_written_down(sessions:
     for number in range(2):
         support.webhook(f"{URL}/{number}")
     support.happen()
-    done = [Done(job, Outcome(500, None, 10), clock.now()) for job in delivery.claim(10).jobs]
+    done = [Done(job, Outcome(500, None, 10), clock.now()) for job in queue.claim(10).jobs]
     assert len(done) == 2
     # Their order is that of the deliveries' ids.
     other, failing = (each.webhook for each in Delivery.objects.order_by("pk"))
     with transaction.atomic():
-        disposal.mark(failing)
+        deletion.mark(failing)
     with elsewhere(other):
         # It has the webhooks, and waits for the first of the deliveries.
-        recording = sessions.start(lambda: delivery.record(done), waiting=1)
-        disposing = sessions.start(lambda: disposal.dispose(failing.pk), waiting=2)
+        recording = sessions.start(lambda: queue.record(done), waiting=1)
+        disposing = sessions.start(lambda: deletion.dispose(failing.pk), waiting=2)
     for each in (recording, disposing):
         each.result(10)
     assert left() == (2, 2, 2)
-    disposal.sweep()
+    deletion.sweep()
     assert left() == (1, 1, 1)
 
 
@@ -216,7 +216,7 @@ def test_delivery_written_while_its_webhook_is_deleted_goes_along(sessions: Sess
     for each in (writing, removing):
         each.result(10)
     assert left() == (1, 1, 0)
-    disposal.sweep()
+    deletion.sweep()
     assert left() == (0, 0, 0)
 
 
@@ -230,8 +230,8 @@ def test_nothing_is_written_for_webhooks_that_are_being_deleted(sessions: Sessio
             return {made.webhook_id for made in fanout.fan_out([event])}
 
     with transaction.atomic():
-        disposal.mark(going)
-        disposal.dispose(going.pk)
+        deletion.mark(going)
+        deletion.dispose(going.pk)
         writing = sessions.start(write, waiting=1)
         # Neither does who waits for the one keep anybody from the others.
         for other in (first, last):
@@ -254,7 +254,7 @@ def test_webhook_is_deleted_also_where_its_deliveries_cannot_go_now(sessions: Se
         sessions.start(remove_in_haste).result(10)
     assert list(selectors.webhooks(SYSTEM)) == []
     assert left() == (1, 1, 0)
-    disposal.sweep()
+    deletion.sweep()
     assert left() == (0, 0, 0)
 
 
@@ -263,5 +263,5 @@ def test_claim_does_not_wait_for_deliveries_that_are_being_deleted() -> None:
     going, staying = support.webhook(URL), support.webhook(URL + "/other")
     support.happen()
     with elsewhere(going):
-        assert [job.webhook_id for job in delivery.claim(10).jobs] == [staying.pk]
-    assert [job.webhook_id for job in delivery.claim(10).jobs] == [going.pk]
+        assert [job.webhook_id for job in queue.claim(10).jobs] == [staying.pk]
+    assert [job.webhook_id for job in queue.claim(10).jobs] == [going.pk]

@@ -12,7 +12,7 @@ from pytest_django import Settings
 from tests.webhooks import support
 from tests.webhooks.sessions import Sessions, elsewhere
 from tests.webhooks.support import Receiver
-from webhooks import delivery, health, housekeeping, pump, services
+from webhooks import health, housekeeping, queue, sender, services
 from webhooks.models import Delivery, Webhook
 from wokibrain import clock
 from wokibrain.access.callers import SYSTEM
@@ -71,14 +71,14 @@ def test_what_waited_for_an_inactive_webhook_is_dropped_by_sweeps_once_it_is_act
     change(webhook, *way)
     assert dropped() == at_once
     sent = support.happen()
-    assert pump.drain() == 0
-    assert delivery.next_due() is None
+    assert sender.drain() == 0
+    assert queue.next_due() is None
     while Webhook.objects.get().dropping_before:
         before = dropped()
         housekeeping.sweep()
         assert before < dropped() <= before + 4
     assert dropped() == 9
-    assert pump.drain() == 1
+    assert sender.drain() == 1
     assert ids(receiver) == [str(sent.event_id)]
 
 
@@ -90,7 +90,7 @@ def test_little_that_waits_for_an_inactive_webhook_is_dropped_at_once(receiver: 
     change(webhook, INACTIVE, ACTIVE)
     assert (dropped(), Webhook.objects.get().dropping_before) == (3, None)
     support.happen()
-    assert pump.drain() == 1
+    assert sender.drain() == 1
 
 
 @pytest.mark.usefixtures("by_twos")
@@ -104,7 +104,7 @@ def test_what_waited_for_a_webhook_that_was_given_up_is_not_sent_once_it_is_acti
     change(webhook, ACTIVE)
     assert dropped() == 4
     housekeeping.sweep()
-    assert pump.drain() == 0
+    assert sender.drain() == 0
     assert dropped() == 7
 
 
@@ -121,12 +121,12 @@ def test_all_that_was_held_for_too_long_is_dropped_after_resuming_and_the_rest_s
         support.happen(booking)
     kept = [support.happen(booking, version, "BookingUpdated", changes={}) for version in (2, 3)]
     change(webhook, ACTIVE)
-    assert (dropped(), pump.drain()) == (2, 0)
+    assert (dropped(), sender.drain()) == (2, 0)
     kept.append(support.happen(booking, 4, "BookingSeated"))
     housekeeping.sweep()
-    assert (dropped(), pump.drain()) == (6, 0)
+    assert (dropped(), sender.drain()) == (6, 0)
     housekeeping.sweep()
-    assert (dropped(), pump.drain()) == (7, 3)
+    assert (dropped(), sender.drain()) == (7, 3)
     assert ids(receiver) == [str(event.event_id) for event in kept]
 
 
@@ -141,7 +141,7 @@ def test_what_is_written_by_a_clock_that_is_behind_is_not_dropped(receiver: Rece
     with clock.frozen(at - timedelta(seconds=2)):
         sent = support.happen()
     housekeeping.sweep()
-    assert pump.drain() == 1
+    assert sender.drain() == 1
     assert ids(receiver) == [str(sent.event_id)]
 
 
@@ -169,7 +169,7 @@ def test_what_is_asked_for_again_is_refused_until_it_cannot_be_dropped(receiver:
     housekeeping.sweep()
     again()
     assert recover(start) == 6
-    assert pump.drain() == 7
+    assert sender.drain() == 7
 
 
 @pytest.mark.usefixtures("by_twos")

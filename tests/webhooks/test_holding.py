@@ -10,7 +10,7 @@ import pytest
 from tests.webhooks import support
 from tests.webhooks.rest import Call, long_ago, made
 from tests.webhooks.support import Receiver
-from webhooks import health, housekeeping, pump
+from webhooks import health, housekeeping, sender
 from webhooks.models import Attempt, Delivery, Message, Webhook
 from wokibrain import clock
 
@@ -22,11 +22,11 @@ def test_paused_webhook_holds_and_sends_on_resume_in_order(call: Call, receiver:
     booking = str(uuid4())
     support.happen(booking)
     support.happen(booking, 2, "BookingSeated")
-    pump.drain()
+    sender.drain()
     housekeeping.sweep()
     assert receiver.requests == []
     call("PATCH", f"/{hook['id']}", {"status": "ACTIVE"})
-    pump.drain()
+    sender.drain()
     assert [request.headers["x-wokibrain-sequence"] for request in receiver.requests] == ["1", "2"]
 
 
@@ -42,7 +42,7 @@ def test_paused_webhook_holds_no_longer_than_72_hours(call: Call, receiver: Rece
     assert set(Delivery.objects.values_list("status", flat=True)) == {"PENDING"}
     with clock.frozen(start + timedelta(hours=73)):
         call("PATCH", f"/{hook['id']}", {"status": "ACTIVE"})
-        pump.drain()
+        sender.drain()
     assert [request.headers["webhook-id"] for request in receiver.requests] == [str(late.event_id)]
     assert sorted(Delivery.objects.values_list("status", flat=True)) == ["DROPPED", "SUCCEEDED"]
 
@@ -82,7 +82,7 @@ def test_sweep_drops_what_is_held_too_long_and_what_slipped_in(call: Call) -> No
 def test_messages_are_kept_for_thirty_days(call: Call, receiver: Receiver) -> None:
     made(call, url=receiver.url)
     support.happen()
-    pump.drain()
+    sender.drain()
     for days, left in ((29, 1), (31, 0)):
         with clock.frozen(clock.now() + timedelta(days=days)):
             housekeeping.sweep()

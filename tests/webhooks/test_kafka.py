@@ -19,8 +19,8 @@ from tests.waiting import until
 from tests.webhooks import support
 from webhooks import kafka as topic
 from webhooks import tasks
+from webhooks.event_types import DELIVERIES
 from webhooks.models import Delivery
-from webhooks.names import DELIVERIES
 from wokibrain import env
 from wokibrain.events import kafka as consumers
 from wokibrain.events import registry

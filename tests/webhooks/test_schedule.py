@@ -11,10 +11,10 @@ from pytest_django import Settings
 
 from tests.webhooks import support
 from tests.webhooks.support import Answer, Receiver
-from webhooks import delivery, pump, schedule, transport
+from webhooks import http_client, queue, retries, sender
+from webhooks.http_client import Outcome, Trouble
 from webhooks.models import Attempt, Delivery, Webhook
-from webhooks.schedule import Schedule, Verdict, judge
-from webhooks.transport import Outcome, Trouble
+from webhooks.retries import Schedule, Verdict, judge
 from wokibrain import clock
 
 T0 = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -101,11 +101,11 @@ def test_any_2xx_is_delivered(status: int) -> None:
 
 def test_retry_after_is_read_in_both_forms(monkeypatch: pytest.MonkeyPatch) -> None:
     with clock.frozen(T0):
-        assert transport._retry_after("120") == 120
-        assert transport._retry_after(format_datetime(T0 + timedelta(seconds=90), usegmt=True)) == 90
-        assert transport._retry_after(format_datetime(T0 - timedelta(days=1), usegmt=True)) == 0
+        assert http_client._retry_after("120") == 120
+        assert http_client._retry_after(format_datetime(T0 + timedelta(seconds=90), usegmt=True)) == 90
+        assert http_client._retry_after(format_datetime(T0 - timedelta(days=1), usegmt=True)) == 0
         for malformed in ("", "soon", "-5", "1.5", "9" * 10, "١٢"):
-            assert transport._retry_after(malformed) is None
+            assert http_client._retry_after(malformed) is None
 
 
 # --- the same against a receiver -------------------------------------------------------------------------------------
@@ -126,13 +126,13 @@ def attempts_at() -> list[float]:
 def follow_due_times(limit: int = 20) -> None:
     """Move the clock to each next due time and send, until nothing is due any more."""
     with clock.frozen(T0):
-        pump.drain()
+        sender.drain()
     for _ in range(limit):
-        due = delivery.next_due()
+        due = queue.next_due()
         if due is None:
             return
         with clock.frozen(due):
-            pump.drain()
+            sender.drain()
 
 
 @pytest.mark.django_db
@@ -166,7 +166,7 @@ def test_nothing_is_sent_between_the_quick_attempts_and_five_minutes(receiver: R
         support.happen()
     for second in range(0, 300, 2):
         with clock.frozen(T0 + timedelta(seconds=second)):
-            pump.drain()
+            sender.drain()
     assert len(receiver.requests) == 4
 
 
@@ -188,13 +188,13 @@ def test_receiver_that_says_later_is_left_alone_until_then(receiver: Receiver) -
     support.webhook(receiver.url)
     with clock.frozen(T0):
         support.happen()
-        pump.drain()
+        sender.drain()
     with clock.frozen(T0 + timedelta(seconds=89)):
-        pump.drain()
+        sender.drain()
     assert len(receiver.requests) == 1
     receiver.answer = Answer(200)
     with clock.frozen(T0 + timedelta(seconds=91)):
-        pump.drain()
+        sender.drain()
     assert (len(receiver.requests), Delivery.objects.get().status) == (2, "SUCCEEDED")
 
 
@@ -216,7 +216,7 @@ def test_without_the_pauses_the_proof_would_see_it(
 ) -> None:
     """The canary: a schedule that forgets to wait does not pass for one that waits."""
     monkeypatch.setattr(
-        schedule.Schedule, "next", lambda self, tries, *, ended, **_: ended if tries < 12 else None
+        retries.Schedule, "next", lambda self, tries, *, ended, **_: ended if tries < 12 else None
     )
     receiver.answer = Answer(500)
     support.webhook(receiver.url)

@@ -29,7 +29,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from tests.webhooks import support
 from tests.webhooks.support import Receiver
-from webhooks import delivery, jsform, pump, services, signing, vault
+from webhooks import encryption, js_json, queue, sender, services, signing
 from webhooks.models import Attempt, Delivery, Webhook
 from wokibrain import clock
 from wokibrain.access.callers import SYSTEM
@@ -111,7 +111,7 @@ def test_documented_receiver_verifies_two_hundred_random_bookings(
     with documented(name, secret, tmp_path) as (url, printed):
         support.webhook(url, secret=secret)
         expected = happen_at_random(chance, 200)
-        pump.drain()
+        sender.drain()
     assert set(Delivery.objects.values_list("status", flat=True)) == {"SUCCEEDED"}
     assert set(Attempt.objects.values_list("number", "status_code")) == {(1, 204)}
     assert sorted(line.split()[2] for line in printed) == sorted(expected)
@@ -124,7 +124,7 @@ def test_documented_receiver_refuses_what_was_tampered_with(name: str, seed: int
     chance = random.Random(seed)
     support.webhook("https://example.com/")
     happen_at_random(chance, 1)
-    (job,) = delivery.claim(1).jobs
+    (job,) = queue.claim(1).jobs
     with documented(name, support.SECRET, tmp_path) as (url, _):
         assert send(url, job.headers, job.body) == 204
         for _ in range(40):
@@ -152,7 +152,7 @@ def test_with_a_wrong_secret_the_proof_would_see_it(tmp_path: Path) -> None:
     with documented("receiver.py", "not the secret of the webhook", tmp_path) as (url, printed):
         support.webhook(url)
         support.happen()
-        pump.drain()
+        sender.drain()
     assert (Delivery.objects.get().status, Attempt.objects.get().status_code, printed) == ("FAILED", 401, [])
 
 
@@ -169,7 +169,7 @@ def send(url: str, headers: Mapping[str, str], body: bytes) -> int:
 def test_every_bit_counts(seed: int, receiver: Receiver) -> None:
     support.webhook(receiver.url)
     support.happen()
-    pump.drain()
+    sender.drain()
     (request,) = receiver.requests
     verifier = Standard(signing.PREFIX + encoded(support.SECRET))
     assert verifier.verify(request.body, dict(request.headers)) == json.loads(request.body)
@@ -193,7 +193,7 @@ def test_generated_secret_is_the_one_of_standard_webhooks(receiver: Receiver) ->
     )
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", secret)
     support.happen()
-    pump.drain()
+    sender.drain()
     (request,) = receiver.requests
     Standard(secret).verify(request.body, dict(request.headers))
     raw = hmac.new(secret.encode(), request.body, hashlib.sha256).hexdigest()
@@ -210,7 +210,7 @@ def test_both_secrets_verify_until_the_grace_period_ends(receiver: Receiver) -> 
     for hours in (23, 25):
         with clock.frozen(start + timedelta(hours=hours)):
             support.happen()
-            pump.drain()
+            sender.drain()
     during, after = receiver.requests
     assert during.headers["x-wokibrain-signature"] == signing.legacy(new, during.body)
     assert during.headers["x-wokibrain-signature-previous"] == signing.legacy(support.SECRET, during.body)
@@ -242,13 +242,13 @@ def test_vector_of_the_document_is_what_we_send() -> None:
     at = datetime.fromtimestamp(int(vector["webhook-timestamp"]), UTC)
     signed = signing.headers([vector["secret"]], message_id=UUID(vector["webhook-id"]), at=at, body=body)
     assert signed == {name: value for name, value in vector.items() if name not in ("secret", "body")}
-    assert jsform.dumps(json.loads(body)) == body
+    assert js_json.dumps(json.loads(body)) == body
 
 
 def test_payload_of_the_document_is_what_we_send() -> None:
     body = re.search(r"^```json\n(.*?)\n```$", DOCUMENT.read_text("utf-8"), re.M | re.S)
     assert body is not None
-    assert jsform.dumps(json.loads(body[1])) == body[1].encode()
+    assert js_json.dumps(json.loads(body[1])) == body[1].encode()
 
 
 @pytest.mark.parametrize(
@@ -271,8 +271,8 @@ def test_secret_is_not_in_the_database_in_clear() -> None:
     hook = support.webhook("https://example.com/")
     stored = Webhook.objects.values_list("secret", flat=True).get(pk=hook.pk)
     assert support.SECRET not in stored
-    assert vault.unseal(stored) == support.SECRET
-    assert vault.seal(support.SECRET) != stored
+    assert encryption.unseal(stored) == support.SECRET
+    assert encryption.seal(support.SECRET) != stored
 
 
 @pytest.mark.django_db
@@ -289,7 +289,7 @@ def test_keys_can_be_changed_without_losing_a_secret(settings: Settings) -> None
     assert support.signs(hook, "chosen for the tests", support.SECRET)
     settings.WEBHOOK_SECRET_KEYS = [old]
     services.send_test(caller=SYSTEM, webhook_id=str(hook.pk))
-    claimed = delivery.claim(1, only=[hook.pk])
+    claimed = queue.claim(1, only=[hook.pk])
     assert (claimed.jobs, len(claimed.unreadable)) == ([], 1)
     with pytest.raises(CommandError, match="WEBHOOK_SECRET_KEYS"):
         call_command("rekey_webhooks")

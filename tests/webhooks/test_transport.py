@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.webhooks import support
-from webhooks import transport
-from webhooks.addresses import Address
-from webhooks.transport import Client, Outcome, Trouble
+from webhooks import http_client
+from webhooks.http_client import Client, Outcome, Trouble
+from webhooks.url_policy import Address
 
 pytestmark = pytest.mark.usefixtures("private")
 NAME = "hooks.example.com"
@@ -88,7 +88,9 @@ def tls_server(certificate: Path, asked: list[str | None]) -> Iterator[int]:
         thread.join()
 
 
-def post(url: str, tls: ssl.SSLContext | None = None, resolver: transport.Resolver | None = None) -> Outcome:
+def post(
+    url: str, tls: ssl.SSLContext | None = None, resolver: http_client.Resolver | None = None
+) -> Outcome:
     async def here(host: str, port: int) -> list[Address]:
         return [ip_address("127.0.0.1")]
 
@@ -135,8 +137,8 @@ def test_name_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(host: str, port: int) -> list[Address]:
         raise OSError("no such name")
 
-    monkeypatch.setattr(transport, "addresses_of", fail)
-    assert post("http://nowhere.example.com/", resolver=transport.resolve).trouble is Trouble.DNS
+    monkeypatch.setattr(http_client, "addresses_of", fail)
+    assert post("http://nowhere.example.com/", resolver=http_client.resolve).trouble is Trouble.DNS
 
 
 def test_name_server_that_hangs_counts_against_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +148,7 @@ def test_name_server_that_hangs_counts_against_the_deadline(monkeypatch: pytest.
         ended.wait(10)
         return []
 
-    monkeypatch.setattr(transport, "addresses_of", hang)
+    monkeypatch.setattr(http_client, "addresses_of", hang)
 
     async def run() -> Outcome:
         client = Client(timeout=0.2)
@@ -160,13 +162,13 @@ def test_name_server_that_hangs_counts_against_the_deadline(monkeypatch: pytest.
 
 
 def test_lookups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_lookups", threading.BoundedSemaphore(1))
-    transport._lookups.acquire()
-    assert post("http://busy.example.com/", resolver=transport.resolve).trouble is Trouble.DNS
+    monkeypatch.setattr(http_client, "_lookups", threading.BoundedSemaphore(1))
+    http_client._lookups.acquire()
+    assert post("http://busy.example.com/", resolver=http_client.resolve).trouble is Trouble.DNS
 
 
 def test_localhost_is_resolved_by_the_system() -> None:
     async def run() -> list[Address]:
-        return await transport.resolve("localhost", 80)
+        return await http_client.resolve("localhost", 80)
 
     assert ip_address("127.0.0.1") in asyncio.run(run())

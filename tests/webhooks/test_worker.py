@@ -17,7 +17,7 @@ from pytest_django import Settings
 
 from tests.webhooks import support
 from tests.webhooks.support import Answer, Receiver
-from webhooks import fanout, housekeeping, pump, tasks
+from webhooks import fanout, housekeeping, sender, tasks
 from webhooks.models import Attempt, Delivery
 from wokibrain import env
 from wokibrain.events import store
@@ -93,7 +93,7 @@ def test_worker_delivers_retries_and_makes_up_for_a_lost_call(
 def pump_runs() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s", [pump.PUMP_LOCK]
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s", [sender.PUMP_LOCK]
         )
         return bool(cursor.fetchone()[0])
 
@@ -103,29 +103,29 @@ def test_only_as_many_pumps_run_as_may(settings: Settings, receiver: Receiver) -
     found: list[bool] = []
 
     def another() -> None:
-        with pump._place() as place:
+        with sender._place() as place:
             found.append(place)
         connections.close_all()
 
-    with pump._place() as mine:
+    with sender._place() as mine:
         thread = threading.Thread(target=another)
         thread.start()
         thread.join()
     assert (mine, found) == (True, [False])
-    with pump._place() as free_again:
+    with sender._place() as free_again:
         assert free_again
 
 
 @pytest.mark.fault
 def test_frozen_pump_loses_its_place(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.WEBHOOK_PUMPS = 1
-    monkeypatch.setattr(pump, "SILENCE", "200ms")
+    monkeypatch.setattr(sender, "SILENCE", "200ms")
     inside, go_on = threading.Event(), threading.Event()
     ended: list[type[BaseException]] = []
 
     def freeze() -> None:
         try:
-            with pump._place():
+            with sender._place():
                 inside.set()
                 go_on.wait(10)
         except OperationalError as error:
@@ -137,7 +137,7 @@ def test_frozen_pump_loses_its_place(settings: Settings, monkeypatch: pytest.Mon
     assert inside.wait(5)
 
     def taken() -> bool:
-        with pump._place() as place:
+        with sender._place() as place:
             return place
 
     assert within(5, taken)
@@ -149,16 +149,16 @@ def test_frozen_pump_loses_its_place(settings: Settings, monkeypatch: pytest.Mon
 def test_pump_ends_when_nothing_is_due_and_hands_over_when_something_came_late(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pump, "LINGER", 0.0)
-    monkeypatch.setattr(pump, "LIFE", 0.0)
+    monkeypatch.setattr(sender, "LINGER", 0.0)
+    monkeypatch.setattr(sender, "LIFE", 0.0)
     calls: list[str] = []
     support.webhook(receiver.url)
     support.happen()
-    pump.run(lambda: calls.append("called"))
+    sender.run(lambda: calls.append("called"))
     assert (calls, receiver.requests) == (["called"], [])
-    monkeypatch.setattr(pump, "LIFE", 5.0)
+    monkeypatch.setattr(sender, "LIFE", 5.0)
     calls.clear()
-    pump.run(lambda: calls.append("called"))
+    sender.run(lambda: calls.append("called"))
     assert (calls, len(receiver.requests)) == ([], 1)
 
 
@@ -166,12 +166,12 @@ def test_pump_that_is_stopped_finishes_what_is_under_way(receiver: Receiver) -> 
     receiver.answer = Answer(200, delay=0.3)
     support.webhook(receiver.url)
     support.happen()
-    timer = threading.Timer(0.15, pump.STOP.set)
+    timer = threading.Timer(0.15, sender.STOP.set)
     timer.start()
     try:
-        pump.run(lambda: None)
+        sender.run(lambda: None)
     finally:
-        pump.STOP.clear()
+        sender.STOP.clear()
     assert Attempt.objects.get().status_code == 200
     assert Delivery.objects.get().status == "SUCCEEDED"
 

@@ -11,9 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from webhooks import addresses, selectors, signing
+from webhooks import selectors, signing, url_policy
+from webhooks.event_types import Happening
 from webhooks.models import Attempt, Delivery, Webhook
-from webhooks.names import Happening
 from wokibrain import fields
 from wokibrain.errors import ValidationFailed
 from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, QueryInt, Stamp
@@ -40,7 +40,7 @@ Events = Annotated[
 ]
 Url = Annotated[
     Line,
-    Field(min_length=1, max_length=addresses.MAX_URL, examples=["https://example.com/hooks/wokibrain"]),
+    Field(min_length=1, max_length=url_policy.MAX_URL, examples=["https://example.com/hooks/wokibrain"]),
 ]
 Secret = Annotated[
     Line,

@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
 
-from webhooks import selectors, services, vault
+from webhooks import encryption, selectors, services
 from webhooks.api.schemas import (
     ChangeWebhookBody,
     DeliveriesOut,
@@ -85,7 +85,7 @@ class WebhooksView(ApiView):
         body=NewWebhookBody,
         prepare=_url_of(NewWebhookBody),
         out=WebhookWithSecretOut,
-        vault=vault,
+        vault=encryption,
         status=201,
         errors=ABSENT,
         tag="webhooks",
@@ -116,7 +116,7 @@ class WebhookView(ApiView):
         body=ReplaceWebhookBody,
         prepare=_url_of(ReplaceWebhookBody),
         out=WebhookOut,
-        vault=vault,
+        vault=encryption,
         errors=ABSENT,
         tag="webhooks",
     )
@@ -140,7 +140,7 @@ class WebhookView(ApiView):
         body=ChangeWebhookBody,
         prepare=_url_of(ChangeWebhookBody),
         out=WebhookOut,
-        vault=vault,
+        vault=encryption,
         errors=ABSENT,
         tag="webhooks",
     )
@@ -176,7 +176,7 @@ class RotateSecretView(ApiView):
         "The present one signs as well for a grace period, 24 hours by default. The body may be left out.",
         body=RotateBody,
         out=WebhookWithSecretOut,
-        vault=vault,
+        vault=encryption,
         errors=ABSENT,
         tag="webhooks",
     )

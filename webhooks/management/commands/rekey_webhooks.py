@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from webhooks import housekeeping, vault
+from webhooks import encryption, housekeeping
 
 
 class Command(BaseCommand):
@@ -15,7 +15,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             count = housekeeping.rekey()
-        except vault.Unreadable:
+        except encryption.Unreadable:
             raise CommandError(
                 "A secret was encrypted with a key that is not in WEBHOOK_SECRET_KEYS."
             ) from None

@@ -19,9 +19,9 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from webhooks import delivery
-from webhooks.delivery import Done, Job
-from webhooks.transport import Client, Outcome, Trouble
+from webhooks import queue as delivery
+from webhooks.http_client import Client, Outcome, Trouble
+from webhooks.queue import Done, Job
 from wokibrain import clock
 
 MOST: Final = 400

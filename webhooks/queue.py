@@ -14,10 +14,10 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
 
-from webhooks import health, signing, vault
+from webhooks import encryption, health, signing
+from webhooks.http_client import Outcome
 from webhooks.models import TEST_STREAM, Delivery, Webhook
-from webhooks.schedule import Schedule, Verdict, judge
-from webhooks.transport import Outcome
+from webhooks.retries import Schedule, Verdict, judge
 from wokibrain import clock
 
 CLAIM_LOCK: Final = 0x574F4B57
@@ -152,14 +152,14 @@ def claim(limit: int, *, concurrency: int | None = None, only: Sequence[UUID] | 
     for row in rows:
         try:
             taken.jobs.append(_job(row, now))
-        except vault.Unreadable:
+        except encryption.Unreadable:
             taken.unreadable.append(_unsigned(row, now, {}))
     return taken
 
 
 def _job(row: tuple[Any, ...], now: datetime) -> Job:
     message_id, body, secret, previous = row[5], bytes(row[7]), row[9], row[10]
-    valid = [vault.unseal(each) for each in (secret, previous) if each]
+    valid = [encryption.unseal(each) for each in (secret, previous) if each]
     return _unsigned(row, now, signing.headers(valid, message_id=message_id, at=now, body=body))
 
 

@@ -26,7 +26,7 @@ from typing import Any, Final
 import httpcore
 import httpx
 
-from webhooks.addresses import Address, Refused, check_url, may_connect
+from webhooks.url_policy import Address, Refused, check_url, may_connect
 from wokibrain import clock
 
 HEAD_BYTES: Final = 2_048

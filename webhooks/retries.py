@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Final
 
-from webhooks.transport import Outcome
+from webhooks.http_client import Outcome
 
 RETRIED: Final = frozenset({408, 425, 429})
 JITTER: Final = 0.2
