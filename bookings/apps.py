@@ -9,6 +9,6 @@ class BookingsConfig(AppConfig):
 
     def ready(self) -> None:
         from bookings.strands import PlanWatch
-        from restaurants import guards
+        from restaurants.services import plan_guard
 
-        guards.register(PlanWatch)
+        plan_guard.register(PlanWatch)

@@ -17,7 +17,6 @@ from bookings import blocks, plan, services, walkins
 from bookings.models import Booking, TableBlock
 from bookings.records import BookingRecord
 from bookings.rules import Contact, NewBooking
-from restaurants.calendar import Hours
 from restaurants.models import (
     Combo,
     ComboTable,
@@ -28,7 +27,8 @@ from restaurants.models import (
     TableJoin,
     TurnTime,
 )
-from restaurants.services import create_restaurant, create_sector, create_table
+from restaurants.services.calendar import Hours
+from restaurants.services.restaurants import create_restaurant, create_sector, create_table
 from wokibrain import clock
 from wokibrain.access.callers import SYSTEM
 from wokibrain.errors import DomainError

@@ -15,9 +15,9 @@ from bookings import writes
 from bookings.models import Booking
 from bookings.records import BookingRecord
 from bookings.services import now
-from restaurants.calendar import DEFAULT_HOURS
 from restaurants.models import Restaurant, Sector, Table
-from restaurants.services import create_restaurant, create_sector, create_table
+from restaurants.services.calendar import DEFAULT_HOURS
+from restaurants.services.restaurants import create_restaurant, create_sector, create_table
 from wokibrain import clock, env
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.credentials import digest_of, prefix_of

@@ -19,7 +19,7 @@ from bookings.models import Booking
 from bookings.plan import Plan
 from bookings.records import BookingRecord, fetch
 from bookings.services import now
-from restaurants.guards import Stranded
+from restaurants.services.plan_guard import Stranded
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.errors import Text

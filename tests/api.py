@@ -11,9 +11,9 @@ from uuid import UUID
 
 from django.test import Client
 
-from restaurants.calendar import Hours
 from restaurants.models import Restaurant
-from restaurants.services import create_restaurant, create_sector, create_table
+from restaurants.services.calendar import Hours
+from restaurants.services.restaurants import create_restaurant, create_sector, create_table
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.credentials import digest_of, prefix_of
 from wokibrain.access.keys import new_token

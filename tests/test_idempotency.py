@@ -16,7 +16,7 @@ from django.db import connection
 from pytest_django import Settings
 
 from bookings import seed
-from restaurants.services import create_restaurant, create_sector, create_table
+from restaurants.services.restaurants import create_restaurant, create_sector, create_table
 from tests.api import Api, Reply, api_as, refused
 from tests.test_openapi import operations
 from tests.webhooks import support

@@ -8,12 +8,12 @@ from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from restaurants import services
 from restaurants.api.schemas.restaurants import RestaurantBody, RestaurantOut, restaurant_out
 from restaurants.api.schemas.sectors import SectorBody, SectorOut, sector_out
 from restaurants.api.schemas.setup import InfoOut
 from restaurants.api.schemas.tables import TableBody, TableOut, table_out
-from restaurants.calendar import DEFAULT_HOURS
+from restaurants.services import restaurants
+from restaurants.services.calendar import DEFAULT_HOURS
 from wokibrain.access.callers import SYSTEM
 from wokibrain.errors import Code, Unauthorized
 from wokibrain.openapi import operation
@@ -68,7 +68,7 @@ class RestaurantsView(SetUpView):
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(RestaurantBody, request.data)
         calendar = body.calendar()
-        made = services.create_restaurant(
+        made = restaurants.create_restaurant(
             caller=SYSTEM,
             id=body.id,
             hours=DEFAULT_HOURS if calendar.hours is None else calendar.hours,
@@ -94,7 +94,7 @@ class SectorsView(SetUpView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(SectorBody, request.data)
-        made = services.create_sector(
+        made = restaurants.create_sector(
             caller=SYSTEM, id=body.id, restaurant_id=body.restaurant_id, name=body.name
         )
         return reply(sector_out(made), 201)
@@ -116,7 +116,7 @@ class TablesView(SetUpView):
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(TableBody, request.data)
         least, most = body.capacity()
-        made = services.create_table(
+        made = restaurants.create_table(
             caller=SYSTEM,
             id=body.id,
             sector_id=body.sector_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from restaurants import selectors, services
+from restaurants import selectors
 from restaurants.api.schemas.common import AcknowledgeQuery
 from restaurants.api.schemas.restaurants import (
     RestaurantBody,
@@ -16,7 +16,8 @@ from restaurants.api.schemas.restaurants import (
 )
 from restaurants.api.schemas.sectors import NewSectorBody, SectorOut, SectorPatch, SectorsOut, sector_out
 from restaurants.api.schemas.tables import TableBody, TableOut, TablePatch, TablesOut, table_out
-from restaurants.calendar import DEFAULT_HOURS
+from restaurants.services import restaurants
+from restaurants.services.calendar import DEFAULT_HOURS
 from wokibrain.errors import Code
 from wokibrain.openapi import operation
 from wokibrain.paging import PageQuery, pagination
@@ -59,7 +60,7 @@ class RestaurantsView(ApiView):
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(RestaurantBody, request.data)
         calendar = body.calendar()
-        made = services.create_restaurant(
+        made = restaurants.create_restaurant(
             caller=caller_of(request),
             id=body.id,
             hours=DEFAULT_HOURS if calendar.hours is None else calendar.hours,
@@ -98,7 +99,7 @@ class RestaurantView(ApiView):
         query = parse_query(AcknowledgeQuery, request)
         body = parse_body(RestaurantPatch, request.data)
         caller = caller_of(request)
-        services.update_restaurant(
+        restaurants.update_restaurant(
             caller=caller,
             restaurant_id=restaurant,
             settings=body.settings(),
@@ -116,7 +117,7 @@ class RestaurantView(ApiView):
         tag="management",
     )
     def delete(self, request: Request, restaurant: str) -> HttpResponse:
-        services.delete_restaurant(caller=caller_of(request), restaurant_id=restaurant)
+        restaurants.delete_restaurant(caller=caller_of(request), restaurant_id=restaurant)
         return HttpResponse(status=204)
 
 
@@ -155,7 +156,7 @@ class RestaurantSectorsView(ApiView):
     )
     def post(self, request: Request, restaurant: str) -> HttpResponse:
         body = parse_body(NewSectorBody, request.data)
-        made = services.create_sector(
+        made = restaurants.create_sector(
             caller=caller_of(request),
             id=body.id,
             restaurant_id=restaurant,
@@ -190,7 +191,7 @@ class SectorView(ApiView):
     def patch(self, request: Request, sector: str) -> HttpResponse:
         query = parse_query(AcknowledgeQuery, request)
         body = parse_body(SectorPatch, request.data)
-        changed = services.update_sector(
+        changed = restaurants.update_sector(
             caller=caller_of(request),
             sector_id=sector,
             settings=body.settings(),
@@ -209,7 +210,7 @@ class SectorView(ApiView):
         tag="management",
     )
     def delete(self, request: Request, sector: str) -> HttpResponse:
-        services.delete_sector(caller=caller_of(request), sector_id=sector)
+        restaurants.delete_sector(caller=caller_of(request), sector_id=sector)
         return HttpResponse(status=204)
 
 
@@ -251,7 +252,7 @@ class TablesView(ApiView):
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(TableBody, request.data)
         least, most = body.capacity()
-        made = services.create_table(
+        made = restaurants.create_table(
             caller=caller_of(request),
             id=body.id,
             sector_id=body.sector_id,
@@ -287,7 +288,7 @@ class TableView(ApiView):
     def patch(self, request: Request, table: str) -> HttpResponse:
         query = parse_query(AcknowledgeQuery, request)
         body = parse_body(TablePatch, request.data)
-        changed = services.update_table(
+        changed = restaurants.update_table(
             caller=caller_of(request),
             table_id=table,
             settings=body.settings(),
@@ -306,5 +307,5 @@ class TableView(ApiView):
     )
     def delete(self, request: Request, table: str) -> HttpResponse:
         query = parse_query(AcknowledgeQuery, request)
-        services.delete_table(caller=caller_of(request), table_id=table, acknowledge=query.acknowledge)
+        restaurants.delete_table(caller=caller_of(request), table_id=table, acknowledge=query.acknowledge)
         return HttpResponse(status=204)

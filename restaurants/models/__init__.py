@@ -10,7 +10,7 @@ takes 45 ms (docs/benchmarks.md: all alike, half free); with twelve they make 50
 
 from restaurants.models.calendar import ServiceWindow, SpecialDay, SpecialWindow, TurnTime, Weekday
 from restaurants.models.restaurant import Restaurant
-from restaurants.models.room import Combo, ComboTable, Sector, Table, TableJoin
+from restaurants.models.sector import Combo, ComboTable, Sector, Table, TableJoin
 from restaurants.models.values import (
     MAX_COMBO_TABLES,
     MAX_JOINS,

@@ -6,7 +6,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from bookings import seed
-from restaurants.services import create_restaurant, create_sector, create_table
+from restaurants.services.restaurants import create_restaurant, create_sector, create_table
 from wokibrain.access import credentials, keys
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.permissions import Role

@@ -12,8 +12,8 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from bookings.models import Booking
-from restaurants.joining import Joined, drop_join, put_combo, put_join
-from restaurants.services import delete_table
+from restaurants.services.restaurants import delete_table
+from restaurants.services.table_joins import Joined, drop_join, put_combo, put_join
 from tests.access.conftest import client_of
 from tests.access.conftest import example as example
 from tests.api import events_of

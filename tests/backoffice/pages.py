@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from bookings import seed
-from restaurants.calendar import Hours
-from restaurants.services import create_restaurant, create_sector, create_table
+from restaurants.services.calendar import Hours
+from restaurants.services.restaurants import create_restaurant, create_sector, create_table
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.models import Membership
 

@@ -15,7 +15,7 @@ from bookings import changes
 from bookings.changes import Change
 from bookings.models import Booking, TableBlock
 from restaurants.models import Table
-from restaurants.services import create_sector, create_table
+from restaurants.services.restaurants import create_sector, create_table
 from tests.api import events_of
 from tests.backoffice.pages import DAY, filled, make_places, person
 from wokibrain.access.callers import SYSTEM, CallerKind

@@ -13,7 +13,7 @@ from bookings.changes import Change
 from bookings.models import Booking, Guest
 from bookings.rules import Contact, NewBooking
 from restaurants.models import Restaurant, Table
-from restaurants.services import update_sector
+from restaurants.services.restaurants import update_sector
 from tests.api import events_of
 from tests.backoffice.pages import filled, make_places, owner, person
 from wokibrain import clock

@@ -16,7 +16,7 @@ from bookings import projections, refused, services
 from bookings.models import Booking, BookingQuarter
 from bookings.refused import Door
 from bookings.rules import NewBooking
-from restaurants.calendar import Hours
+from restaurants.services.calendar import Hours
 from tests.api import api_as, house
 from tests.backoffice.pages import person
 from wokibrain import clock, redis

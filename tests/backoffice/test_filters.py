@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from restaurants.models import Restaurant, Sector
-from restaurants.services import create_restaurant, create_sector
+from restaurants.services.restaurants import create_restaurant, create_sector
 from tests.backoffice.pages import make_places, person
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.models import Membership

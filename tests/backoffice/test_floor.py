@@ -11,8 +11,8 @@ import pytest
 from django.test import Client
 
 from bookings.models import Booking
-from restaurants.guards import StrandsBookings
-from restaurants.services import update_table
+from restaurants.services.plan_guard import StrandsBookings
+from restaurants.services.restaurants import update_table
 from tests.backoffice.pages import DAY, make_places, person
 from wokibrain import clock
 from wokibrain.access.callers import SYSTEM

@@ -14,10 +14,10 @@ from waffle.models import Flag, Switch
 
 from bookings.blocks import block_table
 from bookings.models import Booking, Guest
-from restaurants.calendar import Calendar, Hours, SpecialHours
-from restaurants.joining import Joined
 from restaurants.models import Combo, SpecialDay, TableJoin
-from restaurants.services import update_restaurant, update_sector
+from restaurants.services.calendar import Calendar, Hours, SpecialHours
+from restaurants.services.restaurants import update_restaurant, update_sector
+from restaurants.services.table_joins import Joined
 from tests.backoffice.pages import DAY, filled, make_places, owner, person
 from wokibrain import clock
 from wokibrain.access.callers import SYSTEM

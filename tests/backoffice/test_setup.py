@@ -14,8 +14,6 @@ from django.test import Client
 from bookings.models import Booking
 from bookings.rules import NewBooking
 from bookings.services import create_booking
-from restaurants.calendar import Calendar, Hours, SpecialHours
-from restaurants.joining import Joined
 from restaurants.models import (
     Combo,
     Restaurant,
@@ -26,7 +24,9 @@ from restaurants.models import (
     TableJoin,
     TurnTime,
 )
-from restaurants.services import update_restaurant, update_sector
+from restaurants.services.calendar import Calendar, Hours, SpecialHours
+from restaurants.services.restaurants import update_restaurant, update_sector
+from restaurants.services.table_joins import Joined
 from tests.backoffice.pages import filled, make_places, owner, person
 from wokibrain import clock
 from wokibrain.access.callers import SYSTEM

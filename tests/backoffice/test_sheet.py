@@ -13,7 +13,7 @@ from bookings import services
 from bookings.changes import Change, update_booking
 from bookings.records import BookingRecord
 from bookings.rules import Contact, NewBooking
-from restaurants.calendar import Hours
+from restaurants.services.calendar import Hours
 from tests.api import house
 from tests.backoffice.pages import person
 from wokibrain.access.callers import SYSTEM

@@ -12,7 +12,7 @@ from django.test import override_settings
 from bookings import cache
 from bookings.blocks import block_table, unblock_table
 from bookings.models import Booking, DayVersion, Guest
-from restaurants.calendar import Hours
+from restaurants.services.calendar import Hours
 from tests.api import Api, house
 from wokibrain import metrics
 from wokibrain.access.callers import SYSTEM

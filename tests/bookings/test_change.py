@@ -11,9 +11,9 @@ from bookings import writes
 from bookings.guests import find_guests
 from bookings.models import Allocation, Booking, Guest
 from bookings.records import BookingRecord
-from restaurants.calendar import Hours
 from restaurants.models import Restaurant, ServiceWindow, SpecialDay, Table
-from restaurants.services import create_sector, create_table
+from restaurants.services.calendar import Hours
+from restaurants.services.restaurants import create_sector, create_table
 from tests.api import Api, api_as, at, events_of, house, refused, seat_of
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.permissions import Role

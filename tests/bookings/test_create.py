@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from bookings.models import Allocation, Booking, Guest
-from restaurants.calendar import Hours
 from restaurants.models import Restaurant, SpecialDay, Table
-from restaurants.services import create_sector, create_table
+from restaurants.services.calendar import Hours
+from restaurants.services.restaurants import create_sector, create_table
 from tests.api import Api, api_as, at, house, refused, seat_of
 from wokibrain import ids
 from wokibrain.access.callers import SYSTEM

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import time
 from typing import Any
 
-from restaurants.calendar import Hours
-from restaurants.services import create_sector, create_table
+from restaurants.services.calendar import Hours
+from restaurants.services.restaurants import create_sector, create_table
 from tests.api import Api, api_as, at, house, refused
 from wokibrain.access.callers import SYSTEM
 from wokibrain.access.permissions import Role

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from restaurants.calendar import Hours, set_hours
 from restaurants.models import (
     Combo,
     ComboTable,
@@ -22,7 +21,8 @@ from restaurants.models import (
     TableJoin,
     TurnTime,
 )
-from restaurants.services import create_sector, create_table
+from restaurants.services.calendar import Hours, set_hours
+from restaurants.services.restaurants import create_sector, create_table
 from tests.api import Api, at, house, refused
 from wokibrain.access.callers import SYSTEM
 from wokibrain.clock import frozen

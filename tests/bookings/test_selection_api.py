@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from restaurants.calendar import Hours
 from restaurants.models import SpecialDay
-from restaurants.services import create_sector, create_table
+from restaurants.services.calendar import Hours
+from restaurants.services.restaurants import create_sector, create_table
 from tests.api import Api, at, house, refused, seat_of
 from wokibrain.access.callers import SYSTEM
 

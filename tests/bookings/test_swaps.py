@@ -18,7 +18,7 @@ from bookings.records import BookingRecord, fetch
 from bookings.rules import NewBooking
 from bookings.swaps import Seen
 from restaurants.models import ServiceWindow, TableJoin
-from restaurants.services import create_sector, create_table
+from restaurants.services.restaurants import create_sector, create_table
 from tests.api import Api, api_as, events_of, house, refused
 from wokibrain import asyncapi
 from wokibrain.access.callers import EVERYWHERE, SYSTEM, Caller, CallerKind

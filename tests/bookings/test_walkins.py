@@ -11,9 +11,9 @@ from bookings.changes import Change
 from bookings.models import Allocation, Booking
 from bookings.records import BookingRecord
 from bookings.walkins import WalkIn
-from restaurants.calendar import Calendar, Hours
 from restaurants.models import TurnTime
-from restaurants.services import update_restaurant
+from restaurants.services.calendar import Calendar, Hours
+from restaurants.services.restaurants import update_restaurant
 from tests.api import Api, events_of, house
 from wokibrain.access.callers import SYSTEM, Caller, CallerKind
 from wokibrain.access.permissions import PERMISSIONS, Role

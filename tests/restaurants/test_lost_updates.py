@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from restaurants import services
-from restaurants.calendar import Calendar
-from restaurants.guards import guarded
 from restaurants.models import Restaurant, Sector, Table
-from restaurants.services import update_restaurant, update_sector, update_table, update_tables
+from restaurants.services import restaurants
+from restaurants.services.calendar import Calendar
+from restaurants.services.plan_guard import guarded
+from restaurants.services.restaurants import update_restaurant, update_sector, update_table, update_tables
 from tests.access.conftest import make_example
 from tests.waiting import until
 from wokibrain.access.callers import SYSTEM, Caller
@@ -59,7 +59,7 @@ def between_its_reading_and_its_lock(
             connection.close()
 
     with ThreadPoolExecutor(1) as pool:
-        monkeypatch.setattr(services, "guarded", late)
+        monkeypatch.setattr(restaurants, "guarded", late)
         changing = pool.submit(run)
         assert waiting.wait(10)
         monkeypatch.undo()
@@ -96,7 +96,7 @@ def test_what_was_deleted_meanwhile_does_not_come_back(monkeypatch: pytest.Monke
     with pytest.raises(NotFound):
         between_its_reading_and_its_lock(
             lambda: table({"x": 120}),
-            lambda: services.delete_table(caller=SYSTEM, table_id="T4"),
+            lambda: restaurants.delete_table(caller=SYSTEM, table_id="T4"),
             monkeypatch,
         )
     assert not Table.objects.filter(pk="T4").exists()
@@ -120,7 +120,7 @@ def test_who_renames_what_is_being_deleted_waits_and_does_not_find_it() -> None:
             renaming = pool.submit(rename)
             waiting.wait(10)
             assert until(lambda: locks_waited_for() == 1)
-            services.delete_table(caller=SYSTEM, table_id="T4")
+            restaurants.delete_table(caller=SYSTEM, table_id="T4")
         with pytest.raises(NotFound):
             renaming.result(10)
     assert not Table.objects.filter(pk="T4").exists()

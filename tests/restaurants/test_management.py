@@ -15,9 +15,9 @@ from rest_framework.test import APIClient
 
 from bookings.models import Booking
 from bookings.strands import PlanWatch
-from restaurants.guards import StrandsBookings
 from restaurants.models import Restaurant, Table
-from restaurants.services import update_tables
+from restaurants.services.plan_guard import StrandsBookings
+from restaurants.services.restaurants import update_tables
 from tests.access.conftest import client_of
 from tests.access.conftest import example as example
 from tests.api import events_of

@@ -24,7 +24,7 @@ from restaurants.models import (
     TableJoin,
     TurnTime,
 )
-from restaurants.services import create_sector, create_table
+from restaurants.services.restaurants import create_sector, create_table
 from wokibrain.access.callers import SYSTEM
 from wokibrain.events.models import StoredEvent
 from wokibrain.idempotency.models import IdempotencyKey

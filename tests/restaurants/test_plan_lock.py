@@ -14,8 +14,8 @@ from bookings import strands
 from bookings.models import Booking
 from bookings.rules import NewBooking
 from bookings.services import create_booking
-from restaurants.guards import guarded
 from restaurants.models import Table
+from restaurants.services.plan_guard import guarded
 from tests.access.conftest import make_example
 from wokibrain.access.callers import SYSTEM
 from wokibrain.errors import DomainError

@@ -21,7 +21,7 @@ from bookings.rules import check_bounds
 from bookings.selectors import get_booking, seen_by
 from bookings.walkins import service_date_at
 from restaurants.models import ComboTable, Restaurant, Sector, Table, TableJoin
-from restaurants.services import update_tables
+from restaurants.services.restaurants import update_tables
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission

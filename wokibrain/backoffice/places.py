@@ -16,7 +16,6 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelect2Widget
 
-from restaurants.calendar import Calendar, Hours, SpecialHours, Turn, drop_special_day, put_special_day
 from restaurants.models import (
     MAX_PARTY,
     Restaurant,
@@ -26,7 +25,20 @@ from restaurants.models import (
     SpecialWindow,
     TurnTime,
 )
-from restaurants.services import create_restaurant, create_sector, update_restaurant, update_sector
+from restaurants.services.calendar import (
+    Calendar,
+    Hours,
+    SpecialHours,
+    Turn,
+    drop_special_day,
+    put_special_day,
+)
+from restaurants.services.restaurants import (
+    create_restaurant,
+    create_sector,
+    update_restaurant,
+    update_sector,
+)
 from wokibrain.access.permissions import Permission
 from wokibrain.backoffice.base import TenantInline, Theirs, caller_for, display
 from wokibrain.backoffice.writing import ServiceAdmin, acknowledged, settings_of, typed_rows

@@ -11,9 +11,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
-from restaurants.joining import Joined, drop_combo, drop_join, put_combo, put_join
 from restaurants.models import MAX_COMBO_TABLES, Combo, Sector, Table, TableJoin
-from restaurants.services import (
+from restaurants.services.restaurants import (
     create_sector,
     create_table,
     delete_sector,
@@ -22,6 +21,7 @@ from restaurants.services import (
     update_table,
     update_tables,
 )
+from restaurants.services.table_joins import Joined, drop_combo, drop_join, put_combo, put_join
 from wokibrain.access.permissions import Permission
 from wokibrain.backoffice.base import PATHS, TenantInline, Theirs, caller_for, display, visible
 from wokibrain.backoffice.writing import ServiceAdmin, acknowledged, settings_of, typed_rows

@@ -19,8 +19,8 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Booking
 from bookings.turns import sqlstate
-from restaurants.guards import StrandsBookings
-from restaurants.trail import SPELLED
+from restaurants.services.audit import SPELLED
+from restaurants.services.plan_guard import StrandsBookings
 from wokibrain import clock
 from wokibrain.backoffice.base import TenantAdmin, show_at_fields
 from wokibrain.errors import DomainError, ServiceUnavailable

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from restaurants.api.schemas.common import Name, OptionalName, Seats
-from restaurants.calendar import Calendar, Hours, SpecialHours, Turn
 from restaurants.models import Restaurant
 from restaurants.models.values import lies_within
+from restaurants.services.calendar import Calendar, Hours, SpecialHours, Turn
 from wokibrain import clock, fields
 from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, ServiceDate, Stamp, WallTime, example
 from wokibrain.paging import ONE_PAGE, Pagination

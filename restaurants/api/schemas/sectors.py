@@ -8,8 +8,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from restaurants.api.schemas.common import CapacityOut, Name, Position, Seats, given
-from restaurants.joining import Joined
 from restaurants.models import MAX_COMBO_TABLES, Sector
+from restaurants.services.table_joins import Joined
 from wokibrain import fields
 from wokibrain.fields import ApiModel, BodyModel, Identifier, example
 from wokibrain.paging import ONE_PAGE, Pagination

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from restaurants.guards import guarded
 from restaurants.models import Combo, ComboTable, Sector, Table, TableJoin
-from restaurants.rows import save
 from restaurants.selectors import get_sector
-from restaurants.trail import entered
+from restaurants.services.audit import entered
+from restaurants.services.plan_guard import guarded
+from restaurants.services.saving import save
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import NotFound

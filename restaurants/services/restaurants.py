@@ -13,13 +13,13 @@ from typing import Any, Final
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
-from restaurants.calendar import DEFAULT_HOURS, Calendar, Hours, SpecialHours, Turn, set_calendar
-from restaurants.guards import guarded
-from restaurants.joining import Joined, set_combos, set_joins
 from restaurants.models import Combo, Restaurant, Sector, Table
-from restaurants.rows import delete, insert, renew, update
 from restaurants.selectors import get_restaurant, get_sector, get_table
-from restaurants.trail import entered
+from restaurants.services.audit import entered
+from restaurants.services.calendar import DEFAULT_HOURS, Calendar, Hours, SpecialHours, Turn, set_calendar
+from restaurants.services.plan_guard import guarded
+from restaurants.services.saving import delete, insert, renew, update
+from restaurants.services.table_joins import Joined, set_combos, set_joins
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import Forbidden, NotFound

@@ -12,11 +12,11 @@ from typing import Final
 
 from django.db import IntegrityError, transaction
 
-from restaurants.guards import guarded
 from restaurants.models import Restaurant, ServiceWindow, SpecialDay, SpecialWindow, TurnTime, Weekday
-from restaurants.rows import save
 from restaurants.selectors import get_restaurant
-from restaurants.trail import entered
+from restaurants.services.audit import entered
+from restaurants.services.plan_guard import guarded
+from restaurants.services.saving import save
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
 from wokibrain.errors import NotFound

@@ -11,7 +11,7 @@ from django.db.models.deletion import ProtectedError
 from django.utils.translation import gettext_lazy as _
 
 from restaurants.models import Restaurant, Sector, Table
-from restaurants.trail import SPELLED
+from restaurants.services.audit import SPELLED
 from wokibrain.errors import Conflict, Issue, NotFound, Text, ValidationFailed
 
 Row = TypeVar("Row", bound=models.Model)
