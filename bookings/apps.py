@@ -8,7 +8,7 @@ class BookingsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from bookings.strands import PlanWatch
+        from bookings.services.plan_changes import PlanWatch
         from restaurants.services import plan_guard
 
         plan_guard.register(PlanWatch)

@@ -10,7 +10,9 @@ from typing import Final
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 
-from bookings import cache, checks, live, projections  # noqa: F401 - checks register themselves
+from bookings import readmodels
+from bookings.availability import cache
+from bookings.live import messages
 from wokibrain.events.names import Group, Topic
 from wokibrain.events.registry import Mode, consumer
 from wokibrain.events.store import Envelope
@@ -20,13 +22,13 @@ FAN_OUT_SECONDS: Final = 2.0
 
 @consumer(name="days", group=Group.PROJECTIONS, topics=[Topic.BOOKING], mode=Mode.BATCH)
 def days(events: Sequence[Envelope]) -> None:
-    projections.apply_days(events)
-    projections.snapshots(events)
+    readmodels.apply_days(events)
+    readmodels.snapshots(events)
 
 
 @consumer(name="analytics", group=Group.ANALYTICS, topics=[Topic.BOOKING], mode=Mode.BATCH)
 def analytics(events: Sequence[Envelope]) -> None:
-    projections.apply_analytics(events)
+    readmodels.apply_analytics(events)
 
 
 @consumer(name="cache", group=Group.CACHE, mode=Mode.INLINE)
@@ -39,13 +41,13 @@ def fan_out(events: Sequence[Envelope]) -> None:
     if (layer := get_channel_layer()) is None:
         return
 
-    zones = live.zones_of(events)
+    zones = messages.zones_of(events)
 
     async def send() -> None:
         async with asyncio.timeout(FAN_OUT_SECONDS):
             for event in events:
-                text = live.message(event, zones[event.payload["restaurantId"]])
-                for group in live.groups_of(event.payload):
+                text = messages.message(event, zones[event.payload["restaurantId"]])
+                for group in messages.groups_of(event.payload):
                     await layer.group_send(group, text)
 
     async_to_sync(send)()

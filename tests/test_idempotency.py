@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 from pytest_django import Settings
 
-from bookings import seed
+from bookings.sample_data import example
 from restaurants.services.restaurants import create_restaurant, create_sector, create_table
 from tests.api import Api, Reply, api_as, refused
 from tests.test_openapi import operations
@@ -123,7 +123,7 @@ def scene(request: pytest.FixtureRequest, settings: Settings) -> Any:
     settings.WEBHOOK_ALLOW_PRIVATE = True
     case = CASES[request.param]
     with clock.frozen(OPENED):
-        seed.example()
+        example.example()
         create_restaurant(caller=SYSTEM, id="R2", name="La Otra", zone="Europe/Madrid")
         create_sector(caller=SYSTEM, id="S9", restaurant_id="R1", name="Patio")
         create_table(caller=SYSTEM, id="T9", sector_id="S1", capacity_min=2, capacity_max=4)

@@ -12,7 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from bookings import seed
+from bookings.sample_data import example
 from tests.api import Api, Reply, api_as
 from wokibrain import openapi
 from wokibrain.errors import Code
@@ -293,7 +293,7 @@ WALK: list[tuple[str, str, Any, int]] = [
 
 @pytest.mark.django_db
 def test_what_is_answered_is_what_is_documented(document: dict[str, Any]) -> None:
-    seed.example()
+    example.example()
     api = api_as()
     made, walked = "", set()
     for method, path, body, status in WALK:

@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from bookings import seed
+from bookings.sample_data import example
 from tests.api import Api
 from wokibrain.clock import frozen
 
@@ -135,7 +135,7 @@ def sample(text: str, series: str) -> float:
 
 
 def test_metrics_count_bookings_and_requests() -> None:
-    seed.example()
+    example.example()
     api = Api()
     series = (
         "booking_created_total",
@@ -157,7 +157,7 @@ def test_metrics_count_bookings_and_requests() -> None:
 
 
 def test_metrics_name_routes_not_bookings() -> None:
-    seed.example()
+    example.example()
     Api().get("/woki/bookings/B1")
     Api().get("/woki/secret-person")
     text = get("/metrics").content.decode()

@@ -15,7 +15,7 @@ wsgi = get_wsgi_application()
 
 
 # After the wsgi application, which sets Django up: this one knows its models.
-from bookings.ws import live  # noqa: E402
+from bookings.live.endpoint import live  # noqa: E402
 
 
 async def unknown_socket(scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -15,6 +15,12 @@ _frozen: ContextVar[datetime | None] = ContextVar("wokibrain_clock", default=Non
 def now() -> datetime:
     """This instant, aware, in UTC."""
     return _frozen.get() or datetime.now(UTC)
+
+
+def now_to_millisecond() -> datetime:
+    """Return the current instant, truncated to the millisecond, the precision that events and JSON carry."""
+    instant = now()
+    return instant - timedelta(microseconds=instant.microsecond % 1000)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib.sessions.models import Session
 
-from bookings import guests
+from bookings.services import guests
 from wokibrain import clock
 from wokibrain.access import guard, sessions
 from wokibrain.idempotency import keys

@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from pydantic import Field
 from rest_framework.request import Request
 
-from bookings.analytics import GroupBy, analytics
+from bookings.selectors.analytics import GroupBy, analytics
 from wokibrain.errors import Code
 from wokibrain.fields import ApiModel, ServiceDate, example
 from wokibrain.openapi import operation

@@ -10,8 +10,8 @@ from django.http import HttpResponse
 from pydantic import Field
 from rest_framework.request import Request
 
-from bookings import blocks
 from bookings.models import TableBlock
+from bookings.services import table_blocks as blocks
 from restaurants.models import Table
 from restaurants.selectors import get_table
 from wokibrain import clock, fields

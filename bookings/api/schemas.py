@@ -11,12 +11,14 @@ from zoneinfo import ZoneInfo
 import orjson
 from pydantic import Field, ValidationInfo, field_validator
 
-from bookings.changes import Change
 from bookings.engine import SLOT_MINUTES
 from bookings.models import Booking
-from bookings.records import BookingRecord
-from bookings.rules import Contact, NewBooking
-from bookings.selectors import DayList, Discovery, Page
+from bookings.repository.records import BookingRecord
+from bookings.selectors.bookings import DayList, Page
+from bookings.selectors.discover import Discovery
+from bookings.services.change import Change
+from bookings.services.create import NewBooking
+from bookings.services.guests import Contact
 from wokibrain import clock, fields
 from wokibrain.events.store import Envelope, Payload
 from wokibrain.fields import (

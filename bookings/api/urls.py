@@ -1,11 +1,11 @@
 from django.urls import path
 
-from bookings.api import analytics, blocks, setup, views
+from bookings.api import analytics, blocks, seed, views
 
 urlpatterns = [
     path("restaurants/<str:restaurant>/analytics", analytics.AnalyticsView.as_view()),
     path("tables/<str:table>/blocks", blocks.BlocksView.as_view()),
-    path("admin/seed", setup.SeedView.as_view()),
+    path("admin/seed", seed.SeedView.as_view()),
     path("woki/discover", views.DiscoverView.as_view()),
     path("woki/bookings", views.BookingsView.as_view()),
     path("woki/bookings/<str:booking>", views.BookingView.as_view()),

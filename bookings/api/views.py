@@ -9,7 +9,6 @@ import orjson
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from bookings import changes, selectors, services
 from bookings.api.schemas import (
     AsOfQuery,
     BookingOut,
@@ -27,9 +26,14 @@ from bookings.api.schemas import (
     page_out,
     past_booking_out,
 )
-from bookings.idempotency import Ticket
-from bookings.records import BookingRecord
-from bookings.selectors import DayList, Question, seen_by
+from bookings.repository.records import BookingRecord, seen_by
+from bookings.repository.ticket import Ticket
+from bookings.selectors import bookings as selectors
+from bookings.selectors import discover, history
+from bookings.selectors.bookings import DayList
+from bookings.selectors.discover import Question
+from bookings.services import change as changes
+from bookings.services import create, lifecycle
 from wokibrain.access.callers import Caller
 from wokibrain.errors import Code
 from wokibrain.idempotency.http import Keyed, replayed, ticket_of
@@ -63,7 +67,7 @@ class DiscoverView(ApiView):
             limit=query.limit,
         )
         return reply_json(
-            selectors.discover_rendered(caller=caller_of(request), question=question, render=discovery_json)
+            discover.discover_rendered(caller=caller_of(request), question=question, render=discovery_json)
         )
 
 
@@ -88,7 +92,7 @@ class BookingsView(ApiView):
         )
         caller = caller_of(request)
         if query.as_of is not None:
-            states, total, zone = selectors.list_as_of(caller=caller, wanted=wanted, instant=query.as_of)
+            states, total, zone = history.list_as_of(caller=caller, wanted=wanted, instant=query.as_of)
             bookings = [past_booking_out(state, zone) for state in states]
             return reply_json(orjson.dumps(page_out(wanted, bookings, total)))
         return reply_json(selectors.list_rendered(caller=caller, wanted=wanted, render=bookings_json))
@@ -109,7 +113,7 @@ class BookingsView(ApiView):
         wanted = parse_body(NewBookingBody, request.data).wanted()
         caller = caller_of(request)
         ticket = _ticket(self, request, _answer(caller, 201), request.data)
-        made = services.create_booking(caller=caller, wanted=wanted, ticket=ticket)
+        made = create.create_booking(caller=caller, wanted=wanted, ticket=ticket)
         return _response(caller, made, 201)
 
 
@@ -126,7 +130,7 @@ class BookingView(ApiView):
         caller = caller_of(request)
         as_of = parse_query(AsOfQuery, request).as_of
         if as_of is not None:
-            state, zone = selectors.booking_as_of(caller=caller, booking=booking, instant=as_of)
+            state, zone = history.booking_as_of(caller=caller, booking=booking, instant=as_of)
             return reply_json(orjson.dumps(past_booking_out(state, zone)))
         return reply_json(orjson.dumps(booking_out(selectors.get_booking(caller=caller, booking=booking))))
 
@@ -162,7 +166,7 @@ class BookingView(ApiView):
     def delete(self, request: Request, booking: str) -> HttpResponse:
         caller = caller_of(request)
         ticket = _ticket(self, request, lambda _: Replay(204, ""))
-        done = settle(ticket, lambda: services.cancel_booking(caller=caller, booking=booking, ticket=ticket))
+        done = settle(ticket, lambda: lifecycle.cancel_booking(caller=caller, booking=booking, ticket=ticket))
         return _response(caller, done, 204)
 
 
@@ -175,7 +179,7 @@ class HistoryView(ApiView):
         errors=(Code.NOT_FOUND,),
     )
     def get(self, request: Request, booking: str) -> HttpResponse:
-        events, zone = selectors.booking_history(caller=caller_of(request), booking=booking)
+        events, zone = history.booking_history(caller=caller_of(request), booking=booking)
         return reply_json(history_json(events, zone))
 
 
@@ -198,7 +202,7 @@ STEP_ERRORS: Final = (Code.NOT_FOUND, Code.INVALID_TRANSITION, Code.CONFLICT)
 
 
 class SeatView(_StepView):
-    step = staticmethod(services.seat_booking)
+    step = staticmethod(lifecycle.seat_booking)
 
     @operation(
         "seatBooking",
@@ -213,7 +217,7 @@ class SeatView(_StepView):
 
 
 class CompleteView(_StepView):
-    step = staticmethod(services.complete_booking)
+    step = staticmethod(lifecycle.complete_booking)
 
     @operation(
         "completeBooking",
@@ -228,7 +232,7 @@ class CompleteView(_StepView):
 
 
 class NoShowView(_StepView):
-    step = staticmethod(services.no_show_booking)
+    step = staticmethod(lifecycle.no_show_booking)
 
     @operation(
         "markNoShow",

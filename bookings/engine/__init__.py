@@ -1,10 +1,10 @@
 """The engine: which tables, at which quarter hour, for how good a fit. Standard library only."""
 
-from bookings.engine.availability import Busy, Occupancy
-from bookings.engine.grid import SLOT_MINUTES, AskedDay, ServiceDay, Window
-from bookings.engine.refusal import Reason, Refusal, explain
+from bookings.engine.explain import Reason, Refusal, explain
+from bookings.engine.occupancy import Busy, Occupancy
+from bookings.engine.search import Candidate, find, merge, rank_key
 from bookings.engine.sector import SectorPlan, Table, natural_key
-from bookings.engine.selection import Candidate, find, merge, rank_key
+from bookings.engine.service_day import SLOT_MINUTES, AskedDay, ServiceDay, Window
 
 __all__ = [
     "SLOT_MINUTES",

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heapreplace
 
-from bookings.engine.masks import bits
+from bookings.engine.bitsets import bits
 
 # 12 MB of them; a floor of 500 tables with eight joins each has 142,000 at the very most.
 SETS_AT_MOST = 1_000_000

@@ -1,7 +1,7 @@
 """What must be asked before a plan changes: whom would it strand?
 
 Bookings know whether they still fit; restaurants do not know bookings. So bookings register here
-how to watch a restaurant's plan (``bookings.strands``), and whoever changes a plan does it inside
+how to watch a restaurant's plan (``bookings.services.plan_changes``), and whoever changes a plan does it inside
 ``guarded``.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rest_framework.test import APIClient
 
-from bookings import seed
+from bookings.sample_data import example as seed
 from restaurants.services.restaurants import create_restaurant, create_sector, create_table
 from wokibrain.access import credentials, keys
 from wokibrain.access.callers import SYSTEM

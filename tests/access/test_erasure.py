@@ -23,8 +23,8 @@ from django.db import connection
 from django.test import Client
 from redis import Redis
 
-from bookings import guests
 from bookings.models import Booking, Guest
+from bookings.services import guests
 from tests.access.conftest import client_of
 from tests.kafka import Broker, Kafka
 from tests.pipeline import Pipeline

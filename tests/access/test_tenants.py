@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from bookings import selectors
 from bookings.models import Booking, Guest
-from bookings.rules import Contact, NewBooking
-from bookings.services import create_booking
+from bookings.selectors import bookings
+from bookings.services.create import NewBooking, create_booking
+from bookings.services.guests import Contact
 from tests.access.conftest import client_of
 from wokibrain import openapi
 from wokibrain.access.callers import SYSTEM, Caller
@@ -157,11 +157,11 @@ def test_a_selector_that_forgets_its_caller_is_caught(
     foreign_booking: Booking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The canary: a reader that takes everybody for the system shows in the list."""
-    real = selectors.get_booking
+    real = bookings.get_booking
 
     def forgetful(*, caller: Caller, booking: str) -> Any:
         return real(caller=SYSTEM, booking=booking)
 
-    monkeypatch.setattr(selectors, "get_booking", forgetful)
+    monkeypatch.setattr(bookings, "get_booking", forgetful)
     (leak,) = [each for each in leaks(client_of(Role.API_CLIENT), foreign_booking) if "getBooking" in each]
     assert SECRET in leak

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 from rest_framework.test import APIClient
 
-from bookings.ws import credentials_of
+from bookings.live.endpoint import credentials_of
 from tests.access.conftest import client_of
 from tests.processes import Api, Services, api_servers, manage, private_services
 from wokibrain.access import addresses

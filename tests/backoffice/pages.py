@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.test import Client
 
-from bookings import seed
+from bookings.sample_data import example
 from restaurants.services.calendar import Hours
 from restaurants.services.restaurants import create_restaurant, create_sector, create_table
 from wokibrain.access.callers import SYSTEM
@@ -20,7 +20,7 @@ DAY = "2025-10-22"
 
 def make_places() -> None:
     """The example R1, and R2 that is somebody else's."""
-    seed.example()
+    example.example()
     create_restaurant(
         caller=SYSTEM,
         id="R2",

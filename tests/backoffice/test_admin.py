@@ -11,9 +11,9 @@ from django.contrib.auth.models import User
 from django.contrib.messages import get_messages
 from django.test import Client
 
-from bookings import changes
-from bookings.changes import Change
 from bookings.models import Booking, TableBlock
+from bookings.services import change
+from bookings.services.change import Change
 from restaurants.models import Table
 from restaurants.services.restaurants import create_sector, create_table
 from tests.api import events_of
@@ -127,7 +127,7 @@ def test_the_board_tells_who_did_it_in_words(places: None) -> None:
     booking = str(Booking.objects.get(reference="B1").pk)
     for kind, id_ in ((CallerKind.API_KEY, str(key.pk)), (CallerKind.ANONYMOUS, "192.0.2.7")):
         caller = replace(SYSTEM, kind=kind, id=id_)
-        changes.update_booking(caller=caller, booking=booking, change=Change(notes=id_))
+        change.update_booking(caller=caller, booking=booking, change=Change(notes=id_))
     assert post(client, f"bookings/{booking}/seat", {}).status_code == 200
     story = client.get(f"/admin/floor/bookings/{booking}").json()["story"]
     assert [each["by"] for each in story] == ["WokiBrain", "API key Till", "without sign-in", "Ana"]

@@ -12,10 +12,12 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from bookings import projections, refused, services
+from bookings import readmodels
+from bookings.availability import turned_away
+from bookings.availability.turned_away import Door
 from bookings.models import Booking, BookingQuarter
-from bookings.refused import Door
-from bookings.rules import NewBooking
+from bookings.services import create, lifecycle
+from bookings.services.create import NewBooking
 from restaurants.services.calendar import Hours
 from tests.api import api_as, house
 from tests.backoffice.pages import person
@@ -50,7 +52,7 @@ def book(place: str, day: date, at: str, party: int, table: str, **more: Any) ->
     """A booking of 60 minutes at a wall time in Buenos Aires."""
     hour, minute = map(int, at.split(":"))
     start = datetime.combine(day, time(hour, minute), UTC) + timedelta(hours=3)
-    made = services.create_booking(
+    made = create.create_booking(
         caller=SYSTEM,
         wanted=NewBooking(
             place,
@@ -68,8 +70,8 @@ def book(place: str, day: date, at: str, party: int, table: str, **more: Any) ->
 def fold() -> None:
     """What the workers do with events, all at once."""
     events = [Envelope.from_row(each) for each in StoredEvent.objects.order_by("position")]
-    projections.apply_days(events)
-    projections.apply_analytics(events)
+    readmodels.apply_days(events)
+    readmodels.apply_analytics(events)
 
 
 def shown(client: Client, restaurant: str = "H", language: str = "en") -> Any:
@@ -92,10 +94,10 @@ def test_the_figures_of_a_day(at_noon: None) -> None:
     # Last week: one cancelled and one no-show of four.
     past = [book("H", today - timedelta(days=6), f"{hour}:00", 2, "A") for hour in (20, 21)]
     past += [book("H", today - timedelta(days=6), f"{hour}:00", 4, "B") for hour in (20, 21)]
-    services.cancel_booking(caller=SYSTEM, booking=past[0])
-    services.no_show_booking(caller=SYSTEM, booking=past[3])
-    services.seat_booking(caller=SYSTEM, booking=seated)
-    services.cancel_booking(caller=SYSTEM, booking=gone)
+    lifecycle.cancel_booking(caller=SYSTEM, booking=past[0])
+    lifecycle.no_show_booking(caller=SYSTEM, booking=past[3])
+    lifecycle.seat_booking(caller=SYSTEM, booking=seated)
+    lifecycle.cancel_booking(caller=SYSTEM, booking=gone)
     book("X", today, "20:00", 2, "A")
     fold()
 
@@ -128,7 +130,7 @@ def test_the_figures_in_spanish(at_noon: None) -> None:
     past = [book("H", date(2026, 5, 1), f"{hour}:00", 2, "A") for hour in (20, 21)] + [
         book("H", date(2026, 5, 1), "20:00", 2, "B")
     ]
-    services.cancel_booking(caller=SYSTEM, booking=past[0])
+    lifecycle.cancel_booking(caller=SYSTEM, booking=past[0])
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     fold()
     page = shown(person(Role.STAFF, "H"), language="es").context
@@ -180,7 +182,7 @@ def test_the_hour_that_a_clock_repeats_is_two(db: None, redis_empty: None) -> No
     with clock.frozen(datetime(2026, 4, 5, 1, tzinfo=UTC)):
         for start in (datetime(2026, 4, 5, 2, 30, tzinfo=UTC), datetime(2026, 4, 5, 4, 15, tzinfo=UTC)):
             wanted = NewBooking("S", 2, date(2026, 4, 4), start=start, duration_minutes=30)
-            services.create_booking(caller=SYSTEM, wanted=wanted)
+            create.create_booking(caller=SYSTEM, wanted=wanted)
         fold()
         page = shown(person(Role.STAFF, "S"), "S").context
     assert page["today"] == date(2026, 4, 4)
@@ -234,7 +236,7 @@ def test_the_first_page_asks_little(at_noon: None) -> None:
 
 
 def refusals(restaurant: str = "H") -> dict[str, dict[Door, int]] | None:
-    found = refused.refused(caller=SYSTEM, restaurant_id=restaurant, last=date(2026, 5, 4))
+    found = turned_away.refused(caller=SYSTEM, restaurant_id=restaurant, last=date(2026, 5, 4))
     return None if found is None else {why: dict(doors) for why, doors in found.items()}
 
 
@@ -289,7 +291,7 @@ def test_refusals_are_of_one_restaurant_and_for_who_may_see_them(at_noon: None) 
     assert refusals("X") == {}
     stranger = Caller(CallerKind.USER, "1", {"X": PERMISSIONS[Role.ADMIN]})
     with pytest.raises(NotFound):
-        refused.refused(caller=stranger, restaurant_id="H", last=date(2026, 5, 4))
+        turned_away.refused(caller=stranger, restaurant_id="H", last=date(2026, 5, 4))
 
 
 def test_old_refusals_are_forgotten_and_unknown_restaurants_never_kept(at_noon: None) -> None:
@@ -299,9 +301,9 @@ def test_old_refusals_are_forgotten_and_unknown_restaurants_never_kept(at_noon: 
     keys: Any = ask(lambda client: client.keys("refused:*"))
     assert keys == [b"refused:H:2026-05-04"]
     left: Any = ask(lambda client: client.ttl(keys[0]))
-    assert 0 < left <= refused.KEPT_DAYS * 86_400
+    assert 0 < left <= turned_away.KEPT_DAYS * 86_400
     with clock.frozen(NOON + timedelta(days=28)):
-        assert refused.refused(caller=SYSTEM, restaurant_id="H", last=date(2026, 6, 1)) == {}
+        assert turned_away.refused(caller=SYSTEM, restaurant_id="H", last=date(2026, 6, 1)) == {}
 
 
 def counts_written() -> int:

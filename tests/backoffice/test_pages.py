@@ -12,8 +12,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from waffle.models import Flag, Switch
 
-from bookings.blocks import block_table
 from bookings.models import Booking, Guest
+from bookings.services.table_blocks import block_table
 from restaurants.models import Combo, SpecialDay, TableJoin
 from restaurants.services.calendar import Calendar, Hours, SpecialHours
 from restaurants.services.restaurants import update_restaurant, update_sector

@@ -12,8 +12,7 @@ from django.db import connection
 from django.test import Client
 
 from bookings.models import Booking
-from bookings.rules import NewBooking
-from bookings.services import create_booking
+from bookings.services.create import NewBooking, create_booking
 from restaurants.models import (
     Combo,
     Restaurant,

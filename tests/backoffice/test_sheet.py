@@ -9,10 +9,11 @@ from datetime import UTC, date, datetime, time
 import pytest
 from django.utils import translation
 
-from bookings import services
-from bookings.changes import Change, update_booking
-from bookings.records import BookingRecord
-from bookings.rules import Contact, NewBooking
+from bookings.repository.records import BookingRecord
+from bookings.services import create, lifecycle
+from bookings.services.change import Change, update_booking
+from bookings.services.create import NewBooking
+from bookings.services.guests import Contact
 from restaurants.services.calendar import Hours
 from tests.api import house
 from tests.backoffice.pages import person
@@ -43,7 +44,7 @@ def night(db: None) -> list[BookingRecord]:
         (datetime(2026, 4, 5, 0, 0, tzinfo=UTC), 2, {"NIGHT-C"},
          Contact('=HYPERLINK("x")', "", ""), '@SUM\r\nwith "quotes", and\rmore'),
     ):  # fmt: skip
-        booking = services.create_booking(
+        booking = create.create_booking(
             caller=SYSTEM,
             wanted=NewBooking(
                 "NIGHT", party, DAY, start=start, table_ids=frozenset(tables), duration_minutes=60,
@@ -52,14 +53,14 @@ def night(db: None) -> list[BookingRecord]:
         )  # fmt: skip
         assert isinstance(booking, BookingRecord)
         made.append(booking)
-    gone = services.create_booking(
+    gone = create.create_booking(
         caller=SYSTEM,
         wanted=NewBooking(
             "NIGHT", 1, DAY, start=datetime(2026, 4, 5, 1, 30, tzinfo=UTC), duration_minutes=60
         ),
     )
     assert isinstance(gone, BookingRecord)
-    services.cancel_booking(caller=SYSTEM, booking=gone.reference)
+    lifecycle.cancel_booking(caller=SYSTEM, booking=gone.reference)
     return made
 
 

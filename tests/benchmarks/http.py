@@ -21,7 +21,9 @@ from pathlib import Path
 
 import httpx
 
-from bookings import day, locking, writes
+from bookings.availability import day
+from bookings.repository import writes
+from bookings.transactions import locks
 from tests.benchmarks.report import Section
 from tests.ledger import set_up, sql
 from tests.processes import Services, private_services
@@ -318,7 +320,7 @@ def pgbench(services: Services) -> float:
         "\\set n random(1, 1000000000)",
         "SELECT gen_random_uuid() AS id \\gset",
         "BEGIN;",
-        locking.ADVISORY.replace("%s", "'5000ms'", 1)
+        locks.ADVISORY.replace("%s", "'5000ms'", 1)
         .replace("%s", "ARRAY[:n::bigint]", 1)
         .replace("%s", "ARRAY[false]")
         .strip()

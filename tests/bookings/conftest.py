@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from bookings import seed
+from bookings.sample_data import example
 from tests.api import Api, api_as
 
 
 @pytest.fixture
 def guest(db: None) -> Api:
     """A caller without credentials; the example restaurant is there."""
-    seed.example()
+    example.example()
     return Api()
 
 

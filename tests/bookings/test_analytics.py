@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from bookings import projections
+from bookings import readmodels
 from tests.access.conftest import client_of
 from tests.access.conftest import example as example
 from wokibrain.access.permissions import Role
@@ -27,7 +27,7 @@ def admin(example: None) -> APIClient:
         assert made.status_code == 201, made.content
     assert client.delete(f"/api/v1/woki/bookings/{made.json()['id']}").status_code == 204
     events = [Envelope.from_row(each) for each in StoredEvent.objects.order_by("position")]
-    projections.apply_analytics(events)
+    readmodels.apply_analytics(events)
     return client
 
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 from django.db import IntegrityError, transaction
 
-from bookings.blocks import block_table, unblock_table
 from bookings.models import Allocation, TableBlock
+from bookings.services.table_blocks import block_table, unblock_table
 from tests.api import Api, at, events_of, house, refused
 from wokibrain.access.callers import SYSTEM, Caller, CallerKind
 from wokibrain.access.permissions import PERMISSIONS, Role

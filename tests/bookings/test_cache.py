@@ -9,9 +9,9 @@ import pytest
 from django.db import connection
 from django.test import override_settings
 
-from bookings import cache
-from bookings.blocks import block_table, unblock_table
+from bookings.availability import cache
 from bookings.models import Booking, DayVersion, Guest
+from bookings.services.table_blocks import block_table, unblock_table
 from restaurants.services.calendar import Hours
 from tests.api import Api, house
 from wokibrain import metrics

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bookings import writes
-from bookings.guests import find_guests
 from bookings.models import Allocation, Booking, Guest
-from bookings.records import BookingRecord
+from bookings.repository import writes
+from bookings.repository.records import BookingRecord
+from bookings.services.guests import find_guests
 from restaurants.models import Restaurant, ServiceWindow, SpecialDay, Table
 from restaurants.services.calendar import Hours
 from restaurants.services.restaurants import create_sector, create_table

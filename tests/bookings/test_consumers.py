@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from channels.layers import InMemoryChannelLayer
 
-from bookings import cache, consumers, live
+from bookings import consumers
+from bookings.availability import cache
+from bookings.live import messages
 from tests.events import support
 from wokibrain.events import audit, store
 from wokibrain.events.models import AuditEntry
@@ -90,10 +92,10 @@ def test_watchers_of_restaurant_and_sector_hear_of_an_event(monkeypatch: pytest.
 
     async def join() -> None:
         for channel, group in (
-            ("a", live.restaurant_group("R1")),
-            ("b", live.sector_group("S2")),
-            ("c", live.sector_group("S1")),
-            ("d", live.sector_group("S9")),
+            ("a", messages.restaurant_group("R1")),
+            ("b", messages.sector_group("S2")),
+            ("c", messages.sector_group("S1")),
+            ("d", messages.sector_group("S9")),
         ):
             await layer.group_add(group, channel)
 
@@ -111,13 +113,13 @@ def test_watchers_of_restaurant_and_sector_hear_of_an_event(monkeypatch: pytest.
 
 @pytest.mark.parametrize("name", ["R1", "a-b.c_d", "~", "a~b", "x" * 50])
 def test_group_names_are_such_as_channels_takes(name: str) -> None:
-    assert InMemoryChannelLayer().require_valid_group_name(live.restaurant_group(name))
+    assert InMemoryChannelLayer().require_valid_group_name(messages.restaurant_group(name))
 
 
 def test_no_two_ids_share_a_group() -> None:
-    names = ["a~b", "a-b", live.restaurant_group("a~b").removeprefix("restaurant."), "ab"]
-    assert len({live.restaurant_group(name) for name in names if not name.startswith("-")}) == 3
-    assert live.restaurant_group("a~b").startswith("restaurant.-")
+    names = ["a~b", "a-b", messages.restaurant_group("a~b").removeprefix("restaurant."), "ab"]
+    assert len({messages.restaurant_group(name) for name in names if not name.startswith("-")}) == 3
+    assert messages.restaurant_group("a~b").startswith("restaurant.-")
 
 
 # --- audit -----------------------------------------------------------------------------------------------------------

@@ -175,9 +175,9 @@ def test_reading_is_no_event(staff: Api) -> None:
 
 
 def test_the_example_booking_has_its_event_once_however_often_it_is_seeded(guest: Api) -> None:
-    from bookings import seed
+    from bookings.sample_data import example
 
-    seed.example()
+    example.example()
     assert told(str(Booking.objects.get(reference="B1").id)) == [(1, "BookingCreated")]
 
 

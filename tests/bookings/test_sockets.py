@@ -16,12 +16,14 @@ from channels.layers import get_channel_layer
 from django.db import connection, connections, transaction
 from pytest_django import Settings
 
-from bookings import replay, seed, services
-from bookings.hub import hub
-from bookings.live import restaurant_group
-from bookings.records import BookingRecord
-from bookings.rules import NewBooking
-from bookings.sockets import THREADS, Socket, Visitor, in_thread
+from bookings.live import catch_up
+from bookings.live.connection import THREADS, Socket, Visitor, in_thread
+from bookings.live.hub import hub
+from bookings.live.messages import restaurant_group
+from bookings.repository.records import BookingRecord
+from bookings.sample_data import example
+from bookings.services import create
+from bookings.services.create import NewBooking
 from wokibrain.access.callers import SYSTEM
 from wokibrain.embedded.redis import Redis
 from wokibrain.events.models import StoredEvent
@@ -77,7 +79,7 @@ def with_client(talk: Callable[[Client], Awaitable[None]]) -> None:
 
 def book(minute: int) -> Message:
     """A new booking's event, as the sockets hear it."""
-    made = services.create_booking(
+    made = create.create_booking(
         caller=SYSTEM,
         wanted=NewBooking("R1", 2, date(2031, 5, 6 + minute), duration_minutes=60),
     )
@@ -90,7 +92,7 @@ def book(minute: int) -> Message:
 def committed(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example restaurant for threads of their own, which let go of the database after each look."""
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
-    seed.example()
+    example.example()
 
 
 @pytest.mark.usefixtures("committed")
@@ -119,17 +121,17 @@ def test_what_was_heard_live_is_not_told_again_with_what_was_missed() -> None:
 @pytest.mark.usefixtures("committed")
 def test_who_was_away_for_too_many_events_is_to_look_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most of them may be other restaurants': what costs is to look through them."""
-    monkeypatch.setattr(replay, "REPLAY_SPAN", 2)
+    monkeypatch.setattr(catch_up, "REPLAY_SPAN", 2)
     first, second, third = book(0), book(1), book(2)
-    assert [each["id"] for each in replay.missed(UUID(first["id"]), "R1", None) or ()] == [
+    assert [each["id"] for each in catch_up.missed(UUID(first["id"]), "R1", None) or ()] == [
         second["id"],
         third["id"],
     ]
-    told = replay.missed(UUID(second["id"]), "R1", None) or []
+    told = catch_up.missed(UUID(second["id"]), "R1", None) or []
     made = StoredEvent.objects.get(event_id=third["id"])
     assert [each["timestamp"] for each in told] == [made.payload["createdAt"]]
     book(3)
-    assert replay.missed(UUID(first["id"]), "R1", None) is None
+    assert catch_up.missed(UUID(first["id"]), "R1", None) is None
 
 
 @pytest.mark.usefixtures("committed")

@@ -11,12 +11,15 @@ from threading import Barrier
 import pytest
 from django.db import connection
 
-from bookings import blocks, changes, history, seed, services, swaps, undo, walkins
-from bookings.changes import Change
 from bookings.models import Allocation, Booking
-from bookings.records import BookingRecord, fetch
-from bookings.rules import NewBooking
-from bookings.swaps import Seen
+from bookings.repository.records import BookingRecord, fetch
+from bookings.sample_data import example
+from bookings.selectors import history
+from bookings.services import change, create, lifecycle, table_blocks, undo, walk_in
+from bookings.services import swap as swaps
+from bookings.services.change import Change
+from bookings.services.create import NewBooking
+from bookings.services.swap import Seen
 from restaurants.models import ServiceWindow, TableJoin
 from restaurants.services.restaurants import create_sector, create_table
 from tests.api import Api, api_as, events_of, house, refused
@@ -40,7 +43,7 @@ ANA = Caller(CallerKind.USER, "7", {EVERYWHERE: PERMISSIONS[Role.ADMIN]})
 def book(party: int, *tables: str, minutes: int = 0, caller: Caller = ANA) -> BookingRecord:
     """A booking of 90 minutes at 20:00, or ``minutes`` later."""
     with frozen(EVENING - timedelta(days=1)):
-        made = services.create_booking(
+        made = create.create_booking(
             caller=caller,
             wanted=NewBooking(
                 "R1",
@@ -103,7 +106,7 @@ def test_bookings_of_two_sectors_change_sectors_too(db: None) -> None:
     create_table(caller=SYSTEM, id="H-B", sector_id="H-Z", capacity_min=2, capacity_max=4)
     made = []
     for table in ("H-A", "H-B"):
-        booking = services.create_booking(
+        booking = create.create_booking(
             caller=ANA,
             wanted=NewBooking(
                 "H", 2, EVENING.date(), start=EVENING, table_ids=frozenset({table}), duration_minutes=90
@@ -123,8 +126,8 @@ def test_bookings_of_two_sectors_change_sectors_too(db: None) -> None:
 def test_a_seated_walk_in_off_the_grid_changes_with_who_comes(guest: Api) -> None:
     late = EVENING + timedelta(minutes=7)
     with frozen(late):
-        sits = walkins.seat_walk_in(
-            caller=ANA, wanted=walkins.WalkIn("R1", 2, table_ids=frozenset({"T1"}), duration_minutes=60)
+        sits = walk_in.seat_walk_in(
+            caller=ANA, wanted=walk_in.WalkIn("R1", 2, table_ids=frozenset({"T1"}), duration_minutes=60)
         )
     comes = book(2, "T5", minutes=15)
     first, _second = swap(sits, comes)
@@ -155,7 +158,7 @@ def test_a_swap_sees_to_tables_and_not_to_the_time(guest: Api) -> None:
 def test_what_changed_since_it_was_looked_at_is_not_swapped(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5")
     with frozen(EVENING):
-        services.seat_booking(caller=SYSTEM, booking=other.reference)
+        lifecycle.seat_booking(caller=SYSTEM, booking=other.reference)
     with pytest.raises(Conflict) as refusal:
         swap(one, other)
     assert str(refusal.value.detail) == "The booking was changed again since; look at it first."
@@ -168,8 +171,8 @@ def test_a_third_booking_or_a_block_in_the_way_refuses_it(guest: Api) -> None:
         swap(one, other)
     assert str(taken.value.detail).startswith("The tables asked for are not free then.")
     with frozen(EVENING):
-        services.cancel_booking(caller=ANA, booking=third.reference)
-    blocks.block_table(
+        lifecycle.cancel_booking(caller=ANA, booking=third.reference)
+    table_blocks.block_table(
         caller=ANA, table_id="T5", start=EVENING - timedelta(hours=1), end=EVENING + timedelta(minutes=30)
     )
     with pytest.raises(Conflict):
@@ -180,7 +183,7 @@ def test_a_third_booking_or_a_block_in_the_way_refuses_it(guest: Api) -> None:
 def test_what_is_over_does_not_change_tables(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5")
     with frozen(EVENING):
-        services.no_show_booking(caller=ANA, booking=one.reference)
+        lifecycle.no_show_booking(caller=ANA, booking=one.reference)
     with pytest.raises(InvalidTransition):
         swap(as_now(one), other)
 
@@ -197,7 +200,7 @@ def test_only_two_bookings_of_one_day_and_house_change(guest: Api) -> None:
     with pytest.raises(ValidationFailed):
         swap(one, one)
     with frozen(EVENING):
-        changes.update_booking(
+        change.update_booking(
             caller=ANA, booking=other.reference, change=Change(date=EVENING.date() + timedelta(days=1))
         )
     with pytest.raises(ValidationFailed):
@@ -228,7 +231,7 @@ def test_a_swap_is_undone_with_both_or_not_at_all(guest: Api) -> None:
         assert [event.version for event in events_of(str(each.id))] == [1, 2, 3]
     first, second = swap(as_now(one), as_now(other))
     with frozen(EVENING):
-        services.seat_booking(caller=SYSTEM, booking=str(second.id))
+        lifecycle.seat_booking(caller=SYSTEM, booking=str(second.id))
     with frozen(EVENING), pytest.raises(Conflict):
         undo.undo_booking(caller=ANA, booking=str(first.id), version=first.version)
     assert (held(one)[0][0], held(other)[0][0]) == ("T5", "T1")
@@ -256,7 +259,7 @@ def test_tables_that_do_not_join_are_refused_by_that_name(guest: Api) -> None:
 @pytest.fixture
 def committed(transactional_db: None) -> None:
     """The example restaurant for threads of their own; emptied afterwards."""
-    seed.example()
+    example.example()
 
 
 def at_once(*acts: Callable[[], object]) -> list[object]:
@@ -293,7 +296,7 @@ def test_of_two_opposite_swaps_at_once_one_happens() -> None:
         check_books(one, other)
         with frozen(EVENING):
             for each in (one, other):
-                services.cancel_booking(caller=ANA, booking=each.reference)
+                lifecycle.cancel_booking(caller=ANA, booking=each.reference)
 
 
 @pytest.mark.usefixtures("committed")
@@ -320,4 +323,4 @@ def test_a_swap_and_a_create_at_once_never_share_a_table() -> None:
         check_books(*fetch("WHERE booking.id = ANY (%(ids)s)", {"ids": [each.pk for each in active]}))
         with frozen(EVENING):
             for each in active:
-                services.cancel_booking(caller=ANA, booking=each.reference)
+                lifecycle.cancel_booking(caller=ANA, booking=each.reference)

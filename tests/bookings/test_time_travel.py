@@ -6,8 +6,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from bookings import live, seed
 from bookings.api.schemas import PAST_FIELDS, past_booking_out
+from bookings.live import messages
+from bookings.sample_data import example
 from tests.api import Api, api_as, events_of, house, refused
 from webhooks import payload
 from webhooks.event_types import Happening
@@ -61,7 +62,7 @@ def test_a_booking_as_it_stood(staff: Api) -> None:
 def test_when_it_was_made_reads_the_same_wherever_it_is_told(db: None) -> None:
     """In the restaurant's own offset and to the millisecond, the example's booking as any other."""
     with frozen(NOON + timedelta(microseconds=289_574)):
-        seed.example()
+        example.example()
         staff = api_as()
         made = staff.book(partySize=2).body
     noon = "2025-10-01T09:00:00.289-03:00"
@@ -71,8 +72,8 @@ def test_when_it_was_made_reads_the_same_wherever_it_is_told(db: None) -> None:
         listed = staff.get("/woki/bookings", restaurantId="R1", date="2025-10-22", asOf=at(1)).body
         (event,) = staff.get(f"{path}/history").body["events"]
         (row,) = events_of(now["id"])
-        zones = live.zones_of([Envelope.from_row(row)])
-        told = live.message(Envelope.from_row(row), zones["R1"])["event"]
+        zones = messages.zones_of([Envelope.from_row(row)])
+        told = messages.message(Envelope.from_row(row), zones["R1"])["event"]
         sent = json.loads(
             payload.body(Happening.BOOKING_CREATED, row.payload, event_id=uuid7(), at=NOON, zone=zones["R1"])
         )

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bookings import changes, services, undo, walkins
-from bookings.changes import Change
 from bookings.models import Allocation, Booking
-from bookings.records import BookingRecord
-from bookings.rules import NewBooking
+from bookings.repository.records import BookingRecord
+from bookings.services import change as changes
+from bookings.services import create, lifecycle, undo, walk_in
+from bookings.services.change import Change
+from bookings.services.create import NewBooking
 from tests.api import Api, events_of
 from wokibrain.access.callers import EVERYWHERE, SYSTEM, Caller, CallerKind
 from wokibrain.access.permissions import PERMISSIONS, Role
@@ -25,7 +26,7 @@ ANA = Caller(CallerKind.USER, "7", {EVERYWHERE: PERMISSIONS[Role.ADMIN]})
 @pytest.fixture
 def booking(guest: Api) -> BookingRecord:
     with frozen(EVENING - timedelta(days=1)):
-        made = services.create_booking(
+        made = create.create_booking(
             caller=ANA,
             wanted=NewBooking(
                 "R1", 2, EVENING.date(), start=EVENING, table_ids=frozenset({"T1"}), duration_minutes=90
@@ -47,7 +48,7 @@ def take_back(booking: BookingRecord, version: int, at: datetime, caller: Caller
 
 def test_seating_is_undone_by_one_more_event(booking: BookingRecord) -> None:
     with frozen(EVENING):
-        services.seat_booking(caller=ANA, booking=booking.reference)
+        lifecycle.seat_booking(caller=ANA, booking=booking.reference)
     after = take_back(booking, 2, EVENING + timedelta(seconds=5))
     assert (after.status, after.version) == ("CONFIRMED", 3)
     last = events_of(str(booking.id))[-1]
@@ -56,7 +57,7 @@ def test_seating_is_undone_by_one_more_event(booking: BookingRecord) -> None:
     assert last.payload["undoes"] == {"version": 2, "eventType": "BookingSeated"}
 
 
-@pytest.mark.parametrize("step", [services.cancel_booking, services.no_show_booking])
+@pytest.mark.parametrize("step", [lifecycle.cancel_booking, lifecycle.no_show_booking])
 def test_what_freed_the_tables_takes_them_back(booking: BookingRecord, step: object) -> None:
     with frozen(EVENING):
         step(caller=ANA, booking=booking.reference)  # type: ignore[operator]
@@ -67,9 +68,9 @@ def test_what_freed_the_tables_takes_them_back(booking: BookingRecord, step: obj
 
 def test_completing_is_undone_with_the_whole_time(booking: BookingRecord) -> None:
     with frozen(EVENING):
-        services.seat_booking(caller=ANA, booking=booking.reference)
+        lifecycle.seat_booking(caller=ANA, booking=booking.reference)
     with frozen(EVENING + timedelta(minutes=30)):
-        services.complete_booking(caller=ANA, booking=booking.reference)
+        lifecycle.complete_booking(caller=ANA, booking=booking.reference)
     assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=30))]
     assert take_back(booking, 3, EVENING + timedelta(minutes=30)).status == "SEATED"
     assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
@@ -93,14 +94,14 @@ def test_what_an_older_event_says_is_restored_in_todays_shape(
         lambda payload: payload | {"partySize": payload["partySize"] - 1},
     )
     with frozen(EVENING):
-        services.seat_booking(caller=ANA, booking=booking.reference)
+        lifecycle.seat_booking(caller=ANA, booking=booking.reference)
     assert take_back(booking, 2, EVENING).party_size == 1
 
 
 def test_tables_that_were_taken_meanwhile_are_not_taken_back(booking: BookingRecord) -> None:
     with frozen(EVENING):
-        services.cancel_booking(caller=ANA, booking=booking.reference)
-        services.create_booking(
+        lifecycle.cancel_booking(caller=ANA, booking=booking.reference)
+        create.create_booking(
             caller=SYSTEM,
             wanted=NewBooking(
                 "R1", 2, EVENING.date(), start=EVENING, table_ids=frozenset({"T1"}), duration_minutes=90
@@ -114,7 +115,7 @@ def test_tables_that_were_taken_meanwhile_are_not_taken_back(booking: BookingRec
 
 def test_a_walk_in_is_undone_by_cancelling_it(guest: Api) -> None:
     with frozen(EVENING):
-        made = walkins.seat_walk_in(caller=ANA, wanted=walkins.WalkIn("R1", 2, duration_minutes=60))
+        made = walk_in.seat_walk_in(caller=ANA, wanted=walk_in.WalkIn("R1", 2, duration_minutes=60))
     assert take_back(made, 1, EVENING).status == "CANCELLED"
     assert held(made) == []
     last = events_of(str(made.id))[-1]
@@ -123,7 +124,7 @@ def test_a_walk_in_is_undone_by_cancelling_it(guest: Api) -> None:
 
 def test_only_who_did_it_and_only_at_once(booking: BookingRecord) -> None:
     with frozen(EVENING):
-        services.seat_booking(caller=ANA, booking=booking.reference)
+        lifecycle.seat_booking(caller=ANA, booking=booking.reference)
     with pytest.raises(InvalidTransition) as somebody_else:
         take_back(booking, 2, EVENING, SYSTEM)
     assert str(somebody_else.value.detail) == "Only who made a change may undo it."
@@ -136,7 +137,7 @@ def test_only_who_did_it_and_only_at_once(booking: BookingRecord) -> None:
 
 def test_an_undo_is_not_undone_and_contact_data_neither(booking: BookingRecord) -> None:
     with frozen(EVENING):
-        services.seat_booking(caller=ANA, booking=booking.reference)
+        lifecycle.seat_booking(caller=ANA, booking=booking.reference)
     take_back(booking, 2, EVENING)
     with pytest.raises(InvalidTransition) as twice:
         take_back(booking, 3, EVENING)
@@ -155,7 +156,7 @@ def flagged(booking: BookingRecord) -> str:
 def test_an_undo_sees_to_nothing(booking: BookingRecord) -> None:
     Booking.objects.filter(pk=booking.id).update(attention="tables")
     with frozen(EVENING):
-        services.seat_booking(caller=ANA, booking=booking.reference)
+        lifecycle.seat_booking(caller=ANA, booking=booking.reference)
     take_back(booking, 2, EVENING)
     assert flagged(booking) == "tables"
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, time
 
 import pytest
 
-from bookings import changes, services, walkins
-from bookings.changes import Change
 from bookings.models import Allocation, Booking
-from bookings.records import BookingRecord
-from bookings.walkins import WalkIn
+from bookings.repository.records import BookingRecord
+from bookings.services import change, lifecycle, walk_in
+from bookings.services.change import Change
+from bookings.services.walk_in import WalkIn
 from restaurants.models import TurnTime
 from restaurants.services.calendar import Calendar, Hours
 from restaurants.services.restaurants import update_restaurant
@@ -28,7 +28,7 @@ def evening(hour: int, minute: int = 0) -> datetime:
 
 def seat(wanted: WalkIn, at: datetime) -> BookingRecord:
     with frozen(at):
-        return walkins.seat_walk_in(caller=SYSTEM, wanted=wanted)
+        return walk_in.seat_walk_in(caller=SYSTEM, wanted=wanted)
 
 
 def test_a_walk_in_sits_now_at_the_best_table_and_holds_it_to_the_minute(guest: Api) -> None:
@@ -43,7 +43,7 @@ def test_a_walk_in_sits_now_at_the_best_table_and_holds_it_to_the_minute(guest: 
 def test_a_table_is_free_from_the_minute_its_party_left(guest: Api) -> None:
     first = seat(WalkIn("R1", 2, table_ids=frozenset({"T1"}), duration_minutes=60), evening(20, 5))
     with frozen(evening(20, 20)):
-        services.complete_booking(caller=SYSTEM, booking=first.reference)
+        lifecycle.complete_booking(caller=SYSTEM, booking=first.reference)
     # The quarter hour from 20:15 was partly theirs; what is over holds nothing.
     second = seat(WalkIn("R1", 2, table_ids=frozenset({"T1"}), duration_minutes=60), evening(20, 21))
     assert (second.table_ids, second.start) == (("T1",), evening(20, 21))
@@ -81,14 +81,14 @@ def test_a_cut_stay_is_no_hindrance_to_a_change_of_the_party(guest: Api) -> None
     # Shorter by now than what the restaurant takes, which is for who books from now on.
     update_restaurant(caller=SYSTEM, restaurant_id="R1", settings={"min_duration": 60}, calendar=Calendar())
     with frozen(evening(23, 20)):
-        more = changes.update_booking(caller=SYSTEM, booking=made.reference, change=Change(party_size=4))
+        more = change.update_booking(caller=SYSTEM, booking=made.reference, change=Change(party_size=4))
         assert isinstance(more, BookingRecord)
         assert (more.party_size, more.table_ids, more.duration_minutes, more.end) == (
             4, ("T2",), 37, evening(23, 45),
         )  # fmt: skip
         shorter = Change(duration_minutes=30)
         with pytest.raises(ValidationFailed) as caught:
-            changes.update_booking(caller=SYSTEM, booking=made.reference, change=shorter)
+            change.update_booking(caller=SYSTEM, booking=made.reference, change=shorter)
     assert [each.path for each in caught.value.issues] == ["durationMinutes"]
 
 
@@ -113,12 +113,12 @@ def test_bounds_and_strange_tables_are_refused(guest: Api) -> None:
         seat(WalkIn("R1", 2, table_ids=frozenset({"T9"}), duration_minutes=60), evening(20))
     reader = Caller(CallerKind.USER, "1", {"R1": PERMISSIONS[Role.API_CLIENT] - PERMISSIONS[Role.STAFF]})
     with pytest.raises(NotFound):
-        walkins.seat_walk_in(caller=reader, wanted=WalkIn("R1", 2))
+        walk_in.seat_walk_in(caller=reader, wanted=WalkIn("R1", 2))
 
 
 def test_choices_are_what_a_seating_would_take(guest: Api) -> None:
     with frozen(evening(20, 7)):
-        found = walkins.choices(caller=SYSTEM, wanted=WalkIn("R1", 4, duration_minutes=60))
+        found = walk_in.choices(caller=SYSTEM, wanted=WalkIn("R1", 4, duration_minutes=60))
     assert [(each.table_ids, each.score) for each in found[:3]] == [
         (("T3",), 100.0),
         (("T1", "T5"), 80.0),
@@ -148,7 +148,7 @@ def test_a_party_that_sits_since_the_repeated_hour_can_be_moved(db: None) -> Non
     at = datetime(2026, 4, 5, 3, 5, tzinfo=UTC)
     made = seat(WalkIn("H", 2, table_ids=frozenset({"H-A"}), duration_minutes=60), at)
     with frozen(at):
-        moved = changes.update_booking(
+        moved = change.update_booking(
             caller=SYSTEM, booking=made.reference, change=Change(table_ids=frozenset({"H-B"}))
         )
     assert isinstance(moved, BookingRecord)

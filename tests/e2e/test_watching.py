@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from bookings.live import restaurant_group
+from bookings.live.messages import restaurant_group
 from tests.e2e.conftest import PASSWORD, Product
 from tests.e2e.test_board import SignIn, block, iso, opened, quarter, tomorrow
 from tests.e2e.test_live import hear, later, say

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bookings.engine import availability, combos, grid, listing, sector, selection
+from bookings.engine import combos, listing, occupancy, search, sector, service_day
 from tests.engine.cases import ask, cases
 from tests.engine.oracle import answer
 
@@ -17,26 +17,26 @@ Break = Callable[[pytest.MonkeyPatch], None]
 
 
 def masks_shifted_by_one(patch: pytest.MonkeyPatch) -> None:
-    starts = availability.Occupancy.starts
+    starts = occupancy.Occupancy.starts
     patch.setattr(
-        availability.Occupancy,
+        occupancy.Occupancy,
         "starts",
         lambda self, slots, offered: [mask >> 1 for mask in starts(self, slots, offered)],
     )
 
 
 def one_slot_too_few(patch: pytest.MonkeyPatch) -> None:
-    starts = availability.Occupancy.starts
+    starts = occupancy.Occupancy.starts
     patch.setattr(
-        availability.Occupancy,
+        occupancy.Occupancy,
         "starts",
         lambda self, slots, offered: starts(self, max(1, slots - 1), offered),
     )
 
 
 def closing_overrun(patch: pytest.MonkeyPatch) -> None:
-    fit = grid.AskedDay.fit
-    patch.setattr(grid.AskedDay, "fit", lambda self, slots: fit(self, max(1, slots - 1)))
+    fit = service_day.AskedDay.fit
+    patch.setattr(service_day.AskedDay, "fit", lambda self, slots: fit(self, max(1, slots - 1)))
 
 
 def ids_as_text(patch: pytest.MonkeyPatch) -> None:
@@ -44,12 +44,12 @@ def ids_as_text(patch: pytest.MonkeyPatch) -> None:
 
 
 def combos_before_singles(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(selection, "_single_first", lambda party, single, combo: False)
+    patch.setattr(search, "_single_first", lambda party, single, combo: False)
 
 
 def larger_tables_first(patch: pytest.MonkeyPatch) -> None:
-    levels = selection._Walk.levels
-    patch.setattr(selection._Walk, "levels", lambda self: levels(self)[::-1])
+    levels = search._Walk.levels
+    patch.setattr(search._Walk, "levels", lambda self: levels(self)[::-1])
 
 
 def sizes_mixed(patch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ def sizes_mixed(patch: pytest.MonkeyPatch) -> None:
 
 
 def listed_sizes_mixed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(selection, "_by_start", lambda pick: (pick.slot, 0, pick.tables))
+    patch.setattr(search, "_by_start", lambda pick: (pick.slot, 0, pick.tables))
 
 
 def first_starts_only(patch: pytest.MonkeyPatch) -> None:
@@ -84,17 +84,19 @@ def joins_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 def second_of_a_repeated_hour(patch: pytest.MonkeyPatch) -> None:
-    resolve = grid.resolve
+    resolve = service_day.resolve
 
     def second(zone: ZoneInfo, wall: datetime) -> tuple[datetime, bool]:
         instant, exists = resolve(zone, wall)
         return (wall.replace(tzinfo=zone, fold=1).astimezone(UTC) if exists else instant), exists
 
-    patch.setattr(grid, "resolve", second)
+    patch.setattr(service_day, "resolve", second)
 
 
 def missing_hour_pushed_on(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(grid, "resolve", lambda zone, wall: (wall.replace(tzinfo=zone).astimezone(UTC), True))
+    patch.setattr(
+        service_day, "resolve", lambda zone, wall: (wall.replace(tzinfo=zone).astimezone(UTC), True)
+    )
 
 
 PLAIN, CHANGES, JOINS = {"combos": True}, {"changes": True}, {"joins": True}
@@ -123,7 +125,7 @@ PLAIN, CHANGES, JOINS = {"combos": True}, {"changes": True}, {"joins": True}
 def test_a_broken_engine_is_caught(
     sabotage: Break, kinds: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caches = (grid._build, grid._restrict, sector._build)
+    caches = (service_day._build, service_day._restrict, sector._build)
     for cache in caches:
         cache.cache_clear()
     sabotage(monkeypatch)

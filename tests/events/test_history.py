@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from bookings import history, projections
+from bookings import readmodels
+from bookings.selectors import history
 from tests.events import support
 from wokibrain.events import store
 from wokibrain.events.models import Snapshot
@@ -104,7 +105,7 @@ def _check(operations: int, samples: int, seed: int) -> None:
         for version in range(len(states) + 1)
     }
     for booking_id in model.states:
-        projections.snapshots(history.history(booking_id))
+        readmodels.snapshots(history.history(booking_id))
     assert {key: _at_version(*key) for key in full} == full
     assert _mismatches(model, chosen) == 0
 

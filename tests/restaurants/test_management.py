@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from bookings.models import Booking
-from bookings.strands import PlanWatch
+from bookings.services.plan_changes import PlanWatch
 from restaurants.models import Restaurant, Table
 from restaurants.services.plan_guard import StrandsBookings
 from restaurants.services.restaurants import update_tables

@@ -10,8 +10,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 
-from bookings import seed
 from bookings.models import Allocation, Booking, Guest, TableBlock
+from bookings.sample_data import example
 from restaurants.models import (
     Combo,
     ComboTable,
@@ -37,7 +37,7 @@ TEN = datetime(2025, 10, 22, 22, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def _example(db: None) -> None:
-    seed.example()
+    example.example()
     create_sector(caller=SYSTEM, id="S2", restaurant_id="R1", name="Terrace")
     create_table(caller=SYSTEM, id="U1", sector_id="S2", capacity_min=2, capacity_max=4)
 

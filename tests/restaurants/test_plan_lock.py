@@ -10,10 +10,9 @@ from threading import Event
 import pytest
 from django.db import connection
 
-from bookings import strands
 from bookings.models import Booking
-from bookings.rules import NewBooking
-from bookings.services import create_booking
+from bookings.services import plan_changes
+from bookings.services.create import NewBooking, create_booking
 from restaurants.models import Table
 from restaurants.services.plan_guard import guarded
 from tests.access.conftest import make_example
@@ -70,6 +69,6 @@ def test_who_books_during_a_change_knows_the_new_plan() -> None:
 def test_without_the_plans_lock_a_booking_would_be_stranded_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The canary: the list is read, and then somebody books what is being taken away."""
 
-    monkeypatch.setattr(strands, "lock_plans", lambda _: None)
+    monkeypatch.setattr(plan_changes, "lock_plans", lambda _: None)
     went_through, stranded = race()
     assert (went_through, len(stranded)) == (True, 1)

@@ -90,7 +90,7 @@ class Migration(migrations.Migration):
                 ('status_code', models.PositiveSmallIntegerField(null=True, verbose_name='status')),
                 ('error', models.CharField(blank=True, max_length=20, verbose_name='error')),
                 ('response_head', models.CharField(blank=True, max_length=2048, verbose_name='response')),
-                ('delivery', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attempts_made', to='webhooks.queue', verbose_name='delivery')),
+                ('delivery', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attempts_made', to='webhooks.delivery', verbose_name='delivery')),
             ],
             options={
                 'verbose_name': 'attempt',

@@ -14,8 +14,8 @@ from unfold.widgets import (
     UnfoldAdminSplitDateTimeWidget,
 )
 
-from bookings import blocks
 from bookings.models import TableBlock
+from bookings.services import table_blocks
 from wokibrain import clock
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
@@ -42,7 +42,7 @@ class BlockForm(forms.ModelForm):  # type: ignore[type-arg]
         zone = clock.zone(data["table"].sector.restaurant.zone)
         start, end = (data[edge].replace(tzinfo=zone) for edge in ("start", "end"))
         try:
-            self.made = blocks.block_table(
+            self.made = table_blocks.block_table(
                 caller=self.caller, table_id=data["table"].pk, start=start, end=end, reason=data["reason"]
             )
         except DomainError as error:
@@ -82,7 +82,7 @@ class TableBlockAdmin(TenantAdmin):
         """The service wrote it while the form was cleaned."""
 
     def delete_model(self, request: HttpRequest, obj: TableBlock) -> None:
-        blocks.unblock_table(caller=caller_for(request), table_id=obj.table_id, block_id=str(obj.pk))
+        table_blocks.unblock_table(caller=caller_for(request), table_id=obj.table_id, block_id=str(obj.pk))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[TableBlock]) -> None:
         for block in queryset:

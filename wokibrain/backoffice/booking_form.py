@@ -22,12 +22,13 @@ from unfold.widgets import (
     UnfoldAdminTimeWidget,
 )
 
-from bookings import changes, services
-from bookings import plan as plans
-from bookings.changes import CHANGED_SINCE, Change
+from bookings.availability import plan as plans
 from bookings.models import Booking, Guest
-from bookings.records import BookingRecord
-from bookings.rules import Contact, NewBooking
+from bookings.repository.records import BookingRecord
+from bookings.services import change, create
+from bookings.services.change import CHANGED_SINCE, Change
+from bookings.services.create import NewBooking
+from bookings.services.guests import Contact
 from restaurants.models import MAX_PARTY, Restaurant, Table
 from wokibrain import clock
 from wokibrain.access.callers import Caller
@@ -182,7 +183,7 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def _create(self, data: dict[str, Any]) -> BookingRecord:
         restaurant: Restaurant = data["restaurant"]
-        made = services.create_booking(
+        made = create.create_booking(
             caller=self.caller,
             wanted=NewBooking(
                 restaurant_id=restaurant.pk,
@@ -208,7 +209,7 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
         if data["seen"] != _stamp(old):
             raise Conflict(CHANGED_SINCE)
         tables = data["tables"] if "tables" in touched else ()
-        changed = changes.update_booking(
+        changed = change.update_booking(
             caller=self.caller,
             booking=str(old.pk),
             change=Change(

@@ -13,8 +13,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter
 
-from bookings import services
 from bookings.models import Booking
+from bookings.services import lifecycle
 from restaurants.models import Restaurant, Table
 from wokibrain import clock
 from wokibrain.access.permissions import Permission
@@ -196,32 +196,32 @@ class BookingAdmin(TenantAdmin):
 
     @action(description=_("Seat"))
     def seat(self, request: HttpRequest, obj: Booking) -> None:
-        self._act(request, [obj], services.seat_booking, _("seated."))
+        self._act(request, [obj], lifecycle.seat_booking, _("seated."))
 
     @action(description=_("Complete"))
     def complete(self, request: HttpRequest, obj: Booking) -> None:
-        self._act(request, [obj], services.complete_booking, _("completed."))
+        self._act(request, [obj], lifecycle.complete_booking, _("completed."))
 
     @action(description=_("No-show"))
     def no_show(self, request: HttpRequest, obj: Booking) -> None:
-        self._act(request, [obj], services.no_show_booking, _("marked as a no-show."))
+        self._act(request, [obj], lifecycle.no_show_booking, _("marked as a no-show."))
 
     @action(description=_("Cancel booking"))
     def cancel(self, request: HttpRequest, obj: Booking) -> None:
-        self._act(request, [obj], services.cancel_booking, _("cancelled."))
+        self._act(request, [obj], lifecycle.cancel_booking, _("cancelled."))
 
     @admin.action(description=_("Seat"), permissions=["change"])
     def seat_all(self, request: HttpRequest, rows: QuerySet[Booking]) -> None:
-        self._act(request, rows, services.seat_booking, _("seated."))
+        self._act(request, rows, lifecycle.seat_booking, _("seated."))
 
     @admin.action(description=_("Complete"), permissions=["change"])
     def complete_all(self, request: HttpRequest, rows: QuerySet[Booking]) -> None:
-        self._act(request, rows, services.complete_booking, _("completed."))
+        self._act(request, rows, lifecycle.complete_booking, _("completed."))
 
     @admin.action(description=_("No-show"), permissions=["change"])
     def no_show_all(self, request: HttpRequest, rows: QuerySet[Booking]) -> None:
-        self._act(request, rows, services.no_show_booking, _("marked as a no-show."))
+        self._act(request, rows, lifecycle.no_show_booking, _("marked as a no-show."))
 
     @admin.action(description=_("Cancel booking"), permissions=["change"])
     def cancel_all(self, request: HttpRequest, rows: QuerySet[Booking]) -> None:
-        self._act(request, rows, services.cancel_booking, _("cancelled."))
+        self._act(request, rows, lifecycle.cancel_booking, _("cancelled."))

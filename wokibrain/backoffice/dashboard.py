@@ -13,9 +13,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from bookings import refused
-from bookings.outlook import DayAhead, Outlook, outlook
-from bookings.refused import Door
+from bookings.availability import turned_away
+from bookings.availability.turned_away import Door
+from bookings.selectors.dashboard import DayAhead, Outlook, outlook
 from restaurants.models import Restaurant, Table
 from wokibrain import clock
 from wokibrain.access.callers import Caller
@@ -181,8 +181,8 @@ def _busiest(found: Outlook) -> list[dict[str, Any]]:
 def _refused(caller: Caller, chosen: Restaurant, found: Outlook) -> dict[str, Any]:
     """Whom the restaurant refused in 28 days, by reason and at which door; and how many of them today."""
     asked_on = clock.now().astimezone(clock.zone(chosen.zone)).date()
-    counts = refused.refused(caller=caller, restaurant_id=chosen.pk, last=asked_on)
-    today = refused.refused(caller=caller, restaurant_id=chosen.pk, last=asked_on, days=1)
+    counts = turned_away.refused(caller=caller, restaurant_id=chosen.pk, last=asked_on)
+    today = turned_away.refused(caller=caller, restaurant_id=chosen.pk, last=asked_on, days=1)
     if counts is None or today is None:
         return {"away": True}
     by_words: dict[str, Counter[Door]] = {}

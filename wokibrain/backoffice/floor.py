@@ -11,15 +11,14 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Q
 
-from bookings import day as days
-from bookings import plan as plans
-from bookings.day import Wish
+from bookings.availability import day as days
+from bookings.availability import plan as plans
+from bookings.availability.day import Wish
+from bookings.availability.plan import check_bounds, service_date_at
+from bookings.availability.refusals import refuse
 from bookings.models import Booking, TableBlock
-from bookings.records import BookingRecord, fetch
-from bookings.refusals import refuse
-from bookings.rules import check_bounds
-from bookings.selectors import get_booking, seen_by
-from bookings.walkins import service_date_at
+from bookings.repository.records import BookingRecord, fetch, seen_by
+from bookings.selectors.bookings import get_booking
 from restaurants.models import ComboTable, Restaurant, Sector, Table, TableJoin
 from restaurants.services.restaurants import update_tables
 from wokibrain import clock

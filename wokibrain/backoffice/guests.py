@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from bookings.guests import update_guest
 from bookings.models import Booking, Guest
+from bookings.services.guests import update_guest
 from wokibrain.access.permissions import Permission
 from wokibrain.backoffice.base import Theirs, caller_for, display
 from wokibrain.backoffice.booking_form import PHONE, typed

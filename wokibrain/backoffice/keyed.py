@@ -8,8 +8,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from bookings.idempotency import Ticket
-from bookings.records import BookingRecord
+from bookings.repository.records import BookingRecord
+from bookings.repository.ticket import Ticket
 from wokibrain.access.callers import Caller
 from wokibrain.backoffice import floor
 from wokibrain.errors import IdempotencyInProgress, IdempotencyKeyReused

@@ -11,8 +11,7 @@ from typing import Final
 from django.utils.translation import gettext as _
 
 from bookings.models import Booking
-from bookings.records import BookingRecord, fetch
-from bookings.selectors import seen_by
+from bookings.repository.records import BookingRecord, fetch, seen_by
 from restaurants.models import Restaurant, Sector, Table
 from wokibrain import clock
 from wokibrain.access.callers import Caller

@@ -22,7 +22,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 from pydantic import Field
 
-from bookings import blocks, changes, services, swaps, undo, walkins
 from bookings.api.schemas import (
     ChangeBody,
     Duration,
@@ -34,8 +33,13 @@ from bookings.api.schemas import (
     QueryParty,
 )
 from bookings.models import Booking
-from bookings.records import BookingRecord
-from bookings.rules import Contact
+from bookings.repository.records import BookingRecord
+from bookings.services import change as changes
+from bookings.services import lifecycle, table_blocks, undo
+from bookings.services import swap as swaps
+from bookings.services import walk_in as walkins
+from bookings.services.create import create_booking
+from bookings.services.guests import Contact
 from wokibrain import fields
 from wokibrain.access.callers import Caller
 from wokibrain.access.permissions import Permission
@@ -54,10 +58,10 @@ Model = TypeVar("Model", bound=BodyModel)
 STRICT: Final = {"script-src": [SELF], "style-src": [SELF]}
 """Our own pages need neither inline code nor eval, as unfold's do."""
 ACTS: Final[dict[str, Callable[..., BookingRecord | Replay]]] = {
-    "seat": services.seat_booking,
-    "complete": services.complete_booking,
-    "no-show": services.no_show_booking,
-    "cancel": services.cancel_booking,
+    "seat": lifecycle.seat_booking,
+    "complete": lifecycle.complete_booking,
+    "no-show": lifecycle.no_show_booking,
+    "cancel": lifecycle.cancel_booking,
 }
 
 
@@ -178,7 +182,7 @@ def suggest(request: HttpRequest, caller: Caller) -> Any:
 def create(request: HttpRequest, caller: Caller) -> Any:
     wanted = replace(body_of(NewBookingBody, request).wanted(), channel=Booking.Channel.STAFF)
     return keyed.once(
-        request, caller, lambda ticket: services.create_booking(caller=caller, wanted=wanted, ticket=ticket)
+        request, caller, lambda ticket: create_booking(caller=caller, wanted=wanted, ticket=ticket)
     )
 
 
@@ -273,7 +277,7 @@ class BlockBody(BodyModel):
 @data
 def block(request: HttpRequest, caller: Caller) -> Any:
     body = body_of(BlockBody, request)
-    made = blocks.block_table(
+    made = table_blocks.block_table(
         caller=caller, table_id=body.table_id, start=body.start, end=body.end, reason=body.reason
     )
     return {"id": str(made.pk), "table": made.table_id}
@@ -288,7 +292,9 @@ class UnblockBody(BodyModel):
 @data
 def unblock(request: HttpRequest, caller: Caller) -> Any:
     body = body_of(UnblockBody, request)
-    return {"freed": blocks.unblock_table(caller=caller, table_id=body.table_id, block_id=body.block_id)}
+    return {
+        "freed": table_blocks.unblock_table(caller=caller, table_id=body.table_id, block_id=body.block_id)
+    }
 
 
 class SpotBody(BodyModel):

@@ -18,7 +18,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Booking
-from bookings.turns import sqlstate
+from bookings.transactions.sector_days import sqlstate
 from restaurants.services.audit import SPELLED
 from restaurants.services.plan_guard import StrandsBookings
 from wokibrain import clock

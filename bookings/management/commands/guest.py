@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from bookings import guests
+from bookings.services import guests
 from wokibrain.access.callers import SYSTEM
 
 

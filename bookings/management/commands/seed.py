@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from bookings import demo, seed
+from bookings.sample_data import demo, example
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
                 "--demo makes up weeks of bookings, whose events and audit entries can never be deleted. "
                 "If this production system is for nothing else, say --in-production as well."
             )
-        seed.example()
+        example.example()
         self.stdout.write("Seeded R1 (Bistro Central): S1, T1-T5, B1.")
         if options["demo"]:
             made = demo.demo(self._progress)

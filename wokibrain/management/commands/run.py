@@ -123,8 +123,8 @@ def credentials() -> list[str]:
     """The key and the login the sample data comes with; nothing in production."""
     if settings.ENVIRONMENT == "production":
         return []
-    from bookings import seed
+    from bookings.sample_data import example
 
-    look = seed.first_look()
+    look = example.first_look()
     connections.close_all()
     return [f"  API key   {look.api_key}", f"  Login     {look.username} / {look.password}"]

@@ -1,0 +1,148 @@
+"""The door of the live bookings over WebSocket (/ws/): who is asking, before the socket is accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.base import SessionBase
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.http.cookie import parse_cookie
+from django.utils import translation
+from django.utils.module_loading import import_string
+
+from bookings.live.connection import NOT_ALLOWED, Receive, Send, Socket, Visitor, in_thread
+from wokibrain import context
+from wokibrain.access.addresses import client_address
+from wokibrain.access.authentication import anonymous
+from wokibrain.access.credentials import caller_of, caller_of_user
+from wokibrain.access.staff import is_staff
+from wokibrain.errors import DomainError, Forbidden, Unauthorized
+from wokibrain.middleware import request_id
+from wokibrain.rest import domain_error, error_response
+
+Scope = MutableMapping[str, Any]
+
+CLOSING_SECONDS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a handshake brought along: a token, else a session's key, else neither."""
+
+    token: str | None
+    session: str | None
+    address: str
+
+
+def credentials_of(scope: Scope) -> Credentials:
+    """Raises Unauthorized for two tokens that disagree and for what is none, Forbidden for a foreign page.
+
+    A browser sends cookies whoever made the page, so a session counts from our own pages only.
+    """
+    headers = _headers(scope)
+    try:
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
+    except ValueError:
+        raise Unauthorized from None
+    given = {*query.get("token", ())}
+    if key := headers.get("x-api-key"):
+        given.add(key)
+    if authorization := headers.get("authorization"):
+        scheme, _space, bearer = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not bearer.strip():
+            raise Unauthorized
+        given.add(bearer.strip())
+    address = _address_of(scope)
+    if given:
+        if len(given) > 1 or len(token := given.pop()) > 4_096 or "\x00" in token:
+            raise Unauthorized
+        return Credentials(token, None, address)
+    session = parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
+    if session and "\x00" in session:
+        raise Unauthorized
+    if session and not _own_page(headers.get("origin"), headers.get("host", "")):
+        raise Forbidden
+    return Credentials(None, session, address)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _address_of(scope: Scope) -> str:
+    """The client's address by the rule every request goes by: proxies are believed where TRUSTED_PROXIES says so."""
+    forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    remote = (scope.get("client") or ("",))[0]
+    return client_address({"REMOTE_ADDR": remote, "HTTP_X_FORWARDED_FOR": ",".join(forwarded)})
+
+
+def _own_page(origin: str | None, host: str) -> bool:
+    if origin is None:
+        return False
+    try:
+        return origin in settings.CSRF_TRUSTED_ORIGINS or urlsplit(origin).netloc == host
+    except ValueError:
+        return False
+
+
+def visitor_of(credentials: Credentials) -> Visitor:
+    """Raises Unauthorized for a token that is not, or no longer, good."""
+    if credentials.token is not None:
+        return Visitor(caller_of(credentials.token))
+    if credentials.session is not None and (user := _user_of(credentials.session)):
+        return Visitor(caller_of_user(user), user.get_full_name() or user.get_username())
+    return Visitor(anonymous(credentials.address))
+
+
+def _user_of(key: str) -> User | None:
+    session: SessionBase = import_string(f"{settings.SESSION_ENGINE}.SessionStore")(key)
+    user = get_user(type("Request", (), {"session": session})())
+    return user if isinstance(user, User) and is_staff(user) else None
+
+
+async def live(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI application of /ws/. Bad credentials are refused before the socket is accepted.
+
+    Whatever is refused on a connection bears the id of its handshake, and is said in the language asked for there.
+    """
+    await receive()
+    headers, request = _headers(scope), HttpRequest()
+    request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get("accept-language", "")
+    request.COOKIES = parse_cookie(headers.get("cookie", ""))
+    here = context.Context(request_id=request_id(headers.get("x-request-id")), source="websocket")
+    with context.entered(here), translation.override(translation.get_language_from_request(request)):
+        try:
+            credentials = credentials_of(scope)
+            visitor = await in_thread(visitor_of, credentials)
+        except (DomainError, OperationalError, InterfaceError) as error:
+            await _refuse(scope, receive, send, error_response(domain_error(error), request))
+            return
+        await send({"type": "websocket.accept"})
+        await Socket(visitor, partial(visitor_of, credentials), send).serve(receive)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, response: HttpResponse) -> None:
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": NOT_ALLOWED})
+        return
+    response["X-Request-ID"] = context.current().request_id
+    headers = [(name.lower().encode(), value.encode()) for name, value in response.headers.items()]
+    status = response.status_code
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": response.content})
+    # Uvicorn says goodbye twice: once it has the answer, and when the connection is gone. Only then does it
+    # take the handshake for done; whoever returns earlier is logged as having left it open.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSING_SECONDS):
+            await receive()
+            await receive()

@@ -1,0 +1,130 @@
+"""Data for a first look: the example of the documentation, and credentials. (The demo: ``demo.py``.)"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+
+from bookings.models import Booking
+from bookings.repository import writes
+from bookings.repository.records import BookingRecord
+from restaurants.models import Restaurant, Sector, Table
+from restaurants.services.calendar import DEFAULT_HOURS
+from restaurants.services.restaurants import create_restaurant, create_sector, create_table
+from wokibrain import clock, env
+from wokibrain.access.callers import SYSTEM
+from wokibrain.access.credentials import digest_of, prefix_of
+from wokibrain.access.keys import new_token
+from wokibrain.access.models import ApiKey, Membership
+from wokibrain.access.permissions import Role
+from wokibrain.ids import uuid7
+from wokibrain.postgres.locks import advisory_number
+
+TABLES: Final = (("T1", 2, 2), ("T2", 2, 4), ("T3", 2, 4), ("T4", 4, 6), ("T5", 2, 2))
+BOOKING: Final = "B1"
+
+
+def example() -> None:
+    """R1 "Bistro Central" with S1, T1-T5 and booking B1 on 2025-10-22. What is there already stays."""
+    with transaction.atomic():
+        # Several at once take turns, so that each finds what the one before made.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_number("seed")])
+        if not Restaurant.objects.filter(pk="R1").exists():
+            create_restaurant(
+                caller=SYSTEM,
+                id="R1",
+                name="Bistro Central",
+                zone="America/Argentina/Buenos_Aires",
+                hours=DEFAULT_HOURS,
+                refuse_past=False,
+            )
+        if not Sector.objects.filter(pk="S1").exists():
+            create_sector(caller=SYSTEM, id="S1", restaurant_id="R1", name="Main Hall")
+        for position, (table_id, least, most) in enumerate(TABLES):
+            if not Table.objects.filter(pk=table_id).exists():
+                create_table(
+                    caller=SYSTEM,
+                    id=table_id,
+                    sector_id="S1",
+                    capacity_min=least,
+                    capacity_max=most,
+                    position=position,
+                    x=60 + 160 * position,
+                    y=80,
+                )
+        if not Booking.objects.filter(reference=BOOKING).exists():
+            zone = clock.zone("America/Argentina/Buenos_Aires")
+            start = datetime(2025, 10, 22, 20, 30, tzinfo=zone).astimezone(UTC)
+            end = datetime(2025, 10, 22, 21, 15, tzinfo=zone).astimezone(UTC)
+            made_at = clock.now_to_millisecond()
+            _insert(
+                BookingRecord(
+                    id=uuid7(),
+                    reference=BOOKING,
+                    restaurant_id="R1",
+                    zone=zone.key,
+                    sector_id="S1",
+                    table_ids=("T2",),
+                    service_date=start.astimezone(zone).date(),
+                    start=start,
+                    end=end,
+                    duration_minutes=45,
+                    party_size=3,
+                    status=Booking.Status.CONFIRMED,
+                    channel=Booking.Channel.API,
+                    guest=None,
+                    notes="",
+                    version=1,
+                    created_at=made_at,
+                    updated_at=made_at,
+                )
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLook:
+    """Credentials for somebody who starts the product for the first time."""
+
+    api_key: str
+    username: str
+    password: str
+
+
+def first_look() -> FirstLook:
+    """An API key and a staff login that may do everything, made once and kept in DATA_DIR.
+
+    Only somebody who can read the data folder can read them; made anew when the key is gone.
+    """
+    file = env.data_dir() / "first-look.json"
+    if file.exists():
+        kept = FirstLook(**json.loads(file.read_text()))
+        if ApiKey.objects.filter(digest=digest_of(kept.api_key), revoked_at__isnull=True).exists():
+            return kept
+    made = FirstLook(new_token(), "host", secrets.token_urlsafe(9))
+    with transaction.atomic():
+        ApiKey.objects.filter(name="First look").delete()
+        ApiKey.objects.create(
+            name="First look",
+            prefix=prefix_of(made.api_key),
+            digest=digest_of(made.api_key),
+            role=Role.SUPER_ADMIN,
+        )
+        user, _ = User.objects.get_or_create(username=made.username)
+        user.is_staff = user.is_superuser = True
+        user.set_password(made.password)
+        user.save()
+        Membership.objects.get_or_create(user=user, restaurant=None, defaults={"role": Role.SUPER_ADMIN})
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(asdict(made)))
+    return made
+
+
+def _insert(booking: BookingRecord, *, new_guest: bool = False) -> None:
+    writes.insert(booking, event_type="BookingCreated", actor=SYSTEM, new_guest=new_guest, ticket=None)

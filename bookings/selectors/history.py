@@ -1,0 +1,113 @@
+"""What a booking was, and when: folds over its events. Callers see to it who may look."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from bookings.availability import plan as plans
+from bookings.selectors.bookings import DayList, find_booking
+from wokibrain import clock
+from wokibrain.access.callers import Caller
+from wokibrain.access.permissions import Permission
+from wokibrain.errors import NotFound
+from wokibrain.events import store
+from wokibrain.events.models import StoredEvent
+from wokibrain.events.names import EventType, Topic
+from wokibrain.events.store import Envelope, Payload
+
+NOT_STATE = frozenset({"changes", "reason", "undoes", "swappedWith"})
+"""What an event says about the change and not about the booking after it."""
+
+
+def evolve(state: Payload | None, event: Envelope) -> Payload:
+    """The booking after ``event``: its payload is the whole of it, but for what tells of the change.
+
+    A field that later shapes of the payload no longer carry stays as it last was.
+    """
+    after = {key: value for key, value in event.payload.items() if key not in NOT_STATE}
+    return {
+        **(state or {}),
+        **after,
+        "version": event.version,
+        "updatedAt": event.occurred_at.isoformat(),
+        "cancelReason": event.payload.get("reason")
+        if event.event_type == EventType.BOOKING_CANCELLED
+        else (state or {}).get("cancelReason"),
+    }
+
+
+def history(booking_id: UUID | str) -> list[Envelope]:
+    """The booking's events, oldest first; empty for a booking that never was."""
+    return store.load(Topic.BOOKING, str(booking_id))
+
+
+def as_of(booking_id: UUID | str, instant: datetime) -> Payload | None:
+    """The booking as it stood at ``instant`` (inclusive), or None before it was made."""
+    return store.fold(Topic.BOOKING, str(booking_id), evolve, until=instant).state
+
+
+def day_as_of(restaurant_id: str, sector_id: str | None, day: date, instant: datetime) -> list[Payload]:
+    """The bookings that at ``instant`` stood in the book of that service date, by start and id.
+
+    ``sector_id`` None means all sectors. Cancelled bookings are among them, with that status.
+    """
+    once_there: dict[str, Any] = {
+        "aggregate_type": Topic.BOOKING,
+        "payload__restaurantId": restaurant_id,
+        "payload__serviceDate": day.isoformat(),
+        "occurred_at__lte": instant,
+    }
+    ids = StoredEvent.objects.filter(**once_there).values("aggregate_id")
+    latest = (
+        StoredEvent.objects.filter(
+            aggregate_type=Topic.BOOKING, aggregate_id__in=ids, occurred_at__lte=instant
+        )
+        .order_by("aggregate_id", "-version")
+        .distinct("aggregate_id")
+    )
+    found = [evolve(None, Envelope.from_row(row)) for row in latest]
+    return sorted(
+        (
+            booking
+            for booking in found
+            if booking["restaurantId"] == restaurant_id
+            and booking["serviceDate"] == day.isoformat()
+            and sector_id in (None, booking["sectorId"])
+        ),
+        key=lambda booking: (datetime.fromisoformat(booking["start"]), booking["id"]),
+    )
+
+
+def booking_history(*, caller: Caller, booking: str) -> tuple[list[Envelope], ZoneInfo]:
+    """The booking's events, oldest first, and its zone. Raises NotFound for one the caller may not see."""
+    found = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_READ)
+    return history(found.id), clock.zone(found.zone)
+
+
+def booking_as_of(*, caller: Caller, booking: str, instant: datetime) -> tuple[Payload, ZoneInfo]:
+    """The booking as it stood at ``instant``, and its zone. Raises NotFound before it was made.
+
+    Folded from its events, which name the guest by id only and hold no notes.
+    """
+    found = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_READ)
+    state = as_of(found.id, instant)
+    if state is None:
+        raise NotFound
+    return state, clock.zone(found.zone)
+
+
+def list_as_of(*, caller: Caller, wanted: DayList, instant: datetime) -> tuple[list[Payload], int, ZoneInfo]:
+    """The page of a service date's bookings as they stood at ``instant``, how many there were, and their zone."""
+    caller.require(Permission.BOOKING_READ, wanted.restaurant_id)
+    plan = plans.current(wanted.restaurant_id)
+    plan.rooms(wanted.sector_id)
+    there = [
+        each
+        for each in day_as_of(wanted.restaurant_id, wanted.sector_id, wanted.service_date, instant)
+        if wanted.status is None or each["status"] == wanted.status
+    ]
+    first = (wanted.page - 1) * wanted.limit
+    return there[first : first + wanted.limit], len(there), plan.zone

@@ -1,0 +1,136 @@
+"""The only writers of bookings: create, cancel, seat, complete, no-show. (Changes: ``changes.py``.)
+
+Every door (REST, admin, walk-in, command) comes through here, so each booking meets the same lock,
+constraint and events. Each function raises DomainErrors and leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+from uuid import UUID
+
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from bookings.models import Booking
+from bookings.repository import writes
+from bookings.repository.records import BookingRecord, fetch
+from bookings.repository.ticket import Ticket
+from bookings.selectors.bookings import find_booking
+from bookings.transactions.locks import SectorDay
+from bookings.transactions.sector_days import take_turn
+from wokibrain import clock, metrics
+from wokibrain.access.callers import Caller
+from wokibrain.access.permissions import Permission
+from wokibrain.errors import (
+    AlreadyCancelled,
+    Conflict,
+    InvalidTransition,
+    NotFound,
+)
+from wokibrain.idempotency.keys import Replay
+
+Status = Booking.Status
+
+
+def cancel_booking(
+    *, caller: Caller, booking: str, reason: str = "", ticket: Ticket | None = None
+) -> BookingRecord | Replay:
+    """CONFIRMED -> CANCELLED, which frees the tables. Raises AlreadyCancelled, InvalidTransition.
+
+    ``booking`` is an id or a reference; ``reason`` is one of the product's words, not free text.
+    """
+
+    def cancel(before: BookingRecord) -> None:
+        if before.status is Status.CANCELLED:
+            raise AlreadyCancelled
+        _expect(before, Status.CONFIRMED)
+        writes.free(before.id)
+
+    more = {"reason": reason or "requested"}
+    result = _step(caller, Permission.BOOKING_DELETE, booking, Status.CANCELLED, cancel, more, ticket)
+    if isinstance(result, BookingRecord):
+        metrics.BOOKING_CANCELLED.inc()
+    return result
+
+
+def seat_booking(*, caller: Caller, booking: str, ticket: Ticket | None = None) -> BookingRecord | Replay:
+    """CONFIRMED -> SEATED; NO_SHOW -> SEATED too, where the tables are still free (else Conflict)."""
+
+    def seat(before: BookingRecord) -> None:
+        _expect(before, Status.CONFIRMED, Status.NO_SHOW)
+        if before.status is Status.NO_SHOW and not writes.hold_again(before.id):
+            raise Conflict(_("Its tables are no longer free for its time."))
+
+    return _step(caller, Permission.BOOKING_UPDATE, booking, Status.SEATED, seat, ticket=ticket)
+
+
+def complete_booking(*, caller: Caller, booking: str, ticket: Ticket | None = None) -> BookingRecord | Replay:
+    """SEATED -> COMPLETED; before its end it frees the rest of its time."""
+
+    def complete(before: BookingRecord) -> None:
+        _expect(before, Status.SEATED)
+        writes.shorten(before.id, clock.now_to_millisecond())
+
+    return _step(caller, Permission.BOOKING_UPDATE, booking, Status.COMPLETED, complete, ticket=ticket)
+
+
+def no_show_booking(*, caller: Caller, booking: str, ticket: Ticket | None = None) -> BookingRecord | Replay:
+    """CONFIRMED -> NO_SHOW, which frees the tables."""
+
+    def no_show(before: BookingRecord) -> None:
+        _expect(before, Status.CONFIRMED)
+        writes.free(before.id)
+
+    return _step(caller, Permission.BOOKING_UPDATE, booking, Status.NO_SHOW, no_show, ticket=ticket)
+
+
+EVENT_OF: Final = {
+    Status.CANCELLED: "BookingCancelled",
+    Status.SEATED: "BookingSeated",
+    Status.COMPLETED: "BookingCompleted",
+    Status.NO_SHOW: "BookingNoShow",
+}
+
+
+def _step(
+    caller: Caller,
+    permission: Permission,
+    booking: str,
+    status: Booking.Status,
+    effect: Callable[[BookingRecord], None],
+    more: dict[str, str] | None = None,
+    ticket: Ticket | None = None,
+) -> BookingRecord | Replay:
+    """One step of the life-cycle under the lock of the booking's sector-day."""
+    seen = find_booking(caller=caller, booking=booking, permission=permission)
+
+    def work() -> BookingRecord:
+        before = locked(seen.id)
+        effect(before)
+        after = replace(
+            before, status=status, version=before.version + 1, updated_at=clock.now_to_millisecond()
+        )
+        writes.update(after, event_type=EVENT_OF[status], actor=caller, more=more)
+        if ticket:
+            ticket.keep_for(after)
+        return after
+
+    return take_turn([SectorDay(seen.sector_id, seen.service_date)], work, ticket)
+
+
+def locked(booking_id: UUID) -> BookingRecord:
+    """The booking as it is now, its row locked until the transaction ends. Raises NotFound."""
+    found = fetch("WHERE booking.id = %(id)s FOR UPDATE OF booking", {"id": booking_id})
+    if not found:
+        raise NotFound
+    return found[0]
+
+
+def _expect(booking: BookingRecord, *allowed: Booking.Status) -> None:
+    if booking.status not in allowed:
+        raise InvalidTransition(
+            format_lazy(_("A booking that is {status} does not allow this."), status=booking.status.label)
+        )

@@ -1,0 +1,119 @@
+"""Which future bookings a change of plan would leave without their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from bookings.availability import plan as plans
+from bookings.availability.plan import Plan
+from bookings.engine import SLOT_MINUTES
+from bookings.models import Booking
+from bookings.repository import writes
+from bookings.repository.records import BookingRecord, fetch
+from bookings.transactions.locks import lock_plans
+from restaurants.services.plan_guard import Stranded
+from wokibrain import clock
+from wokibrain.access.callers import Caller
+from wokibrain.errors import Text
+
+Cause = Booking.Attention
+SLOT: Final = timedelta(minutes=SLOT_MINUTES)
+
+
+FUTURE: Final = """
+WHERE booking.restaurant_id = %(restaurant_id)s AND booking.status IN ('CONFIRMED', 'SEATED')
+  AND booking."end" > %(now)s
+ORDER BY booking.start, booking.id
+"""
+
+# In order of id, as everybody else who locks several.
+LOCKED: Final = "WHERE booking.id = ANY (%(ids)s) ORDER BY booking.id FOR UPDATE OF booking"
+
+
+class PlanWatch:
+    """Holds the plans of a restaurant's sectors: nobody books there until the transaction ends.
+
+    So the list is complete: a booking is either in it, or made with the new plan in view.
+    """
+
+    def __init__(self, restaurant_id: str) -> None:
+        lock_plans(restaurant_id)
+        self.before = plans.load(restaurant_id)
+        self.future = fetch(FUTURE, {"restaurant_id": restaurant_id, "now": clock.now()})
+        self.misfits = {str(booking.id) for booking, _, _ in self._misfits(self.before)}
+
+    def stranded(self) -> list[Stranded]:
+        after = plans.load(self.before.restaurant_id)
+        return [
+            Stranded(str(booking.id), booking.reference, cause.value, why)
+            for booking, cause, why in self._misfits(after)
+            if str(booking.id) not in self.misfits
+        ]
+
+    def flag(self, stranded: Sequence[Stranded], caller: Caller) -> None:
+        """Mark them, each with an event: what became of a booking is told by its history."""
+        causes = {UUID(each.id): each.cause for each in stranded}
+        bookings = fetch(LOCKED, {"ids": list(causes)})
+        told = dict(Booking.objects.filter(pk__in=causes).values_list("pk", "attention"))
+        for cause in set(causes.values()):
+            marked = [booking_id for booking_id, its in causes.items() if its == cause]
+            Booking.objects.filter(pk__in=marked).update(attention=cause)
+        for booking in bookings:
+            writes.update(
+                replace(booking, version=booking.version + 1, updated_at=clock.now_to_millisecond()),
+                event_type="BookingUpdated",
+                actor=caller,
+                more={"changes": {"attention": {"from": told[booking.id] or None, "to": causes[booking.id]}}},
+            )
+
+    def _misfits(self, plan: Plan) -> Iterator[tuple[BookingRecord, Booking.Attention, Text]]:
+        for booking in self.future:
+            if found := _misfit(self.before, plan, booking):
+                yield booking, *found
+
+
+def _misfit(before: Plan, plan: Plan, booking: BookingRecord) -> tuple[Booking.Attention, Text] | None:
+    """Why a booking does not fit a plan; None when it does.
+
+    Bounds on party, duration, lead and horizon are for new bookings: those that were taken stay.
+    """
+    local = booking.start.astimezone(plan.zone)
+    told = booking.start.astimezone(before.zone)
+    if local.replace(tzinfo=None) != told.replace(tzinfo=None):
+        why = _("Its guest was told {told}; it would be {local}.")
+        return Cause.ZONE, format_lazy(why, told=f"{told:%Y-%m-%d %H:%M}", local=f"{local:%Y-%m-%d %H:%M}")
+    room = plan.sectors.get(booking.sector_id)
+    if room is None or not all(table_id in room.engine.index for table_id in booking.table_ids):
+        why = _("{when}: a table of it would be out of use ({tables}).")
+        return Cause.TABLES, format_lazy(why, when=_when(booking), tables=", ".join(booking.table_ids))
+    tables = tuple(sorted(room.engine.index[table_id] for table_id in booking.table_ids))
+    bounds = room.engine.capacity(tables)
+    if bounds is None or not bounds[0] <= booking.party_size <= bounds[1]:
+        why = _("{when}: its tables ({tables}) would not seat {party}.")
+        return Cause.TABLES, format_lazy(
+            why, when=_when(booking), tables=", ".join(booking.table_ids), party=booking.party_size
+        )
+    if not _served(plan, booking):
+        return Cause.HOURS, format_lazy(
+            _("{when}: the restaurant would not serve then."), when=_when(booking)
+        )
+    return None
+
+
+def _when(booking: BookingRecord) -> str:
+    return f"{booking.local(booking.start):%Y-%m-%d %H:%M}"
+
+
+def _served(plan: Plan, booking: BookingRecord) -> bool:
+    """Whether it lies in one service of its day and does not start after the last seating."""
+    day = plan.day(booking.service_date)
+    first = day.slot_of(booking.start)
+    last = -((day.origin - booking.end) // SLOT)
+    return any(span.lo <= first and last <= span.hi and span.seats >> first & 1 for span in day.spans)

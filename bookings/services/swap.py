@@ -1,0 +1,107 @@
+"""Two bookings of a service day change tables; each keeps its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from bookings.availability import day as days
+from bookings.availability.day import Day, Wish
+from bookings.availability.refusals import refuse
+from bookings.repository import writes
+from bookings.repository.records import BookingRecord
+from bookings.selectors.bookings import find_booking
+from bookings.services.change import CHANGED_SINCE, check_open, see_to
+from bookings.services.lifecycle import locked
+from bookings.transactions.locks import SectorDay
+from bookings.transactions.sector_days import take_turn
+from wokibrain import clock
+from wokibrain.access.callers import Caller
+from wokibrain.access.permissions import Permission
+from wokibrain.errors import Conflict, ValidationFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A booking, by id or reference, and the version that whoever asks looked at."""
+
+    booking: str
+    version: int
+
+
+def swap_bookings(*, caller: Caller, first: Seen, second: Seen) -> tuple[BookingRecord, BookingRecord]:
+    """Give each the other's tables in one transaction; on any failure both stay where they were.
+
+    One BookingUpdated each, whose ``swappedWith`` names the other and its version. The versions make
+    a request that is sent twice swap once. Raises NotFound, ValidationFailed for what is not two
+    bookings of one restaurant's service day, Conflict when one was changed since or a party does not
+    fit at the other's tables, AlreadyCancelled and InvalidTransition for a booking that is over.
+    """
+    one, other = (
+        find_booking(caller=caller, booking=each.booking, permission=Permission.BOOKING_UPDATE)
+        for each in (first, second)
+    )
+    same_day = (one.restaurant_id, one.service_date) == (other.restaurant_id, other.service_date)
+    if one.id == other.id or not same_day:
+        raise ValidationFailed.at("withBooking", _("Choose another booking of the same day."))
+    versions = {one.id: first.version, other.id: second.version}
+
+    def work() -> tuple[BookingRecord, BookingRecord]:
+        before = {booking_id: locked(booking_id) for booking_id in sorted(versions)}
+        for each in before.values():
+            if each.version != versions[each.id]:
+                raise Conflict(CHANGED_SINCE)
+            check_open(each)
+        left, right = before[one.id], before[other.id]
+        sector = left.sector_id if left.sector_id == right.sector_id else None
+        day = days.read(left.restaurant_id, sector, left.service_date, without=(left.id, right.id))
+        for booking, place in ((left, right), (right, left)):
+            _check_fits(day, booking, place)
+        moment = clock.now_to_millisecond()
+        after = tuple(
+            replace(
+                booking,
+                sector_id=place.sector_id,
+                table_ids=place.table_ids,
+                version=booking.version + 1,
+                updated_at=moment,
+            )
+            for booking, place in ((left, right), (right, left))
+        )
+        writes.reseat_together(after)
+        for booking, partner in zip(after, reversed(after), strict=True):
+            writes.update(
+                booking,
+                event_type="BookingUpdated",
+                actor=caller,
+                more={
+                    "changes": booking.changes_from(before[booking.id]) | see_to(before[booking.id], booking),
+                    "swappedWith": {"id": str(partner.id), "version": partner.version},
+                },
+            )
+        return after[0], after[1]
+
+    return take_turn({SectorDay(each.sector_id, each.service_date) for each in (one, other)}, work)
+
+
+def _check_fits(day: Day, booking: BookingRecord, place: BookingRecord) -> None:
+    """Raise unless the tables of ``place`` seat ``booking`` and nobody else has them at its time."""
+    if not day.seats(place.table_ids, booking.party_size):
+        raise Conflict(
+            format_lazy(
+                _("The party of {party} at {time} does not fit at the other's tables."),
+                party=booking.party_size,
+                time=f"{booking.local(booking.start):%H:%M}",
+            )
+        )
+    wish = Wish(
+        party=booking.party_size,
+        duration=day.covering(booking.start, booking.duration_minutes),
+        start=day.aligned(booking.start),
+        standing=True,
+        tables=frozenset(place.table_ids),
+    )
+    if not day.candidates(wish, 1):
+        raise refuse(day, wish)

@@ -1,0 +1,118 @@
+"""Taking a table out of service for an interval, and putting it back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from bookings.models import Allocation, TableBlock
+from bookings.repository import writes
+from bookings.transactions.sector_days import sqlstate
+from restaurants.models import Table
+from restaurants.selectors import Page, get_table
+from wokibrain import clock
+from wokibrain.access.callers import Caller
+from wokibrain.access.permissions import Permission
+from wokibrain.errors import Conflict, NotFound, ValidationFailed
+from wokibrain.ids import as_uuid, uuid7
+from wokibrain.postgres.locks import advisory_number
+
+
+def block_table(
+    *, caller: Caller, table_id: str, start: datetime, end: datetime, reason: str = ""
+) -> TableBlock:
+    """Hold a table out of service from ``start`` up to ``end`` (aware instants).
+
+    Never laid over a booking: Conflict names those in the way. Raises NotFound, ValidationFailed.
+    """
+    table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_UPDATE)
+    if end <= start:
+        raise ValidationFailed.at("end", _("A block ends after it starts."))
+    try:
+        with transaction.atomic():
+            _lock(table_id)
+            in_the_way = Allocation.objects.filter(
+                table_id=table_id, active=True, period__overlap=(start, end)
+            ).values_list("booking__reference", flat=True)
+            if taken := [reference or "" for reference in in_the_way]:
+                raise _conflict(taken)
+            block = TableBlock.objects.create(
+                id=uuid7(),
+                table=table,
+                start=start,
+                end=end,
+                reason=reason,
+                created_at=clock.now_to_millisecond(),
+            )
+            Allocation.objects.create(
+                table=table, sector_id=table.sector_id, period=(start, end), block=block
+            )
+            _tell(caller, "TableBlocked", block, table)
+    except IntegrityError as error:
+        if sqlstate(error) != "23P01":
+            raise
+        raise _conflict([]) from error
+    return block
+
+
+def list_blocks(*, caller: Caller, table_id: str, page: int = 1, limit: int = 50) -> Page[TableBlock]:
+    """A table's blocks that are not over, in order of start. Raises NotFound, Forbidden."""
+    table = get_table(caller=caller, table_id=table_id)
+    rows = TableBlock.objects.filter(table=table, end__gt=clock.now()).order_by("start", "id")
+    first = (page - 1) * limit
+    return Page(list(rows[first : first + limit]), rows.count())
+
+
+def unblock_table(*, caller: Caller, table_id: str, block_id: str | None = None) -> int:
+    """Put a table back: one block, or all that are not over. Returns how many there were.
+
+    Raises NotFound where there was none.
+    """
+    table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_UPDATE)
+    chosen = Q(table_id=table_id) & (Q(pk=as_uuid(block_id)) if block_id else Q(end__gt=clock.now()))
+    with transaction.atomic():
+        _lock(table_id)
+        blocks = list(TableBlock.objects.select_for_update().filter(chosen).order_by("start", "id"))
+        if not blocks:
+            raise NotFound
+        for block in blocks:
+            _tell(caller, "TableUnblocked", block, table)
+        TableBlock.objects.filter(pk__in=[block.pk for block in blocks]).delete()
+    return len(blocks)
+
+
+def _lock(table_id: str) -> None:
+    """One writer of a table's events at a time, so that their versions have no gap."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_number(f"table:{table_id}")])
+
+
+def _conflict(references: list[str]) -> Conflict:
+    named = ", ".join(sorted(reference for reference in references if reference))
+    if named:
+        return Conflict(format_lazy(_("The table is booked then: {bookings}."), bookings=named))
+    return Conflict(_("The table is taken or blocked then."))
+
+
+def _tell(caller: Caller, event_type: str, block: TableBlock, table: Table) -> None:
+    zone = clock.zone(table.sector.restaurant.zone)
+    payload: dict[str, Any] = {
+        "tableId": table.id,
+        "sectorId": table.sector_id,
+        "restaurantId": table.sector.restaurant_id,
+        "blockId": str(block.id),
+        "start": clock.written(block.start, zone),
+        "end": clock.written(block.end, zone),
+    }
+    writes.append(
+        aggregate=("table", table.id),
+        event_type=event_type,
+        payload=payload,
+        actor=caller,
+        at=clock.now_to_millisecond(),
+    )
