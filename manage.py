@@ -26,7 +26,7 @@ def main() -> int:
     from django.db import DatabaseError
 
     from wokibrain.embedded import EmbeddedError
-    from wokibrain.postgres import trouble
+    from wokibrain.postgres import diagnosis
 
     try:
         run()
@@ -38,7 +38,7 @@ def main() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (DatabaseError, ImproperlyConfigured, EmbeddedError) as error:
-        said = trouble.sentence(error) if isinstance(error, DatabaseError) else str(error)
+        said = diagnosis.sentence(error) if isinstance(error, DatabaseError) else str(error)
         if said is None or "--traceback" in sys.argv:
             raise
         print(f"wokibrain: {said}", file=sys.stderr)

@@ -13,9 +13,9 @@ from channels.layers import get_channel_layer
 from bookings import readmodels
 from bookings.availability import cache
 from bookings.live import messages
-from wokibrain.events.names import Group, Topic
 from wokibrain.events.registry import Mode, consumer
 from wokibrain.events.store import Envelope
+from wokibrain.events.types import Group, Topic
 
 FAN_OUT_SECONDS: Final = 2.0
 

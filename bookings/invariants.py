@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from wokibrain.events.checks import count, register
+from wokibrain.events.invariants import count, register
 
 OVERLAPS: Final = """
 SELECT count(*) FROM bookings_allocation a JOIN bookings_allocation b

@@ -15,8 +15,8 @@ from django.db.models import Deferrable, F, Q
 from django.utils.translation import gettext_lazy as _
 
 from restaurants.models import MAX_COMBO_TABLES, MAX_PARTY, Restaurant, Sector, Table
-from wokibrain import ids
-from wokibrain.ids import uuid7
+from wokibrain.core import ids
+from wokibrain.core.ids import uuid7
 
 
 class Guest(models.Model):

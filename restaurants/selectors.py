@@ -8,10 +8,10 @@ from typing import Generic, TypeVar
 from django.db.models import Model, QuerySet
 
 from restaurants.models import Restaurant, Sector, Table
-from wokibrain import ids
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import NotFound
+from wokibrain.core import ids
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import NotFound
+from wokibrain.core.permissions import Permission
 
 Row = TypeVar("Row", bound=Model)
 

@@ -14,11 +14,11 @@ from django.test import Client
 from restaurants.models import Restaurant
 from restaurants.services.calendar import Hours
 from restaurants.services.restaurants import create_restaurant, create_sector, create_table
-from wokibrain.access.callers import SYSTEM
 from wokibrain.access.credentials import digest_of, prefix_of
 from wokibrain.access.keys import new_token
 from wokibrain.access.models import ApiKey
-from wokibrain.access.permissions import Role
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
 from wokibrain.events.models import StoredEvent
 
 BASE = "/api/v1"

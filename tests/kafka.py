@@ -26,7 +26,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tests import certificates
-from wokibrain.events.names import Topic
+from wokibrain.events.types import Topic
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 POM: Final = ROOT / "deploy" / "kafka" / "pom.xml"

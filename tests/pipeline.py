@@ -28,12 +28,13 @@ from psycopg.types.json import Jsonb
 
 from tests.events.support import payload
 from tests.processes import Services, manage
-from wokibrain import env, processes
+from wokibrain.core import env
+from wokibrain.core.ids import uuid7
 from wokibrain.events import readmodels
-from wokibrain.events.names import Group
 from wokibrain.events.store import COLUMNS
-from wokibrain.ids import uuid7
+from wokibrain.events.types import Group
 from wokibrain.management.commands.run import DELIVER
+from wokibrain.server import sockets as processes
 
 COMMANDS: Final = {
     "relay": ("manage.py", "relay"),

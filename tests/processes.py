@@ -22,7 +22,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wokibrain import embedded, env, processes
+from wokibrain import embedded
+from wokibrain.core import env
+from wokibrain.server import sockets
 
 READY_TIMEOUT = 30.0
 
@@ -129,7 +131,7 @@ class ApiServer:
                 stderr=log,
                 pass_fds=[self.sock.fileno()],
                 process_group=0,
-                preexec_fn=lambda: processes.die_with_parent(parent, signal.SIGKILL),
+                preexec_fn=lambda: sockets.die_with_parent(parent, signal.SIGKILL),
             )
 
     def wait_live(self, timeout: float = READY_TIMEOUT) -> None:
@@ -201,7 +203,7 @@ def api_servers(
     servers: list[ApiServer] = []
     try:
         for number in range(n):
-            (sock,) = processes.listen("127.0.0.1", 0, 1)
+            (sock,) = sockets.listen("127.0.0.1", 0, 1)
             url = f"http://127.0.0.1:{sock.getsockname()[1]}"
             servers.append(ApiServer(url, services.folder / f"api-{number}.log", settings, sock))
         for server in servers:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from wokibrain import embedded, env
+from wokibrain import embedded
+from wokibrain.core import env
 
 WITHOUT_SERVICES = ("tests/engine", "tests/deploy")
 FOLDER = "WOKIBRAIN_TEST_FOLDER"

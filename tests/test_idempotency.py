@@ -21,12 +21,13 @@ from tests.api import Api, Reply, api_as, refused
 from tests.test_openapi import operations
 from tests.webhooks import support
 from webhooks.models import Delivery, Webhook
-from wokibrain import clock, openapi
-from wokibrain.access.callers import SYSTEM
 from wokibrain.access.models import ApiKey
-from wokibrain.access.permissions import Role
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
 from wokibrain.idempotency import keys
 from wokibrain.idempotency.models import IdempotencyKey
+from wokibrain.rest import openapi
 
 pytestmark = pytest.mark.django_db
 NEVER = {"login", "refresh", "logout"}

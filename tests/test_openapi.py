@@ -14,9 +14,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from bookings.sample_data import example
 from tests.api import Api, Reply, api_as
-from wokibrain import openapi
-from wokibrain.errors import Code
-from wokibrain.rest import STATUS
+from wokibrain.core.errors import Code
+from wokibrain.rest import openapi
+from wokibrain.rest.views import STATUS
 
 METHODS = ("get", "put", "post", "patch", "delete")
 PAGES = {

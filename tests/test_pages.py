@@ -14,7 +14,7 @@ from django.test import Client
 
 from bookings.sample_data import example
 from tests.api import Api
-from wokibrain.clock import frozen
+from wokibrain.core.clock import frozen
 
 ROOTS = ("", "/api/v1")
 BOTH = pytest.mark.parametrize("root", ROOTS)

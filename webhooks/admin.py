@@ -26,11 +26,11 @@ from webhooks import selectors, services, signing
 from webhooks.event_types import Happening
 from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.selectors import Hour
-from wokibrain.access.callers import Caller, CallerKind
 from wokibrain.access.credentials import caller_of_user
-from wokibrain.access.permissions import Permission
 from wokibrain.access.staff import is_staff
-from wokibrain.errors import DomainError
+from wokibrain.core.callers import Caller, CallerKind
+from wokibrain.core.errors import DomainError
+from wokibrain.core.permissions import Permission
 
 WIDTH, HEIGHT = 96, 24
 

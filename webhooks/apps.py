@@ -9,6 +9,6 @@ class WebhooksConfig(AppConfig):
 
     def ready(self) -> None:
         from webhooks import selectors
-        from wokibrain import metrics
+        from wokibrain.ops import metrics
 
         metrics.tell_of_webhooks(selectors.attempts_made)

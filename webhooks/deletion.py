@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from webhooks.models import TEST_STREAM, Delivery, Webhook
-from wokibrain import clock
+from wokibrain.core import clock
 
 BATCH: Final = 1_000
 BATCHES: Final = 10

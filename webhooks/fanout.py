@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from webhooks import payload
 from webhooks.event_types import HAPPENINGS
 from webhooks.models import Delivery, Message, Webhook
-from wokibrain import clock
+from wokibrain.core import clock
 from wokibrain.events.store import Envelope
 
 # Held until the deliveries are committed, so that none is left without its webhook: whoever deletes that waits, or

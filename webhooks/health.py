@@ -11,8 +11,8 @@ from django.db import connection, transaction
 
 from webhooks.models import TEST_STREAM, Attempt, Delivery, Webhook
 from webhooks.retries import Verdict
-from wokibrain import clock
-from wokibrain.access.callers import SYSTEM
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
 from wokibrain.events import audit, store
 
 LONGEST_OPEN: Final = 60.0

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from webhooks import deletion, encryption, health, queue
 from webhooks.models import TEST_STREAM, Delivery, Webhook
-from wokibrain import clock
+from wokibrain.core import clock
 
 AHEAD: Final = timedelta(seconds=10)
 BATCHES: Final = 10

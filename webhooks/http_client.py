@@ -27,7 +27,7 @@ import httpcore
 import httpx
 
 from webhooks.url_policy import Address, Refused, check_url, may_connect
-from wokibrain import clock
+from wokibrain.core import clock
 
 HEAD_BYTES: Final = 2_048
 """How much of a response's body is kept."""

@@ -16,7 +16,7 @@ from django.conf import settings
 
 from webhooks.event_types import DELIVERIES
 from webhooks.models import Delivery
-from wokibrain.events.broker import Trouble, connection_settings, explain
+from wokibrain.events.kafka_connection import Trouble, connection_settings, explain
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from webhooks import url_policy
 from webhooks.event_types import Happening
-from wokibrain.ids import uuid7
+from wokibrain.core.ids import uuid7
 
 TEST_STREAM = "test"
 """The stream of test deliveries: they go out whatever the webhook's status and health, once, out of turn."""

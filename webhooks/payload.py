@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from webhooks import js_json
 from webhooks.event_types import Happening
-from wokibrain import clock
+from wokibrain.core import clock
 
 NOT_TOLD: Final = frozenset({"guestId", "channel"})
 """Changes that are nobody's business outside."""

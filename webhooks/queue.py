@@ -18,7 +18,7 @@ from webhooks import encryption, health, signing
 from webhooks.http_client import Outcome
 from webhooks.models import TEST_STREAM, Delivery, Webhook
 from webhooks.retries import Schedule, Verdict, judge
-from wokibrain import clock
+from wokibrain.core import clock
 
 CLAIM_LOCK: Final = 0x574F4B57
 LEASE: Final = timedelta(seconds=20)

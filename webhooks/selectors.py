@@ -13,11 +13,11 @@ from django.db.models.functions import TruncHour
 
 from webhooks.models import TEST_STREAM, AttemptCount, Delivery, Webhook
 from webhooks.retries import Verdict
-from wokibrain import clock
-from wokibrain.access.callers import Caller, CallerKind
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import Forbidden, NotFound, Unauthorized
-from wokibrain.ids import as_uuid
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller, CallerKind
+from wokibrain.core.errors import Forbidden, NotFound, Unauthorized
+from wokibrain.core.ids import as_uuid
+from wokibrain.core.permissions import Permission
 
 HOURS = 24
 

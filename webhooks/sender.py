@@ -22,7 +22,7 @@ from django.db import connection
 from webhooks import queue as delivery
 from webhooks.http_client import Client, Outcome, Trouble
 from webhooks.queue import Done, Job
-from wokibrain import clock
+from wokibrain.core import clock
 
 MOST: Final = 400
 """Attempts under way in one pump; well below the 1,024 files a process may have open by default."""

@@ -22,13 +22,13 @@ from webhooks.event_types import HAPPENINGS, Happening
 from webhooks.http_client import addresses_of
 from webhooks.models import TEST_STREAM, Delivery, Message, Webhook
 from webhooks.url_policy import Address, Refused, Target, may_connect
-from wokibrain import clock
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import InvalidTransition, NotFound, ValidationFailed
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import InvalidTransition, NotFound, ValidationFailed
+from wokibrain.core.ids import as_uuid, uuid7
+from wokibrain.core.permissions import Permission
 from wokibrain.events import audit, store
 from wokibrain.events.models import StoredEvent
-from wokibrain.ids import as_uuid, uuid7
 
 LOOKUP_SECONDS: Final = 1.0
 RECOVERED_AT_MOST: Final = 10_000

@@ -13,9 +13,9 @@ from django.conf import settings
 
 from webhooks import housekeeping, sender
 from webhooks.models import Delivery
-from wokibrain import context
 from wokibrain.celery import app
-from wokibrain.redis import Away, ask
+from wokibrain.core import context
+from wokibrain.core.redis import Away, ask
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Final
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from wokibrain.errors import Text
+from wokibrain.core.errors import Text
 
 MAX_URL: Final = 2000
 Address = IPv4Address | IPv6Address

@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django.conf import settings
 
-from wokibrain.checks import refuse_unsafe
+from wokibrain.ops.production_checks import refuse_unsafe
 
 
 class WokiBrainConfig(AppConfig):

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.urls import re_path
 
-from wokibrain.bridge import Bridge, Receive, Scope, Send, lifespan
+from wokibrain.server.wsgi_bridge import Bridge, Receive, Scope, Send, lifespan
 
 wsgi = get_wsgi_application()
 

@@ -19,8 +19,8 @@ from django.conf import settings
 from kombu.entity import Queue
 from kombu.transport import redis as transport
 
-from wokibrain import env
-from wokibrain.events.names import Group
+from wokibrain.core import env
+from wokibrain.events.types import Group
 
 
 class QoS(transport.QoS):
@@ -95,3 +95,4 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks()
+app.autodiscover_tasks(["wokibrain.ops"])

@@ -9,7 +9,6 @@ from functools import lru_cache
 from time import perf_counter
 from typing import Any, Final
 from urllib.parse import unquote
-from uuid import UUID
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -18,9 +17,9 @@ from django.http.request import split_domain_port, validate_host
 from django.utils.module_loading import import_string
 from prometheus_client import Counter, Histogram
 
-from wokibrain import context, metrics
-from wokibrain.ids import tag
-from wokibrain.rest import bad_request, domain_error, error_response
+from wokibrain.core import context, metrics
+from wokibrain.core.context import request_id
+from wokibrain.rest.views import bad_request, domain_error, error_response
 
 logger = logging.getLogger("wokibrain.requests")
 # For what is not a page: nothing may be made of it. Pages bring a policy of their own.
@@ -33,16 +32,6 @@ ANY_HOST: Final = frozenset(
 )
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
-
-
-def request_id(given: str | None) -> str:
-    """The caller's request id where it is a UUID, else a new one."""
-    if given and len(given) <= 45:
-        try:
-            return str(UUID(given))
-        except ValueError:
-            pass
-    return str(tag())
 
 
 @lru_cache(maxsize=4096)

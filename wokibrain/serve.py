@@ -14,9 +14,10 @@ import uvicorn
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from wokibrain import env, processes
-from wokibrain.checks import refuse_unsafe
-from wokibrain.supervisor import Program, Supervisor
+from wokibrain.core import env
+from wokibrain.ops.production_checks import refuse_unsafe
+from wokibrain.server import sockets as processes
+from wokibrain.server.supervisor import Program, Supervisor
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
 

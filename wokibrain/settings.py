@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from wokibrain import embedded, env, logs
+from wokibrain import embedded
+from wokibrain.core import env, logs
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = env.environment()
@@ -96,7 +97,7 @@ INSTALLED_APPS = [
     "bookings",
     "webhooks",
     # After those whose models it registers anew.
-    "wokibrain.backoffice",
+    "wokibrain.office",
 ]
 
 MIDDLEWARE = [
@@ -118,7 +119,7 @@ BACK_OFFICE_MIDDLEWARE = [
 ]
 """Sessions, languages and CSRF are for people in a browser; the API path does not pay for them."""
 BACK_OFFICE_PATHS = ("/admin",)
-CSRF_FAILURE_VIEW = "wokibrain.backoffice.refusals.csrf_failure"
+CSRF_FAILURE_VIEW = "wokibrain.office.error_pages.csrf_failure"
 SILENCED_SYSTEM_CHECKS = [
     # These look in MIDDLEWARE itself; BackOfficeMiddleware runs them for its paths. The API has no
     # cookies to forge requests with, and a Content-Security-Policy that nothing may frame.
@@ -272,7 +273,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
-"""The back-office's; wokibrain.middleware and wokibrain.pages have those of everything else."""
+"""The back-office's; wokibrain.middleware and wokibrain.rest.docs_pages have those of everything else."""
 
 WEB_THREADS = env.integer("WEB_THREADS", 2, minimum=1, maximum=64)
 """How many requests a process of the web server runs at a time."""
@@ -292,9 +293,9 @@ UNFOLD: dict[str, Any] = {
     "SHOW_LANGUAGES": True,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "9px",
-    "DASHBOARD_CALLBACK": "wokibrain.backoffice.dashboard.callback",
-    "STYLES": ["wokibrain.backoffice.menu.stylesheet"],
-    "LOGIN": {"form": "wokibrain.backoffice.sign_in.SignInForm"},
+    "DASHBOARD_CALLBACK": "bookings.admin.dashboard.callback",
+    "STYLES": ["wokibrain.office.menu.stylesheet"],
+    "LOGIN": {"form": "wokibrain.office.sign_in.SignInForm"},
     "COLORS": {
         "primary": {
             "50": "#effaf6", "100": "#d8f1e8", "200": "#b4e2d3", "300": "#83ccb8", "400": "#4fb098",
@@ -302,17 +303,17 @@ UNFOLD: dict[str, Any] = {
             "950": "#06231f",
         },
     },
-    "SIDEBAR": {"show_search": True, "navigation": "wokibrain.backoffice.menu.navigation"},
+    "SIDEBAR": {"show_search": True, "navigation": "wokibrain.office.menu.navigation"},
 }  # fmt: skip
 
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_RENDERER_CLASSES": ["wokibrain.media.JsonRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["wokibrain.media.JsonParser"],
+    "DEFAULT_RENDERER_CLASSES": ["wokibrain.rest.json.JsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["wokibrain.rest.json.JsonParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["wokibrain.access.authentication.CredentialAuthentication"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "wokibrain.media.Negotiation",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "wokibrain.rest.json.Negotiation",
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "wokibrain.rest.exception_handler",
+    "EXCEPTION_HANDLER": "wokibrain.rest.views.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
     "URL_FORMAT_OVERRIDE": None,
@@ -325,7 +326,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "SCHEMA_PATH_PREFIX_TRIM": False,
-    "POSTPROCESSING_HOOKS": ["wokibrain.openapi.finish"],
+    "POSTPROCESSING_HOOKS": ["wokibrain.rest.openapi.finish"],
     "REDOC_DIST": "SIDECAR",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }

@@ -3,21 +3,23 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from wokibrain import pages
+from bookings.live import docs_pages as live_pages
+from wokibrain.ops import health
+from wokibrain.rest import docs_pages
 
 outside = [
-    path("health", pages.health),
-    path("health/live", pages.live),
-    path("health/ready", pages.ready),
-    path("metrics", pages.prometheus),
-    path("docs", pages.docs),
-    path("docs/redoc.js", pages.redoc),
-    path("docs/websockets", pages.websockets),
-    path("openapi.json", pages.openapi_json),
-    path("openapi.yaml", pages.openapi_yaml),
-    path("asyncapi.json", pages.asyncapi_json),
-    path("asyncapi.yaml", pages.asyncapi_yaml),
-    path("postman.json", pages.postman_json),
+    path("health", health.health),
+    path("health/live", health.live),
+    path("health/ready", health.ready),
+    path("metrics", health.prometheus),
+    path("docs", docs_pages.docs),
+    path("docs/redoc.js", docs_pages.redoc),
+    path("docs/websockets", live_pages.websockets),
+    path("openapi.json", docs_pages.openapi_json),
+    path("openapi.yaml", docs_pages.openapi_yaml),
+    path("asyncapi.json", live_pages.asyncapi_json),
+    path("asyncapi.yaml", live_pages.asyncapi_yaml),
+    path("postman.json", docs_pages.postman_json),
 ]
 
 urlpatterns = [
@@ -28,11 +30,11 @@ urlpatterns = [
     path("api/v1/", include(outside)),
     path("", include(outside)),
     path("admin/i18n/", include("django.conf.urls.i18n")),
-    path("admin/floor/", include("wokibrain.backoffice.urls")),
+    path("admin/floor/", include("bookings.floor.urls")),
     path("admin/", admin.site.urls),
 ]
 
-handler400 = "wokibrain.rest.bad_request"
-handler403 = "wokibrain.backoffice.refusals.forbidden"
-handler404 = "wokibrain.backoffice.refusals.not_found"
-handler500 = "wokibrain.rest.server_error"
+handler400 = "wokibrain.rest.views.bad_request"
+handler403 = "wokibrain.office.error_pages.forbidden"
+handler404 = "wokibrain.office.error_pages.not_found"
+handler500 = "wokibrain.rest.views.server_error"

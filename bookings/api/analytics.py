@@ -9,10 +9,10 @@ from pydantic import Field
 from rest_framework.request import Request
 
 from bookings.selectors.analytics import GroupBy, analytics
-from wokibrain.errors import Code
-from wokibrain.fields import ApiModel, ServiceDate, example
-from wokibrain.openapi import operation
-from wokibrain.rest import ApiView, caller_of, parse_query, reply
+from wokibrain.core.errors import Code
+from wokibrain.rest.fields import ApiModel, ServiceDate, example
+from wokibrain.rest.openapi import operation
+from wokibrain.rest.views import ApiView, caller_of, parse_query, reply
 
 
 class AnalyticsQuery(ApiModel):

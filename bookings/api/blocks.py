@@ -14,12 +14,13 @@ from bookings.models import TableBlock
 from bookings.services import table_blocks as blocks
 from restaurants.models import Table
 from restaurants.selectors import get_table
-from wokibrain import clock, fields
-from wokibrain.errors import Code
-from wokibrain.fields import ApiModel, BodyModel, Line, example
-from wokibrain.openapi import operation
-from wokibrain.paging import ONE_PAGE, PageQuery, Pagination, pagination
-from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply
+from wokibrain.core import clock
+from wokibrain.core.errors import Code
+from wokibrain.rest import fields
+from wokibrain.rest.fields import ApiModel, BodyModel, Line, example
+from wokibrain.rest.openapi import operation
+from wokibrain.rest.paging import ONE_PAGE, PageQuery, Pagination, pagination
+from wokibrain.rest.views import ApiView, caller_of, parse_body, parse_query, reply
 
 
 class BlockBody(BodyModel):

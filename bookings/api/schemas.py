@@ -19,9 +19,10 @@ from bookings.selectors.discover import Discovery
 from bookings.services.change import Change
 from bookings.services.create import NewBooking
 from bookings.services.guests import Contact
-from wokibrain import clock, fields
+from wokibrain.core import clock
 from wokibrain.events.store import Envelope, Payload
-from wokibrain.fields import (
+from wokibrain.rest import fields
+from wokibrain.rest.fields import (
     ApiModel,
     BodyModel,
     Identifier,
@@ -31,7 +32,7 @@ from wokibrain.fields import (
     WallTime,
     example,
 )
-from wokibrain.paging import ONE_PAGE, Pagination, pagination
+from wokibrain.rest.paging import ONE_PAGE, Pagination, pagination
 
 Party = Annotated[int, Field(ge=1, le=50, description="Covers.", examples=[4])]
 Duration = Annotated[

@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from bookings.sample_data import example
 from restaurants.api.schemas.setup import SeededData, SeededOut
 from restaurants.api.setup import SetUpView
-from wokibrain.openapi import operation
-from wokibrain.rest import reply
+from wokibrain.rest.openapi import operation
+from wokibrain.rest.views import reply
 
 
 class SeedView(SetUpView):

@@ -34,12 +34,12 @@ from bookings.selectors.bookings import DayList
 from bookings.selectors.discover import Question
 from bookings.services import change as changes
 from bookings.services import create, lifecycle
-from wokibrain.access.callers import Caller
-from wokibrain.errors import Code
-from wokibrain.idempotency.http import Keyed, replayed, ticket_of
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import Code
 from wokibrain.idempotency.keys import Replay, settle
-from wokibrain.openapi import operation
-from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply_json
+from wokibrain.rest.idempotency import Keyed, replayed, ticket_of
+from wokibrain.rest.openapi import operation
+from wokibrain.rest.views import ApiView, caller_of, parse_body, parse_query, reply_json
 
 SEATING: Final = (Code.NO_CAPACITY, Code.CONFLICT, Code.OUTSIDE_SERVICE_WINDOW)
 

@@ -22,12 +22,12 @@ from django.conf import settings
 from django.db import connection
 from redis import Redis
 
+from bookings import metrics
 from bookings.availability import day as days
 from bookings.availability.day import Day
 from bookings.availability.plan import Plan, current, known
-from wokibrain import metrics
-from wokibrain.errors import NotFound
-from wokibrain.redis import Away, ask
+from wokibrain.core.errors import NotFound
+from wokibrain.core.redis import Away, ask
 
 KEPT_DAYS: Final = 512
 KEPT_ANSWERS: Final = 128

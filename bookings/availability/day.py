@@ -13,7 +13,7 @@ from django.db.backends.utils import CursorWrapper
 
 from bookings.availability.plan import Plan, SectorRoom, current, known
 from bookings.engine import Candidate, Occupancy, Refusal, ServiceDay, explain, find, merge
-from wokibrain.errors import NotFound
+from wokibrain.core.errors import NotFound
 
 # One row: the plan's version, and what is held as "table first last", comma-separated; an id has neither
 # comma nor blank, and one text is several times cheaper to send and read than an array. Slots are counted

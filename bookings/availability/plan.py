@@ -31,11 +31,8 @@ from restaurants.models import (
     TableJoin,
     TurnTime,
 )
-from wokibrain import clock
-from wokibrain.errors import (
-    NotFound,
-    ValidationFailed,
-)
+from wokibrain.core import clock
+from wokibrain.core.errors import NotFound, ValidationFailed
 
 KEPT_PLANS: Final = 512
 

@@ -9,8 +9,15 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.availability.day import Day, Wish
 from bookings.engine import Reason, Refusal
-from wokibrain import clock
-from wokibrain.errors import Conflict, DomainError, NoCapacity, OutsideServiceWindow, Text, ValidationFailed
+from wokibrain.core import clock
+from wokibrain.core.errors import (
+    Conflict,
+    DomainError,
+    NoCapacity,
+    OutsideServiceWindow,
+    Text,
+    ValidationFailed,
+)
 
 
 def refuse(day: Day, wish: Wish, *, named: bool | None = None) -> DomainError:

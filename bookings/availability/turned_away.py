@@ -17,11 +17,11 @@ from typing import Final
 from redis import Redis
 
 from bookings.availability import plan as plans
-from wokibrain import clock
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import Conflict, DomainError, NoCapacity, OutsideServiceWindow
-from wokibrain.redis import Away, ask
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import Conflict, DomainError, NoCapacity, OutsideServiceWindow
+from wokibrain.core.permissions import Permission
+from wokibrain.core.redis import Away, ask
 
 KEPT_DAYS: Final = 28
 

@@ -9,13 +9,13 @@ from django.db.models import Q
 
 from bookings.live.messages import restaurant_group, sector_group, told
 from restaurants.models import Restaurant, Sector
-from wokibrain import clock
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import NotFound
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import NotFound
+from wokibrain.core.permissions import Permission
 from wokibrain.events.models import StoredEvent
-from wokibrain.events.names import Topic
 from wokibrain.events.store import Envelope
+from wokibrain.events.types import Topic
 
 REPLAYED: Final = 500
 REPLAY_REACH: Final = 1_000

@@ -22,10 +22,10 @@ from django.utils.translation import gettext as _
 
 from bookings.live.catch_up import missed, wanted_groups
 from bookings.live.hub import hub
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import DomainError, RateLimitExceeded, ValidationFailed
-from wokibrain.rest import error_body
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import DomainError, RateLimitExceeded, ValidationFailed
+from wokibrain.core.permissions import Permission
+from wokibrain.rest.views import error_body
 
 logger = logging.getLogger("wokibrain.live")
 

@@ -21,14 +21,14 @@ from django.utils import translation
 from django.utils.module_loading import import_string
 
 from bookings.live.connection import NOT_ALLOWED, Receive, Send, Socket, Visitor, in_thread
-from wokibrain import context
-from wokibrain.access.addresses import client_address
-from wokibrain.access.authentication import anonymous
 from wokibrain.access.credentials import caller_of, caller_of_user
 from wokibrain.access.staff import is_staff
-from wokibrain.errors import DomainError, Forbidden, Unauthorized
-from wokibrain.middleware import request_id
-from wokibrain.rest import domain_error, error_response
+from wokibrain.core import context
+from wokibrain.core.callers import anonymous
+from wokibrain.core.client_address import client_address
+from wokibrain.core.context import request_id
+from wokibrain.core.errors import DomainError, Forbidden, Unauthorized
+from wokibrain.rest.views import domain_error, error_response
 
 Scope = MutableMapping[str, Any]
 

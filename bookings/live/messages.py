@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from restaurants.models import Restaurant
-from wokibrain import clock
+from wokibrain.core import clock
 from wokibrain.events.store import Envelope
 
 

@@ -7,7 +7,7 @@ import django.contrib.postgres.indexes
 import django.core.validators
 import django.db.models.constraints
 import django.db.models.deletion
-import wokibrain.ids
+import wokibrain.core.ids
 from django.contrib.postgres.operations import BtreeGistExtension
 from django.db import migrations, models
 
@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Guest',
             fields=[
-                ('id', models.UUIDField(default=wokibrain.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('id', models.UUIDField(default=wokibrain.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(blank=True, max_length=200, verbose_name='name')),
                 ('email', models.EmailField(blank=True, max_length=254, verbose_name='e-mail')),
                 ('phone', models.CharField(blank=True, max_length=32, verbose_name='phone')),
@@ -44,8 +44,8 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Booking',
             fields=[
-                ('id', models.UUIDField(default=wokibrain.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('reference', models.CharField(default=wokibrain.ids.reference, max_length=12, verbose_name='reference')),
+                ('id', models.UUIDField(default=wokibrain.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('reference', models.CharField(default=wokibrain.core.ids.reference, max_length=12, verbose_name='reference')),
                 ('table_ids', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=50), size=4, verbose_name='tables')),
                 ('service_date', models.DateField(verbose_name='service date')),
                 ('start', models.DateTimeField(verbose_name='start')),
@@ -88,7 +88,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='TableBlock',
             fields=[
-                ('id', models.UUIDField(default=wokibrain.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('id', models.UUIDField(default=wokibrain.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('start', models.DateTimeField(verbose_name='start')),
                 ('end', models.DateTimeField(verbose_name='end')),
                 ('reason', models.CharField(blank=True, max_length=200, verbose_name='reason')),

@@ -11,9 +11,9 @@ from uuid import UUID
 from django.db import connection
 
 from bookings.models import Booking
-from wokibrain import clock
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.permissions import Permission
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from psycopg.types.json import Jsonb
 
 from bookings.repository.records import BookingRecord
 from bookings.repository.ticket import Ticket
-from wokibrain.access.callers import Caller
+from wokibrain.core.callers import Caller
+from wokibrain.core.ids import uuid7
 from wokibrain.events import store
 from wokibrain.idempotency.keys import KEEP
-from wokibrain.ids import uuid7
 
 EVENT: Final = """event AS (
     INSERT INTO events_storedevent

@@ -32,9 +32,9 @@ from restaurants.models import (
 )
 from restaurants.services.calendar import Hours
 from restaurants.services.restaurants import create_restaurant, create_sector, create_table
-from wokibrain import clock
-from wokibrain.access.callers import SYSTEM
-from wokibrain.errors import DomainError
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.errors import DomainError
 
 DAYS_BACK: Final = 10
 DAYS_AHEAD: Final = 10

@@ -17,14 +17,14 @@ from bookings.repository.records import BookingRecord
 from restaurants.models import Restaurant, Sector, Table
 from restaurants.services.calendar import DEFAULT_HOURS
 from restaurants.services.restaurants import create_restaurant, create_sector, create_table
-from wokibrain import clock, env
-from wokibrain.access.callers import SYSTEM
 from wokibrain.access.credentials import digest_of, prefix_of
 from wokibrain.access.keys import new_token
 from wokibrain.access.models import ApiKey, Membership
-from wokibrain.access.permissions import Role
-from wokibrain.ids import uuid7
-from wokibrain.postgres.locks import advisory_number
+from wokibrain.core import clock, env
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.ids import uuid7
+from wokibrain.core.permissions import Role
+from wokibrain.postgres.advisory import advisory_number
 
 TABLES: Final = (("T1", 2, 2), ("T2", 2, 4), ("T3", 2, 4), ("T4", 4, 6), ("T5", 2, 2))
 BOOKING: Final = "B1"

@@ -15,9 +15,9 @@ from bookings.availability import plan as plans
 from bookings.availability.plan import Plan
 from bookings.engine import SLOT_MINUTES, natural_key
 from bookings.models import BookingHour, TableDay
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import ValidationFailed
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import ValidationFailed
+from wokibrain.core.permissions import Permission
 
 LONGEST: Final = 366
 PEAKS: Final = 5

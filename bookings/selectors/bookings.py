@@ -13,11 +13,9 @@ from django.db import connection
 from bookings.availability.cache import open_day
 from bookings.models import Booking
 from bookings.repository.records import BookingRecord, fetch, seen_by
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import (
-    NotFound,
-)
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import NotFound
+from wokibrain.core.permissions import Permission
 
 REFERENCE_LIMIT: Final = 40
 LISTED: Final = """

@@ -16,9 +16,9 @@ from django.db.models.functions import Coalesce
 from bookings.availability import plan as plans
 from bookings.availability.plan import service_date_at
 from bookings.models import Booking, BookingDay, BookingQuarter, TableDay
-from wokibrain import clock
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.permissions import Permission
 from wokibrain.events import registry
 from wokibrain.events.status import lag
 

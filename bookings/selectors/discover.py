@@ -9,21 +9,16 @@ from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext_lazy as _
 
+from bookings import metrics
 from bookings.availability import turned_away
 from bookings.availability.cache import Sheet, open_day
 from bookings.availability.day import Day, Wish
 from bookings.availability.plan import check_bounds
 from bookings.availability.refusals import refuse
 from bookings.engine import Candidate
-from wokibrain import metrics
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import (
-    DomainError,
-    NoCapacity,
-    OutsideServiceWindow,
-    ValidationFailed,
-)
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import DomainError, NoCapacity, OutsideServiceWindow, ValidationFailed
+from wokibrain.core.permissions import Permission
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 
 from bookings.availability import plan as plans
 from bookings.selectors.bookings import DayList, find_booking
-from wokibrain import clock
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import NotFound
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import NotFound
+from wokibrain.core.permissions import Permission
 from wokibrain.events import store
 from wokibrain.events.models import StoredEvent
-from wokibrain.events.names import EventType, Topic
 from wokibrain.events.store import Envelope, Payload
+from wokibrain.events.types import EventType, Topic
 
 NOT_STATE = frozenset({"changes", "reason", "undoes", "swappedWith"})
 """What an event says about the change and not about the booking after it."""

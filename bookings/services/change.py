@@ -22,12 +22,12 @@ from bookings.selectors.bookings import find_booking
 from bookings.services.lifecycle import locked
 from bookings.transactions.locks import SectorDay
 from bookings.transactions.sector_days import take_turn
-from wokibrain import clock
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import AlreadyCancelled, Conflict, InvalidTransition
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import AlreadyCancelled, Conflict, InvalidTransition
+from wokibrain.core.ids import uuid7
+from wokibrain.core.permissions import Permission
 from wokibrain.idempotency.keys import Replay
-from wokibrain.ids import uuid7
 
 CHANGED_SINCE: Final = _("The booking was changed again since; look at it first.")
 PRIVATE: Final = {"from": None, "to": None, "redacted": True}

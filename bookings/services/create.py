@@ -7,6 +7,7 @@ from datetime import date, datetime, time
 
 from django.utils.translation import gettext_lazy as _
 
+from bookings import metrics
 from bookings.availability import day as days
 from bookings.availability import plan as plans
 from bookings.availability.day import Day, Wish, check_tables
@@ -21,13 +22,13 @@ from bookings.services.guests import Contact, guest_of
 from bookings.services.lifecycle import Status
 from bookings.transactions.locks import SectorDay
 from bookings.transactions.sector_days import take_turn
-from wokibrain import clock, ids, metrics
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import ValidationFailed
-from wokibrain.faults import point
+from wokibrain.core import clock, ids
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import ValidationFailed
+from wokibrain.core.failpoints import point
+from wokibrain.core.ids import uuid7
+from wokibrain.core.permissions import Permission
 from wokibrain.idempotency.keys import Replay, settle
-from wokibrain.ids import uuid7
 
 
 @dataclass(frozen=True, slots=True)

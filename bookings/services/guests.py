@@ -16,12 +16,12 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Booking, Guest
 from bookings.repository.records import GuestRecord
-from wokibrain import clock
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import Conflict, NotFound
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import Conflict, NotFound
+from wokibrain.core.ids import uuid7
+from wokibrain.core.permissions import Permission
 from wokibrain.idempotency.models import IdempotencyKey
-from wokibrain.ids import uuid7
 
 BATCH = 500
 PRIVATE_FIELDS = ("guestName", "guestEmail", "guestPhone", "notes")

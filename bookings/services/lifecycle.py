@@ -14,6 +14,7 @@ from uuid import UUID
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
+from bookings import metrics
 from bookings.models import Booking
 from bookings.repository import writes
 from bookings.repository.records import BookingRecord, fetch
@@ -21,15 +22,10 @@ from bookings.repository.ticket import Ticket
 from bookings.selectors.bookings import find_booking
 from bookings.transactions.locks import SectorDay
 from bookings.transactions.sector_days import take_turn
-from wokibrain import clock, metrics
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import (
-    AlreadyCancelled,
-    Conflict,
-    InvalidTransition,
-    NotFound,
-)
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import AlreadyCancelled, Conflict, InvalidTransition, NotFound
+from wokibrain.core.permissions import Permission
 from wokibrain.idempotency.keys import Replay
 
 Status = Booking.Status

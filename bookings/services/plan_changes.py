@@ -19,9 +19,9 @@ from bookings.repository import writes
 from bookings.repository.records import BookingRecord, fetch
 from bookings.transactions.locks import lock_plans
 from restaurants.services.plan_guard import Stranded
-from wokibrain import clock
-from wokibrain.access.callers import Caller
-from wokibrain.errors import Text
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import Text
 
 Cause = Booking.Attention
 SLOT: Final = timedelta(minutes=SLOT_MINUTES)

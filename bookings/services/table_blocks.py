@@ -12,15 +12,15 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Allocation, TableBlock
 from bookings.repository import writes
-from bookings.transactions.sector_days import sqlstate
 from restaurants.models import Table
 from restaurants.selectors import Page, get_table
-from wokibrain import clock
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import Conflict, NotFound, ValidationFailed
-from wokibrain.ids import as_uuid, uuid7
-from wokibrain.postgres.locks import advisory_number
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import Conflict, NotFound, ValidationFailed
+from wokibrain.core.ids import as_uuid, uuid7
+from wokibrain.core.permissions import Permission
+from wokibrain.postgres.advisory import advisory_number
+from wokibrain.postgres.diagnosis import sqlstate
 
 
 def block_table(

@@ -23,10 +23,10 @@ from bookings.services.change import CHANGED_SINCE
 from bookings.services.lifecycle import locked
 from bookings.transactions.locks import SectorDay
 from bookings.transactions.sector_days import take_turn
-from wokibrain import clock
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import Conflict, InvalidTransition
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import Conflict, InvalidTransition
+from wokibrain.core.permissions import Permission
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.store import Envelope, Payload
 

@@ -8,6 +8,7 @@ from typing import Final, overload
 
 from django.utils.translation import gettext_lazy as _
 
+from bookings import metrics
 from bookings.availability import day as days
 from bookings.availability import plan as plans
 from bookings.availability.day import Day, Wish, check_tables
@@ -21,12 +22,12 @@ from bookings.repository.ticket import Ticket
 from bookings.services.guests import Contact, guest_of
 from bookings.transactions.locks import SectorDay
 from bookings.transactions.sector_days import take_turn
-from wokibrain import clock, ids, metrics
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import OutsideServiceWindow
+from wokibrain.core import clock, ids
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import OutsideServiceWindow
+from wokibrain.core.ids import uuid7
+from wokibrain.core.permissions import Permission
 from wokibrain.idempotency.keys import Replay
-from wokibrain.ids import uuid7
 
 CHOICES: Final = 6
 

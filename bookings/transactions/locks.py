@@ -18,12 +18,12 @@ from typing import Final
 from django.conf import settings
 from django.db import connection
 
+from bookings import metrics
 from restaurants.models import Sector
-from wokibrain import metrics
-from wokibrain.faults import point, without
-from wokibrain.ids import tag
-from wokibrain.postgres.locks import advisory_number
-from wokibrain.redis import Away, Script
+from wokibrain.core.failpoints import point, without
+from wokibrain.core.ids import tag
+from wokibrain.core.redis import Away, Script
+from wokibrain.postgres.advisory import advisory_number
 
 RELEASE: Final = Script("""
 local released = 0

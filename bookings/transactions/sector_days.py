@@ -6,16 +6,16 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar, overload
 
-import psycopg
 from django.db import Error, transaction
 
+from bookings import metrics
 from bookings.repository.ticket import Ticket
 from bookings.transactions import locks
 from bookings.transactions.locks import SectorDay, Wait
-from wokibrain import metrics
-from wokibrain.errors import Conflict
+from wokibrain.core.errors import Conflict
 from wokibrain.idempotency.keys import Past, Replay
-from wokibrain.postgres.together import together
+from wokibrain.postgres.diagnosis import sqlstate
+from wokibrain.postgres.pipeline import together
 
 logger = logging.getLogger("wokibrain.bookings")
 Result = TypeVar("Result")
@@ -23,11 +23,6 @@ Result = TypeVar("Result")
 ATTEMPTS: Final = 5
 # Overlap, deadlock, serialisation failure, lock time-out, and a reference or key taken in between.
 RETRIED: Final = frozenset({"23P01", "40P01", "40001", "55P03", "23505"})
-
-
-def sqlstate(error: BaseException) -> str | None:
-    cause = error.__cause__
-    return cause.sqlstate if isinstance(cause, psycopg.Error) else None
 
 
 @overload

@@ -14,10 +14,10 @@ from restaurants.api.schemas.setup import InfoOut
 from restaurants.api.schemas.tables import TableBody, TableOut, table_out
 from restaurants.services import restaurants
 from restaurants.services.calendar import DEFAULT_HOURS
-from wokibrain.access.callers import SYSTEM
-from wokibrain.errors import Code, Unauthorized
-from wokibrain.openapi import operation
-from wokibrain.rest import ApiView, parse_body, reply
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.errors import Code, Unauthorized
+from wokibrain.rest.openapi import operation
+from wokibrain.rest.views import ApiView, parse_body, reply
 
 
 class SetUpView(ApiView):

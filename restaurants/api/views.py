@@ -18,10 +18,10 @@ from restaurants.api.schemas.sectors import NewSectorBody, SectorOut, SectorPatc
 from restaurants.api.schemas.tables import TableBody, TableOut, TablePatch, TablesOut, table_out
 from restaurants.services import restaurants
 from restaurants.services.calendar import DEFAULT_HOURS
-from wokibrain.errors import Code
-from wokibrain.openapi import operation
-from wokibrain.paging import PageQuery, pagination
-from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply
+from wokibrain.core.errors import Code
+from wokibrain.rest.openapi import operation
+from wokibrain.rest.paging import PageQuery, pagination
+from wokibrain.rest.views import ApiView, caller_of, parse_body, parse_query, reply
 
 ACKNOWLEDGED = """Where it would leave future bookings without their place, 409 lists them with a token;
 send that as `?acknowledge=` to go on, and they are flagged for staff."""

@@ -5,7 +5,7 @@ import django.db.models.deletion
 import django.db.models.functions.math
 import django.db.models.lookups
 import restaurants.models
-import wokibrain.ids
+import wokibrain.core.ids
 from django.db import migrations, models
 
 
@@ -60,7 +60,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Combo',
             fields=[
-                ('id', models.UUIDField(default=wokibrain.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('id', models.UUIDField(default=wokibrain.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('key', models.CharField(editable=False, max_length=210)),
                 ('capacity_min', models.PositiveSmallIntegerField(validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(50)], verbose_name='seats at least')),
                 ('capacity_max', models.PositiveSmallIntegerField(validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(50)], verbose_name='seats at most')),

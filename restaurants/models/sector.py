@@ -16,7 +16,7 @@ from restaurants.models.values import (
     valid_id,
     valid_party,
 )
-from wokibrain.ids import uuid7
+from wokibrain.core.ids import uuid7
 
 
 class Sector(models.Model):

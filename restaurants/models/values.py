@@ -11,8 +11,8 @@ from django.db.models.functions import Mod
 from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 
-from wokibrain import ids
-from wokibrain.clock import is_known_zone
+from wokibrain.core import ids
+from wokibrain.core.clock import is_known_zone
 
 MAX_PARTY = 50
 MAX_COMBO_TABLES = 4

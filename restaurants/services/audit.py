@@ -17,7 +17,7 @@ from restaurants.models import (
     TableJoin,
     TurnTime,
 )
-from wokibrain.access.callers import Caller
+from wokibrain.core.callers import Caller
 from wokibrain.events import audit
 
 Place = Restaurant | Sector | Table

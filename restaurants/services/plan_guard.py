@@ -19,8 +19,8 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from restaurants.models import Restaurant
-from wokibrain.access.callers import Caller
-from wokibrain.errors import Conflict, Issue, Text
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import Conflict, Issue, Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from restaurants.services.calendar import DEFAULT_HOURS, Calendar, Hours, Specia
 from restaurants.services.plan_guard import guarded
 from restaurants.services.saving import delete, insert, renew, update
 from restaurants.services.table_joins import Joined, set_combos, set_joins
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import Forbidden, NotFound
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import Forbidden, NotFound
+from wokibrain.core.permissions import Permission
 
 HARMLESS: Final[Mapping[type[models.Model], frozenset[str]]] = {
     Restaurant: frozenset(

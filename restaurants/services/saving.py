@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from restaurants.models import Restaurant, Sector, Table
 from restaurants.services.audit import SPELLED
-from wokibrain.errors import Conflict, Issue, NotFound, Text, ValidationFailed
+from wokibrain.core.errors import Conflict, Issue, NotFound, Text, ValidationFailed
 
 Row = TypeVar("Row", bound=models.Model)
 

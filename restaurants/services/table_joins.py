@@ -14,9 +14,9 @@ from restaurants.selectors import get_sector
 from restaurants.services.audit import entered
 from restaurants.services.plan_guard import guarded
 from restaurants.services.saving import save
-from wokibrain.access.callers import Caller
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import NotFound
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import NotFound
+from wokibrain.core.permissions import Permission
 
 
 @dataclass(frozen=True, slots=True)

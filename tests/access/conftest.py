@@ -8,8 +8,8 @@ from rest_framework.test import APIClient
 from bookings.sample_data import example as seed
 from restaurants.services.restaurants import create_restaurant, create_sector, create_table
 from wokibrain.access import credentials, keys
-from wokibrain.access.callers import SYSTEM
-from wokibrain.access.permissions import Role
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
 
 
 @pytest.fixture

@@ -17,14 +17,14 @@ from restaurants.services.table_joins import Joined, drop_join, put_combo, put_j
 from tests.access.conftest import client_of
 from tests.access.conftest import example as example
 from tests.api import events_of
-from wokibrain import clock
 from wokibrain.access import keys
-from wokibrain.access.callers import SYSTEM
 from wokibrain.access.models import ApiKey, Membership
-from wokibrain.access.permissions import Role
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
 from wokibrain.events.actions import ACTIONS
 from wokibrain.events.models import AuditEntry
-from wokibrain.events.names import EventType
+from wokibrain.events.types import EventType
 
 pytestmark = pytest.mark.usefixtures("example")
 API = "/api/v1"

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from wokibrain.access.models import Membership
-from wokibrain.access.permissions import Role
+from wokibrain.core.permissions import Role
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
@@ -91,7 +91,7 @@ def test_a_policy_without_its_exception_is_noticed(
     page: Page, complaints: list[str], live_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The canary: the same look at the same page must see what a stricter policy refuses."""
-    monkeypatch.setattr("wokibrain.pages.DOCS_POLICY", "default-src 'self'")
+    monkeypatch.setattr("wokibrain.rest.docs_pages.DOCS_POLICY", "default-src 'self'")
     page.goto(f"{live_server.url}/docs")
     # By a promise: Playwright's own waiting looks again by eval, which the policy may refuse.
     page.evaluate("""() => new Promise(done => {

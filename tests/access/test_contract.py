@@ -20,9 +20,10 @@ import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bookings.live import asyncapi
 from tests.processes import Api, Services, api_servers, manage, private_services
-from wokibrain import asyncapi, openapi
-from wokibrain.access.permissions import Role
+from wokibrain.core.permissions import Role
+from wokibrain.rest import openapi
 
 SEED = int(os.environ.get("FUZZ_SEED", "") or random.randrange(2**32))
 ADMIN_SECRET = "a-secret-for-the-set-up-endpoints-in-this-test"

@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 
 from tests.access.conftest import client_of
 from tests.access.conftest import example as example
-from wokibrain.access import guard
-from wokibrain.access.permissions import Role
+from wokibrain.access import password_guard
+from wokibrain.core.permissions import Role
 from wokibrain.events.models import AuditEntry
 
 pytestmark = pytest.mark.usefixtures("example")
@@ -71,6 +71,6 @@ def test_whoever_goes_on_guessing_is_entered_once() -> None:
         body = {"username": "ana", "password": "wrong"}
         return int(APIClient().post(f"{API}/auth/login", body, format="json", **headers).status_code)
 
-    assert [guess() for _ in range(9)] == [401] * guard.LIMITS["both"] + [429] * 4
+    assert [guess() for _ in range(9)] == [401] * password_guard.LIMITS["both"] + [429] * 4
     actions = AuditEntry.objects.filter(action__startswith="sign-in").order_by("id")
     assert [each.action for each in actions] == ["sign-in.failed"] * 5 + ["sign-in.blocked"]

@@ -30,14 +30,15 @@ from tests.kafka import Broker, Kafka
 from tests.pipeline import Pipeline
 from tests.processes import Services, api_servers, private_services
 from tests.webhooks.support import Receiver
-from wokibrain import clock, embedded, env
-from wokibrain.access.callers import SYSTEM
-from wokibrain.access.permissions import Role
+from wokibrain import embedded
 from wokibrain.celery import app
-from wokibrain.events.names import Topic
+from wokibrain.core import clock, env
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
+from wokibrain.events.types import Topic
 from wokibrain.idempotency import keys
 from wokibrain.idempotency.models import IdempotencyKey
-from wokibrain.tidying import tidy
+from wokibrain.ops.retention import tidy
 
 NAME, MAIL, PHONE, NOTE = (
     "Xiomara Quetzal",

@@ -14,12 +14,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from wokibrain import clock
 from wokibrain.access import credentials, keys
-from wokibrain.access.callers import SYSTEM
 from wokibrain.access.models import ApiKey
-from wokibrain.access.permissions import Permission, Role
-from wokibrain.errors import Forbidden, NotFound, ValidationFailed
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.errors import Forbidden, NotFound, ValidationFailed
+from wokibrain.core.permissions import Permission, Role
 
 pytestmark = pytest.mark.usefixtures("example")
 B1 = "/api/v1/woki/bookings/B1"

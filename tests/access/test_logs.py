@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from wokibrain import context, logs
+from wokibrain.core import context, logs
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -16,10 +16,10 @@ from bookings.selectors import bookings
 from bookings.services.create import NewBooking, create_booking
 from bookings.services.guests import Contact
 from tests.access.conftest import client_of
-from wokibrain import openapi
-from wokibrain.access.callers import SYSTEM, Caller
-from wokibrain.access.permissions import Role
-from wokibrain.clock import now
+from wokibrain.core.callers import SYSTEM, Caller
+from wokibrain.core.clock import now
+from wokibrain.core.permissions import Role
+from wokibrain.rest import openapi
 
 SECRET = "Zenobia Ocampo"
 # What belongs to R2, by the name a field or parameter has.

@@ -14,9 +14,9 @@ from rest_framework.test import APIClient
 from bookings.live.endpoint import credentials_of
 from tests.access.conftest import client_of
 from tests.processes import Api, Services, api_servers, manage, private_services
-from wokibrain.access import addresses
-from wokibrain.access.permissions import Role
-from wokibrain.redis import Away, Script
+from wokibrain.core import client_address
+from wokibrain.core.permissions import Role
+from wokibrain.core.redis import Away, Script
 
 PATH = "/api/v1/woki/bookings/NOBODY"
 LIMIT = 100
@@ -177,7 +177,7 @@ def test_the_address_is_the_last_that_no_proxy_of_ours_has(
 ) -> None:
     settings.TRUSTED_PROXIES = proxies
     meta = {"REMOTE_ADDR": remote, "HTTP_X_FORWARDED_FOR": forwarded}
-    assert addresses.client_address(meta) == client
+    assert client_address.client_address(meta) == client
 
 
 def test_a_socket_has_the_address_a_request_would_have(settings: Any) -> None:

@@ -17,11 +17,11 @@ from django.db import connection
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from wokibrain import clock
-from wokibrain.access import credentials, guard, sessions, tokens
+from wokibrain.access import credentials, password_guard, sessions, tokens
 from wokibrain.access.models import LoginSession, Membership
-from wokibrain.access.permissions import Role
-from wokibrain.errors import Unauthorized
+from wokibrain.core import clock
+from wokibrain.core.errors import Unauthorized
+from wokibrain.core.permissions import Role
 
 AUTH = "/api/v1/auth"
 GUARDED = "/api/v1/restaurants"
@@ -228,14 +228,14 @@ def test_guessing_a_password_is_slow(user: User) -> None:
     assert (refused.status_code, refused.json()["error"]) == (429, "RATE_LIMIT_EXCEEDED")
     assert 0 < int(refused["Retry-After"]) <= 901
     assert guess(PASSWORD, address="192.0.2.2").status_code == 200
-    with clock.frozen(clock.now() + guard.WINDOW + timedelta(seconds=1)):
+    with clock.frozen(clock.now() + password_guard.WINDOW + timedelta(seconds=1)):
         assert guess(PASSWORD).status_code == 200
-        assert guard.forget_old() == 1
+        assert password_guard.forget_old() == 1
 
 
 def test_guessing_from_many_addresses_ends_too(user: User) -> None:
-    for number in range(guard.LIMITS["account"]):
-        guard.admit("ana", f"192.0.{number}.1")
+    for number in range(password_guard.LIMITS["account"]):
+        password_guard.admit("ana", f"192.0.{number}.1")
     refused = post("login", {"username": "ANA", "password": PASSWORD}, REMOTE_ADDR="198.51.100.1")
     assert refused.status_code == 429
 
@@ -244,7 +244,7 @@ def test_guessing_from_many_addresses_ends_too(user: User) -> None:
 def test_guesses_at_once_are_counted_one_by_one(user: User) -> None:
     def guess(_: int) -> bool:
         try:
-            guard.admit("ana", "192.0.2.1")
+            password_guard.admit("ana", "192.0.2.1")
             return True
         except Exception:
             return False

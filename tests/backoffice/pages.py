@@ -12,8 +12,8 @@ from django.test import Client
 from bookings.sample_data import example
 from restaurants.services.calendar import Hours
 from restaurants.services.restaurants import create_restaurant, create_sector, create_table
-from wokibrain.access.callers import SYSTEM
 from wokibrain.access.models import Membership
+from wokibrain.core.callers import SYSTEM
 
 DAY = "2025-10-22"
 

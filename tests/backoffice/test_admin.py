@@ -18,11 +18,11 @@ from restaurants.models import Table
 from restaurants.services.restaurants import create_sector, create_table
 from tests.api import events_of
 from tests.backoffice.pages import DAY, filled, make_places, person
-from wokibrain.access.callers import SYSTEM, CallerKind
 from wokibrain.access.credentials import digest_of
 from wokibrain.access.keys import create_key
 from wokibrain.access.models import ApiKey
-from wokibrain.access.permissions import Role
+from wokibrain.core.callers import SYSTEM, CallerKind
+from wokibrain.core.permissions import Role
 from wokibrain.events.models import AuditEntry
 
 

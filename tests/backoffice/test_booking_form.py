@@ -17,10 +17,10 @@ from restaurants.models import Restaurant, Table
 from restaurants.services.restaurants import update_sector
 from tests.api import events_of
 from tests.backoffice.pages import filled, make_places, owner, person
-from wokibrain import clock
-from wokibrain.access.callers import SYSTEM
-from wokibrain.access.permissions import Role
-from wokibrain.errors import Conflict
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.errors import Conflict
+from wokibrain.core.permissions import Role
 
 SINCE = "The booking was changed again since; look at it first."
 

@@ -21,14 +21,14 @@ from bookings.services.create import NewBooking
 from restaurants.services.calendar import Hours
 from tests.api import api_as, house
 from tests.backoffice.pages import person
-from wokibrain import clock, redis
-from wokibrain.access.callers import SYSTEM, Caller, CallerKind
-from wokibrain.access.permissions import PERMISSIONS, Role
-from wokibrain.errors import Conflict, NotFound
+from wokibrain.core import clock, redis
+from wokibrain.core.callers import SYSTEM, Caller, CallerKind
+from wokibrain.core.errors import Conflict, NotFound
+from wokibrain.core.permissions import PERMISSIONS, Role
+from wokibrain.core.redis import ask
 from wokibrain.events import dispatch
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.store import Envelope
-from wokibrain.redis import ask
 
 TABLES = {"A": (1, 2), "B": (2, 4), "C": (4, 6)}
 NOON = datetime(2026, 5, 4, 15, tzinfo=UTC)

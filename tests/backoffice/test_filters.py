@@ -10,9 +10,9 @@ from django.urls import reverse
 from restaurants.models import Restaurant, Sector
 from restaurants.services.restaurants import create_restaurant, create_sector
 from tests.backoffice.pages import make_places, person
-from wokibrain.access.callers import SYSTEM
 from wokibrain.access.models import Membership
-from wokibrain.access.permissions import Role
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
 
 FOREIGN = ("Foreign house", "Foreign room")
 LISTS = sorted(

@@ -14,9 +14,9 @@ from bookings.models import Booking
 from restaurants.services.plan_guard import StrandsBookings
 from restaurants.services.restaurants import update_table
 from tests.backoffice.pages import DAY, make_places, person
-from wokibrain import clock
-from wokibrain.access.callers import SYSTEM
-from wokibrain.access.permissions import Role
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
 
 # B1 is on T2 on 2025-10-22 20:30-21:15 for 3.
 BEFORE = datetime(2025, 10, 20, 12, tzinfo=UTC)

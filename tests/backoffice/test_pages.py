@@ -19,11 +19,11 @@ from restaurants.services.calendar import Calendar, Hours, SpecialHours
 from restaurants.services.restaurants import update_restaurant, update_sector
 from restaurants.services.table_joins import Joined
 from tests.backoffice.pages import DAY, filled, make_places, owner, person
-from wokibrain import clock
-from wokibrain.access.callers import SYSTEM
 from wokibrain.access.keys import create_key
 from wokibrain.access.models import ApiKey
-from wokibrain.access.permissions import Role
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
 from wokibrain.events import audit
 from wokibrain.events.models import AuditEntry, StoredEvent
 from wokibrain.events.store import Envelope

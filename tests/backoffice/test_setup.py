@@ -27,10 +27,10 @@ from restaurants.services.calendar import Calendar, Hours, SpecialHours
 from restaurants.services.restaurants import update_restaurant, update_sector
 from restaurants.services.table_joins import Joined
 from tests.backoffice.pages import filled, make_places, owner, person
-from wokibrain import clock
-from wokibrain.access.callers import SYSTEM
-from wokibrain.access.permissions import Role
-from wokibrain.postgres.locks import advisory_number
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
+from wokibrain.postgres.advisory import advisory_number
 
 # B1 is on T2 on 2025-10-22 20:30-21:15 for 3.
 BEFORE = datetime(2025, 10, 20, 12, tzinfo=UTC)

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time
 import pytest
 from django.utils import translation
 
+from bookings.floor import day_sheet
 from bookings.repository.records import BookingRecord
 from bookings.services import create, lifecycle
 from bookings.services.change import Change, update_booking
@@ -17,10 +18,9 @@ from bookings.services.guests import Contact
 from restaurants.services.calendar import Hours
 from tests.api import house
 from tests.backoffice.pages import person
-from wokibrain.access.callers import SYSTEM
-from wokibrain.access.permissions import Role
-from wokibrain.backoffice import sheet
-from wokibrain.clock import frozen
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.clock import frozen
+from wokibrain.core.permissions import Role
 
 DAY = date(2026, 4, 4)
 """In Santiago the clocks go back at midnight: 23:00-23:59 happens twice."""
@@ -64,15 +64,15 @@ def night(db: None) -> list[BookingRecord]:
     return made
 
 
-def read() -> sheet.Sheet:
+def read() -> day_sheet.Sheet:
     with frozen(READ_AT):
-        return sheet.read(caller=SYSTEM, restaurant_id="NIGHT", service_date=DAY)
+        return day_sheet.read(caller=SYSTEM, restaurant_id="NIGHT", service_date=DAY)
 
 
 def test_the_spreadsheet_holds_who_comes_by_time(night: list[BookingRecord]) -> None:
     late, early = night
     with translation.override("en"):
-        text = sheet.as_csv(read())
+        text = day_sheet.as_csv(read())
     assert text.startswith("\ufeffdate,time,until,party,guest,phone,sector,tables,status,reference,notes\r\n")
     assert list(csv.reader(io.StringIO(text, newline="")))[1:] == [
         ["2026-04-04", "21:00", "22:00", "2", "'=HYPERLINK(\"x\")", "", "Room", "NIGHT-C", "Confirmed",
@@ -81,7 +81,7 @@ def test_the_spreadsheet_holds_who_comes_by_time(night: list[BookingRecord]) -> 
          "Confirmed", late.reference, "late"],
     ]  # fmt: skip
     with translation.override("es"):
-        assert sheet.as_csv(read()).splitlines()[0] == (
+        assert day_sheet.as_csv(read()).splitlines()[0] == (
             "\ufefffecha,hora,hasta,comensales,cliente,teléfono,sector,mesas,estado,referencia,notas"
         )
 
@@ -90,7 +90,7 @@ def test_the_calendar_is_in_utc_escaped_and_folded(night: list[BookingRecord]) -
     late, early = night
     update_booking(caller=SYSTEM, booking=late.reference, change=Change(notes="ä" * 60))
     with frozen(READ_AT):
-        text = sheet.as_ical(read())
+        text = day_sheet.as_ical(read())
     assert text.split("\r\n") == [
         "BEGIN:VCALENDAR",
         "VERSION:2.0",

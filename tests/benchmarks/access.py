@@ -144,8 +144,8 @@ def _measured(rounds: int) -> list[Row]:
     from django.test import RequestFactory
 
     from wokibrain.access import keys, sessions
-    from wokibrain.access.callers import SYSTEM
-    from wokibrain.access.permissions import Role
+    from wokibrain.core.callers import SYSTEM
+    from wokibrain.core.permissions import Role
 
     handler = WSGIHandler()
     _, key = keys.create_key(caller=SYSTEM, name="bench", role=Role.SUPER_ADMIN)

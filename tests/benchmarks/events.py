@@ -25,9 +25,9 @@ from confluent_kafka import Producer  # noqa: E402
 from tests import kafka as brokers  # noqa: E402
 from tests.pipeline import INSERT, Pipeline, event_row  # noqa: E402
 from tests.processes import private_services  # noqa: E402
+from wokibrain.core.ids import uuid7  # noqa: E402
 from wokibrain.events import registry  # noqa: E402
-from wokibrain.events.names import Topic  # noqa: E402
-from wokibrain.ids import uuid7  # noqa: E402
+from wokibrain.events.types import Topic  # noqa: E402
 
 BACKLOG: Final = 10_000
 RATE: Final = 100

@@ -27,7 +27,9 @@ from bookings.transactions import locks
 from tests.benchmarks.report import Section
 from tests.ledger import set_up, sql
 from tests.processes import Services, private_services
-from wokibrain import embedded, env, processes
+from wokibrain import embedded
+from wokibrain.core import env
+from wokibrain.server import sockets
 
 SCRIPT = Path(__file__).with_name("load.lua")
 SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
@@ -66,7 +68,7 @@ class Server:
 @contextlib.contextmanager
 def server(**environment: str) -> Iterator[Server]:
     """The product with two web processes on a durable Postgres, and the data the requests are about."""
-    (sock,) = processes.listen("127.0.0.1", 0, 1)
+    (sock,) = sockets.listen("127.0.0.1", 0, 1)
     port = sock.getsockname()[1]
     sock.close()
     url = f"http://127.0.0.1:{port}"

@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.urls import path
 from rest_framework.request import Request
 
-from wokibrain.rest import ApiView, reply_json
+from wokibrain.rest.views import ApiView, reply_json
 from wokibrain.urls import urlpatterns as served
 
 
@@ -23,4 +23,4 @@ class Known(ApiView):
 
 
 urlpatterns = [path("bare", Bare.as_view()), path("known", Known.as_view()), *served]
-handler404 = "wokibrain.rest.not_found"
+handler404 = "wokibrain.rest.views.not_found"

@@ -30,7 +30,7 @@ import httpx  # noqa: E402
 from tests.pipeline import COMMANDS, INSERT, Pipeline, event_row  # noqa: E402
 from tests.processes import Services, private_services  # noqa: E402
 from webhooks import encryption  # noqa: E402
-from wokibrain.ids import uuid7  # noqa: E402
+from wokibrain.core.ids import uuid7  # noqa: E402
 from wokibrain.management.commands.run import DELIVER  # noqa: E402
 
 ENDPOINTS: Final = 50

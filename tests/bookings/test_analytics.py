@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 from bookings import readmodels
 from tests.access.conftest import client_of
 from tests.access.conftest import example as example
-from wokibrain.access.permissions import Role
+from wokibrain.core.permissions import Role
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.store import Envelope
 

@@ -12,10 +12,10 @@ from django.db import IntegrityError, transaction
 from bookings.models import Allocation, TableBlock
 from bookings.services.table_blocks import block_table, unblock_table
 from tests.api import Api, at, events_of, house, refused
-from wokibrain.access.callers import SYSTEM, Caller, CallerKind
-from wokibrain.access.permissions import PERMISSIONS, Role
-from wokibrain.clock import frozen
-from wokibrain.errors import Conflict, Forbidden, NotFound, Unauthorized, ValidationFailed
+from wokibrain.core.callers import SYSTEM, Caller, CallerKind
+from wokibrain.core.clock import frozen
+from wokibrain.core.errors import Conflict, Forbidden, NotFound, Unauthorized, ValidationFailed
+from wokibrain.core.permissions import PERMISSIONS, Role
 
 
 def evening(hour: int, minute: int = 0) -> datetime:

@@ -9,14 +9,14 @@ import pytest
 from django.db import connection
 from django.test import override_settings
 
+from bookings import metrics
 from bookings.availability import cache
 from bookings.models import Booking, DayVersion, Guest
 from bookings.services.table_blocks import block_table, unblock_table
 from restaurants.services.calendar import Hours
 from tests.api import Api, house
-from wokibrain import metrics
-from wokibrain.access.callers import SYSTEM
-from wokibrain.redis import ask
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.redis import ask
 
 EVENING = {"windowStart": "20:00", "windowEnd": "21:30", "partySize": 4, "limit": 50}
 

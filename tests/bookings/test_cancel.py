@@ -6,7 +6,7 @@ from typing import Any
 
 from bookings.models import Allocation
 from tests.api import Api, api_as, at, house, refused
-from wokibrain.access.permissions import Role
+from wokibrain.core.permissions import Role
 
 
 def test_cancelling_answers_204_with_nothing_and_keeps_the_booking(guest: Api) -> None:

@@ -15,10 +15,10 @@ from restaurants.models import Restaurant, ServiceWindow, SpecialDay, Table
 from restaurants.services.calendar import Hours
 from restaurants.services.restaurants import create_sector, create_table
 from tests.api import Api, api_as, at, events_of, house, refused, seat_of
-from wokibrain.access.callers import SYSTEM
-from wokibrain.access.permissions import Role
-from wokibrain.clock import frozen
-from wokibrain.ids import uuid7
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.clock import frozen
+from wokibrain.core.ids import uuid7
+from wokibrain.core.permissions import Role
 
 Rows = list[tuple[str, datetime, datetime, bool]]
 

@@ -14,11 +14,11 @@ from bookings import consumers
 from bookings.availability import cache
 from bookings.live import messages
 from tests.events import support
+from wokibrain.core.ids import uuid7
+from wokibrain.core.redis import ask
 from wokibrain.events import audit, store
 from wokibrain.events.models import AuditEntry
 from wokibrain.events.store import Envelope
-from wokibrain.ids import uuid7
-from wokibrain.redis import ask
 
 pytestmark = pytest.mark.django_db
 

@@ -13,10 +13,10 @@ from restaurants.models import Restaurant, SpecialDay, Table
 from restaurants.services.calendar import Hours
 from restaurants.services.restaurants import create_sector, create_table
 from tests.api import Api, api_as, at, house, refused, seat_of
-from wokibrain import ids
-from wokibrain.access.callers import SYSTEM
-from wokibrain.access.permissions import Role
-from wokibrain.clock import frozen
+from wokibrain.core import ids
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.clock import frozen
+from wokibrain.core.permissions import Role
 
 
 def test_takes_the_best_candidate_and_returns_the_whole_booking(staff: Api) -> None:

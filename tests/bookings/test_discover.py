@@ -10,8 +10,8 @@ from prometheus_client import REGISTRY
 from bookings.models import Booking
 from restaurants.models import SpecialDay
 from tests.api import Api, api_as, at, house, refused
-from wokibrain.access.permissions import Role
-from wokibrain.clock import frozen
+from wokibrain.core.clock import frozen
+from wokibrain.core.permissions import Role
 
 
 def test_the_whole_answer(guest: Api) -> None:

@@ -12,8 +12,8 @@ import pytest
 from bookings.models import Booking, Guest
 from tests.api import Api, api_as, at, events_of
 from wokibrain.access.models import ApiKey
-from wokibrain.access.permissions import Role
-from wokibrain.clock import frozen
+from wokibrain.core.clock import frozen
+from wokibrain.core.permissions import Role
 from wokibrain.events import store
 from wokibrain.events.models import StoredEvent
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api import Api, api_as, at, house, refused
-from wokibrain.access.permissions import Role
+from wokibrain.core.permissions import Role
 
 
 def test_the_example_booking(guest: Api) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from bookings.models import Booking
 from tests.api import Api, Reply, api_as, at, events_of, refused
-from wokibrain.access.permissions import Role
-from wokibrain.clock import frozen
+from wokibrain.core.clock import frozen
+from wokibrain.core.permissions import Role
 from wokibrain.idempotency.models import IdempotencyKey
 
 

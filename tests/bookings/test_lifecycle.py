@@ -9,8 +9,8 @@ import pytest
 
 from bookings.models import Allocation, Booking
 from tests.api import Api, api_as, at, events_of, house, refused
-from wokibrain.access.permissions import Role
-from wokibrain.clock import frozen
+from wokibrain.core.clock import frozen
+from wokibrain.core.permissions import Role
 
 STEPS = ("seat", "complete", "no-show")
 

@@ -8,8 +8,8 @@ from typing import Any
 from restaurants.services.calendar import Hours
 from restaurants.services.restaurants import create_sector, create_table
 from tests.api import Api, api_as, at, house, refused
-from wokibrain.access.callers import SYSTEM
-from wokibrain.access.permissions import Role
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
 
 DAY = {"restaurantId": "R1", "sectorId": "S1", "date": "2025-10-22"}
 

@@ -24,8 +24,8 @@ from restaurants.models import (
 from restaurants.services.calendar import Hours, set_hours
 from restaurants.services.restaurants import create_sector, create_table
 from tests.api import Api, at, house, refused
-from wokibrain.access.callers import SYSTEM
-from wokibrain.clock import frozen
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.clock import frozen
 
 
 def sql(statement: str) -> Callable[[], None]:

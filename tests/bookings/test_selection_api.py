@@ -11,7 +11,7 @@ from restaurants.models import SpecialDay
 from restaurants.services.calendar import Hours
 from restaurants.services.restaurants import create_sector, create_table
 from tests.api import Api, at, house, refused, seat_of
-from wokibrain.access.callers import SYSTEM
+from wokibrain.core.callers import SYSTEM
 
 DINNER = {"windowStart": "20:00", "windowEnd": "23:45"}
 

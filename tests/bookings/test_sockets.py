@@ -24,7 +24,7 @@ from bookings.repository.records import BookingRecord
 from bookings.sample_data import example
 from bookings.services import create
 from bookings.services.create import NewBooking
-from wokibrain.access.callers import SYSTEM
+from wokibrain.core.callers import SYSTEM
 from wokibrain.embedded.redis import Redis
 from wokibrain.events.models import StoredEvent
 

@@ -11,6 +11,7 @@ from threading import Barrier
 import pytest
 from django.db import connection
 
+from bookings.live import asyncapi
 from bookings.models import Allocation, Booking
 from bookings.repository.records import BookingRecord, fetch
 from bookings.sample_data import example
@@ -23,11 +24,9 @@ from bookings.services.swap import Seen
 from restaurants.models import ServiceWindow, TableJoin
 from restaurants.services.restaurants import create_sector, create_table
 from tests.api import Api, api_as, events_of, house, refused
-from wokibrain import asyncapi
-from wokibrain.access.callers import EVERYWHERE, SYSTEM, Caller, CallerKind
-from wokibrain.access.permissions import PERMISSIONS, Role
-from wokibrain.clock import frozen
-from wokibrain.errors import (
+from wokibrain.core.callers import EVERYWHERE, SYSTEM, Caller, CallerKind
+from wokibrain.core.clock import frozen
+from wokibrain.core.errors import (
     Conflict,
     DomainError,
     InvalidTransition,
@@ -35,6 +34,7 @@ from wokibrain.errors import (
     OutsideServiceWindow,
     ValidationFailed,
 )
+from wokibrain.core.permissions import PERMISSIONS, Role
 
 EVENING = datetime(2025, 10, 22, 23, tzinfo=UTC)
 ANA = Caller(CallerKind.USER, "7", {EVERYWHERE: PERMISSIONS[Role.ADMIN]})

@@ -12,10 +12,10 @@ from bookings.sample_data import example
 from tests.api import Api, api_as, events_of, house, refused
 from webhooks import payload
 from webhooks.event_types import Happening
-from wokibrain.access.permissions import Role
-from wokibrain.clock import frozen
+from wokibrain.core.clock import frozen
+from wokibrain.core.ids import uuid7
+from wokibrain.core.permissions import Role
 from wokibrain.events.store import Envelope
-from wokibrain.ids import uuid7
 
 NOON = datetime(2025, 10, 1, 12, tzinfo=UTC)
 

@@ -13,10 +13,10 @@ from bookings.services import create, lifecycle, undo, walk_in
 from bookings.services.change import Change
 from bookings.services.create import NewBooking
 from tests.api import Api, events_of
-from wokibrain.access.callers import EVERYWHERE, SYSTEM, Caller, CallerKind
-from wokibrain.access.permissions import PERMISSIONS, Role
-from wokibrain.clock import frozen
-from wokibrain.errors import Conflict, InvalidTransition
+from wokibrain.core.callers import EVERYWHERE, SYSTEM, Caller, CallerKind
+from wokibrain.core.clock import frozen
+from wokibrain.core.errors import Conflict, InvalidTransition
+from wokibrain.core.permissions import PERMISSIONS, Role
 from wokibrain.events import store
 
 EVENING = datetime(2025, 10, 22, 23, tzinfo=UTC)

@@ -15,10 +15,10 @@ from restaurants.models import TurnTime
 from restaurants.services.calendar import Calendar, Hours
 from restaurants.services.restaurants import update_restaurant
 from tests.api import Api, events_of, house
-from wokibrain.access.callers import SYSTEM, Caller, CallerKind
-from wokibrain.access.permissions import PERMISSIONS, Role
-from wokibrain.clock import frozen
-from wokibrain.errors import Conflict, NotFound, OutsideServiceWindow, ValidationFailed
+from wokibrain.core.callers import SYSTEM, Caller, CallerKind
+from wokibrain.core.clock import frozen
+from wokibrain.core.errors import Conflict, NotFound, OutsideServiceWindow, ValidationFailed
+from wokibrain.core.permissions import PERMISSIONS, Role
 
 
 def evening(hour: int, minute: int = 0) -> datetime:

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.management import get_commands, load_command_class
 
 from tests.pipeline import COMMANDS
-from wokibrain import env
+from wokibrain.core import env
 from wokibrain.events import registry
 from wokibrain.management.commands import run
 

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from wokibrain import env
+from wokibrain.core import env
 
 LINES = (env.ROOT / "Dockerfile").read_text(encoding="utf-8")
 IGNORED = (env.ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()

@@ -6,9 +6,9 @@ import pytest
 from django.core.management import get_commands
 
 from tests.deploy.test_env_example import read_by_the_product
-from wokibrain import env
+from wokibrain.core import env
 from wokibrain.events import registry
-from wokibrain.events.names import Group, Topic
+from wokibrain.events.types import Group, Topic
 
 TEXT = (env.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 OTHERS = {"CREATE", "FLUSHDB"}

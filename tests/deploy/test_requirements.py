@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 
-from wokibrain import env
+from wokibrain.core import env
 
 OURS = {"wokibrain", "restaurants", "bookings", "webhooks", "tests"}
 PINNED = re.compile(r"^([A-Za-z0-9_.-]+)(?:\[[a-z,]+\])?==([^\s;#]+)", re.M)

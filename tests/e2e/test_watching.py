@@ -23,7 +23,7 @@ from tests.e2e.test_board import SignIn, block, iso, opened, quarter, tomorrow
 from tests.e2e.test_live import hear, later, say
 from tests.pipeline import INSERT, event_row
 from tests.processes import Api, api_servers, manage
-from wokibrain.ids import uuid7
+from wokibrain.core.ids import uuid7
 
 QUICK = {
     "LIVE_ANNOUNCE_SECONDS": "0.4",

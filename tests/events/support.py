@@ -10,12 +10,12 @@ from uuid import UUID
 
 from django.db import transaction
 
+from wokibrain.core.ids import uuid7
 from wokibrain.events import registry, store
 from wokibrain.events.models import StoredEvent
-from wokibrain.events.names import Group, Topic
 from wokibrain.events.registry import Mode
 from wokibrain.events.store import Envelope
-from wokibrain.ids import uuid7
+from wokibrain.events.types import Group, Topic
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 

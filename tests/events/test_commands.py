@@ -21,13 +21,14 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.events import support
 from tests.processes import Services, private_services
-from wokibrain import clock, env, metrics
+from wokibrain.core import clock, env
+from wokibrain.core.ids import uuid7
 from wokibrain.events import deadletters, dispatch
 from wokibrain.events.models import AuditEntry, Failure, StoredEvent
-from wokibrain.events.names import Group
 from wokibrain.events.relay import Relay, mark_published
 from wokibrain.events.store import Envelope
-from wokibrain.ids import uuid7
+from wokibrain.events.types import Group
+from wokibrain.ops import metrics
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,16 +14,16 @@ from pytest_django import Settings
 
 from tests.events import support
 from tests.kafka import Broker
-from wokibrain import clock
+from wokibrain.core import clock
+from wokibrain.core.ids import uuid7
 from wokibrain.events import deadletters, dispatch, store, sweeper
 from wokibrain.events.dispatch import MAX_ATTEMPTS
 from wokibrain.events.kafka import KafkaOutlet
 from wokibrain.events.models import AuditEntry, Failure, Receipt, Watermark
-from wokibrain.events.names import Topic
 from wokibrain.events.registry import Mode
 from wokibrain.events.relay import Relay, mark_published
 from wokibrain.events.store import Envelope
-from wokibrain.ids import uuid7
+from wokibrain.events.types import Topic
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -336,8 +336,8 @@ def test_unsettled_names_what_was_handed_on_and_not_taken() -> None:
 
 
 def test_a_consumer_that_starts_now_skips_what_was_before() -> None:
-    from wokibrain.events.names import Group, Topic
     from wokibrain.events.registry import Start, consumer, unregister
+    from wokibrain.events.types import Group, Topic
 
     probe = Probe()
     old = support.append_many(2)

@@ -11,8 +11,8 @@ import redis
 from tests.kafka import PASSWORD, USER, Secured
 from tests.pipeline import Pipeline, event_row
 from tests.processes import Services, manage, private_services
-from wokibrain.events.names import Topic
-from wokibrain.ids import uuid7
+from wokibrain.core.ids import uuid7
+from wokibrain.events.types import Topic
 
 pytestmark = [pytest.mark.kafka, pytest.mark.fault]
 

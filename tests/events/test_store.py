@@ -12,7 +12,7 @@ import pytest
 from django.db import IntegrityError, InternalError, connection, transaction
 
 from tests.events import support
-from wokibrain import context
+from wokibrain.core import context
 from wokibrain.events import store
 from wokibrain.events.models import AuditEntry, Snapshot, StoredEvent
 from wokibrain.events.store import Envelope, WrongVersion

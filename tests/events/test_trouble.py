@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError, Producer
 
-from wokibrain.events.broker import Trouble
 from wokibrain.events.kafka import KafkaOutlet, _cause
-from wokibrain.events.relay import OutletDown
+from wokibrain.events.kafka_connection import Trouble
+from wokibrain.events.outlets import OutletDown
 
 
 def test_brokers_that_take_turns_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     trouble = Trouble("relay")
-    with caplog.at_level("WARNING", "wokibrain.events.broker"):
+    with caplog.at_level("WARNING", "wokibrain.events.kafka_connection"):
         for _ in range(5):
             for broker in ("one:9092", "two:9092"):
                 trouble(KafkaError(KafkaError._TRANSPORT, f"{broker}: Connection refused"))

@@ -23,7 +23,7 @@ from tests.processes import Api, Services, api_servers
 from webhooks.event_types import Happening
 from wokibrain.access.credentials import digest_of, prefix_of
 from wokibrain.access.keys import new_token
-from wokibrain.ids import uuid7
+from wokibrain.core.ids import uuid7
 
 RESTAURANT: Final = "S"
 SECTORS: Final = {

@@ -23,7 +23,7 @@ from tests.faults.receivers import Receivers, receivers
 from tests.webhooks import support
 from webhooks import sender as pump
 from webhooks.models import Attempt, Delivery
-from wokibrain import clock
+from wokibrain.core import clock
 
 pytestmark = [pytest.mark.django_db, pytest.mark.fault, pytest.mark.usefixtures("private")]
 

@@ -12,8 +12,8 @@ import redis
 from tests.kafka import Broker, Kafka
 from tests.pipeline import INSERT, Pipeline, event_row
 from tests.processes import Services, manage, private_services
-from wokibrain.events.names import Topic
-from wokibrain.ids import uuid7
+from wokibrain.core.ids import uuid7
+from wokibrain.events.types import Topic
 
 pytestmark = pytest.mark.fault
 

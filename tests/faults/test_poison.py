@@ -12,7 +12,7 @@ from tests.kafka import Broker
 from tests.pipeline import Pipeline
 from tests.processes import Services, manage, private_services
 from wokibrain.events.dispatch import MAX_ATTEMPTS
-from wokibrain.events.names import Topic
+from wokibrain.events.types import Topic
 
 pytestmark = pytest.mark.fault
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.pipeline import INSERT, Pipeline, event_row
 from tests.processes import Services, manage, private_services
-from wokibrain.ids import uuid7
+from wokibrain.core.ids import uuid7
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 

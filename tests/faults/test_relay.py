@@ -19,11 +19,11 @@ from tests.events import support
 from tests.kafka import Broker, Kafka
 from tests.pipeline import INSERT, Pipeline, event_row
 from tests.processes import Services, private_services
+from wokibrain.core.ids import uuid7
 from wokibrain.events.models import StoredEvent
-from wokibrain.events.names import Topic
 from wokibrain.events.relay import FAULT_POINTS, Relay
 from wokibrain.events.store import Envelope
-from wokibrain.ids import uuid7
+from wokibrain.events.types import Topic
 
 BATCH = 20
 VERSIONS = 5

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from wokibrain.bridge import Bridge, Environ, FileChunks, Receive, Scope, Send, lifespan
+from wokibrain.server.wsgi_bridge import Bridge, Environ, FileChunks, Receive, Scope, Send, lifespan
 
 MARKS = Path(os.environ["BRIDGE_MARKS"])
 

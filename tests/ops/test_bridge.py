@@ -18,7 +18,8 @@ import pytest
 from asgiref.testing import ApplicationCommunicator
 
 from tests.waiting import until
-from wokibrain import env, processes
+from wokibrain.core import env
+from wokibrain.server import sockets
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class Web:
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[Web]:
-    (sock,) = processes.listen("127.0.0.1", 0, 1)
+    (sock,) = sockets.listen("127.0.0.1", 0, 1)
     with sock:
         code = (
             "import socket, sys; from wokibrain import serve;"

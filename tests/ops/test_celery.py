@@ -8,8 +8,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
-from wokibrain import env
 from wokibrain.celery import app, broker_url
+from wokibrain.core import env
 
 AS_ROOT = """
 import warnings

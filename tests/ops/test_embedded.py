@@ -18,7 +18,8 @@ import pytest
 import redis
 
 from tests.waiting import until
-from wokibrain import embedded, env
+from wokibrain import embedded
+from wokibrain.core import env
 from wokibrain.embedded import lease
 
 NOBODY = 65_534

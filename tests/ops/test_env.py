@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from wokibrain import env
+from wokibrain.core import env
 
 
 def test_environment_wins_over_the_file_and_the_file_over_the_default(

@@ -11,8 +11,8 @@ import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection
 
-from wokibrain.events import checks
-from wokibrain.postgres import trouble
+from wokibrain.events import invariants
+from wokibrain.postgres import diagnosis
 from wokibrain.postgres.base import MIGRATION_LOCK_WAIT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,7 +45,7 @@ def test_a_migration_may_take_longer_than_a_request(hurried: None, atomic: bool)
     with pytest.raises(OperationalError) as refused:
         said("SELECT pg_sleep(0.04)")
     assert (
-        trouble.sentence(refused.value)
+        diagnosis.sentence(refused.value)
         == "PostgreSQL gave up a statement that took too long or was cancelled"
     )
 
@@ -73,11 +73,11 @@ def test_an_index_whose_building_was_cut_short_is_built_by_the_next_attempt() ->
             with pytest.raises(OperationalError):
                 operation.database_forwards("bookings", editor, None, None)
     assert said(VALID) == "False"
-    assert dict(checks.run())["every index is valid"] == 1
+    assert dict(invariants.run())["every index is valid"] == 1
     with connection.schema_editor(atomic=False) as editor:
         operation.database_forwards("bookings", editor, None, None)
     assert said(VALID) == "True"
-    assert dict(checks.run())["every index is valid"] == 0
+    assert dict(invariants.run())["every index is valid"] == 0
 
 
 def test_verify_may_take_longer_than_a_request(hurried: None) -> None:

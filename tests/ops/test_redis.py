@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pytest_django import Settings
 
-from wokibrain import redis
-from wokibrain.redis import Script
+from wokibrain.core import redis
+from wokibrain.core.redis import Script
 
 SAY = Script("return ARGV[1]")
 PUT = Script("redis.call('set', KEYS[1], ARGV[1]) return 'put'")
@@ -67,7 +67,7 @@ def test_who_stays_away_is_tried_ever_more_rarely_and_at_once_when_back(
 ) -> None:
     settings.REDIS_COOL_DOWN_MS = 1_000
     now = 100.0
-    monkeypatch.setattr("wokibrain.redis.time.monotonic", lambda: now)
+    monkeypatch.setattr("wokibrain.core.redis.time.monotonic", lambda: now)
     breaker = redis._Breaker()
     pauses = []
     assert breaker.may_try()

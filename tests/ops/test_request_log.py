@@ -11,16 +11,16 @@ import pytest
 from django.db import Error, connection
 from django.test import Client
 
-from wokibrain.postgres import trouble
+from wokibrain.postgres import diagnosis
 
 pytestmark = pytest.mark.django_db(transaction=True)
-CAUSES = "wokibrain.postgres.trouble"
+CAUSES = "wokibrain.postgres.diagnosis"
 REQUESTS = "wokibrain.requests"
 
 
 @pytest.fixture(autouse=True)
 def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trouble, "_said_at", float("-inf"))
+    monkeypatch.setattr(diagnosis, "_said_at", float("-inf"))
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_the_cause_of_a_503_is_told_once_a_second(
 def test_nothing_of_a_row_is_told_with_the_cause(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(Error) as failed, connection.cursor() as cursor:
         cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'Ana García' USING ERRCODE = '40P01'; END $$")
-    trouble.report(failed.value)
+    diagnosis.report(failed.value)
     assert lines(caplog, CAUSES) == [(logging.WARNING, "a request failed: Postgres: OperationalError 40P01")]
 
 

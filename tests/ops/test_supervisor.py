@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.waiting import until
-from wokibrain import env
+from wokibrain.core import env
 
 TOUR = "restaurantId=R1&sectorId=S1&date=2025-10-22&partySize=4&duration=90"
 

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import OperationalError, connection, connections, transaction
 
-from wokibrain.postgres.together import together
+from wokibrain.postgres.pipeline import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LOCK = "SELECT pg_advisory_xact_lock(%s)"

@@ -17,8 +17,8 @@ from restaurants.services.plan_guard import guarded
 from restaurants.services.restaurants import update_restaurant, update_sector, update_table, update_tables
 from tests.access.conftest import make_example
 from tests.waiting import until
-from wokibrain.access.callers import SYSTEM, Caller
-from wokibrain.errors import NotFound
+from wokibrain.core.callers import SYSTEM, Caller
+from wokibrain.core.errors import NotFound
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -21,9 +21,9 @@ from restaurants.services.restaurants import update_tables
 from tests.access.conftest import client_of
 from tests.access.conftest import example as example
 from tests.api import events_of
-from wokibrain import clock
-from wokibrain.access.callers import SYSTEM
-from wokibrain.access.permissions import Role
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
 
 pytestmark = pytest.mark.usefixtures("example")
 # B1 is on T2 on 2025-10-22 20:30-21:15 for 3.

@@ -25,10 +25,10 @@ from restaurants.models import (
     TurnTime,
 )
 from restaurants.services.restaurants import create_sector, create_table
-from wokibrain.access.callers import SYSTEM
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.ids import uuid7
 from wokibrain.events.models import StoredEvent
 from wokibrain.idempotency.models import IdempotencyKey
-from wokibrain.ids import uuid7
 
 Write = Callable[[], object]
 NINE = datetime(2025, 10, 22, 21, tzinfo=UTC)

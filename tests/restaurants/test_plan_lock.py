@@ -16,8 +16,8 @@ from bookings.services.create import NewBooking, create_booking
 from restaurants.models import Table
 from restaurants.services.plan_guard import guarded
 from tests.access.conftest import make_example
-from wokibrain.access.callers import SYSTEM
-from wokibrain.errors import DomainError
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.errors import DomainError
 
 pytestmark = pytest.mark.django_db(transaction=True)
 START = datetime(2030, 1, 15, 23, 0, tzinfo=UTC)

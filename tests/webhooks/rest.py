@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.webhooks import support
 from wokibrain.access.models import ApiKey
-from wokibrain.access.permissions import Role
+from wokibrain.core.permissions import Role
 
 URL = "https://hooks.example.com/woki"
 Call = Callable[..., tuple[int, Any]]

@@ -16,8 +16,8 @@ from tests.events import support as events
 from webhooks import encryption, queue, services, signing
 from webhooks.event_types import Happening
 from webhooks.models import Webhook
-from wokibrain import clock
-from wokibrain.access.callers import SYSTEM
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
 from wokibrain.events import dispatch
 from wokibrain.events.models import StoredEvent
 

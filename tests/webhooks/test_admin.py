@@ -15,9 +15,9 @@ from tests.webhooks.support import Answer, Receiver
 from webhooks import admin, sender
 from webhooks.models import Delivery, Webhook
 from webhooks.selectors import Hour
-from wokibrain import clock
 from wokibrain.access.models import Membership
-from wokibrain.access.permissions import Role
+from wokibrain.core import clock
+from wokibrain.core.permissions import Role
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
 URL = "https://hooks.example.com/woki"

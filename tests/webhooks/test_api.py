@@ -17,7 +17,7 @@ from tests.webhooks.support import Receiver
 from webhooks import sender
 from webhooks.models import Delivery, Webhook
 from wokibrain.events.models import AuditEntry
-from wokibrain.openapi import document
+from wokibrain.rest.openapi import document
 
 pytestmark = pytest.mark.django_db
 

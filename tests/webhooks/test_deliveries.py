@@ -13,7 +13,7 @@ from tests.webhooks.rest import Call, long_ago, made, paths
 from tests.webhooks.support import Answer, Receiver
 from webhooks import sender
 from webhooks.models import Delivery, Webhook
-from wokibrain import clock
+from wokibrain.core import clock
 
 pytestmark = pytest.mark.django_db
 

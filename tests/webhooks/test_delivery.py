@@ -13,9 +13,10 @@ from tests.webhooks import support
 from tests.webhooks.support import Answer, Receiver
 from webhooks import queue, sender, signing
 from webhooks.models import Attempt, Delivery, Message, Webhook
-from wokibrain import clock, metrics
+from wokibrain.core import clock
+from wokibrain.core.ids import uuid7
 from wokibrain.events.models import AuditEntry, StoredEvent
-from wokibrain.ids import uuid7
+from wokibrain.ops import metrics
 
 pytestmark = pytest.mark.django_db
 

@@ -21,8 +21,8 @@ from webhooks import deletion, fanout, health, housekeeping, queue, selectors, s
 from webhooks.http_client import Outcome
 from webhooks.models import Attempt, Delivery, Message, Webhook
 from webhooks.queue import Done
-from wokibrain import clock
-from wokibrain.access.callers import SYSTEM
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
 from wokibrain.events import store
 from wokibrain.events.models import AuditEntry
 

@@ -14,9 +14,9 @@ from tests.webhooks.sessions import Sessions, elsewhere
 from tests.webhooks.support import Receiver
 from webhooks import health, housekeeping, queue, sender, services
 from webhooks.models import Delivery, Webhook
-from wokibrain import clock
-from wokibrain.access.callers import SYSTEM
-from wokibrain.errors import InvalidTransition
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.errors import InvalidTransition
 
 pytestmark = pytest.mark.django_db
 URL = "https://example.com/hooks"

@@ -12,7 +12,7 @@ from tests.webhooks.rest import Call, long_ago, made
 from tests.webhooks.support import Receiver
 from webhooks import health, housekeeping, sender
 from webhooks.models import Attempt, Delivery, Message, Webhook
-from wokibrain import clock
+from wokibrain.core import clock
 
 pytestmark = pytest.mark.django_db
 

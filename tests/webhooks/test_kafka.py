@@ -21,11 +21,11 @@ from webhooks import kafka as topic
 from webhooks import tasks
 from webhooks.event_types import DELIVERIES
 from webhooks.models import Delivery
-from wokibrain import env
+from wokibrain.core import env
 from wokibrain.events import kafka as consumers
 from wokibrain.events import registry
-from wokibrain.events.broker import ensure_topics
-from wokibrain.events.names import Group, Topic
+from wokibrain.events.kafka_connection import ensure_topics
+from wokibrain.events.types import Group, Topic
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

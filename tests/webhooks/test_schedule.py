@@ -15,7 +15,7 @@ from webhooks import http_client, queue, retries, sender
 from webhooks.http_client import Outcome, Trouble
 from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.retries import Schedule, Verdict, judge
-from wokibrain import clock
+from wokibrain.core import clock
 
 T0 = datetime(2026, 5, 4, 12, tzinfo=UTC)
 PLAN = Schedule([0, 1, 2, 4], [300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400])

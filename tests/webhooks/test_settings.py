@@ -7,9 +7,9 @@ from django.core.exceptions import ImproperlyConfigured
 from openapi_spec_validator import validate
 from pytest_django import Settings
 
-from wokibrain import env
-from wokibrain.checks import unsafe
-from wokibrain.openapi import document
+from wokibrain.core import env
+from wokibrain.ops.production_checks import unsafe
+from wokibrain.rest.openapi import document
 
 
 def named(settings: Settings) -> set[str]:

@@ -31,8 +31,8 @@ from tests.webhooks import support
 from tests.webhooks.support import Receiver
 from webhooks import encryption, js_json, queue, sender, services, signing
 from webhooks.models import Attempt, Delivery, Webhook
-from wokibrain import clock
-from wokibrain.access.callers import SYSTEM
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
 
 NODE = shutil.which("node")
 DOCUMENT = Path(project.ROOT) / "docs" / "webhooks.md"

@@ -11,7 +11,7 @@ import pytest
 from tests.webhooks import support
 from tests.webhooks.rest import URL, Call, key, long_ago
 from webhooks.models import Delivery, Webhook
-from wokibrain.access.permissions import Role
+from wokibrain.core.permissions import Role
 
 pytestmark = pytest.mark.django_db
 

@@ -19,7 +19,7 @@ from tests.webhooks import support
 from tests.webhooks.support import Answer, Receiver
 from webhooks import fanout, housekeeping, sender, tasks
 from webhooks.models import Attempt, Delivery
-from wokibrain import env
+from wokibrain.core import env
 from wokibrain.events import store
 from wokibrain.management.commands.run import DELIVER
 

@@ -14,10 +14,10 @@ from pydantic_core import PydanticCustomError
 from webhooks import selectors, signing, url_policy
 from webhooks.event_types import Happening
 from webhooks.models import Attempt, Delivery, Webhook
-from wokibrain import fields
-from wokibrain.errors import ValidationFailed
-from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, QueryInt, Stamp
-from wokibrain.paging import Pagination
+from wokibrain.core.errors import ValidationFailed
+from wokibrain.rest import fields
+from wokibrain.rest.fields import ApiModel, BodyModel, Identifier, Line, QueryInt, Stamp
+from wokibrain.rest.paging import Pagination
 
 NAMES = [happening.value for happening in Happening]
 

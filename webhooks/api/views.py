@@ -31,10 +31,10 @@ from webhooks.api.schemas import (
 )
 from webhooks.models import Delivery, Webhook
 from webhooks.services import CheckedUrl
-from wokibrain.errors import Code
-from wokibrain.openapi import operation
-from wokibrain.paging import pagination
-from wokibrain.rest import ApiView, caller_of, parse_body, parse_query, reply
+from wokibrain.core.errors import Code
+from wokibrain.rest.openapi import operation
+from wokibrain.rest.paging import pagination
+from wokibrain.rest.views import ApiView, caller_of, parse_body, parse_query, reply
 
 ABSENT = (Code.NOT_FOUND,)
 WithUrl = NewWebhookBody | ReplaceWebhookBody | ChangeWebhookBody

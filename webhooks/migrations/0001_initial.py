@@ -3,7 +3,7 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.lookups
-import wokibrain.ids
+import wokibrain.core.ids
 from django.db import migrations, models
 
 
@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Webhook',
             fields=[
-                ('id', models.UUIDField(default=wokibrain.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('id', models.UUIDField(default=wokibrain.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('url', models.CharField(max_length=2000, verbose_name='URL')),
                 ('events', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('booking.created', 'Booking created'), ('booking.updated', 'Booking changed'), ('booking.cancelled', 'Booking cancelled'), ('table.unavailable', 'Table out of service'), ('booking.seated', 'Party seated'), ('booking.completed', 'Booking completed'), ('booking.no_show', 'Party did not come')], max_length=30), size=None, verbose_name='events')),
                 ('status', models.CharField(choices=[('ACTIVE', 'Active'), ('PAUSED', 'Paused'), ('INACTIVE', 'Inactive')], default='ACTIVE', max_length=8, verbose_name='status')),
@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Delivery',
             fields=[
-                ('id', models.UUIDField(default=wokibrain.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('id', models.UUIDField(default=wokibrain.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('stream', models.CharField(max_length=82)),
                 ('sequence', models.PositiveIntegerField(verbose_name='sequence')),
                 ('status', models.CharField(choices=[('PENDING', 'Pending'), ('SUCCEEDED', 'Delivered'), ('FAILED', 'Failed'), ('DROPPED', 'Dropped')], default='PENDING', max_length=9, verbose_name='status')),

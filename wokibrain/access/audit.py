@@ -8,8 +8,8 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
-from wokibrain.access.callers import Caller, CallerKind
 from wokibrain.access.models import ApiKey, Membership
+from wokibrain.core.callers import Caller, CallerKind
 from wokibrain.events import audit
 
 logger = logging.getLogger("wokibrain.audit")

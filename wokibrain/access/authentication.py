@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
-from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from wokibrain import context
-from wokibrain.access.addresses import client_address
-from wokibrain.access.callers import EVERYWHERE, Caller, CallerKind
 from wokibrain.access.credentials import caller_of
-from wokibrain.access.permissions import Permission
-from wokibrain.errors import Unauthorized
-
-
-def anonymous(address: str) -> Caller:
-    """A caller without credentials: what PUBLIC_PERMISSIONS says, told apart by address.
-
-    The address itself is personal data and is not kept: the id is a keyed hash of it.
-    """
-    return _anonymous(address, tuple(settings.PUBLIC_PERMISSIONS), settings.SECRET_KEY)
-
-
-@lru_cache(maxsize=4096)
-def _anonymous(address: str, permissions: tuple[str, ...], key: str) -> Caller:
-    return Caller(
-        CallerKind.ANONYMOUS,
-        hmac.new(key.encode(), address.encode(), "sha256").hexdigest()[:32],
-        {EVERYWHERE: frozenset(Permission(name) for name in permissions)},
-    )
+from wokibrain.core import context
+from wokibrain.core.callers import Caller, anonymous
+from wokibrain.core.client_address import client_address
+from wokibrain.core.errors import Unauthorized
 
 
 class CredentialAuthentication(BaseAuthentication):

@@ -11,9 +11,9 @@ from django.core.exceptions import PermissionDenied
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from wokibrain.access import audit, guard
-from wokibrain.access.addresses import client_address
-from wokibrain.errors import RateLimitExceeded
+from wokibrain.access import audit, password_guard
+from wokibrain.core.client_address import client_address
+from wokibrain.core.errors import RateLimitExceeded
 
 
 class GuardedBackend(ModelBackend):
@@ -42,8 +42,8 @@ def verified(request: HttpRequest | None, username: str, password: str, look_up:
     """
     address = client_address(request.META) if request else "none"
     try:
-        guard.admit(username, address)
-    except guard.TooManyTries as refused:
+        password_guard.admit(username, address)
+    except password_guard.TooManyTries as refused:
         if refused.first:
             audit.signed_in(None, "sign-in.blocked")
         raise
@@ -52,7 +52,7 @@ def verified(request: HttpRequest | None, username: str, password: str, look_up:
     if user is None:
         audit.signed_in(None, "sign-in.failed")
     else:
-        guard.succeeded(username, address)
+        password_guard.succeeded(username, address)
     return user
 
 

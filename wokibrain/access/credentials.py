@@ -20,12 +20,12 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Q
 
-from wokibrain import clock
 from wokibrain.access import audit, tokens
-from wokibrain.access.callers import EVERYWHERE, Caller, CallerKind
 from wokibrain.access.models import ApiKey, LoginSession, Membership
-from wokibrain.access.permissions import PERMISSIONS, Permission
-from wokibrain.errors import Unauthorized
+from wokibrain.core import clock
+from wokibrain.core.callers import EVERYWHERE, Caller, CallerKind
+from wokibrain.core.errors import Unauthorized
+from wokibrain.core.permissions import PERMISSIONS, Permission
 
 KEY_MARK: Final = "wk_"
 PREFIX_LENGTH: Final = 8

@@ -13,13 +13,13 @@ from django.db.models import Q, QuerySet
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from wokibrain import clock
 from wokibrain.access import audit, credentials
-from wokibrain.access.callers import EVERYWHERE, Caller
 from wokibrain.access.credentials import KEY_MARK, PREFIX_LENGTH, digest_of, permissions_of, prefix_of
 from wokibrain.access.models import ApiKey
-from wokibrain.access.permissions import PERMISSIONS, Permission
-from wokibrain.errors import Forbidden, NotFound, ValidationFailed
+from wokibrain.core import clock
+from wokibrain.core.callers import EVERYWHERE, Caller
+from wokibrain.core.errors import Forbidden, NotFound, ValidationFailed
+from wokibrain.core.permissions import PERMISSIONS, Permission
 
 _ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 

@@ -8,8 +8,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from wokibrain.access.permissions import Permission, Role
-from wokibrain.ids import uuid7
+from wokibrain.core.ids import uuid7
+from wokibrain.core.permissions import Permission, Role
 
 
 class Membership(models.Model):

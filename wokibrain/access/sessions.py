@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 from django.http import HttpRequest
 from rest_framework_simplejwt.settings import api_settings
 
-from wokibrain import clock
 from wokibrain.access import audit, credentials, tokens
 from wokibrain.access.backends import verified
 from wokibrain.access.models import LoginSession
-from wokibrain.errors import Unauthorized
+from wokibrain.core import clock
+from wokibrain.core.errors import Unauthorized
 
 logger = logging.getLogger("wokibrain.access")
 

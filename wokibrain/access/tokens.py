@@ -12,7 +12,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
 from wokibrain.access.models import LoginSession
-from wokibrain.errors import Unauthorized
+from wokibrain.core.errors import Unauthorized
 
 USER = "sub"
 SESSION = "sid"

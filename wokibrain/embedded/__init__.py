@@ -6,7 +6,7 @@ so every process of a checkout finds them without asking anyone. ``lease`` says 
 The classes ``Postgres`` and ``Redis`` work on any folder: tests start private ones, freeze them and kill them.
 """
 
-from wokibrain import env
+from wokibrain.core import env
 from wokibrain.embedded.lease import Lease
 from wokibrain.embedded.postgres import Postgres, postgres_binary
 from wokibrain.embedded.redis import Redis

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from wokibrain import env
+from wokibrain.core import env
 from wokibrain.embedded.server import START_TIMEOUT, STOP_TIMEOUT, EmbeddedError, Server, open_log
 from wokibrain.embedded.servers import servers
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from wokibrain import env
+from wokibrain.core import env
 from wokibrain.embedded.postgres import Postgres
 from wokibrain.embedded.redis import Redis
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from wokibrain import clock, context
+from wokibrain.core import clock, context
 from wokibrain.events.models import AuditEntry
-from wokibrain.events.names import Group
 from wokibrain.events.registry import Mode, consumer
 from wokibrain.events.store import Envelope, Payload, with_previous
+from wokibrain.events.types import Group
 
 PERSONAL: Final = frozenset(
     {

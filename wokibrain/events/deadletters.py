@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
-from wokibrain import clock
+from wokibrain.core import clock
 from wokibrain.events import dispatch, registry
 from wokibrain.events.models import Failure
-from wokibrain.events.names import Group
 from wokibrain.events.store import Envelope, Unreadable
+from wokibrain.events.types import Group
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ import redis.exceptions
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from wokibrain import clock
+from wokibrain.core import clock
 from wokibrain.events import registry, store
 from wokibrain.events.models import Failure, StoredEvent
-from wokibrain.events.names import KNOWN
 from wokibrain.events.registry import Consumer, Mode
 from wokibrain.events.store import Envelope
+from wokibrain.events.types import KNOWN
 
 log = logging.getLogger(__name__)
 

@@ -18,14 +18,20 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from django.conf import settings
 from django.db import close_old_connections, connection
 
-from wokibrain import clock
+from wokibrain.core import clock
 from wokibrain.events import dispatch, outlets, registry, store
-from wokibrain.events.broker import Trouble, connection_settings, ensure_topics, event_topics, explain
+from wokibrain.events.kafka_connection import (
+    Trouble,
+    connection_settings,
+    ensure_topics,
+    event_topics,
+    explain,
+)
 from wokibrain.events.models import Failure
-from wokibrain.events.names import Group, Topic
-from wokibrain.events.relay import OutletDown
+from wokibrain.events.outlets import OutletDown
 from wokibrain.events.store import Envelope, Unreadable
-from wokibrain.postgres import trouble
+from wokibrain.events.types import Group, Topic
+from wokibrain.postgres import diagnosis as trouble
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from wokibrain.ids import uuid7
+from wokibrain.core.ids import uuid7
 
 MAX_PAYLOAD_BYTES = 262_144
 """Well under what Kafka takes in one message by default (1 MB): an event that is stored can be sent."""

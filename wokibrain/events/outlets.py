@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-
-from django.conf import settings
+from typing import Protocol
 
 from wokibrain.events import dispatch, registry, tasks
 from wokibrain.events.dispatch import TRANSIENT
 from wokibrain.events.registry import Consumer, Mode
-from wokibrain.events.relay import Outlet, OutletDown
 from wokibrain.events.store import Envelope
 
 
-def outlet() -> Outlet:
-    """Kafka where KAFKA_BROKERS names one, else the consumers themselves."""
-    if settings.KAFKA_BROKERS:
-        from wokibrain.events.kafka import KafkaOutlet
+class OutletDown(Exception):
+    """Where events go is away; what was given is to be given again, in the same order."""
 
-        return KafkaOutlet()
-    return DirectOutlet()
+
+class Outlet(Protocol):
+    def send(self, events: Sequence[Envelope], halfway: Callable[[], None] | None) -> None:
+        """Return when all events are safely handed on, each aggregate's in order. Raises ``OutletDown``.
+
+        ``halfway``, if any, is called when half of them have gone out (fault tests).
+        """
+
+    def idle(self) -> None:
+        """Called between batches, at least every half second: time for house-keeping."""
 
 
 class DirectOutlet:

@@ -20,13 +20,13 @@ from typing import Final
 from django.db import connection, models, transaction
 from django.db.models import Exists, OuterRef, Q, Subquery
 
-from wokibrain import clock
+from wokibrain.core import clock
 from wokibrain.events import registry
 from wokibrain.events.dispatch import CONSUMER_LOCK
 from wokibrain.events.models import Failure, Rebuild, Receipt, StoredEvent, Watermark
-from wokibrain.events.names import KNOWN
 from wokibrain.events.registry import Consumer
 from wokibrain.events.store import Envelope
+from wokibrain.events.types import KNOWN
 
 Apply = Callable[[Sequence[Envelope], str], None]
 Progress = Callable[[int, int], None]

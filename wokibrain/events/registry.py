@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from wokibrain.events.names import Group, Topic
 from wokibrain.events.store import Envelope
+from wokibrain.events.types import Group, Topic
 
 Handler = Callable[[Sequence[Envelope]], None]
 Listener = Callable[[], None]

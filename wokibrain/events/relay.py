@@ -15,17 +15,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
-from wokibrain import faults
+from wokibrain.core import failpoints
 from wokibrain.events import sweeper
 from wokibrain.events.models import StoredEvent
+from wokibrain.events.outlets import Outlet, OutletDown
 from wokibrain.events.store import Envelope
-from wokibrain.postgres import trouble
+from wokibrain.postgres import diagnosis
 
 log = logging.getLogger(__name__)
 
@@ -44,21 +45,6 @@ FAULT_POINTS: Final = tuple(
 )
 
 
-class OutletDown(Exception):
-    """Where events go is away; what was given is to be given again, in the same order."""
-
-
-class Outlet(Protocol):
-    def send(self, events: Sequence[Envelope], halfway: Callable[[], None] | None) -> None:
-        """Return when all events are safely handed on, each aggregate's in order. Raises ``OutletDown``.
-
-        ``halfway``, if any, is called when half of them have gone out (fault tests).
-        """
-
-    def idle(self) -> None:
-        """Called between batches, at least every half second: time for house-keeping."""
-
-
 class Relay:
     def __init__(self, outlet: Outlet, *, batch: int = BATCH) -> None:
         self.outlet = outlet
@@ -74,7 +60,7 @@ class Relay:
                 self._serve(stop)
                 pause = POLL
             except (OutletDown, DatabaseError, InterfaceError) as error:
-                said = str(error) if isinstance(error, OutletDown) else trouble.sentence(error)
+                said = str(error) if isinstance(error, OutletDown) else diagnosis.sentence(error)
                 log.warning("events wait: %s", said or f"Postgres: {type(error).__name__}")
                 # Ends the session, and with it its locks: whoever stands by may try.
                 connection.close()
@@ -86,7 +72,7 @@ class Relay:
         if not _try_lock(RELAY_LOCK):
             stop.wait(STANDBY_PAUSE)
             return
-        faults.point("relay.locked")
+        failpoints.point("relay.locked")
         log.info("relay active")
         sweeper.prepare()
         _execute(f"LISTEN {CHANNEL}")
@@ -105,14 +91,16 @@ class Relay:
         rows = list(StoredEvent.objects.filter(published_at=None).order_by("position")[: self.batch])
         if not rows:
             return 0
-        faults.point("relay.read")
-        halfway = partial(faults.point, "relay.half-sent") if faults.armed("relay.half-sent") else None
+        failpoints.point("relay.read")
+        halfway = (
+            partial(failpoints.point, "relay.half-sent") if failpoints.armed("relay.half-sent") else None
+        )
         self.outlet.send([Envelope.stored(row) for row in rows], halfway)
-        faults.point("relay.sent")
+        failpoints.point("relay.sent")
         with transaction.atomic():
             mark_published([row.position for row in rows])
-            faults.point("relay.marked")
-        faults.point("relay.committed")
+            failpoints.point("relay.marked")
+        failpoints.point("relay.committed")
         self.sent += len(rows)
         return len(rows)
 

@@ -18,9 +18,9 @@ import orjson
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
-from wokibrain import clock, context
+from wokibrain.core import clock, context
+from wokibrain.core.ids import uuid7
 from wokibrain.events.models import Snapshot, StoredEvent
-from wokibrain.ids import uuid7
 
 Payload = dict[str, Any]
 Upcaster = Callable[[Payload], Payload]

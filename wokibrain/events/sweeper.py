@@ -14,7 +14,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from wokibrain import clock
+from wokibrain.core import clock
 from wokibrain.events import registry, tasks
 from wokibrain.events.dispatch import TRANSIENT
 from wokibrain.events.models import Failure

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from wokibrain import context
 from wokibrain.celery import app
+from wokibrain.core import context
 from wokibrain.events import dispatch
 from wokibrain.events.registry import Consumer, Mode
 

@@ -19,10 +19,10 @@ from django.conf import settings
 from django.db import OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 
-from wokibrain import clock
-from wokibrain.errors import Code, DomainError, IdempotencyInProgress, IdempotencyKeyReused
-from wokibrain.faults import point, without
-from wokibrain.postgres.locks import advisory_number
+from wokibrain.core import clock
+from wokibrain.core.errors import Code, DomainError, IdempotencyInProgress, IdempotencyKeyReused
+from wokibrain.core.failpoints import point, without
+from wokibrain.postgres.advisory import advisory_number
 
 KEPT: Final = timedelta(hours=24)
 SHORTEST_WAIT: Final = 0.05

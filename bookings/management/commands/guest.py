@@ -8,7 +8,7 @@ import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from bookings.services import guests
-from wokibrain.access.callers import SYSTEM
+from wokibrain.core.callers import SYSTEM
 
 
 class Command(BaseCommand):

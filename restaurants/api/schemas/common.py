@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from restaurants.models import MAX_PARTY
-from wokibrain.fields import ApiModel, Line
+from wokibrain.rest.fields import ApiModel, Line
 
 Name = Annotated[Line, Field(min_length=1, max_length=100, examples=["Bistro Central"])]
 OptionalName = Annotated[Line, Field(max_length=100)]

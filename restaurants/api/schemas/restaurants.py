@@ -11,9 +11,10 @@ from restaurants.api.schemas.common import Name, OptionalName, Seats
 from restaurants.models import Restaurant
 from restaurants.models.values import lies_within
 from restaurants.services.calendar import Calendar, Hours, SpecialHours, Turn
-from wokibrain import clock, fields
-from wokibrain.fields import ApiModel, BodyModel, Identifier, Line, ServiceDate, Stamp, WallTime, example
-from wokibrain.paging import ONE_PAGE, Pagination
+from wokibrain.core import clock
+from wokibrain.rest import fields
+from wokibrain.rest.fields import ApiModel, BodyModel, Identifier, Line, ServiceDate, Stamp, WallTime, example
+from wokibrain.rest.paging import ONE_PAGE, Pagination
 
 Zone = Annotated[Line, Field(min_length=1, max_length=64, examples=["America/Argentina/Buenos_Aires"])]
 Minutes = Annotated[int, Field(ge=15, le=1440, multiple_of=15, description="Minutes, a multiple of 15.")]

@@ -10,9 +10,9 @@ from pydantic_core import PydanticCustomError
 from restaurants.api.schemas.common import CapacityOut, Name, Position, Seats, given
 from restaurants.models import MAX_COMBO_TABLES, Sector
 from restaurants.services.table_joins import Joined
-from wokibrain import fields
-from wokibrain.fields import ApiModel, BodyModel, Identifier, example
-from wokibrain.paging import ONE_PAGE, Pagination
+from wokibrain.rest import fields
+from wokibrain.rest.fields import ApiModel, BodyModel, Identifier, example
+from wokibrain.rest.paging import ONE_PAGE, Pagination
 
 
 class SectorBody(BodyModel):

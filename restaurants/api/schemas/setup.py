@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from wokibrain.fields import ApiModel, example
+from wokibrain.rest.fields import ApiModel, example
 
 
 class SeededData(ApiModel):

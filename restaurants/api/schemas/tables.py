@@ -10,9 +10,9 @@ from pydantic import Field, field_validator
 
 from restaurants.api.schemas.common import CapacityOut, OptionalName, Position, Seats, given
 from restaurants.models import Table
-from wokibrain.errors import ValidationFailed
-from wokibrain.fields import ApiModel, BodyModel, Identifier, example
-from wokibrain.paging import ONE_PAGE, Pagination
+from wokibrain.core.errors import ValidationFailed
+from wokibrain.rest.fields import ApiModel, BodyModel, Identifier, example
+from wokibrain.rest.paging import ONE_PAGE, Pagination
 
 Centimetres = Annotated[int, Field(ge=0, le=1_000_000)]
 Size = Annotated[int, Field(ge=1, le=1_000_000)]

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from wokibrain.fields import ApiModel, BodyModel, Line, example
+from wokibrain.rest.fields import ApiModel, BodyModel, Line, example
 
 ACCESS: Final = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2lnbmF0dXJl"
 REFRESH: Final = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.cmVmcmVzaA"

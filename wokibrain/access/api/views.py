@@ -8,10 +8,10 @@ from rest_framework.request import Request
 from wokibrain.access import sessions
 from wokibrain.access.api.schemas import LoginBody, RefreshBody, TokensOut
 from wokibrain.access.sessions import Tokens
-from wokibrain.errors import Code
-from wokibrain.idempotency.http import Keyed
-from wokibrain.openapi import operation
-from wokibrain.rest import ApiView, parse_body, reply
+from wokibrain.core.errors import Code
+from wokibrain.rest.idempotency import Keyed
+from wokibrain.rest.openapi import operation
+from wokibrain.rest.views import ApiView, parse_body, reply
 
 
 class _OpenView(ApiView):

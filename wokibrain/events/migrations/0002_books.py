@@ -3,7 +3,7 @@
 import django.contrib.postgres.fields
 import django.core.serializers.json
 import django.db.models.lookups
-import wokibrain.ids
+import wokibrain.core.ids
 from django.db import migrations, models
 
 
@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='AuditEntry',
             fields=[
-                ('id', models.UUIDField(default=wokibrain.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('id', models.UUIDField(default=wokibrain.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('event_id', models.UUIDField(editable=False, null=True, unique=True)),
                 ('occurred_at', models.DateTimeField(verbose_name='when')),
                 ('actor', models.CharField(max_length=120, verbose_name='who')),

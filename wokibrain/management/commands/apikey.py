@@ -7,12 +7,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from wokibrain import clock
 from wokibrain.access import keys
-from wokibrain.access.callers import SYSTEM
 from wokibrain.access.models import ApiKey
-from wokibrain.access.permissions import Permission, Role
-from wokibrain.errors import DomainError
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.errors import DomainError
+from wokibrain.core.permissions import Permission, Role
 
 MOST_DAYS = 36_500
 

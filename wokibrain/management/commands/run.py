@@ -13,8 +13,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from wokibrain import embedded, processes, serve
-from wokibrain.supervisor import Program, Supervisor
+from wokibrain import embedded, serve
+from wokibrain.server import sockets as processes
+from wokibrain.server.supervisor import Program, Supervisor
 
 # Beside the web server. One line makes another process of the product run, be watched and be stopped.
 # Threads, because its work is to wait for others: one for each pump, and one for the sweep. With the clock of

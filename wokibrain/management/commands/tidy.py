@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from wokibrain.tidying import tidy
+from wokibrain.ops.retention import tidy
 
 
 class Command(BaseCommand):

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from wokibrain.events import kafka, registry, signals
-from wokibrain.events.names import Group
+from wokibrain.events.types import Group
 
 
 class Command(BaseCommand):

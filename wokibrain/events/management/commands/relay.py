@@ -5,7 +5,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from wokibrain.events import outlets, signals
+from wokibrain.events import signals
+from wokibrain.events.kafka import KafkaOutlet
+from wokibrain.events.outlets import DirectOutlet, Outlet
 from wokibrain.events.relay import BATCH, Relay
 
 
@@ -23,6 +25,11 @@ class Command(BaseCommand):
             raise CommandError("--batch must be at least 1.")
         where = f"Kafka at {settings.KAFKA_BROKERS}" if settings.KAFKA_BROKERS else "the consumers themselves"
         self.stderr.write(f"relay: to {where}")
-        relay = Relay(outlets.outlet(), batch=batch)
+        relay = Relay(outlet(), batch=batch)
         relay.run(signals.until_stopped())
         self.stderr.write(f"relay: stopped, {relay.sent} events handed on")
+
+
+def outlet() -> Outlet:
+    """Return Kafka where KAFKA_BROKERS names a broker, else the consumers themselves."""
+    return KafkaOutlet() if settings.KAFKA_BROKERS else DirectOutlet()

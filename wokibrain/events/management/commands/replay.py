@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from wokibrain.events import store
-from wokibrain.events.names import Topic
+from wokibrain.events.types import Topic
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from wokibrain.events import broker, status
+from wokibrain.events import kafka_connection, status
 
 
 class Command(BaseCommand):
@@ -18,7 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = status.status()
-        kafka = broker.state() if settings.KAFKA_BROKERS else None
+        kafka = kafka_connection.state() if settings.KAFKA_BROKERS else None
         if options["json"]:
             self.stdout.write(json.dumps(asdict(now) | {"kafka": kafka}, default=str))
             return

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from wokibrain.events import checks
+from wokibrain.events import invariants
 
 
 class Command(BaseCommand):
@@ -15,7 +15,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         wrong = 0
-        for name, count in checks.run():
+        for name, count in invariants.run():
             wrong += bool(count)
             self.stdout.write(f"{'ok' if not count else 'WRONG':<6} {name}{f': {count}' if count else ''}")
         if wrong:

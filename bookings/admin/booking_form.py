@@ -1,0 +1,263 @@
+"""What staff type for a booking, booked by the services while it is cleaned."""
+
+from __future__ import annotations
+
+import datetime as dt
+from datetime import date, datetime, time, timedelta
+from typing import Any, ClassVar, Final, TypeVar
+
+from django import forms
+from django.db.models import QuerySet
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+from pydantic import TypeAdapter, ValidationError
+from unfold.widgets import (
+    UnfoldAdminDateWidget,
+    UnfoldAdminEmailInputWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldAdminTimeWidget,
+)
+
+from bookings.availability import plan as plans
+from bookings.models import Booking, Guest
+from bookings.repository.records import BookingRecord
+from bookings.services import change, create
+from bookings.services.change import CHANGED_SINCE, Change
+from bookings.services.create import NewBooking
+from bookings.services.guests import Contact
+from restaurants.models import MAX_PARTY, Restaurant, Table
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import Conflict, DomainError, ValidationFailed
+from wokibrain.office.base import show_at_fields
+from wokibrain.rest.fields import PhoneOrEmpty, ServiceDate, message_for
+
+FIELDS: Final = {
+    "partySize": "party_size",
+    "durationMinutes": "duration_minutes",
+    "tableIds": "tables",
+    "sectorId": "tables",
+    "restaurantId": "restaurant",
+    "date": "date",
+    "start": "time",
+    "guestPhone": "guest_phone",
+    "guestEmail": "guest_email",
+}
+"""A field as the services spell it -> the form's."""
+
+
+Value = TypeVar("Value")
+DATE: Final[TypeAdapter[date]] = TypeAdapter(ServiceDate)
+PHONE: Final[TypeAdapter[str]] = TypeAdapter(PhoneOrEmpty)
+
+
+def typed(kind: TypeAdapter[Value], text: str) -> Value:
+    """``text`` as the API would read it, or its complaint as the form's."""
+    try:
+        return kind.validate_python(text)
+    except ValidationError as error:
+        raise forms.ValidationError(str(message_for(error.errors()[0]))) from None
+
+
+def instant_at(restaurant_id: str, service_date: date, wall: time) -> datetime:
+    """The instant a wall time means on a service date: after midnight where the night goes on that long."""
+    plan = plans.recent(restaurant_id)
+    day = plan.day(service_date)
+    instant = datetime.combine(service_date, wall, plan.zone)
+    later = datetime.combine(service_date + timedelta(days=1), wall, plan.zone)
+    if day.spans and instant < day.origin and day.slot_of(later) < day.slots:
+        return later
+    return instant
+
+
+class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What staff type for a booking. Cleaning it is what books: a refusal is an error of its field."""
+
+    caller: ClassVar[Caller]
+    offered: ClassVar[dict[str, QuerySet[Any]]]
+    """What the pickers offer this person."""
+    record: BookingRecord | None = None
+
+    date = forms.DateField(label=_("service date"), widget=UnfoldAdminDateWidget)
+    time = forms.TimeField(
+        label=_("time"), widget=UnfoldAdminTimeWidget(format="%H:%M"), help_text=_("On the quarter hour.")
+    )
+    party_size = forms.IntegerField(
+        label=_("party"), min_value=1, max_value=MAX_PARTY, widget=UnfoldAdminIntegerFieldWidget
+    )
+    duration_minutes = forms.IntegerField(
+        label=_("duration"),
+        required=False,
+        min_value=15,
+        max_value=1440,
+        step_size=15,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text=_("Minutes; empty for the usual time of such a party."),
+    )
+    tables: forms.ModelMultipleChoiceField[Table] = forms.ModelMultipleChoiceField(
+        Table.objects.none(),
+        label=_("tables"),
+        required=False,
+        widget=UnfoldAdminSelectMultipleWidget,
+        help_text=_("Empty for the best that are free."),
+    )
+    guest_name = forms.CharField(
+        label=_("guest"), required=False, max_length=200, widget=UnfoldAdminTextInputWidget
+    )
+    guest_phone = forms.CharField(
+        label=_("phone"), required=False, max_length=32, widget=UnfoldAdminTextInputWidget
+    )
+    guest_email = forms.EmailField(
+        label=_("e-mail"), required=False, max_length=254, widget=UnfoldAdminEmailInputWidget
+    )
+    notes = forms.CharField(
+        label=_("notes"), required=False, max_length=1000, widget=UnfoldAdminTextareaWidget
+    )
+
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+    """What the page showed, which may be old by the time it is sent."""
+    restaurant: forms.ModelChoiceField[Restaurant] = forms.ModelChoiceField(
+        Restaurant.objects.none(), label=_("restaurant"), widget=UnfoldAdminSelectWidget, empty_label=None
+    )
+
+    class Meta:
+        model = Booking
+        fields: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        instance: Booking | None = kwargs.get("instance")
+        if instance is not None:
+            kwargs["initial"] = self._now(instance) | kwargs.get("initial", {})
+        super().__init__(*args, **kwargs)
+        del self.fields["seen" if instance is None else "restaurant"]
+        for name in ("restaurant", "tables"):
+            if name in self.fields:
+                self.fields[name].queryset = self.offered[name]  # type: ignore[attr-defined]
+        for field in self.fields.values():
+            field.label = capfirst(str(field.label))
+        self.fields["tables"].label_from_instance = _label  # type: ignore[attr-defined]
+        if instance is not None and self.is_bound and "duration_minutes" not in self.changed_data:
+            # A stay that was cut at closing is on no quarter hour; left alone, it is nobody's mistake.
+            self.fields["duration_minutes"].validators = []
+
+    def _now(self, booking: Booking) -> dict[str, Any]:
+        start = booking.start.astimezone(clock.zone(booking.restaurant.zone))
+        guest = booking.guest or Guest()
+        return {
+            "date": booking.service_date,
+            "time": start.time().replace(second=0, microsecond=0),
+            "party_size": booking.party_size,
+            "duration_minutes": booking.duration_minutes,
+            # Those that can be picked, lest one since retired counts as taken away by hand.
+            "tables": list(
+                self.offered["tables"].filter(pk__in=booking.table_ids).values_list("pk", flat=True)
+            ),
+            "guest_name": guest.name,
+            "guest_phone": guest.phone,
+            "guest_email": guest.email,
+            "notes": booking.notes,
+            "seen": _stamp(booking),
+        }
+
+    def clean_date(self) -> dt.date:
+        return typed(DATE, self.cleaned_data["date"].isoformat())
+
+    def clean_guest_phone(self) -> str:
+        return typed(PHONE, self.cleaned_data["guest_phone"])
+
+    def _post_clean(self) -> None:
+        """The service has validated and written it."""
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if not self.errors:
+            try:
+                self.record = self._create(data) if self.instance._state.adding else self._change(data)
+            except DomainError as error:
+                show_at_fields(self, error, FIELDS)
+        return data
+
+    def _create(self, data: dict[str, Any]) -> BookingRecord:
+        restaurant: Restaurant = data["restaurant"]
+        made = create.create_booking(
+            caller=self.caller,
+            wanted=NewBooking(
+                restaurant_id=restaurant.pk,
+                party_size=data["party_size"],
+                date=data["date"],
+                start=self._start(restaurant.pk, data),
+                duration_minutes=data["duration_minutes"],
+                table_ids=_ids(data["tables"]) or None,
+                contact=Contact(data["guest_name"], data["guest_email"], data["guest_phone"]),
+                notes=data["notes"],
+                channel=Booking.Channel.STAFF,
+            ),
+        )
+        assert isinstance(made, BookingRecord), "there is no ticket to replay"
+        return made
+
+    def _change(self, data: dict[str, Any]) -> BookingRecord:
+        """Only what was typed anew is asked for, so that the rest cannot be refused.
+
+        What was typed anew is told from what the page showed, so the booking must still be that.
+        """
+        old, touched = self.instance, set(self.changed_data)
+        if data["seen"] != _stamp(old):
+            raise Conflict(CHANGED_SINCE)
+        tables = data["tables"] if "tables" in touched else ()
+        changed = change.update_booking(
+            caller=self.caller,
+            booking=str(old.pk),
+            change=Change(
+                party_size=data["party_size"] if "party_size" in touched else None,
+                duration_minutes=data["duration_minutes"] if "duration_minutes" in touched else None,
+                date=data["date"] if "date" in touched else None,
+                start=self._start(old.restaurant_id, data) if touched & {"date", "time"} else None,
+                table_ids=_ids(tables) or None,
+                sector_id=next((table.sector_id for table in tables), None),
+                guest_name=data["guest_name"] if "guest_name" in touched else None,
+                guest_email=data["guest_email"] if "guest_email" in touched else None,
+                guest_phone=data["guest_phone"] if "guest_phone" in touched else None,
+                notes=data["notes"] if "notes" in touched else None,
+            ),
+            version=old.version,
+        )
+        assert isinstance(changed, BookingRecord), "there is no ticket to replay"
+        return changed
+
+    @staticmethod
+    def _start(restaurant_id: str, data: dict[str, Any]) -> datetime:
+        wall: time = data["time"]
+        if wall.minute % 15 or wall.second:
+            raise ValidationFailed.at("start", _("Times lie on quarter hours."))
+        return instant_at(restaurant_id, data["date"], wall)
+
+    def save(self, commit: bool = True) -> Booking:
+        """The row as the service wrote it."""
+        assert self.record is not None, "only a clean form is saved"
+        booking: Booking = Booking.objects.get(pk=self.record.id)
+        self.instance = booking
+        return booking
+
+    def _save_m2m(self) -> None:
+        """The service has written everything."""
+
+    save_m2m = _save_m2m
+
+
+def _label(table: Table) -> str:
+    return f"{table.sector} · {table}"
+
+
+def _stamp(booking: Booking) -> str:
+    """Another one whenever the booking or its guest was written since."""
+    guest = booking.guest
+    return f"{booking.version}@{guest.updated_at.isoformat() if guest else ''}"
+
+
+def _ids(tables: Any) -> frozenset[str]:
+    return frozenset(table.pk for table in tables)

@@ -1,0 +1,227 @@
+"""Bookings in the admin. Every write goes through the services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import RangeDateFilter
+
+from bookings.admin.booking_form import BookingForm
+from bookings.floor import board
+from bookings.floor.words import words
+from bookings.models import Booking
+from bookings.services import lifecycle
+from restaurants.models import Restaurant, Table
+from wokibrain.core import clock
+from wokibrain.core.errors import DomainError
+from wokibrain.core.permissions import Permission
+from wokibrain.events.models import StoredEvent
+from wokibrain.office.actors import actors_named
+from wokibrain.office.base import TenantAdmin, Theirs, action, caller_for, display, visible
+
+STEPS: Final[dict[str, tuple[str, ...]]] = {
+    "CONFIRMED": ("_seat", "_no_show", "_cancel"),
+    "SEATED": ("_complete",),
+}
+"""Status -> the ends of the names of the buttons offered."""
+
+
+class Attention(admin.ChoicesFieldListFilter):
+    """What is over needs nobody any more."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Booking]) -> QuerySet[Booking]:
+        if self.used_parameters:
+            queryset = queryset.filter(status__in=board.OPEN)
+        found = super().queryset(request, queryset)
+        assert found is not None, "a filter by a field always answers"
+        return found
+
+
+@admin.register(Booking)
+class BookingAdmin(TenantAdmin):
+    may_view = Permission.BOOKING_READ
+    may_add = Permission.BOOKING_CREATE
+    may_change = Permission.BOOKING_UPDATE
+    list_display = (
+        "reference", "when", "party_size", "guest", "at", "shown_status", "look_at", "channel", "restaurant",
+    )  # fmt: skip
+    list_display_links = ("reference", "when")
+    list_filter = (
+        ("service_date", RangeDateFilter),
+        ("restaurant", Theirs),
+        ("sector", Theirs),
+        "status",
+        "channel",
+        ("attention", Attention),
+    )
+    list_filter_submit = True
+    change_form_before_template = "admin/booking_seen.html"
+    list_select_related = ("restaurant", "guest", "sector")
+    date_hierarchy = "service_date"
+    search_fields = ("reference__iexact", "guest__name", "guest__phone", "guest__email")
+    search_help_text = _("Guest's name or phone, or the reference")
+    ordering = ("-start",)
+    readonly_fields = ("reference", "state", "look_at", "story")
+    actions_submit_line = ("seat", "complete", "no_show", "cancel")
+    actions = ("seat_all", "complete_all", "no_show_all", "cancel_all")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Booking | None = None) -> Any:
+        seat = (("date", "time"), ("party_size", "duration_minutes"), "tables")
+        person = (_("Guest"), {"fields": ("guest_name", ("guest_phone", "guest_email"), "notes")})
+        if obj is None:
+            return ((None, {"fields": ("restaurant", *seat)}), person)
+        head: tuple[str, ...] = ("reference", "state")
+        if obj.attention:
+            head = (*head, "look_at")
+        return (
+            (None, {"fields": (head, *seat)}),
+            person,
+            (_("History"), {"fields": ("story",)}),
+        )
+
+    def get_form(self, request: HttpRequest, obj: Booking | None = None, **kwargs: Any) -> Any:
+        caller = caller_for(request)
+        tables = Table.objects.filter(active=True).select_related("sector")
+        if obj is not None:
+            tables = tables.filter(sector__restaurant_id=obj.restaurant_id)
+        else:
+            tables = visible(tables, "sector__restaurant_id", caller, Permission.BOOKING_CREATE)
+        places = visible(Restaurant.objects.all(), "pk", caller, Permission.BOOKING_CREATE)
+
+        offered = {"restaurant": places, "tables": tables.order_by("sector", "position")}
+        return type("BookingForm", (BookingForm,), {"caller": caller, "offered": offered})
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Today as it is at the restaurant that the form opens with."""
+        given: dict[str, Any] = super().get_changeform_initial_data(request)
+        caller = caller_for(request)
+        places = visible(Restaurant.objects.all(), "pk", caller, Permission.BOOKING_CREATE)
+        chosen = places.filter(pk=given.get("restaurant")).first() or places.first()
+        today = {"date": board.today(chosen.pk)} if chosen else {}
+        return today | {"party_size": 2} | given
+
+    def save_model(self, request: HttpRequest, obj: Booking, form: Any, change: bool) -> None:
+        """The service wrote it while the form was cleaned; what is left is the button that was pressed."""
+        for each in self.get_actions_submit_line(request, str(obj.pk)):
+            if each.action_name in request.POST:
+                each.method(request, obj)
+
+    def get_actions_submit_line(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """The steps that the booking's status allows."""
+        status = Booking.objects.filter(pk=object_id).values_list("status", flat=True).first()
+        wanted = STEPS.get(status or "", ())
+        return [
+            each
+            for each in super().get_actions_submit_line(request, object_id)
+            if each.action_name.endswith(wanted)
+        ]
+
+    def has_change_permission(self, request: HttpRequest, obj: Booking | None = None) -> bool:
+        """What is over is looked at, not edited."""
+        over = obj is not None and obj.status not in (Booking.Status.CONFIRMED, Booking.Status.SEATED)
+        return not over and super().has_change_permission(request, obj)
+
+    @display(description=_("when"), ordering="start")
+    def when(self, obj: Booking) -> str:
+        return f"{obj.start.astimezone(clock.zone(obj.restaurant.zone)):%d/%m/%Y %H:%M}"
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """With the names of all the page's tables, asked for once."""
+        changelist = super().get_changelist_instance(request)
+        rows = list(changelist.result_list)
+        tables = Table.objects.in_bulk({table_id for row in rows for table_id in row.table_ids})
+        for row in rows:
+            row.table_names = [str(tables.get(each, each)) for each in row.table_ids]
+        changelist.result_list = rows
+        return changelist
+
+    @display(description=_("tables"))
+    def at(self, obj: Any) -> str:
+        return f"{obj.sector} · {' + '.join(obj.table_names)}"
+
+    @display(description=_("needs attention"), ordering="attention", label="warning")
+    def look_at(self, obj: Booking) -> str:
+        wrong = obj.attention and obj.status in board.OPEN
+        return str(Booking.Attention(obj.attention).label) if wrong else ""
+
+    @display(
+        description=_("status"),
+        ordering="status",
+        label={"CONFIRMED": "info", "SEATED": "success", "CANCELLED": "danger", "NO_SHOW": "warning"},
+    )
+    def shown_status(self, obj: Booking) -> tuple[str, str]:
+        return obj.status, str(Booking.Status(obj.status).label)
+
+    @display(description=_("status"))
+    def state(self, obj: Booking) -> str:
+        return str(Booking.Status(obj.status).label)
+
+    @display(description=_("what happened"))
+    def story(self, obj: Booking) -> SafeString:
+        zone, said = clock.zone(obj.restaurant.zone), words()
+        events = list(
+            StoredEvent.objects.filter(aggregate_type="booking", aggregate_id=str(obj.pk)).order_by("version")
+        )
+        names = actors_named(event.metadata.get("actor", "") for event in events)
+        return format_html_join(
+            "",
+            "<div>{} · {} · {}</div>",
+            (
+                (
+                    f"{event.occurred_at.astimezone(zone):%d/%m/%Y %H:%M}",
+                    said.get(event.event_type, event.event_type),
+                    names[event.metadata.get("actor", "")],
+                )
+                for event in events
+            ),
+        )
+
+    def _act(
+        self, request: HttpRequest, bookings: Iterable[Booking], service: Callable[..., object], done: Any
+    ) -> None:
+        for booking in bookings:
+            try:
+                service(caller=caller_for(request), booking=str(booking.pk))
+            except DomainError as error:
+                self.message_user(request, f"{booking.reference}: {error.detail}", messages.ERROR)
+            else:
+                self.message_user(request, f"{booking.reference}: {done}", messages.SUCCESS)
+
+    @action(description=_("Seat"))
+    def seat(self, request: HttpRequest, obj: Booking) -> None:
+        self._act(request, [obj], lifecycle.seat_booking, _("seated."))
+
+    @action(description=_("Complete"))
+    def complete(self, request: HttpRequest, obj: Booking) -> None:
+        self._act(request, [obj], lifecycle.complete_booking, _("completed."))
+
+    @action(description=_("No-show"))
+    def no_show(self, request: HttpRequest, obj: Booking) -> None:
+        self._act(request, [obj], lifecycle.no_show_booking, _("marked as a no-show."))
+
+    @action(description=_("Cancel booking"))
+    def cancel(self, request: HttpRequest, obj: Booking) -> None:
+        self._act(request, [obj], lifecycle.cancel_booking, _("cancelled."))
+
+    @admin.action(description=_("Seat"), permissions=["change"])
+    def seat_all(self, request: HttpRequest, rows: QuerySet[Booking]) -> None:
+        self._act(request, rows, lifecycle.seat_booking, _("seated."))
+
+    @admin.action(description=_("Complete"), permissions=["change"])
+    def complete_all(self, request: HttpRequest, rows: QuerySet[Booking]) -> None:
+        self._act(request, rows, lifecycle.complete_booking, _("completed."))
+
+    @admin.action(description=_("No-show"), permissions=["change"])
+    def no_show_all(self, request: HttpRequest, rows: QuerySet[Booking]) -> None:
+        self._act(request, rows, lifecycle.no_show_booking, _("marked as a no-show."))
+
+    @admin.action(description=_("Cancel booking"), permissions=["change"])
+    def cancel_all(self, request: HttpRequest, rows: QuerySet[Booking]) -> None:
+        self._act(request, rows, lifecycle.cancel_booking, _("cancelled."))

@@ -1,0 +1,101 @@
+"""Tables out of service. Every write goes through the services."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import (
+    UnfoldAdminSplitDateTimeWidget,
+)
+
+from bookings.models import TableBlock
+from bookings.services import table_blocks
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import DomainError
+from wokibrain.core.permissions import Permission
+from wokibrain.office.base import TenantAdmin, Theirs, caller_for, display, show_at_fields
+
+
+class BlockForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A block as the restaurant's clocks say it; cleaning it is what blocks."""
+
+    caller: ClassVar[Caller]
+    start = forms.SplitDateTimeField(label=_("start"), widget=UnfoldAdminSplitDateTimeWidget)
+    end = forms.SplitDateTimeField(label=_("end"), widget=UnfoldAdminSplitDateTimeWidget)
+    made: TableBlock | None = None
+
+    class Meta:
+        model = TableBlock
+        fields = ("table", "start", "end", "reason")
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if self.errors:
+            return data
+        zone = clock.zone(data["table"].sector.restaurant.zone)
+        start, end = (data[edge].replace(tzinfo=zone) for edge in ("start", "end"))
+        try:
+            self.made = table_blocks.block_table(
+                caller=self.caller, table_id=data["table"].pk, start=start, end=end, reason=data["reason"]
+            )
+        except DomainError as error:
+            show_at_fields(self, error, {"tableId": "table"})
+        return data
+
+    def _post_clean(self) -> None:
+        """The service has validated and written it."""
+
+    def save(self, commit: bool = True) -> TableBlock:
+        assert self.made is not None, "only a clean form is saved"
+        self.instance = self.made
+        self.save_m2m = self._nothing_more  # type: ignore[method-assign]
+        return self.made
+
+    def _nothing_more(self) -> None:
+        """There is nothing many-to-many about a block."""
+
+
+@admin.register(TableBlock)
+class TableBlockAdmin(TenantAdmin):
+    form = BlockForm
+    restaurant_path = "table__sector__restaurant_id"
+    may_view = Permission.TABLE_READ
+    may_add = may_delete = Permission.TABLE_UPDATE
+    list_display = ("table", "from_", "to", "reason")
+    list_filter = (("table__sector__restaurant", Theirs), ("table__sector", Theirs))
+    list_select_related = ("table__sector__restaurant",)
+    date_hierarchy = "start"
+
+    def get_form(self, request: HttpRequest, obj: TableBlock | None = None, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, **kwargs)
+        form.caller = caller_for(request)
+        return form
+
+    def save_model(self, request: HttpRequest, obj: TableBlock, form: Any, change: bool) -> None:
+        """The service wrote it while the form was cleaned."""
+
+    def delete_model(self, request: HttpRequest, obj: TableBlock) -> None:
+        table_blocks.unblock_table(caller=caller_for(request), table_id=obj.table_id, block_id=str(obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[TableBlock]) -> None:
+        for block in queryset:
+            self.delete_model(request, block)
+
+    @display(description=_("start"), ordering="start")
+    def from_(self, obj: TableBlock) -> str:
+        return self._local(obj, obj.start)
+
+    @display(description=_("end"), ordering="end")
+    def to(self, obj: TableBlock) -> str:
+        return self._local(obj, obj.end)
+
+    @staticmethod
+    def _local(obj: TableBlock, instant: datetime) -> str:
+        return f"{instant.astimezone(clock.zone(obj.table.sector.restaurant.zone)):%d/%m/%Y %H:%M}"

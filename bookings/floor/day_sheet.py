@@ -1,0 +1,163 @@
+"""The day sheet: a service day's bookings as a list to print, to open in a spreadsheet or a calendar."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Final
+
+from django.utils.translation import gettext as _
+
+from bookings.models import Booking
+from bookings.repository.records import BookingRecord, fetch, seen_by
+from restaurants.models import Restaurant, Sector, Table
+from wokibrain.core import clock
+from wokibrain.core.callers import Caller
+from wokibrain.core.permissions import Permission
+
+COMING: Final = (Booking.Status.CONFIRMED, Booking.Status.SEATED, Booking.Status.COMPLETED)
+DAY: Final = """
+WHERE booking.restaurant_id = %(restaurant)s AND booking.service_date = %(date)s
+ORDER BY booking.start, booking.reference
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One booking with its tables' names and its times on the restaurant's clocks."""
+
+    booking: BookingRecord
+    sector: str
+    tables: str
+    start: datetime
+    end: datetime
+
+    @property
+    def at(self) -> str:
+        """Not for a template to format: those would show it in the server's zone."""
+        return f"{self.start:%H:%M}"
+
+    @property
+    def until(self) -> str:
+        return f"{self.end:%H:%M}"
+
+    @property
+    def name(self) -> str:
+        return self.booking.guest.name if self.booking.guest else ""
+
+    @property
+    def phone(self) -> str:
+        return self.booking.guest.phone if self.booking.guest else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    restaurant: Restaurant
+    date: date
+    lines: tuple[Line, ...]
+    """By time; those who cancelled or did not show are left out."""
+    by_table: tuple[tuple[str, tuple[Line, ...]], ...]
+
+    @property
+    def read_at(self) -> str:
+        return f"{clock.now().astimezone(clock.zone(self.restaurant.zone)):%Y-%m-%d %H:%M}"
+
+    @property
+    def covers(self) -> int:
+        return sum(line.booking.party_size for line in self.lines)
+
+
+def read(*, caller: Caller, restaurant_id: str, service_date: date) -> Sheet:
+    """Raises NotFound for a restaurant that is not the caller's."""
+    caller.require(Permission.BOOKING_READ, restaurant_id)
+    restaurant = Restaurant.objects.get(pk=restaurant_id)
+    zone = clock.zone(restaurant.zone)
+    sectors = dict(Sector.objects.filter(restaurant=restaurant).values_list("id", "name"))
+    tables = list(
+        Table.objects.filter(sector__restaurant=restaurant).order_by("sector__position", "position", "id")
+    )
+    names = {table.pk: str(table) for table in tables}
+    rows = fetch(DAY, {"restaurant": restaurant_id, "date": service_date})
+    lines = tuple(
+        Line(
+            each,
+            sectors.get(each.sector_id, each.sector_id),
+            " + ".join(names.get(table_id, table_id) for table_id in each.table_ids),
+            each.start.astimezone(zone),
+            each.end.astimezone(zone),
+        )
+        for each in seen_by(caller, restaurant_id, rows)
+        if each.status in COMING
+    )
+    by_table = tuple(
+        (f"{sectors[table.sector_id]} · {table}", at)
+        for table in tables
+        if (at := tuple(line for line in lines if table.pk in line.booking.table_ids))
+    )
+    return Sheet(restaurant, service_date, lines, by_table)
+
+
+def as_csv(sheet: Sheet) -> str:
+    """For a spreadsheet: with a byte order mark, and no cell that it would take for a formula."""
+    out = io.StringIO()
+    out.write("\ufeff")
+    writer = csv.writer(out)
+    writer.writerow(
+        [_("date"), _("time"), _("until"), _("party"), _("guest"), _("phone"), _("sector"), _("tables"),
+         _("status"), _("reference"), _("notes")]
+    )  # fmt: skip
+    for line in sheet.lines:
+        booking = line.booking
+        cells = [
+            sheet.date.isoformat(), line.at, line.until, str(booking.party_size),
+            line.name, line.phone, line.sector, line.tables, str(booking.status.label), booking.reference,
+            booking.notes,
+        ]  # fmt: skip
+        writer.writerow([_harmless(cell) for cell in cells])
+    return out.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    # A phone number begins with +, and is one only when nothing but digits and the like follow.
+    phone = cell.startswith("+") and all(each in "+0123456789 ()./-" for each in cell)
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not phone else cell
+
+
+def as_ical(sheet: Sheet) -> str:
+    """RFC 5545, times in UTC, lines folded at 75 octets."""
+    stamp = f"{clock.now():%Y%m%dT%H%M%SZ}"
+    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//WokiBrain//Floor//EN", "CALSCALE:GREGORIAN"]
+    for line in sheet.lines:
+        booking = line.booking
+        title = f"{booking.party_size} · {line.name or booking.reference} · {line.tables}"
+        lines += [
+            "BEGIN:VEVENT",
+            f"UID:{booking.id}@wokibrain",
+            f"SEQUENCE:{booking.version}",
+            f"DTSTAMP:{stamp}",
+            f"DTSTART:{booking.start.astimezone(UTC):%Y%m%dT%H%M%SZ}",
+            f"DTEND:{booking.end.astimezone(UTC):%Y%m%dT%H%M%SZ}",
+            f"SUMMARY:{_escaped(title)}",
+            f"LOCATION:{_escaped(f'{sheet.restaurant.name}, {line.sector}')}",
+            *([f"DESCRIPTION:{_escaped(booking.notes)}"] if booking.notes else []),
+            "END:VEVENT",
+        ]
+    lines.append("END:VCALENDAR")
+    return "".join(f"{folded}\r\n" for line in lines for folded in _folded(line))
+
+
+def _escaped(text: str) -> str:
+    text = text.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,")
+    return "\\n".join(text.splitlines())
+
+
+def _folded(line: str) -> list[str]:
+    parts, part = [], ""
+    for character in line:
+        if len((part + character).encode()) > 75:
+            parts.append(part)
+            part = " "
+        part += character
+    return [*parts, part]

@@ -1,0 +1,255 @@
+"""Restaurants with their calendar: weekly windows, turn times, special days, and their sectors by name."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from zoneinfo import available_timezones
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, Q, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminSelect2Widget
+
+from restaurants.models import (
+    MAX_PARTY,
+    Restaurant,
+    Sector,
+    ServiceWindow,
+    SpecialDay,
+    SpecialWindow,
+    TurnTime,
+)
+from restaurants.services.calendar import (
+    Calendar,
+    Hours,
+    SpecialHours,
+    Turn,
+    drop_special_day,
+    put_special_day,
+)
+from restaurants.services.restaurants import (
+    create_restaurant,
+    create_sector,
+    update_restaurant,
+    update_sector,
+)
+from wokibrain.core.permissions import Permission
+from wokibrain.office.base import TenantInline, Theirs, caller_for, display
+from wokibrain.office.service_admin import ServiceAdmin, acknowledged, settings_of, typed_rows
+
+USUAL: Final = (Turn(2, 90), Turn(4, 105), Turn(6, 120), Turn(MAX_PARTY, 150))
+"""Turn times a new restaurant starts with, so that its first booking need not say how long it stays."""
+
+
+class WindowInline(TenantInline):
+    model = ServiceWindow
+    may_add = may_change = may_delete = Permission.RESTAURANT_UPDATE
+    fields = ("weekday", "opens", "closes", "last_seating")
+    tab = True
+
+
+class TurnTimeInline(TenantInline):
+    model = TurnTime
+    may_add = may_change = may_delete = Permission.RESTAURANT_UPDATE
+    fields = ("party_up_to", "minutes")
+    tab = True
+
+
+class SectorInline(TenantInline):
+    model = Sector
+    may_add = may_change = Permission.TABLE_UPDATE
+    fields = ("name", "position")
+    exclude = ("id",)  # named, it goes along hidden; without it no row that is there can be saved
+    ordering_field = "position"
+    hide_ordering_field = True
+    show_change_link = True
+    tab = True
+
+
+def zones() -> list[tuple[str, str]]:
+    """The time zones a restaurant may stand in, as a picker offers them."""
+    return [(name, name.replace("_", " ")) for name in sorted(available_timezones()) if "/" in name]
+
+
+class RestaurantForm(forms.ModelForm):  # type: ignore[type-arg]
+    zone = forms.ChoiceField(label=_("Time zone"), choices=zones, widget=UnfoldAdminSelect2Widget)
+
+    class Meta:
+        model = Restaurant
+        fields = "__all__"  # noqa: DJ007 - the admin names them
+
+
+@admin.register(Restaurant)
+class RestaurantAdmin(ServiceAdmin):
+    form = RestaurantForm
+    restaurant_path = "pk"
+    may_add = Permission.RESTAURANT_CREATE
+    may_change = Permission.RESTAURANT_UPDATE
+    list_display = ("name", "zone", "tables", "seats", "board")
+    search_fields = ("name", "id")
+    inlines = (WindowInline, SectorInline, TurnTimeInline)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Restaurant]:
+        rows: QuerySet[Restaurant] = super().get_queryset(request)
+        return rows.annotate(
+            table_count=Count("sectors__tables", filter=Q(sectors__tables__active=True)),
+            seat_sum=Sum("sectors__tables__capacity_max", filter=Q(sectors__tables__active=True)),
+        )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Restaurant | None = None) -> Any:
+        """A new one asks for what it cannot do without; the rest has good defaults."""
+        if obj is None:
+            return ((None, {"fields": ("name", "zone", "id")}),)
+        return (
+            (None, {"fields": (("name", "zone"),)}),
+            (
+                _("What may be booked"),
+                {
+                    "fields": (
+                        ("min_party", "max_party"),
+                        ("min_duration", "max_duration"),
+                        ("lead_minutes", "horizon_days"),
+                        "refuse_past",
+                    )
+                },
+            ),
+        )
+
+    def get_inlines(self, request: HttpRequest, obj: Restaurant | None) -> Any:
+        return () if obj is None else self.inlines
+
+    def save_model(self, request: HttpRequest, obj: Restaurant, form: Any, change: bool) -> None:
+        if change:
+            return
+        create_restaurant(caller=caller_for(request), id=obj.id, name=obj.name, zone=obj.zone, turns=USUAL)
+        obj._state.adding = False
+
+    def response_add(
+        self, request: HttpRequest, obj: Restaurant, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """On to its hours and sectors: a restaurant is not done with its name."""
+        self.message_user(
+            request,
+            format_lazy(
+                _("{name} is made. Check its hours below, then add its sectors and tables."),
+                name=obj.name,
+            ),
+            messages.SUCCESS,
+        )
+        return HttpResponseRedirect(reverse("admin:restaurants_restaurant_change", args=[obj.pk]))
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """All of the page by one call where bookings may be stranded; sectors have no hours to strand any by."""
+        super().save_related(request, form, formsets, change)
+        if not change:
+            return
+        caller, restaurant_id = caller_for(request), form.instance.pk
+        changed = {formset.model: typed_rows(formset) for formset in formsets if formset.has_changed()}
+        calendar = Calendar(hours=_hours(changed.get(ServiceWindow)), turns=_turns(changed.get(TurnTime)))
+        settings = settings_of(form)
+        if settings or calendar != Calendar():
+            update_restaurant(
+                caller=caller,
+                restaurant_id=restaurant_id,
+                settings=settings,
+                calendar=calendar,
+                acknowledge=acknowledged(request),
+            )
+        for row in changed.get(Sector, ()):
+            if row.instance._state.adding:
+                create_sector(caller=caller, restaurant_id=restaurant_id, **settings_of(row))
+            elif row.has_changed():
+                update_sector(caller=caller, sector_id=row.instance.pk, settings=settings_of(row))
+
+    @display(description=_("tables"))
+    def tables(self, obj: Any) -> int:
+        return int(obj.table_count)
+
+    @display(description=_("seats"))
+    def seats(self, obj: Any) -> int:
+        return int(obj.seat_sum or 0)
+
+    @display(description=_("floor"))
+    def board(self, obj: Restaurant) -> SafeString:
+        return format_html(
+            '<a class="office-link" href="{}?restaurant={}">{}</a>',
+            reverse("floor"),
+            obj.pk,
+            _("Open the board"),
+        )
+
+
+def _hours(rows: list[Any] | None) -> list[Hours] | None:
+    """Windows as they were typed; None where that part of the page was left alone."""
+    return (
+        None
+        if rows is None
+        else [Hours(**_typed(row, "opens", "closes", "last_seating", "weekday")) for row in rows]
+    )
+
+
+def _turns(rows: list[Any] | None) -> list[Turn] | None:
+    return None if rows is None else [Turn(**_typed(row, "party_up_to", "minutes")) for row in rows]
+
+
+def _typed(row: Any, *names: str) -> dict[str, Any]:
+    return {name: row.cleaned_data[name] for name in names if name in row.cleaned_data}
+
+
+class SpecialWindowInline(TenantInline):
+    model = SpecialWindow
+    restaurant_path = "day__restaurant_id"
+    may_add = may_change = may_delete = Permission.RESTAURANT_UPDATE
+    fields = ("opens", "closes", "last_seating")
+
+
+@admin.register(SpecialDay)
+class SpecialDayAdmin(ServiceAdmin):
+    may_add = may_change = may_delete = Permission.RESTAURANT_UPDATE
+    list_display = ("date", "name", "restaurant", "hours")
+    list_filter = (("restaurant", Theirs),)
+    date_hierarchy = "date"
+    inlines = (SpecialWindowInline,)
+
+    fields = ("restaurant", "date", "name")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SpecialDay]:
+        rows: QuerySet[SpecialDay] = super().get_queryset(request)
+        return rows.select_related("restaurant").prefetch_related("windows")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: SpecialDay | None = None) -> tuple[str, ...]:
+        return ("restaurant",) if obj else ()
+
+    @display(description=_("hours"))
+    def hours(self, obj: SpecialDay) -> str:
+        return ", ".join(map(str, obj.windows.all())) or str(_("closed"))
+
+    def save_model(self, request: HttpRequest, obj: SpecialDay, form: Any, change: bool) -> None:
+        """Saved with its windows."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        day: SpecialDay = form.instance
+        hours = [row for formset in formsets for row in typed_rows(formset)]
+        made = put_special_day(
+            caller=caller_for(request),
+            restaurant_id=day.restaurant_id,
+            day=SpecialHours(day.date, day.name, tuple(_hours(hours) or ())),
+            day_id=day.pk if change else None,
+            acknowledge=acknowledged(request),
+        )
+        day.pk = made.pk
+
+    def delete_model(self, request: HttpRequest, obj: SpecialDay) -> None:
+        drop_special_day(
+            caller=caller_for(request),
+            restaurant_id=obj.restaurant_id,
+            day_id=obj.pk,
+            acknowledge=acknowledged(request),
+        )

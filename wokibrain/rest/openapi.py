@@ -1,0 +1,365 @@
+"""The OpenAPI 3.1 document: what each operation takes, gives and refuses, from the code itself."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, Final, TypeVar, cast
+
+from django.conf import settings
+from drf_spectacular.contrib.pydantic import PydanticExtension
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from pydantic import BaseModel, Field
+from rest_framework.request import Request
+
+from wokibrain.core.errors import Code
+from wokibrain.rest.fields import ApiModel
+from wokibrain.rest.idempotency import Keyed, Vault, once
+from wokibrain.rest.views import STATUS
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class IssueOut(ApiModel):
+    path: str = Field(description="The field, as the caller spelled it.", examples=["partySize"])
+    message: str = Field(examples=["Must be at most 50."])
+
+
+class Error(ApiModel):
+    """Every refusal. `error` is stable; `detail` follows Accept-Language (en, es)."""
+
+    error: Code
+    detail: str
+    issues: list[IssueOut] = Field(default=[], description="Which fields are at fault; absent when none is.")
+    acknowledge: str = Field(
+        "", description="With CONFLICT over bookings that would lose their place: send it as `?acknowledge=`."
+    )
+    request_id: str = Field(examples=["5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"])
+
+
+EXAMPLES: Final[Mapping[Code, str]] = {
+    Code.VALIDATION_ERROR: "partySize: Must be at most 50.",
+    Code.UNAUTHORIZED: "Valid credentials are needed here.",
+    Code.FORBIDDEN: "You do not have permission to do this.",
+    Code.NOT_FOUND: "There is nothing here, or it is not yours to see.",
+    Code.METHOD_NOT_ALLOWED: "This method is not allowed here.",
+    Code.NOT_ACCEPTABLE: "Only application/json is served here.",
+    Code.UNSUPPORTED_MEDIA_TYPE: "Send the body as application/json.",
+    Code.PAYLOAD_TOO_LARGE: "The request body is too large.",
+    Code.NO_CAPACITY: "No table for 4 is free then. The nearest times that would work: 22:15.",
+    Code.CONFLICT: "The tables or the time asked for were just taken.",
+    Code.ALREADY_CANCELLED: "This booking is already cancelled.",
+    Code.INVALID_TRANSITION: "A booking that is Completed does not allow this.",
+    Code.IDEMPOTENCY_IN_PROGRESS: "A request with this Idempotency-Key is still running.",
+    Code.IDEMPOTENCY_KEY_REUSED: "This Idempotency-Key was used before with another request.",
+    Code.OUTSIDE_SERVICE_WINDOW: "The restaurant is closed on that date.",
+    Code.RATE_LIMIT_EXCEEDED: "Too many requests; slow down.",
+    Code.SERVICE_UNAVAILABLE: "The service is briefly unavailable; try again shortly.",
+    Code.INTERNAL_SERVER_ERROR: "Something went wrong on our side.",
+}
+ALWAYS: Final = (
+    Code.VALIDATION_ERROR,
+    Code.NOT_ACCEPTABLE,
+    Code.RATE_LIMIT_EXCEEDED,
+    Code.INTERNAL_SERVER_ERROR,
+    Code.SERVICE_UNAVAILABLE,
+)
+MAKES: Final = "x-makes"
+ADMIN_SECRET: Final[Any] = [{"adminSecret": []}]
+TO_CALLERS: Final = (Code.UNAUTHORIZED, Code.FORBIDDEN)
+WITH_BODY: Final = (Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE)
+WITH_KEY: Final = (Code.IDEMPOTENCY_IN_PROGRESS, Code.IDEMPOTENCY_KEY_REUSED)
+
+IDEMPOTENCY_KEY: Final = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    OpenApiParameter.HEADER,
+    description="Any 1-255 printable ASCII characters. Kept 24 hours per caller; a repeated request gives "
+    "the first one's status and body with `Idempotent-Replayed: true`.",
+)
+
+
+def operation(
+    operation_id: str,
+    summary: str,
+    description: str,
+    *,
+    query: type[BaseModel] | None = None,
+    body: type[BaseModel] | None = None,
+    out: type[BaseModel] | None = None,
+    status: int = 200,
+    errors: Iterable[Code] = (),
+    keyed: Keyed = Keyed.HERE,
+    vault: Vault | None = None,
+    prepare: Callable[[Request], object] | None = None,
+    tag: str = "bookings",
+    open_to_all: bool = False,
+    secret: bool = False,
+    makes: str | None = None,
+) -> Callable[[View], View]:
+    """Document a view's method and, unless it only reads, have it take an Idempotency-Key (see ``once``).
+
+    ``errors`` are those beyond the ones every operation may give. ``secret``: it is guarded by
+    ADMIN_SECRET and takes no credentials. ``makes``: the path parameter by which other operations name
+    what this one made; they are linked to its answer's ``id``. The examples of ``body`` and ``out`` are
+    their models' own, else put together from their fields.
+    """
+
+    def define(view: View) -> View:
+        takes_key = view.__name__ != "get" and keyed is not Keyed.NEVER
+        to_whom = () if open_to_all else TO_CALLERS[:1] if secret else TO_CALLERS
+        codes = dict.fromkeys(
+            [
+                *ALWAYS,
+                *to_whom,
+                *(WITH_BODY if body else ()),
+                *errors,
+                *(WITH_KEY if takes_key else ()),
+            ]
+        )
+        parameters = [*_parameters(query)] if query else []
+        if takes_key:
+            parameters += [IDEMPOTENCY_KEY, _replayed(status)]
+        documented = extend_schema(
+            operation_id=operation_id,
+            summary=summary,
+            description=inspect.cleandoc(description),
+            tags=[tag],
+            parameters=parameters,
+            request=body,
+            responses={status: OpenApiResponse(out, summary)} | _responses(codes),
+            examples=[*_good_examples(body, out, status), *_error_examples(codes)],
+            auth=[] if open_to_all else ADMIN_SECRET if secret else None,
+            extensions={MAKES: makes} if makes else None,
+        )
+        if takes_key and keyed is Keyed.HERE:
+            view = cast(View, once(view, has_body=body is not None, vault=vault, prepare=prepare))
+        return documented(view)
+
+    return define
+
+
+def _replayed(status: int) -> OpenApiParameter:
+    return OpenApiParameter(
+        "Idempotent-Replayed",
+        {"type": "string", "enum": ["true"]},
+        OpenApiParameter.HEADER,
+        response=[status],
+        description="Present when this is the result of an earlier request with the same key.",
+    )
+
+
+def _good_examples(
+    body: type[BaseModel] | None, out: type[BaseModel] | None, status: int
+) -> Iterable[OpenApiExample]:
+    if body:
+        yield OpenApiExample("Request", _example_of(body), request_only=True)
+    if out:
+        yield OpenApiExample("Answer", _example_of(out), response_only=True, status_codes=[str(status)])
+
+
+def _example_of(model: type[BaseModel]) -> Any:
+    schema = model.model_json_schema()
+    return _sample(schema, schema.get("$defs", {}))
+
+
+SAMPLES: Final[Mapping[str, str]] = {
+    "uuid": "01a1fb61-18a3-73fd-b53a-8a008dc65c1e",
+    "date": "2025-10-22",
+    "date-time": "2025-10-22T20:00:00-03:00",
+}
+
+
+def _sample(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
+    """A value that fits a schema: its own example where it has one, else one made of its parts.
+
+    Of an object's fields those that are required or have an example.
+    """
+    if schema.get("examples"):
+        return schema["examples"][0]
+    if "$ref" in schema:
+        return _sample(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "anyOf" in schema:
+        return _sample(schema["anyOf"][0], definitions)
+    match schema.get("type"):
+        case "object":
+            required = schema.get("required", ())
+            return {
+                name: _sample(each, definitions)
+                for name, each in schema.get("properties", {}).items()
+                if name in required or each.get("examples")
+            }
+        case "array":
+            return [_sample(schema["items"], definitions)]
+        case "string":
+            return SAMPLES.get(schema.get("format", ""), "text")
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case "boolean":
+            return True
+    return None
+
+
+def _responses(codes: Iterable[Code]) -> dict[int, OpenApiResponse]:
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(int(STATUS[code]), []).append(f"`{code.value}`")
+    return {status: OpenApiResponse(Error, ", ".join(names)) for status, names in sorted(by_status.items())}
+
+
+def _error_examples(codes: Iterable[Code]) -> Iterable[OpenApiExample]:
+    for code in codes:
+        value: dict[str, Any] = {"error": code.value, "detail": EXAMPLES[code]}
+        if code is Code.VALIDATION_ERROR:
+            path, _, message = EXAMPLES[code].partition(": ")
+            value["issues"] = [{"path": path, "message": message}]
+        value["requestId"] = "5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"
+        yield OpenApiExample(code.value, value, response_only=True, status_codes=[str(int(STATUS[code]))])
+
+
+def _parameters(model: type[BaseModel]) -> Iterable[OpenApiParameter]:
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+    required = set(schema.get("required", ()))
+    for name, each in schema["properties"].items():
+        yield OpenApiParameter(
+            name,
+            _plain(each, definitions),
+            OpenApiParameter.QUERY,
+            required=name in required,
+            description=each.get("description", ""),
+        )
+
+
+def _plain(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """A parameter's schema without references, and without the null that a query cannot say."""
+    if "$ref" in schema:
+        return _plain(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if "anyOf" in schema:
+        (only,) = [each for each in schema["anyOf"] if each.get("type") != "null"]
+        rest = {key: schema[key] for key in ("examples",) if key in schema}
+        return _plain(only, definitions) | rest
+    # Constraints behind a validator of ours keep pydantic's names.
+    schema = {JSON_SCHEMA_NAMES.get(key, key): value for key, value in schema.items()}
+    dropped = {"title", "description"} | ({"default"} if schema.get("default", 0) is None else set())
+    return {key: value for key, value in schema.items() if key not in dropped}
+
+
+PARAMETER: Final = re.compile(r"{(\w+)}")
+JSON_SCHEMA_NAMES: Final = {"ge": "minimum", "le": "maximum", "multiple_of": "multipleOf"}
+
+
+class ModelExtension(PydanticExtension):  # type: ignore[no-untyped-call]
+    """Pydantic models as components, their enums written where they stand.
+
+    An enum of its own would be a component named after its class, and half the models here have a Status.
+    """
+
+    priority = 1
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        schema = self.target.model_json_schema(
+            ref_template="#/components/schemas/{model}", mode="serialization"
+        )
+        definitions = schema.pop("$defs", {})
+        enums = {name: each for name, each in definitions.items() if "enum" in each}
+        for name, each in definitions.items():
+            if name not in enums:
+                auto_schema.registry.register_on_missing(
+                    ResolvedComponent(  # type: ignore[no-untyped-call]
+                        name=name, type=ResolvedComponent.SCHEMA, object=name, schema=_inlined(each, enums)
+                    )
+                )
+        inlined: dict[str, Any] = _inlined(schema, enums)
+        return inlined
+
+
+def _inlined(part: Any, enums: Mapping[str, Any]) -> Any:
+    if isinstance(part, list):
+        return [_inlined(each, enums) for each in part]
+    if not isinstance(part, dict):
+        return part
+    name = str(part.get("$ref", "")).rpartition("/")[2]
+    if name in enums:
+        beside = {key: value for key, value in part.items() if key != "$ref"}
+        return {key: value for key, value in enums[name].items() if key != "title"} | beside
+    return {key: _inlined(value, enums) for key, value in part.items()}
+
+
+class CredentialScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "wokibrain.access.authentication.CredentialAuthentication"
+    name = ["apiKey", "bearer"]
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
+        return [
+            {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            {"type": "http", "scheme": "bearer", "description": "An API key, or an access token."},
+        ]
+
+
+def finish(result: dict[str, Any], generator: SchemaGenerator, **_: Any) -> dict[str, Any]:
+    """Last touches: the title page, and credentials that PUBLIC_PERMISSIONS may make optional."""
+    result["info"]["description"] = (
+        "Seats parties at restaurant tables. Instants carry the restaurant's own UTC offset; `date` is the "
+        "service date in its zone; starts lie on quarter hours."
+    )
+    for path in result["paths"].values():
+        for each in path.values():
+            if "security" in each:
+                # Each alone will do; what is written as one requirement would ask for all at once.
+                names = [name for requirement in each["security"] for name in requirement]
+                each["security"] = [{name: []} for name in names]
+                if "adminSecret" not in names and settings.PUBLIC_PERMISSIONS:
+                    each["security"].append({})
+    _link(result["paths"])
+    result["components"]["securitySchemes"]["adminSecret"] = {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Admin-Secret",
+        "description": "ADMIN_SECRET of the installation; for a first look only.",
+    }
+    result.setdefault("servers", [{"url": "/"}])
+    return result
+
+
+def _link(paths: Mapping[str, dict[str, Any]]) -> None:
+    """Lead from what an operation made to every operation on it."""
+    whole = [
+        (path, each, frozenset(PARAMETER.findall(path)))
+        for path, item in paths.items()
+        for each in item.values()
+    ]
+    for _path, maker, known in whole:
+        made = maker.pop(MAKES, None)
+        if made is None:
+            continue
+        links = {
+            each["operationId"]: {
+                "operationId": each["operationId"],
+                "parameters": {made: "$response.body#/id"}
+                | {name: f"$request.path.{name}" for name in sorted(named - {made})},
+            }
+            for _path, each, named in whole
+            if made in named and named <= known | {made}
+        }
+        (answer,) = (each for status, each in maker["responses"].items() if status.startswith("2"))
+        answer["links"] = links
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The document, made once a process."""
+    schema: dict[str, Any] = SchemaGenerator().get_schema(  # type: ignore[no-untyped-call]
+        request=None, public=True
+    )
+    return schema

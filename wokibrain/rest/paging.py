@@ -1,0 +1,28 @@
+"""Lists in pages, as the API gives them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from wokibrain.rest.fields import ApiModel, QueryInt
+
+ONE_PAGE: Final = {"page": 1, "limit": 50, "total": 1, "totalPages": 1}
+
+
+class PageQuery(ApiModel):
+    page: Annotated[QueryInt, Field(ge=1, le=10_000)] = 1
+    limit: Annotated[QueryInt, Field(ge=1, le=200)] = 50
+
+
+class Pagination(ApiModel):
+    page: int = Field(examples=[1])
+    limit: int = Field(examples=[50])
+    total: int = Field(examples=[1])
+    total_pages: int = Field(examples=[1])
+
+
+def pagination(page: int, limit: int, total: int) -> Pagination:
+    """Which page of how many, where there are ``total`` rows in all."""
+    return Pagination(page=page, limit=limit, total=total, total_pages=-(-total // limit))

@@ -1,0 +1,122 @@
+"""How often a caller may ask: so many requests a minute at each endpoint.
+
+A window of a minute begins with a caller's first request at an endpoint. Counting is one Redis
+script, so it is exact however many ask at once in however many processes. When Redis is away each
+process counts on from what it last knew: a limit that is too wide by the number of processes, not none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+from django.conf import settings
+
+from wokibrain.core.callers import Caller
+from wokibrain.core.errors import RateLimitExceeded
+from wokibrain.core.redis import PATIENCE, Away, Script
+
+WINDOW_MS: Final = 60_000
+COUNTED_LOCALLY: Final = 20_000
+
+COUNT: Final = Script("""
+local count = redis.call('incr', KEYS[1])
+if count == 1 then redis.call('pexpire', KEYS[1], ARGV[1]) return {count, ARGV[1]} end
+local left = redis.call('pttl', KEYS[1])
+if left < 0 then redis.call('pexpire', KEYS[1], ARGV[1]) left = ARGV[1] end
+return {count, left}
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Where a caller stands at an endpoint: of ``limit`` requests, ``count`` were made; seconds to the next window."""
+
+    limit: int
+    count: int
+    reset: int
+
+    @property
+    def exceeded(self) -> bool:
+        return self.count > self.limit
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = {
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": str(max(self.limit - self.count, 0)),
+            "RateLimit-Reset": str(self.reset),
+        }
+        if self.exceeded:
+            headers["Retry-After"] = str(self.reset)
+        return headers
+
+
+class Exceeded(RateLimitExceeded):
+    """Refused, with the headers that say for how long."""
+
+    def __init__(self, rate: Rate) -> None:
+        super().__init__()
+        self.rate = rate
+        self.headers = rate.headers
+
+
+def admit(caller: Caller, endpoint: str) -> Rate | None:
+    """Count one request of ``caller`` at ``endpoint`` (method and route); None when there is no limit.
+
+    Raises Exceeded.
+    """
+    limit: int = settings.RATE_LIMIT_MAX
+    if not limit:
+        return None
+    key = f"rate:{caller.kind.value}:{caller.id}:{endpoint}"
+    try:
+        count, left = _count(key)
+        _local.learn(key, count, left)
+    except Away:
+        count, left = _local.count(key)
+    rate = Rate(limit, count, max(-(-left // 1000), 1))
+    if rate.exceeded:
+        raise Exceeded(rate)
+    return rate
+
+
+def _count(key: str) -> tuple[int, int]:
+    """(requests in the window, milliseconds left of it), this one counted."""
+    count, left = COUNT.run([key], WINDOW_MS, patience=PATIENCE)
+    return int(count), int(left)
+
+
+class _Local:
+    """The same count within this process."""
+
+    def __init__(self) -> None:
+        self._windows: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._lock = Lock()
+
+    def learn(self, key: str, count: int, left: int) -> None:
+        """What Redis says, to go on from should it go away."""
+        with self._lock:
+            self._windows[key] = (count, time.monotonic() + left / 1000)
+            self._forget()
+
+    def _forget(self) -> None:
+        while len(self._windows) > COUNTED_LOCALLY:
+            self._windows.popitem(last=False)
+
+    def count(self, key: str) -> tuple[int, int]:
+        now = time.monotonic()
+        with self._lock:
+            count, until = self._windows.get(key, (0, 0.0))
+            if now >= until:
+                count, until = 0, now + WINDOW_MS / 1000
+            self._windows[key] = (count + 1, until)
+            self._windows.move_to_end(key)
+            self._forget()
+        return count + 1, int((until - now) * 1000)
+
+
+_local: Final = _Local()
