@@ -26,8 +26,8 @@ import psycopg
 import redis
 from psycopg.types.json import Jsonb
 
-from tests.events.support import payload
 from tests.processes import Services, manage
+from tests.wokibrain.events.support import payload
 from wokibrain.core import env
 from wokibrain.core.ids import uuid7
 from wokibrain.events import readmodels

@@ -1,7 +1,7 @@
 """The pytest plugin that gives a run Postgres and Redis of its own (`-p tests.services`).
 
 The addresses follow from a fresh folder in the temp dir, so they are in the environment before settings are read; the
-servers start only when the run has something to use them: `pytest tests/engine` does not pay for them.
+servers start only when the run has something to use them: `pytest tests/bookings/engine` does not pay for them.
 TEST_DATABASE_URL and TEST_REDIS_URL name servers to use instead. Under pytest-xdist the controller owns the servers;
 pytest-django gives each worker a database of its own, and this gives each a Redis database of its own.
 """
@@ -16,7 +16,7 @@ import pytest
 from wokibrain import embedded
 from wokibrain.core import env
 
-WITHOUT_SERVICES = ("tests/engine", "tests/deploy")
+WITHOUT_SERVICES = ("tests/bookings/engine", "tests/deploy")
 FOLDER = "WOKIBRAIN_TEST_FOLDER"
 # Each xdist worker gets this many numbered databases; Redis has 16 unless told otherwise.
 REDIS_DATABASES = {"databases": "128"}

@@ -13,7 +13,7 @@ from channels.layers import InMemoryChannelLayer
 from bookings import consumers
 from bookings.availability import cache
 from bookings.live import messages
-from tests.events import support
+from tests.wokibrain.events import support
 from wokibrain.core.ids import uuid7
 from wokibrain.core.redis import ask
 from wokibrain.events import audit, store

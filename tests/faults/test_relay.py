@@ -15,10 +15,10 @@ import pytest
 from confluent_kafka import Message
 from django.db import connection, transaction
 
-from tests.events import support
 from tests.kafka import Broker, Kafka
 from tests.pipeline import INSERT, Pipeline, event_row
 from tests.processes import Services, private_services
+from tests.wokibrain.events import support
 from wokibrain.core.ids import uuid7
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.relay import FAULT_POINTS, Relay

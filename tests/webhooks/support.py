@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from restaurants.models import Restaurant
-from tests.events import support as events
+from tests.wokibrain.events import support as events
 from webhooks import encryption, queue, services, signing
 from webhooks.event_types import Happening
 from webhooks.models import Webhook

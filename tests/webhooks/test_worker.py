@@ -203,7 +203,7 @@ def test_queue_that_is_away_loses_no_delivery(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_two_fan_outs_of_one_event_at_a_time_make_one_delivery() -> None:
-    from tests.events import support as events
+    from tests.wokibrain.events import support as events
 
     hooks = [support.webhook(f"https://example.com/{number}") for number in range(3)]
     event = store.Envelope.from_row(events.append())

@@ -1,0 +1,156 @@
+"""Changing a booking in the admin: only what was typed is asked for, and only of what the page showed."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from bookings.models import Booking, Guest
+from bookings.services import change, create, guests
+from bookings.services.change import Change
+from bookings.services.create import NewBooking
+from bookings.services.guests import Contact
+from restaurants.models import Restaurant, Table
+from restaurants.services.restaurants import update_sector
+from tests.api import events_of
+from tests.wokibrain.office.pages import filled, make_places, owner, person
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.errors import Conflict
+from wokibrain.core.permissions import Role
+
+SINCE = "The booking was changed again since; look at it first."
+
+
+@pytest.fixture
+def places(db: None) -> None:
+    make_places()
+
+
+@pytest.fixture
+def host(places: None) -> Client:
+    return person(Role.MANAGER)
+
+
+def book(at: str, *tables: str, party: int = 2) -> Booking:
+    made = create.create_booking(
+        caller=SYSTEM,
+        wanted=NewBooking(
+            "R1",
+            party,
+            date(2025, 10, 22),
+            start=datetime.fromisoformat(f"2025-10-22T{at}-03:00"),
+            duration_minutes=60,
+            table_ids=frozenset(tables),
+            contact=Contact("Ana", "", "+54 11 4000 0000"),
+        ),
+    )
+    return Booking.objects.get(pk=made.id)  # type: ignore[union-attr]
+
+
+def path(booking: Booking) -> str:
+    return f"/admin/bookings/booking/{booking.pk}/change/"
+
+
+def saved(host: Client, booking: Booking, **typed: Any) -> Booking:
+    """The booking after the page was opened, typed into and saved."""
+    response = host.post(path(booking), filled(host.get(path(booking)), **typed) | {"_save": "1"})
+    assert response.status_code == 302, response.context["adminform"].form.errors
+    return Booking.objects.get(pk=booking.pk)
+
+
+def what_changed(booking: Booking) -> list[str]:
+    return sorted(events_of(str(booking.pk))[-1].payload["changes"])
+
+
+def test_a_note_is_kept_on_a_party_that_is_too_large_by_now(host: Client) -> None:
+    booking = book("20:00", "T4", party=4)
+    Restaurant.objects.filter(pk="R1").update(max_party=3)
+    assert saved(host, booking, notes="by the window").notes == "by the window"
+    assert what_changed(booking) == ["notes"]
+
+
+def test_a_phone_is_corrected_where_the_table_is_too_small_by_now(host: Client) -> None:
+    booking = book("20:00", "T4", party=4)
+    Table.objects.filter(pk="T4").update(capacity_min=1, capacity_max=2)
+    assert saved(host, booking, guest_phone="+54 11 4000 0001").table_ids == ["T4"]
+    assert what_changed(booking) == ["guestPhone"]
+
+
+def test_a_note_is_kept_where_a_table_was_retired(host: Client) -> None:
+    update_sector(caller=SYSTEM, sector_id="S1", settings={}, joins=[frozenset({"T3", "T4"})])
+    booking = book("20:00", "T3", "T4", party=6)
+    Table.objects.filter(pk="T4").update(active=False)
+    assert filled(host.get(path(booking)))["tables"] == ["T3"]
+    assert saved(host, booking, notes="by the window").table_ids == ["T3", "T4"]
+    assert what_changed(booking) == ["notes"]
+
+
+def test_a_stay_that_was_cut_at_closing_is_left_alone(host: Client) -> None:
+    booking = book("20:00", "T3")
+    Booking.objects.update(duration_minutes=47, end=booking.start + timedelta(minutes=47))
+    assert saved(host, booking, notes="in a hurry").duration_minutes == 47
+    refused = host.post(path(booking), filled(host.get(path(booking)), duration_minutes="48"))
+    assert list(refused.context["adminform"].form.errors) == ["duration_minutes"]
+
+
+def test_other_tables_are_asked_for_by_picking_them(host: Client) -> None:
+    booking = book("20:00", "T3")
+    assert saved(host, booking, tables=["T1"]).table_ids == ["T1"]
+    assert what_changed(booking) == ["tableIds"]
+
+
+def test_an_old_page_does_not_put_the_booking_back(host: Client) -> None:
+    booking = book("20:00", "T3")
+    page = filled(host.get(path(booking)), notes="by the window")
+    later = Change(start=booking.start + timedelta(hours=1), table_ids=frozenset({"T5"}))
+    change.update_booking(caller=SYSTEM, booking=str(booking.pk), change=later)
+    response = host.post(path(booking), page | {"_save": "1"})
+    form = response.context["adminform"].form
+    assert (form.non_field_errors(), form["notes"].value()) == ([SINCE], "by the window")
+    # What is shown again is still the old page.
+    assert host.post(path(booking), filled(response) | {"_save": "1"}).status_code == 200
+    found = Booking.objects.get(pk=booking.pk)
+    assert (found.table_ids, found.start, found.notes) == (
+        ["T5"],
+        booking.start + timedelta(hours=1),
+        "",
+    )
+
+
+def test_an_old_page_does_not_bring_an_erased_guest_back(host: Client) -> None:
+    booking = book("20:00", "T3")
+    page = filled(host.get(path(booking)), notes="by the window")
+    assert booking.guest is not None
+    guests.erase_guest(caller=SYSTEM, guest_id=booking.guest.pk)
+    response = host.post(path(booking), page | {"_save": "1"})
+    assert response.context["adminform"].form.non_field_errors() == [SINCE]
+    assert list(Guest.objects.exclude(name="")) == []
+
+
+def test_a_change_of_another_version_is_refused(places: None) -> None:
+    booking = book("20:00", "T3")
+    with pytest.raises(Conflict) as refused:
+        change.update_booking(caller=SYSTEM, booking=str(booking.pk), change=Change(notes="x"), version=2)
+    assert str(refused.value.detail) == SINCE
+    change.update_booking(caller=SYSTEM, booking=str(booking.pk), change=Change(notes="x"), version=1)
+    assert Booking.objects.get(pk=booking.pk).version == 2
+
+
+def test_a_new_booking_is_for_today_at_the_restaurant(places: None) -> None:
+    # 22:30 of the 21st in Buenos Aires, and well into the 22nd in Madrid.
+    with clock.frozen(datetime.fromisoformat("2025-10-22T01:30:00+00:00")):
+        root = owner()
+        offered = {
+            where: filled(root.get("/admin/bookings/booking/add/" + where))["date"]
+            for where in ("", "?restaurant=R2", "?restaurant=R2&date=2025-10-30", "?restaurant=none")
+        }
+    assert offered == {
+        "": ["2025-10-21"],
+        "?restaurant=R2": ["2025-10-22"],
+        "?restaurant=R2&date=2025-10-30": ["2025-10-30"],
+        "?restaurant=none": ["2025-10-21"],
+    }

@@ -1,0 +1,338 @@
+"""The first page: figures of a made-up day, read from what events keep, and whom the restaurant refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from bookings import readmodels
+from bookings.availability import turned_away
+from bookings.availability.turned_away import Door
+from bookings.models import Booking, BookingQuarter
+from bookings.services import create, lifecycle
+from bookings.services.create import NewBooking
+from restaurants.services.calendar import Hours
+from tests.api import api_as, house
+from tests.wokibrain.office.pages import person
+from wokibrain.core import clock, redis
+from wokibrain.core.callers import SYSTEM, Caller, CallerKind
+from wokibrain.core.errors import Conflict, NotFound
+from wokibrain.core.permissions import PERMISSIONS, Role
+from wokibrain.core.redis import ask
+from wokibrain.events import dispatch
+from wokibrain.events.models import StoredEvent
+from wokibrain.events.store import Envelope
+
+TABLES = {"A": (1, 2), "B": (2, 4), "C": (4, 6)}
+NOON = datetime(2026, 5, 4, 15, tzinfo=UTC)
+"""12:00 of Monday 4 May 2026 in Buenos Aires."""
+
+
+@pytest.fixture
+def redis_empty() -> Iterator[None]:
+    ask(lambda client: client.flushdb())
+    yield
+    ask(lambda client: client.flushdb())
+
+
+@pytest.fixture
+def at_noon(db: None, redis_empty: None) -> Iterator[None]:
+    with clock.frozen(NOON):
+        yield
+
+
+def book(place: str, day: date, at: str, party: int, table: str, **more: Any) -> str:
+    """A booking of 60 minutes at a wall time in Buenos Aires."""
+    hour, minute = map(int, at.split(":"))
+    start = datetime.combine(day, time(hour, minute), UTC) + timedelta(hours=3)
+    made = create.create_booking(
+        caller=SYSTEM,
+        wanted=NewBooking(
+            place,
+            party,
+            day,
+            start=start,
+            table_ids=frozenset({f"{place}-{table}"}),
+            duration_minutes=60,
+            **more,
+        ),
+    )
+    return str(made.id)  # type: ignore[union-attr]
+
+
+def fold() -> None:
+    """What the workers do with events, all at once."""
+    events = [Envelope.from_row(each) for each in StoredEvent.objects.order_by("position")]
+    readmodels.apply_days(events)
+    readmodels.apply_analytics(events)
+
+
+def shown(client: Client, restaurant: str = "H", language: str = "en") -> Any:
+    response = client.get(f"/admin/?restaurant={restaurant}", headers={"Accept-Language": language})
+    assert response.status_code == 200
+    return response
+
+
+def test_the_figures_of_a_day(at_noon: None) -> None:
+    house("H", tables=TABLES)
+    house("X", tables=TABLES)
+    today = date(2026, 5, 4)
+    book("H", today, "20:00", 2, "A")
+    book("H", today, "20:00", 4, "B")
+    seated = book("H", today, "20:45", 6, "C")
+    gone = book("H", today, "21:30", 2, "A")
+    book("H", today + timedelta(days=1), "21:00", 3, "B")
+    book("H", today + timedelta(days=7), "21:00", 4, "C")
+    book("H", today + timedelta(days=8), "21:00", 4, "C")
+    # Last week: one cancelled and one no-show of four.
+    past = [book("H", today - timedelta(days=6), f"{hour}:00", 2, "A") for hour in (20, 21)]
+    past += [book("H", today - timedelta(days=6), f"{hour}:00", 4, "B") for hour in (20, 21)]
+    lifecycle.cancel_booking(caller=SYSTEM, booking=past[0])
+    lifecycle.no_show_booking(caller=SYSTEM, booking=past[3])
+    lifecycle.seat_booking(caller=SYSTEM, booking=seated)
+    lifecycle.cancel_booking(caller=SYSTEM, booking=gone)
+    book("X", today, "20:00", 2, "A")
+    fold()
+
+    page = shown(person(Role.STAFF, "H")).context
+    assert [(each["word"], each["value"], each["more"]) for each in page["figures"]] == [
+        ("covers today", 12, "3 bookings"),
+        ("in the room now", 6, ""),
+        ("still to come", 6, ""),
+        ("no-show rate", "25.0 %", "28 days"),
+        ("cancellation rate", "25.0 %", "28 days"),
+    ]
+    # 12 seats, one service a night.
+    assert [(each["day"], each["read"]) for each in page["week"]] == [
+        ("Mon 4", "12 of 12 · 100 %"), ("Tue 5", "3 of 12 · 25 %"), ("Wed 6", "0 of 12 · 0 %"),
+        ("Thu 7", "0 of 12 · 0 %"), ("Fri 8", "0 of 12 · 0 %"), ("Sat 9", "0 of 12 · 0 %"),
+        ("Sun 10", "0 of 12 · 0 %"), ("Mon 11", "4 of 12 · 33 %"),
+    ]  # fmt: skip
+    assert [(bar.time, bar.value) for bar in page["arrivals"]] == [
+        ("20:00", "6"), ("20:15", ""), ("20:30", ""), ("20:45", "6"),
+    ]  # fmt: skip
+    assert [(each["name"], each["hours"], each["share"]) for each in page["tables"]] == [
+        ("Room · H-A", "2.0", 100.0), ("Room · H-B", "2.0", 100.0), ("Room · H-C", "1.0", 50.0),
+    ]  # fmt: skip
+    assert page["refused"] == {"rows": [], "today": 0}
+    assert [each.pk for each in page["places"]] == ["H"]
+
+
+def test_the_figures_in_spanish(at_noon: None) -> None:
+    house("H", tables=TABLES)
+    past = [book("H", date(2026, 5, 1), f"{hour}:00", 2, "A") for hour in (20, 21)] + [
+        book("H", date(2026, 5, 1), "20:00", 2, "B")
+    ]
+    lifecycle.cancel_booking(caller=SYSTEM, booking=past[0])
+    book("H", date(2026, 5, 4), "20:00", 2, "A")
+    fold()
+    page = shown(person(Role.STAFF, "H"), language="es").context
+    assert [(each["word"], each["value"], each["more"]) for each in page["figures"]] == [
+        ("cubiertos hoy", 2, "1 reserva"),
+        ("en sala ahora", 0, ""),
+        ("por llegar", 2, ""),
+        ("tasa de no presentados", "0,0 %", "28 días"),
+        ("tasa de cancelación", "33,3 %", "28 días"),
+    ]
+    assert page["week"][0]["read"] == "2 de 12 · 16 %"
+
+
+def test_the_busiest_tables_are_those_of_28_dates(at_noon: None) -> None:
+    house("H", tables=TABLES)
+    today = date(2026, 5, 4)
+    book("H", today - timedelta(days=28), "20:00", 2, "A")
+    book("H", today - timedelta(days=27), "20:00", 4, "B")
+    book("H", today, "20:00", 4, "B")
+    fold()
+    tables = shown(person(Role.STAFF, "H")).context["tables"]
+    assert [(each["name"], each["hours"]) for each in tables] == [("Room · H-B", "2.0")]
+
+
+def test_another_tenants_restaurant_is_not_shown(at_noon: None) -> None:
+    house("H", tables=TABLES)
+    house("X", tables=TABLES)
+    book("X", date(2026, 5, 4), "20:00", 2, "A")
+    fold()
+    response = shown(person(Role.STAFF, "H"), "X")
+    assert response.context["chosen"].pk == "H"
+    assert (response.context["figures"][0]["value"], "X-A" in response.content.decode()) == (0, False)
+
+
+def test_an_empty_restaurant_and_nobodys_restaurant(at_noon: None) -> None:
+    house("H", tables=TABLES, hours=())
+    text = shown(person(Role.STAFF, "H")).content.decode()
+    assert "Nobody is expected today." in text
+    assert text.count(">closed<") == 8
+    lost = Client()
+    lost.force_login(User.objects.create_user("lost", is_staff=True))
+    text = shown(lost).content.decode()
+    assert ("There is no restaurant of yours yet." in text, "Make a restaurant" in text) == (True, False)
+
+
+def test_the_hour_that_a_clock_repeats_is_two(db: None, redis_empty: None) -> None:
+    house("S", zone="America/Santiago", tables={"A": (1, 2)}, hours=(Hours(time(20), time(2)),))
+    # 23:00 of Saturday 4 April 2026 comes twice in Santiago; the second one has no name to book it by.
+    with clock.frozen(datetime(2026, 4, 5, 1, tzinfo=UTC)):
+        for start in (datetime(2026, 4, 5, 2, 30, tzinfo=UTC), datetime(2026, 4, 5, 4, 15, tzinfo=UTC)):
+            wanted = NewBooking("S", 2, date(2026, 4, 4), start=start, duration_minutes=30)
+            create.create_booking(caller=SYSTEM, wanted=wanted)
+        fold()
+        page = shown(person(Role.STAFF, "S"), "S").context
+    assert page["today"] == date(2026, 4, 4)
+    assert [(bar.time, bar.value) for bar in page["arrivals"]] == [
+        ("23:30", "2"), ("23:45", ""), ("23:00", ""), ("23:15", ""), ("23:30", ""), ("23:45", ""),
+        ("00:00", ""), ("00:15", "2"),
+    ]  # fmt: skip
+
+
+def test_figures_that_are_behind_say_so(db: None, redis_empty: None) -> None:
+    house("H", tables=TABLES)
+    client, said = person(Role.STAFF, "H"), "the workers have not caught up"
+    with clock.frozen(clock.now() - timedelta(minutes=1)):
+        book("H", clock.now().date() + timedelta(days=2), "20:00", 2, "A")
+    assert said in shown(client).content.decode()
+    ids = list(StoredEvent.objects.values_list("event_id", flat=True))
+    for consumer in ("days", "analytics"):
+        dispatch.handle(consumer, ids)
+    assert said not in shown(client).content.decode()
+
+
+def test_arrivals_follow_a_booking_that_moves(at_noon: None) -> None:
+    house("H", tables=TABLES)
+    book("H", date(2026, 5, 4), "20:00", 2, "A")
+    made = Booking.objects.get()
+    moved = api_as(Role.ADMIN, "H").change(made.reference, start="2026-05-04T21:15:00-03:00", partySize=1)
+    assert moved.status == 200, moved.body
+    fold()
+    rows = BookingQuarter.objects.order_by("quarter").values_list("quarter", "bookings", "covers")
+    assert list(rows) == [
+        (datetime(2026, 5, 4, 23, tzinfo=UTC), 0, 0),
+        (datetime(2026, 5, 5, 0, 15, tzinfo=UTC), 1, 1),
+    ]
+
+
+def test_the_first_page_asks_little(at_noon: None) -> None:
+    for number in range(8):
+        house(f"H{number}", tables=TABLES)
+    client = person(Role.STAFF, "H0")
+    user = User.objects.get()
+    for number in range(1, 8):
+        user.memberships.create(restaurant_id=f"H{number}", role=Role.STAFF)
+    with CaptureQueriesContext(connection) as asked:
+        response = shown(client, "H5")
+    assert response.context["chosen"].pk == "H5"
+    assert 'name="restaurant"' in response.content.decode()
+    assert len(asked) <= 30
+
+
+# --- whom the restaurant refused -------------------------------------------------------------------------------------
+
+
+def refusals(restaurant: str = "H") -> dict[str, dict[Door, int]] | None:
+    found = turned_away.refused(caller=SYSTEM, restaurant_id=restaurant, last=date(2026, 5, 4))
+    return None if found is None else {why: dict(doors) for why, doors in found.items()}
+
+
+def refuse_all() -> None:
+    """A search, a booking and one by name over REST, one on the board, and a walk-in: none can be had."""
+    house("H", tables={"A": (1, 2)}, hours=(Hours(time(20), time(21)),))
+    book("H", date(2026, 5, 4), "20:00", 2, "A")
+    api = api_as(Role.ADMIN, "H")
+    asked: dict[str, Any] = {
+        "restaurantId": "H", "sectorId": None, "date": "2026-05-04", "partySize": 2,
+    }  # fmt: skip
+    assert api.discover(**asked, duration=60).body["error"] == "NO_CAPACITY"
+    body = asked | {"durationMinutes": 60}
+    assert api.book(**body).body["error"] == "NO_CAPACITY"
+    assert api.book(**body, start="2026-05-04T20:00:00-03:00", tableIds=["H-A"]).body["error"] == "CONFLICT"
+    assert (
+        api.book(**body | {"windowStart": "12:00", "windowEnd": "13:00"}).body["error"]
+        == "OUTSIDE_SERVICE_WINDOW"
+    )
+    board = person(Role.MANAGER, "H")
+    del body["sectorId"]
+    refused_there = board.post("/admin/floor/bookings", body, content_type="application/json")
+    assert refused_there.json()["error"] == "NO_CAPACITY"
+    at_the_door = {"restaurantId": "H", "partySize": 2}
+    answer = board.post("/admin/floor/walk-in", at_the_door, content_type="application/json")
+    assert answer.json()["error"] == "OUTSIDE_SERVICE_WINDOW"
+
+
+def test_refusals_are_counted_by_reason_and_door(at_noon: None) -> None:
+    refuse_all()
+    assert refusals() == {
+        "FULL": {Door.SEARCH: 1, Door.BOOKING: 3},
+        "OUTSIDE_WINDOW": {Door.BOOKING: 1},
+        "OUTSIDE_SERVICE_WINDOW": {Door.WALK_IN: 1},
+    }
+    client = Client()
+    client.force_login(User.objects.get(username="restaurant_manager-H"))
+    page = shown(client).context
+    assert page["refused"] == {
+        "rows": [
+            {"why": "No table free then", "counts": [1, 3, 0], "total": 4},
+            {"why": "Not serving at that moment", "counts": [0, 0, 1], "total": 1},
+            {"why": "Outside the hours", "counts": [0, 1, 0], "total": 1},
+        ],
+        "today": 6,
+    }
+
+
+def test_refusals_are_of_one_restaurant_and_for_who_may_see_them(at_noon: None) -> None:
+    refuse_all()
+    house("X", tables=TABLES)
+    assert refusals("X") == {}
+    stranger = Caller(CallerKind.USER, "1", {"X": PERMISSIONS[Role.ADMIN]})
+    with pytest.raises(NotFound):
+        turned_away.refused(caller=stranger, restaurant_id="H", last=date(2026, 5, 4))
+
+
+def test_old_refusals_are_forgotten_and_unknown_restaurants_never_kept(at_noon: None) -> None:
+    refuse_all()
+    api = api_as(Role.SUPER_ADMIN)
+    assert api.book(restaurantId="NOWHERE", sectorId=None).status == 404
+    keys: Any = ask(lambda client: client.keys("refused:*"))
+    assert keys == [b"refused:H:2026-05-04"]
+    left: Any = ask(lambda client: client.ttl(keys[0]))
+    assert 0 < left <= turned_away.KEPT_DAYS * 86_400
+    with clock.frozen(NOON + timedelta(days=28)):
+        assert turned_away.refused(caller=SYSTEM, restaurant_id="H", last=date(2026, 6, 1)) == {}
+
+
+def counts_written() -> int:
+    """How often this Redis was told to count, by its own account."""
+    stats: Any = ask(lambda client: client.info("commandstats"))
+    return int(stats.get("cmdstat_hincrby", {"calls": 0})["calls"])
+
+
+def test_a_booking_that_is_made_asks_the_counts_nothing(at_noon: None) -> None:
+    house("H", tables=TABLES)
+    before = counts_written()
+    book("H", date(2026, 5, 4), "20:00", 2, "A")
+    assert counts_written() == before
+    with pytest.raises(Conflict):
+        book("H", date(2026, 5, 4), "20:00", 2, "A")
+    assert counts_written() == before + 1
+
+
+def test_no_request_is_lost_when_the_counts_are_away(at_noon: None, settings: Any) -> None:
+    house("H", tables={"A": (1, 2)})
+    book("H", date(2026, 5, 4), "20:00", 2, "A")
+    settings.REDIS_COOL_DOWN_MS = 60_000
+    redis._breaker.failed(redis.Away())
+    try:
+        with pytest.raises(Conflict):
+            book("H", date(2026, 5, 4), "20:00", 2, "A")
+        assert refusals() is None
+        text = shown(person(Role.STAFF, "H")).content.decode()
+        assert "The counts cannot be read just now." in text
+    finally:
+        redis._breaker.answered()
+    assert refusals() == {}

@@ -1,0 +1,154 @@
+"""The board's requests: what a change of the set-up did to bookings, and what is sent twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from bookings.models import Booking
+from restaurants.services.plan_guard import StrandsBookings
+from restaurants.services.restaurants import update_table
+from tests.wokibrain.office.pages import DAY, make_places, person
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
+
+# B1 is on T2 on 2025-10-22 20:30-21:15 for 3.
+BEFORE = datetime(2025, 10, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def client(db: None) -> Iterator[Client]:
+    make_places()
+    with clock.frozen(BEFORE):
+        yield person(Role.MANAGER)
+
+
+def retire(table_id: str) -> None:
+    gone = {"active": False}
+    with pytest.raises(StrandsBookings) as asked:
+        update_table(caller=SYSTEM, table_id=table_id, settings=gone)
+    update_table(
+        caller=SYSTEM, table_id=table_id, settings=gone, acknowledge=asked.value.extra["acknowledge"]
+    )
+
+
+def day(client: Client) -> dict[str, Any]:
+    shown: dict[str, Any] = client.get("/admin/floor/data", {"restaurant": "R1", "date": DAY}).json()
+    return shown
+
+
+def retired(shown: dict[str, Any]) -> dict[str, bool]:
+    return {each["id"]: each["retired"] for each in shown["sectors"][0]["tables"]}
+
+
+def test_a_booking_that_lost_its_table_is_flagged_until_it_is_moved(client: Client) -> None:
+    pk = Booking.objects.get(reference="B1").pk
+    assert [each["attention"] for each in day(client)["bookings"]] == [""]
+    retire("T2")
+    shown = day(client)
+    assert [each["attention"] for each in shown["bookings"]] == ["tables"]
+    # It has a row to stand in and to be dragged from.
+    assert retired(shown) == {"T1": False, "T2": True, "T3": False, "T4": False, "T5": False}
+    assert client.get(f"/admin/floor/bookings/{pk}").json()["attention"] == "tables"
+    found = client.get("/admin/floor/search", {"restaurant": "R1", "date": DAY, "q": "B1"}).json()
+    assert [each["attention"] for each in found["bookings"]] == ["tables"]
+    moved = client.post(
+        f"/admin/floor/bookings/{pk}/change", json.dumps({"tableIds": ["T3"]}), "application/json"
+    )
+    assert (moved.status_code, moved.json()["attention"]) == (200, "")
+    assert retired(day(client)) == {"T1": False, "T3": False, "T4": False, "T5": False}
+
+
+def test_what_is_over_needs_nobody(client: Client) -> None:
+    def listed() -> list[str]:
+        page = client.get("/admin/bookings/booking/", {"attention__exact": "tables"})
+        return [each.reference for each in page.context["cl"].queryset]
+
+    retire("T2")
+    assert listed() == ["B1"]
+    pk = Booking.objects.get(reference="B1").pk
+    assert client.post(f"/admin/floor/bookings/{pk}/cancel").json()["attention"] == ""
+    shown = day(client)
+    assert [each["attention"] for each in shown["bookings"]] == [""]
+    assert "T2" not in retired(shown)
+    assert listed() == []
+
+
+def test_a_table_out_of_use_joins_nothing(client: Client) -> None:
+    retire("T2")
+    tables = {each["id"]: each["combinable"] for each in day(client)["sectors"][0]["tables"]}
+    assert (tables["T2"], tables["T3"]) == (False, True)
+
+
+NEW = {
+    "restaurantId": "R1",
+    "date": DAY,
+    "durationMinutes": 60,
+    "start": "2025-10-22T20:00:00-03:00",
+    "partySize": 2,
+    "guestName": "Ana",
+}
+
+
+def send(client: Client, path: str, body: dict[str, Any], key: str) -> Any:
+    return client.post(
+        f"/admin/floor/{path}", json.dumps(body), "application/json", headers={"Idempotency-Key": key}
+    )
+
+
+def test_a_booking_sent_again_is_booked_once_and_shown_as_it_is_now(client: Client) -> None:
+    made = send(client, "bookings", NEW, "k1").json()
+    changed = {"guestName": "Ana María"}
+    client.post(f"/admin/floor/bookings/{made['id']}/change", json.dumps(changed), "application/json")
+    again = send(client, "bookings", NEW, "k1").json()
+    assert (made.get("again"), again["again"]) == (None, "same")
+    assert (again["id"], again["name"], again["version"]) == (made["id"], "Ana María", 2)
+    assert Booking.objects.filter(channel="staff").count() == 1
+
+
+def test_a_booking_typed_over_and_sent_again_is_the_one_that_was_made(client: Client) -> None:
+    made = send(client, "bookings", NEW, "k1").json()
+    again = send(client, "bookings", NEW | {"partySize": 4}, "k1").json()
+    assert (again["id"], again["party"], again["again"]) == (made["id"], 2, "other")
+    # What was refused is nothing that could be sent again: the same form may be corrected.
+    refused = send(client, "bookings", NEW | {"partySize": 20}, "k2")
+    assert refused.status_code == 409
+    assert send(client, "bookings", NEW, "k2").json()["tables"] != made["tables"]
+
+
+def test_each_person_has_keys_of_their_own(client: Client) -> None:
+    other = person(Role.STAFF)
+    made = [send(each, "bookings", NEW, "k1").json()["id"] for each in (client, other)]
+    assert made[0] != made[1]
+    stranger = person(Role.MANAGER, "R2")
+    assert send(stranger, "bookings", NEW, "k1").status_code == 404
+
+
+def test_a_walk_in_sent_again_is_seated_once(client: Client) -> None:
+    body = {"restaurantId": "R1", "partySize": 2, "durationMinutes": 60}
+    with clock.frozen(datetime(2025, 10, 22, 23, 7, tzinfo=UTC)):
+        made, again, other = (
+            send(client, "walk-in", body | more, "k1").json() for more in ({}, {}, {"partySize": 3})
+        )
+    assert Booking.objects.filter(channel="walk_in").count() == 1
+    assert [each["id"] for each in (again, other)] == [made["id"]] * 2
+    assert (again["again"], other["again"], other["party"]) == ("same", "other", 2)
+
+
+def test_an_act_sent_again_is_done_once(client: Client) -> None:
+    pk = Booking.objects.get(reference="B1").pk
+    first, again = (send(client, f"bookings/{pk}/seat", {}, f"seat:{pk}:1") for _ in range(2))
+    assert (first.json()["version"], again.json()["version"], again.json()["again"]) == (2, 2, "same")
+    assert send(client, f"bookings/{pk}/seat", {}, f"seat:{pk}:2").status_code == 409
+
+
+def test_a_key_that_is_none_is_refused(client: Client) -> None:
+    refused = send(client, "bookings", NEW, "é")
+    assert (refused.status_code, refused.json()["issues"][0]["path"]) == (400, "Idempotency-Key")
+    assert Booking.objects.filter(channel="staff").count() == 0

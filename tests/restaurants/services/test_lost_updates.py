@@ -1,0 +1,132 @@
+"""Two change different fields of one row at once: both changes stand, whoever read it first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from restaurants.models import Restaurant, Sector, Table
+from restaurants.services import restaurants
+from restaurants.services.calendar import Calendar
+from restaurants.services.plan_guard import guarded
+from restaurants.services.restaurants import update_restaurant, update_sector, update_table, update_tables
+from tests.waiting import until
+from tests.wokibrain.access.conftest import make_example
+from wokibrain.core.callers import SYSTEM, Caller
+from wokibrain.core.errors import NotFound
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def restaurant(settings: dict[str, Any]) -> None:
+    update_restaurant(caller=SYSTEM, restaurant_id="R1", settings=settings, calendar=Calendar())
+
+
+def sector(settings: dict[str, Any]) -> None:
+    update_sector(caller=SYSTEM, sector_id="S1", settings=settings)
+
+
+def table(settings: dict[str, Any]) -> None:
+    update_table(caller=SYSTEM, table_id="T4", settings=settings)
+
+
+def tables(settings: dict[str, Any]) -> None:
+    update_tables(caller=SYSTEM, sector_id="S1", changes={"T4": settings})
+
+
+def between_its_reading_and_its_lock(
+    change: Callable[[], None], other: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run ``change``, and ``other`` to its end just before ``change`` asks for the plan's lock."""
+    waiting, go = Event(), Event()
+
+    def late(
+        restaurant_id: str, acknowledge: str | None = None, *, caller: Caller, strands: bool = True
+    ) -> Any:
+        waiting.set()
+        go.wait(10)
+        return guarded(restaurant_id, acknowledge, caller=caller, strands=strands)
+
+    def run() -> None:
+        try:
+            change()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(restaurants, "guarded", late)
+        changing = pool.submit(run)
+        assert waiting.wait(10)
+        monkeypatch.undo()
+        other()
+        go.set()
+        changing.result(10)
+
+
+@pytest.mark.parametrize(
+    ("change", "model", "pk", "first", "second"),
+    [
+        (restaurant, Restaurant, "R1", {"lead_minutes": 45}, {"name": "Casa Bonita"}),
+        (sector, Sector, "S1", {"position": 7}, {"name": "Comedor"}),
+        (table, Table, "T4", {"active": False}, {"x": 120, "y": 340}),
+        (tables, Table, "T4", {"active": False}, {"x": 120, "y": 340}),
+    ],
+)
+def test_neither_change_is_lost(
+    change: Callable[[dict[str, Any]], None],
+    model: type[Restaurant | Sector | Table],
+    pk: str,
+    first: dict[str, Any],
+    second: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_example()
+    between_its_reading_and_its_lock(lambda: change(second), lambda: change(first), monkeypatch)
+    both = first | second
+    assert model._default_manager.filter(pk=pk).values(*both).get() == both
+
+
+def test_what_was_deleted_meanwhile_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_example()
+    with pytest.raises(NotFound):
+        between_its_reading_and_its_lock(
+            lambda: table({"x": 120}),
+            lambda: restaurants.delete_table(caller=SYSTEM, table_id="T4"),
+            monkeypatch,
+        )
+    assert not Table.objects.filter(pk="T4").exists()
+
+
+def test_who_renames_what_is_being_deleted_waits_and_does_not_find_it() -> None:
+    make_example()
+    waiting = Event()
+
+    def rename() -> None:
+        try:
+            waiting.set()
+            table({"name": "By the door"})
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with guarded("R1", caller=SYSTEM):
+            # A combo that goes first has the restaurant's row written to before the table's is.
+            Restaurant.objects.filter(pk="R1").update(plan_version=0)
+            renaming = pool.submit(rename)
+            waiting.wait(10)
+            assert until(lambda: locks_waited_for() == 1)
+            restaurants.delete_table(caller=SYSTEM, table_id="T4")
+        with pytest.raises(NotFound):
+            renaming.result(10)
+    assert not Table.objects.filter(pk="T4").exists()
+
+
+def locks_waited_for() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return int(cursor.fetchone()[0])

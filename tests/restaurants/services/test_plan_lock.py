@@ -1,0 +1,74 @@
+"""A plan changes while somebody books: the booking either stands in the list, or knows the new plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from threading import Event
+
+import pytest
+from django.db import connection
+
+from bookings.models import Booking
+from bookings.services import plan_changes
+from bookings.services.create import NewBooking, create_booking
+from restaurants.models import Table
+from restaurants.services.plan_guard import guarded
+from tests.wokibrain.access.conftest import make_example
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.errors import DomainError
+
+pytestmark = pytest.mark.django_db(transaction=True)
+START = datetime(2030, 1, 15, 23, 0, tzinfo=UTC)
+
+
+def on_a_thread(work: Callable[[], None]) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    return run
+
+
+def race() -> tuple[bool, list[str]]:
+    """Take T2 out of use while T2 is booked: whether the booking went through, and who holds T2 unflagged."""
+    make_example()
+    changing, booked = Event(), Event()
+
+    def change() -> None:
+        with guarded("R1", caller=SYSTEM):
+            changing.set()
+            # Long enough for a booking that nothing holds back.
+            booked.wait(0.5)
+            Table.objects.filter(pk="T2").update(active=False)
+
+    def book() -> None:
+        changing.wait(5)
+        wanted = NewBooking(
+            restaurant_id="R1", sector_id="S1", party_size=2, date=START.date(), duration_minutes=60,
+            start=START, table_ids=frozenset({"T2"}),
+        )  # fmt: skip
+        create_booking(caller=SYSTEM, wanted=wanted)
+        booked.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.submit(on_a_thread(change)), pool.submit(on_a_thread(book))
+        first.result(10)
+        refused = isinstance(second.exception(10), DomainError)
+    stranded = Booking.objects.filter(start=START, table_ids=["T2"], attention="")
+    return not refused, [each.reference for each in stranded]
+
+
+def test_who_books_during_a_change_knows_the_new_plan() -> None:
+    assert race() == (False, [])
+
+
+def test_without_the_plans_lock_a_booking_would_be_stranded_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The canary: the list is read, and then somebody books what is being taken away."""
+
+    monkeypatch.setattr(plan_changes, "lock_plans", lambda _: None)
+    went_through, stranded = race()
+    assert (went_through, len(stranded)) == (True, 1)

@@ -1,0 +1,267 @@
+"""Deleting a webhook, and what is old, where there is very much of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+import tracemalloc
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.db import connection, transaction
+from django.test import TestCase
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from tests.webhooks import support
+from tests.webhooks.sessions import Sessions, elsewhere
+from tests.webhooks.support import Receiver
+from tests.wokibrain.events import support as events
+from webhooks import deletion, fanout, health, housekeeping, queue, selectors, sender, services
+from webhooks.http_client import Outcome
+from webhooks.models import Attempt, Delivery, Message, Webhook
+from webhooks.queue import Done
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.events import store
+from wokibrain.events.models import AuditEntry
+
+pytestmark = pytest.mark.django_db
+URL = "https://example.com/hooks"
+
+FILL = """
+WITH said AS (
+    INSERT INTO webhooks_message (id, event, restaurant_id, reference, body, test, created_at)
+    SELECT gen_random_uuid(), 'booking.created', 'R1', 'B' || n, '{}', false, %(at)s
+    FROM generate_series(1, %(count)s) AS n RETURNING id
+), sent AS (
+    INSERT INTO webhooks_delivery
+        (id, webhook_id, message_id, stream, sequence, status, due_at, attempts, tries, created_at, finished_at)
+    SELECT gen_random_uuid(), %(webhook)s, id, 'booking:' || id, 1, 'SUCCEEDED', NULL, 1, 1, %(at)s, %(at)s
+    FROM said RETURNING id
+)
+INSERT INTO webhooks_attempt (delivery_id, number, started_at, milliseconds, status_code, error, response_head)
+SELECT id, 1, %(at)s, 20, 200, '', 'ok' FROM sent
+"""
+
+
+def fill(webhook: Webhook, count: int, *, days: int = 0) -> None:
+    """So many deliveries of so many days ago, each with its one attempt."""
+    with connection.cursor() as cursor:
+        at = clock.now() - timedelta(days=days)
+        cursor.execute(FILL, {"webhook": webhook.pk, "count": count, "at": at})
+        # What autovacuum does within a minute of such growth: a plan this connection kept from when the
+        # tables were empty would read all of a table for each key.
+        cursor.execute("ANALYZE webhooks_message, webhooks_delivery, webhooks_attempt")
+
+
+def left() -> tuple[int, int, int]:
+    return Webhook.objects.count(), Delivery.objects.count(), Attempt.objects.count()
+
+
+def delete(webhook: Webhook) -> None:
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        services.delete_webhook(caller=SYSTEM, webhook_id=str(webhook.pk))
+
+
+@pytest.fixture
+def by_tens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deletion, "BATCH", 10)
+    monkeypatch.setattr(deletion, "BATCHES", 2)
+
+
+@pytest.mark.usefixtures("by_tens")
+def test_webhook_with_many_deliveries_is_gone_for_all_at_once_and_cleared_by_sweeps() -> None:
+    other, webhook = support.webhook(URL + "/other"), support.webhook(URL)
+    fill(other, 3)
+    fill(webhook, 45)
+    delete(webhook)
+    assert left() == (2, 28, 28)
+    assert list(selectors.webhooks(SYSTEM)) == [other]
+    support.happen()
+    assert Delivery.objects.filter(webhook=webhook).count() == 25
+    housekeeping.sweep()
+    assert left() == (2, 9, 8)
+    housekeeping.sweep()
+    assert left() == (1, 4, 3)
+    assert [entry.action for entry in AuditEntry.objects.filter(target_id=webhook.pk)] == ["WebhookDeleted"]
+
+
+@pytest.mark.usefixtures("by_tens")
+def test_deleted_webhook_is_sent_nothing_more_and_counts_for_nothing(
+    receiver: Receiver, settings: Settings
+) -> None:
+    settings.WEBHOOK_LIMIT = 1
+    webhook = support.webhook(receiver.url)
+    fill(webhook, 45)
+    support.happen()
+    services.send_test(caller=SYSTEM, webhook_id=str(webhook.pk))
+    delete(webhook)
+    assert sender.drain() == 0
+    assert queue.next_due() is None
+    assert receiver.requests == []
+    assert housekeeping.rekey() == 0
+    made, _ = services.create_webhook(
+        caller=SYSTEM, restaurant_id="R1", url=services.check_url(receiver.url), events=["booking.created"]
+    )
+    assert list(selectors.webhooks(SYSTEM)) == [made]
+
+
+@pytest.mark.usefixtures("by_tens")
+def test_old_messages_go_some_at_a_time_and_new_ones_stay() -> None:
+    webhook, other = support.webhook(URL), support.webhook(URL + "/other")
+    fill(webhook, 45, days=31)
+    fill(other, 4, days=29)
+    housekeeping.sweep()
+    assert (Message.objects.count(), Delivery.objects.count(), Attempt.objects.count()) == (29, 29, 29)
+    for _ in range(3):
+        housekeeping.sweep()
+    assert (Message.objects.count(), Delivery.objects.count(), Attempt.objects.count()) == (4, 4, 4)
+    assert set(Delivery.objects.values_list("webhook", flat=True)) == {other.pk}
+
+
+@pytest.mark.usefixtures("by_tens")
+def test_message_goes_when_the_last_of_its_many_deliveries_went() -> None:
+    for number in range(25):
+        support.webhook(f"{URL}/{number}")
+    with clock.frozen(clock.now() - timedelta(days=31)):
+        support.happen()
+    housekeeping.sweep()
+    assert (Message.objects.count(), Delivery.objects.count()) == (1, 5)
+    housekeeping.sweep()
+    assert (Message.objects.count(), Delivery.objects.count()) == (0, 0)
+
+
+def test_deliveries_by_the_ten_thousand_take_no_memory_and_few_statements(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    webhook = support.webhook(URL)
+    fill(webhook, 25_000)
+    began = time.monotonic()
+    tracemalloc.start()
+    try:
+        with django_assert_max_num_queries(70):
+            delete(webhook)
+        answered = time.monotonic() - began
+        while Webhook.objects.exists():
+            deletion.sweep()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    print(
+        f"answered after {answered:.1f} s, all gone after {time.monotonic() - began:.1f} s, {peak / 2**20:.1f} MB"
+    )
+    assert left() == (0, 0, 0)
+    assert peak < 10 * 2**20
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("by_tens")
+def test_two_sweeps_at_once_delete_no_more_than_one(sessions: Sessions) -> None:
+    webhook = support.webhook(URL)
+    fill(webhook, 45)
+    with transaction.atomic():
+        deletion.mark(webhook)
+    with elsewhere(webhook):
+        first = sessions.start(lambda: deletion.dispose(webhook.pk), waiting=1)
+        second = sessions.start(lambda: deletion.dispose(webhook.pk), waiting=2)
+    for each in (first, second):
+        each.result(10)
+    assert left() == (1, 25, 25)
+
+
+def remove(webhook: Webhook) -> None:
+    """Delete it as a request does, in a session that is its own."""
+    services.delete_webhook(caller=SYSTEM, webhook_id=str(webhook.pk))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_failing_webhook_is_deleted_while_its_results_are_written_down(sessions: Sessions) -> None:
+    for number in range(2):
+        support.webhook(f"{URL}/{number}")
+    support.happen()
+    done = [Done(job, Outcome(500, None, 10), clock.now()) for job in queue.claim(10).jobs]
+    assert len(done) == 2
+    # Their order is that of the deliveries' ids.
+    other, failing = (each.webhook for each in Delivery.objects.order_by("pk"))
+    with transaction.atomic():
+        deletion.mark(failing)
+    with elsewhere(other):
+        # It has the webhooks, and waits for the first of the deliveries.
+        recording = sessions.start(lambda: queue.record(done), waiting=1)
+        disposing = sessions.start(lambda: deletion.dispose(failing.pk), waiting=2)
+    for each in (recording, disposing):
+        each.result(10)
+    assert left() == (2, 2, 2)
+    deletion.sweep()
+    assert left() == (1, 1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_delivery_written_while_its_webhook_is_deleted_goes_along(sessions: Sessions) -> None:
+    webhook = support.webhook(URL)
+    event = store.Envelope.stored(events.append("", 1, "BookingCreated"))
+    written, over = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with transaction.atomic():
+            fanout.fan_out([event])
+            written.set()
+            over.wait(10)
+
+    writing = sessions.start(write)
+    assert written.wait(5)
+    removing = sessions.start(lambda: remove(webhook), waiting=1)
+    over.set()
+    for each in (writing, removing):
+        each.result(10)
+    assert left() == (1, 1, 0)
+    deletion.sweep()
+    assert left() == (0, 0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_written_for_webhooks_that_are_being_deleted(sessions: Sessions) -> None:
+    first, going, last = (support.webhook(f"{URL}/{number}") for number in range(3))
+    event = store.Envelope.stored(events.append("", 1, "BookingCreated"))
+
+    def write() -> set[UUID]:
+        with transaction.atomic():
+            return {made.webhook_id for made in fanout.fan_out([event])}
+
+    with transaction.atomic():
+        deletion.mark(going)
+        deletion.dispose(going.pk)
+        writing = sessions.start(write, waiting=1)
+        # Neither does who waits for the one keep anybody from the others.
+        for other in (first, last):
+            assert health.drop_over(selectors.locked(SYSTEM, str(other.pk))) == 0
+    assert writing.result(10) == {first.pk, last.pk}
+    assert left() == (2, 2, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_webhook_is_deleted_also_where_its_deliveries_cannot_go_now(sessions: Sessions) -> None:
+    webhook = support.webhook(URL)
+    support.happen()
+
+    def remove_in_haste() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '100ms'")
+        remove(webhook)
+
+    with elsewhere(webhook):
+        sessions.start(remove_in_haste).result(10)
+    assert list(selectors.webhooks(SYSTEM)) == []
+    assert left() == (1, 1, 0)
+    deletion.sweep()
+    assert left() == (0, 0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_claim_does_not_wait_for_deliveries_that_are_being_deleted() -> None:
+    going, staying = support.webhook(URL), support.webhook(URL + "/other")
+    support.happen()
+    with elsewhere(going):
+        assert [job.webhook_id for job in queue.claim(10).jobs] == [staying.pk]
+    assert [job.webhook_id for job in queue.claim(10).jobs] == [going.pk]

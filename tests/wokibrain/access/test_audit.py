@@ -1,0 +1,312 @@
+"""Who did what to what: management, keys, people and sign-ins leave an entry, and never a personal value."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from rest_framework.test import APIClient
+
+from bookings.models import Booking
+from restaurants.services.restaurants import delete_table
+from restaurants.services.table_joins import Joined, drop_join, put_combo, put_join
+from tests.api import events_of
+from tests.wokibrain.access.conftest import client_of
+from tests.wokibrain.access.conftest import example as example
+from wokibrain.access import keys
+from wokibrain.access.models import ApiKey, Membership
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
+from wokibrain.events.actions import ACTIONS
+from wokibrain.events.models import AuditEntry
+from wokibrain.events.types import EventType
+
+pytestmark = pytest.mark.usefixtures("example")
+API = "/api/v1"
+REQUEST = "5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"
+
+
+@pytest.fixture
+def owner() -> APIClient:
+    return client_of(Role.SUPER_ADMIN)
+
+
+def entries(target_type: str, target_id: str) -> list[AuditEntry]:
+    return list(AuditEntry.objects.filter(target_type=target_type, target_id=target_id).order_by("id"))
+
+
+def told(entry: AuditEntry) -> tuple[str, str, dict[str, Any], dict[str, Any], list[str]]:
+    return entry.action, entry.restaurant_id, entry.before, entry.after, entry.touched
+
+
+def ask(client: APIClient, method: str, path: str, body: Any = None) -> int:
+    content = "" if body is None else json.dumps(body)
+    headers: dict[str, Any] = {"HTTP_X_REQUEST_ID": REQUEST}
+    response = client.generic(method, f"{API}/{path}", content, "application/json", **headers)
+    return int(response.status_code)
+
+
+def test_a_table_from_making_to_deleting(owner: APIClient) -> None:
+    body = {"id": "T7", "sectorId": "S1", "capacityMin": 2, "capacityMax": 4, "name": "Ventana"}
+    assert ask(owner, "POST", "tables", body) == 201
+    assert ask(owner, "PATCH", "tables/T7", {"capacityMax": 6, "name": "Patio"}) == 200
+    assert ask(owner, "PATCH", "tables/T7", {"capacityMax": 6}) == 200, "nothing changes, nothing is entered"
+    assert ask(owner, "DELETE", "tables/T7") == 204
+    made, changed, deleted = entries("table", "T7")
+    key = ApiKey.objects.get()
+    for each in (made, changed, deleted):
+        assert (each.actor, each.source, each.request_id) == (f"api_key:{key.pk}", "rest", REQUEST)
+    assert (made.action, made.restaurant_id, made.before, made.touched) == (
+        "TableCreated",
+        "R1",
+        {},
+        ["name"],
+    )
+    assert {name: made.after[name] for name in ("sectorId", "capacityMin", "capacityMax", "active")} == {
+        "sectorId": "S1",
+        "capacityMin": 2,
+        "capacityMax": 4,
+        "active": True,
+    }
+    assert told(changed) == ("TableUpdated", "R1", {"capacityMax": 4}, {"capacityMax": 6}, ["name"])
+    assert (deleted.action, deleted.after, deleted.before["capacityMax"]) == ("TableDeleted", {}, 6)
+    assert "Ventana" not in str([each.before | each.after for each in (made, changed, deleted)])
+
+
+def test_a_sector_with_what_stands_together(owner: APIClient) -> None:
+    assert ask(owner, "POST", "restaurants/R1/sectors", {"id": "S5", "name": "Terraza"}) == 201
+    assert ask(owner, "DELETE", "sectors/S5") == 204
+    body = {
+        "joins": [["T2", "T3"]],
+        "combos": [{"tableIds": ["T3", "T2"], "capacityMin": 5, "capacityMax": 6}],
+    }
+    assert ask(owner, "PATCH", "sectors/S1", body) == 200
+    assert [each.action for each in entries("sector", "S5")] == ["SectorCreated", "SectorDeleted"]
+    assert told(entries("sector", "S1")[-1]) == (
+        "SectorUpdated", "R1", {"joins": [], "combos": []}, {"joins": ["T2+T3"], "combos": ["T2+T3: 5-6"]}, [],
+    )  # fmt: skip
+
+
+def test_joins_and_combos_one_at_a_time() -> None:
+    join = put_join(caller=SYSTEM, sector_id="S1", tables=frozenset({"T3", "T2"}))
+    put_combo(caller=SYSTEM, sector_id="S1", joined=Joined(frozenset({"T2", "T3"}), 5, 6))
+    drop_join(caller=SYSTEM, sector_id="S1", join_id=join.pk)
+    assert [told(each)[2:4] for each in entries("sector", "S1")[-3:]] == [
+        ({"joins": []}, {"joins": ["T2+T3"]}),
+        ({"combos": []}, {"combos": ["T2+T3: 5-6"]}),
+        ({"joins": ["T2+T3"]}, {"joins": []}),
+    ]
+
+
+def test_a_restaurant_with_its_calendar(owner: APIClient) -> None:
+    body = {
+        "timezone": "Europe/Paris",
+        "windows": [{"start": "20:00", "end": "01:00", "lastSeating": "23:00", "weekday": 5}],
+        "specialDays": [{"date": "2031-12-25", "name": "Navidad"}],
+        "turnTimes": [{"partyUpTo": 4, "minutes": 90}],
+    }
+    assert ask(owner, "PATCH", "restaurants/R2", body) == 200
+    action, restaurant, before, after, touched = told(entries("restaurant", "R2")[-1])
+    assert (action, restaurant, touched) == ("RestaurantUpdated", "R2", ["specialDayNames"])
+    assert before["windows"][:2] == ["0 12:00-16:00", "0 20:00-23:45"]
+    assert {name: before[name] for name in before.keys() - {"windows"}} == {
+        "timezone": "Europe/Madrid",
+        "specialDays": [],
+        "turnTimes": [],
+    }
+    assert after == {
+        "timezone": "Europe/Paris",
+        "windows": ["5 20:00-01:00 (23:00)"],
+        "specialDays": ["2031-12-25"],
+        "turnTimes": ["4: 90"],
+    }
+    assert ask(owner, "DELETE", "restaurants/R2") == 204
+    assert entries("restaurant", "R2")[-1].action == "RestaurantDeleted"
+
+
+def test_of_special_days_those_that_differ_are_entered_and_never_their_names(owner: APIClient) -> None:
+    party = {
+        "date": "2031-05-02",
+        "name": "Ana Pérez's wedding",
+        "windows": [{"start": "12:00", "end": "18:00"}],
+    }
+    eve = {"date": "2031-12-24", "name": "Nochebuena"}
+    later = eve | {"windows": [{"start": "12:00", "end": "16:00"}]}
+    renamed = party | {"name": "Wedding of A. P."}
+    for days in ([party, eve], [party, later], [renamed, later]):
+        assert ask(owner, "PATCH", "restaurants/R2", {"specialDays": days}) == 200
+    found = [each for each in entries("restaurant", "R2") if each.action == "RestaurantUpdated"]
+    assert [told(each)[2:] for each in found] == [
+        ({"specialDays": []}, {"specialDays": ["2031-05-02 12:00-18:00", "2031-12-24"]}, ["specialDayNames"]),
+        ({"specialDays": ["2031-12-24"]}, {"specialDays": ["2031-12-24 12:00-16:00"]}, []),
+        ({}, {}, ["specialDayNames"]),
+    ]
+
+
+def test_a_table_that_goes_takes_joins_and_combos_along_in_the_trail() -> None:
+    put_join(caller=SYSTEM, sector_id="S1", tables=frozenset({"T3", "T4"}))
+    put_combo(caller=SYSTEM, sector_id="S1", joined=Joined(frozenset({"T3", "T4"}), 5, 6))
+    delete_table(caller=SYSTEM, table_id="T4")
+    assert entries("table", "T4")[-1].action == "TableDeleted"
+    assert told(entries("sector", "S1")[-1]) == (
+        "SectorUpdated", "R1", {"joins": ["T3+T4"], "combos": ["T3+T4: 5-6"]}, {"joins": [], "combos": []}, [],
+    )  # fmt: skip
+
+
+def test_what_is_refused_leaves_no_entry(owner: APIClient) -> None:
+    before = AuditEntry.objects.count()
+    for method, path, body, status in (
+        ("POST", "tables", {"id": "T1", "sectorId": "S1", "capacityMin": 2, "capacityMax": 4}, 400),
+        ("PATCH", "restaurants/R1", {"timezone": "Mars/Olympus"}, 400),
+        ("DELETE", "sectors/S1", None, 409),
+        ("DELETE", "restaurants/R1", None, 409),
+    ):
+        assert ask(owner, method, path, body) == status
+    with clock.frozen(datetime(2025, 10, 20, 12, tzinfo=UTC)):
+        assert ask(owner, "PATCH", "tables/T2", {"active": False}) == 409
+    assert AuditEntry.objects.exclude(action="api-key.used").count() == before
+
+
+def test_a_stranded_booking_says_so_in_its_history(owner: APIClient) -> None:
+    with clock.frozen(datetime(2025, 10, 20, 12, tzinfo=UTC)):
+        refused = owner.patch(f"{API}/tables/T2", {"active": False}, format="json").json()
+        path = f"tables/T2?acknowledge={refused['acknowledge']}"
+        assert ask(owner, "PATCH", path, {"active": False}) == 200
+    booking = Booking.objects.get(reference="B1")
+    history = owner.get(f"{API}/woki/bookings/B1/history").json()["events"]
+    assert [(each["eventType"], each["version"]) for each in history] == [
+        ("BookingCreated", 1),
+        ("BookingUpdated", 2),
+    ]
+    assert history[1]["payload"]["changes"] == {"attention": {"from": None, "to": "tables"}}
+    assert history[1]["metadata"]["actor"] == f"api_key:{ApiKey.objects.get().pk}"
+    assert (booking.version, booking.attention, booking.status) == (2, "tables", "CONFIRMED")
+    assert [each.version for each in events_of(str(booking.pk))] == [1, 2]
+
+
+def test_keys_are_entered_with_what_they_open() -> None:
+    key, _ = keys.create_key(caller=SYSTEM, name="Ana's laptop", role=Role.STAFF, restaurant_id="R1",
+                             scopes=["booking:read"])  # fmt: skip
+    keys.revoke_key(caller=SYSTEM, key_id=str(key.pk))
+    made, revoked = entries("api_key", str(key.pk))
+    assert told(made) == (
+        "api-key.created", "R1", {},
+        {"role": "restaurant_staff", "scopes": ["booking:read"], "expiresAt": None}, [],
+    )  # fmt: skip
+    assert (revoked.action, list(revoked.after)) == ("api-key.revoked", ["revokedAt"])
+
+
+def signed_in() -> tuple[Client, User]:
+    User.objects.create_superuser("root", password="a-long-password")
+    client = Client()
+    client.post("/admin/login/", {"username": "root", "password": "a-long-password"})
+    return client, User.objects.get(username="root")
+
+
+def person(**changed: str) -> dict[str, str]:
+    return {
+        "username": "ana", "first_name": "Ana", "last_name": "", "email": "", "is_active": "on",
+        "memberships-TOTAL_FORMS": "1", "memberships-INITIAL_FORMS": "0",
+    } | changed  # fmt: skip
+
+
+def test_people_and_where_they_work() -> None:
+    client, root = signed_in()
+    ana = User.objects.create_user("ana", is_staff=True)
+    path = f"/admin/auth/user/{ana.pk}/change/"
+    first = person(**{"memberships-0-user": str(ana.pk), "memberships-0-restaurant": "R1",
+                      "memberships-0-role": "restaurant_staff"})  # fmt: skip
+    assert client.post(path, first).status_code == 302
+    member = Membership.objects.get()
+    held = first | {"memberships-INITIAL_FORMS": "1", "memberships-0-id": str(member.pk)}
+    held.pop("is_active")
+    assert client.post(path, held | {"memberships-0-role": "restaurant_manager"}).status_code == 302
+    held |= {"memberships-0-role": "restaurant_manager", "memberships-0-DELETE": "on"}
+    assert client.post(path, held).status_code == 302
+    found = [told(each) for each in entries("user", str(ana.pk))]
+    staff, manager = (
+        {"restaurantId": "R1", "role": role} for role in ("restaurant_staff", "restaurant_manager")
+    )
+    assert found == [
+        ("UserUpdated", "", {}, {}, ["name"]),
+        ("MembershipCreated", "R1", {}, staff, []),
+        ("UserUpdated", "", {"is_active": True}, {"is_active": False}, []),
+        ("MembershipUpdated", "R1", staff, manager, []),
+        ("MembershipDeleted", "R1", manager, {}, []),
+    ]
+    (actor,) = {each.actor for each in entries("user", str(ana.pk))}
+    assert actor == f"user:{root.pk}"
+
+
+def test_who_moves_to_another_restaurant_is_entered_at_each_for_itself() -> None:
+    client, _ = signed_in()
+    ana = User.objects.create_user("ana", is_staff=True)
+    member = Membership.objects.create(user=ana, restaurant_id="R1", role=Role.STAFF)
+    moved = person(**{"memberships-INITIAL_FORMS": "1", "memberships-0-id": str(member.pk),
+                      "memberships-0-user": str(ana.pk), "memberships-0-restaurant": "R2",
+                      "memberships-0-role": "restaurant_manager"})  # fmt: skip
+    assert client.post(f"/admin/auth/user/{ana.pk}/change/", moved).status_code == 302
+    assert [told(each) for each in entries("user", str(ana.pk)) if each.restaurant_id] == [
+        ("MembershipDeleted", "R1", {"restaurantId": "R1", "role": "restaurant_staff"}, {}, []),
+        ("MembershipCreated", "R2", {}, {"restaurantId": "R2", "role": "restaurant_manager"}, []),
+    ]
+
+
+def test_a_password_set_for_somebody_is_entered() -> None:
+    client, root = signed_in()
+    ana = User.objects.create_user("ana", is_staff=True)
+    word = "a-new-long-password"
+    body = {"password1": word, "password2": word, "usable_password": "true"}
+    assert client.post(f"/admin/auth/user/{ana.pk}/password/", body).status_code == 302
+    (entry,) = entries("user", str(ana.pk))
+    assert (entry.action, entry.actor, entry.source) == ("UserPasswordChanged", f"user:{root.pk}", "admin")
+
+
+def test_signing_in_to_the_back_office_is_entered_either_way() -> None:
+    _, root = signed_in()
+    client = Client()
+    client.post("/admin/login/", {"username": "root", "password": "wrong"})
+    found = AuditEntry.objects.filter(action__startswith="sign-in").order_by("id")
+    assert [(each.action, each.actor, each.source) for each in found] == [
+        ("sign-in", f"user:{root.pk}", "admin"),
+        ("sign-in.failed", "anonymous", "admin"),
+    ]
+
+
+def test_whom_the_back_office_refuses_did_not_sign_in() -> None:
+    ana = User.objects.create_user("ana", password="a-long-password", is_staff=False)
+    client = Client()
+    client.post("/admin/login/", {"username": "ana", "password": "a-long-password"})
+    assert "_auth_user_id" not in client.session
+    found = AuditEntry.objects.filter(action__startswith="sign-in")
+    assert [(each.action, each.actor, each.source) for each in found] == [
+        ("sign-in.failed", f"user:{ana.pk}", "admin")
+    ]
+
+
+def test_signing_in_over_the_api_is_entered(owner: APIClient) -> None:
+    ana = User.objects.create_user("ana", password="a-long-password", is_staff=False)
+    assert ask(owner, "POST", "auth/login", {"username": "ana", "password": "a-long-password"}) == 200
+    assert [each.actor for each in AuditEntry.objects.filter(action="sign-in")] == [f"user:{ana.pk}"]
+
+
+def test_the_trail_is_read_in_both_languages(owner: APIClient) -> None:
+    client, _ = signed_in()
+    assert ask(owner, "PATCH", "tables/T1", {"position": 7}) == 200
+    client.post("/admin/login/", {"username": "root", "password": "a-long-password"})
+    for language, said in (("en", "table changed"), ("es", "mesa cambiada")):
+        page = client.get("/admin/events/auditentry/?action=TableUpdated", HTTP_ACCEPT_LANGUAGE=language)
+        assert said in page.content.decode(), language
+
+
+def test_every_action_that_was_entered_has_words() -> None:
+    client, _ = signed_in()
+    events = {each.value for each in EventType}
+    assert events <= set(ACTIONS)
+    assert set(AuditEntry.objects.values_list("action", flat=True)) <= set(ACTIONS)
+    assert client.get("/admin/events/auditentry/").status_code == 200

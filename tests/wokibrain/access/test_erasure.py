@@ -1,0 +1,305 @@
+"""P20: an erased guest is nowhere: not in the database, Redis, Kafka, what webhooks were sent, or the logs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from importlib import import_module
+from io import StringIO
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test import Client
+from redis import Redis
+
+from bookings.models import Booking, Guest
+from bookings.services import guests
+from tests.kafka import Broker, Kafka
+from tests.pipeline import Pipeline
+from tests.processes import Services, api_servers, private_services
+from tests.webhooks.support import Receiver
+from tests.wokibrain.access.conftest import client_of
+from wokibrain import embedded
+from wokibrain.celery import app
+from wokibrain.core import clock, env
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
+from wokibrain.events.types import Topic
+from wokibrain.idempotency import keys
+from wokibrain.idempotency.models import IdempotencyKey
+from wokibrain.ops.retention import tidy
+
+NAME, MAIL, PHONE, NOTE = (
+    "Xiomara Quetzal",
+    "xiomara@canary.example",
+    "+34 699 123 987",
+    "walnut-allergy-canary",
+)
+OTHER = "Other Person"
+BOOKINGS = "/api/v1/woki/bookings"
+WANTED = {"restaurantId": "R1", "sectorId": "S1", "partySize": 2, "durationMinutes": 60, "date": "2025-10-23"}
+GUEST = {"guestName": NAME, "guestEmail": MAIL, "guestPhone": PHONE, "notes": NOTE}
+PLANTED = "planted-by-the-test-to-be-found"
+TRACES = (NAME, MAIL, PHONE, NOTE, "Xiomara", "canary.example")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def house() -> Iterator[Services]:
+    with private_services() as services:
+        yield services
+
+
+def manage(services: Services, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "manage.py", *arguments],
+        env=dict(os.environ) | services.environment, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def keep_uncompressed(services: Services) -> None:
+    """Redis would compress what it dumps, and a search would pass it by."""
+    Redis.from_url(services.redis.url).config_set("rdbcompression", "no")
+
+
+def kept(services: Services, broker: Broker, receiver: Receiver) -> dict[str, str]:
+    """All that is kept, by where: database, Redis, Kafka, what was delivered, what the processes logged."""
+    dump = subprocess.run(
+        [embedded.postgres_binary("pg_dump"), "--dbname", services.postgres.url, "--inserts"],
+        capture_output=True, check=True, timeout=60,
+    ).stdout  # fmt: skip
+    # Bytes, such as the bodies of deliveries and unreadable messages, stand in a dump as hexadecimal digits.
+    binary = [bytes.fromhex(digits.decode()) for digits in re.findall(rb"\\x((?:[0-9a-f]{2})+)", dump)]
+    redis = [
+        key + (client.dump(key) or b"")
+        for number in range(16)
+        for client in [Redis.from_url(env.redis_database(services.redis.url, number))]
+        for key in client.scan_iter()
+    ]
+    # Messages as readers get them, since they may lie compressed on disk; and the disk, for what no reader gets.
+    messages = [
+        part
+        for topic in broker.admin().list_topics(timeout=10).topics
+        if not topic.startswith("__")
+        for message in broker.read(topic)
+        for part in (message.key(), message.value(), repr(message.headers()).encode())
+        if isinstance(part, bytes)
+    ]
+    if isinstance(broker, Kafka):
+        messages += [path.read_bytes() for path in broker.data.rglob("*") if path.is_file()]
+    delivered = [repr(request.headers).encode() + request.body for request in receiver.requests]
+    logs = [path.read_bytes() for path in services.folder.glob("*.log")]
+    places = {
+        "database": [dump, *binary],
+        "Redis": redis,
+        "broker": messages,
+        "deliveries": delivered,
+        "logs": logs,
+    }
+    return {place: b"\n".join(found).decode(errors="replace") for place, found in places.items()}
+
+
+def everywhere(places: Mapping[str, str], wanted: Sequence[str]) -> set[tuple[str, str]]:
+    return {(place, one) for place, text in places.items() for one in wanted if one in text}
+
+
+@pytest.mark.kafka
+def test_an_erased_guest_is_nowhere(house: Services, kafka: Broker, receiver: Receiver) -> None:
+    print(f"ran on {kafka.kind}")
+    kafka.reset()
+    keep_uncompressed(house)
+    private = {"WEBHOOK_ALLOW_PRIVATE": "1", "LOG_LEVEL": "DEBUG"}
+    with Pipeline(house, kafka.address, private) as pipeline:
+        manage(house, "seed")
+        pipeline.start("relay", "consume", "worker", "deliver")
+        settings = private | {"LOG_REQUESTS": "1", "KAFKA_BROKERS": kafka.address}
+        with api_servers(1, services=house, environment=settings) as api:
+            key = manage(
+                house, "apikey", "create", "Front desk", "--role", "restaurant_admin", "--restaurant", "R1"
+            )
+            staff = httpx.Client(base_url=api.urls[0], headers={"X-API-Key": key.strip()}, timeout=30)
+            _erase_and_search(house, kafka, receiver, pipeline, staff)
+
+
+def _erase_and_search(
+    house: Services, kafka: Broker, receiver: Receiver, pipeline: Pipeline, staff: httpx.Client
+) -> None:
+    events = ["booking.created", "booking.updated", "booking.cancelled"]
+    # Or the seed's own booking might be told to the webhook as well.
+    pipeline.until_settled()
+    hook = staff.post("/api/v1/webhooks", json={"url": receiver.url, "events": events})
+    assert hook.status_code == 201, hook.text
+    keyed = {"Idempotency-Key": "erase-me"}
+    made = staff.post(BOOKINGS, json=WANTED | GUEST, headers=keyed)
+    assert made.status_code == 201, made.text
+    other = staff.post(BOOKINGS, json=WANTED | {"guestName": OTHER, "guestEmail": "other@example.org"})
+    # Every way in which the data is shown, refused and logged.
+    for path in (f"/{made.json()['id']}", "?restaurantId=R1&sectorId=S1&date=2025-10-23"):
+        assert NAME in staff.get(BOOKINGS + path).text
+    staff.post(BOOKINGS, json=WANTED | GUEST | {"partySize": 49})
+    staff.post(BOOKINGS, json=WANTED | GUEST | {"guestPhone": "x", "guestEmail": MAIL + "@"})
+    staff.patch(f"{BOOKINGS}/{made.json()['id']}", json={"notes": NOTE + "!"}, headers=keyed)
+    change = {"durationMinutes": 75, "notes": NOTE + "?"}
+    assert staff.patch(f"{BOOKINGS}/{made.json()['id']}", json=change).status_code == 200
+    gone = staff.post(BOOKINGS, json=WANTED | GUEST)
+    assert staff.delete(f"{BOOKINGS}/{gone.json()['id']}").status_code == 204
+    # Three made, one of them changed, another cancelled.
+    deliveries = (
+        "SELECT event, status, attempts FROM webhooks_delivery JOIN webhooks_message m ON m.id = message_id"
+    )
+    pipeline.until(
+        lambda: [row[1] for row in pipeline.sql(deliveries)] == ["SUCCEEDED"] * 5,
+        90,
+        lambda: f"{pipeline.sql(deliveries)}; {len(receiver.requests)} requests",
+    )
+    pipeline.until_settled()
+
+    # The canary of the search: what is put into each place is found there, and the guest is in the database.
+    kafka.send(Topic.BOOKING.kafka, PLANTED.encode())
+    pipeline.until(
+        lambda: pipeline.value("SELECT count(*) FROM events_failure WHERE raw IS NOT NULL") > 0, 30
+    )
+    Redis.from_url(house.redis.url).set("planted", PLANTED)
+    (house.folder / "planted.log").write_text(PLANTED)
+    httpx.post(receiver.url, content=PLANTED)
+    before = kept(house, kafka, receiver)
+    assert everywhere(before, [PLANTED]) == {(place, PLANTED) for place in before}
+    assert {one for place, one in everywhere(before, TRACES) if place == "database"} == set(TRACES)
+    # What is told outside names a booking, never a guest.
+    told = {place: before[place] for place in ("broker", "deliveries")}
+    assert everywhere(told, [made.json()["id"]]) == {(place, made.json()["id"]) for place in told}
+    assert everywhere(told, TRACES) == set()
+
+    assert manage(house, "guest", "export", MAIL).count(NAME) == 1
+    manage(house, "guest", "erase", MAIL)
+    pipeline.until_settled()
+
+    left = kept(house, kafka, receiver)
+    assert everywhere(left, TRACES) == set()
+    assert everywhere(left, [OTHER]) >= {("database", OTHER)}
+    replay = staff.post(BOOKINGS, json=WANTED | GUEST, headers=keyed)
+    assert replay.headers["Idempotent-Replayed"] == "true"
+    assert replay.json() == made.json() | dict.fromkeys(GUEST)
+    assert staff.get(f"{BOOKINGS}/{other.json()['id']}").json()["guestName"] == OTHER
+    shown = staff.get(f"{BOOKINGS}/{made.json()['id']}").json()
+    assert [shown[field] for field in GUEST] == [None] * 4
+    assert (shown["status"], shown["partySize"]) == ("CONFIRMED", 2)
+
+
+def book(**more: Any) -> Booking:
+    response = client_of(Role.ADMIN).post(BOOKINGS, WANTED | GUEST | more, format="json")
+    assert response.status_code == 201, response.content
+    return Booking.objects.get(pk=response.json()["id"])
+
+
+def test_an_export_has_all_there_is(example: None) -> None:
+    booking = book()
+    assert booking.guest is not None
+    exported = guests.export_guest(caller=SYSTEM, guest_id=booking.guest.pk)
+    assert (exported["name"], exported["email"], exported["phone"]) == (NAME, MAIL, PHONE)
+    (visit,) = exported["bookings"]
+    assert (visit["reference"], visit["notes"], visit["tableIds"]) == (
+        booking.reference,
+        NOTE,
+        booking.table_ids,
+    )
+    out = StringIO()
+    call_command("guest", "export", MAIL.upper(), stdout=out)
+    assert orjson.loads(out.getvalue()) == [exported]
+    with pytest.raises(CommandError):
+        call_command("guest", "export", "nobody@example.org")
+
+
+def test_erasing_twice_changes_nothing(example: None) -> None:
+    booking = book()
+    assert booking.guest is not None
+    first = guests.erase_guest(caller=SYSTEM, guest_id=booking.guest.pk)
+    second = guests.erase_guest(caller=SYSTEM, guest_id=booking.guest.pk)
+    assert (first.name, first.erased_at) == ("", second.erased_at)
+    assert Guest.objects.count() == 1
+
+
+def test_the_admins_log_knows_a_guest_by_id_alone(example: None) -> None:
+    booking = book()
+    assert booking.guest is not None
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    typed = {"name": NAME + "!", "phone": PHONE, "email": MAIL, "notes": NOTE}
+    path = f"/admin/bookings/guest/{booking.guest.pk}/change/"
+    assert client.post(path, typed).status_code == 302
+    (kept,) = LogEntry.objects.all()
+    assert Guest.objects.get().name == NAME + "!"
+    assert (kept.object_id, kept.object_repr) == (str(booking.guest.pk), str(booking.guest.pk))
+    assert [trace for trace in TRACES if trace in kept.change_message] == []
+
+
+def test_names_logged_of_old_are_taken_out(example: None) -> None:
+    booking, by = book(), User.objects.create_superuser("root")
+    assert booking.guest is not None
+    LogEntry.objects.log_actions(by.pk, [booking.guest, booking], CHANGE)
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("wokibrain.access.migrations.0003_guests_logged_by_id").BY_ID)
+    assert {(each.object_id, each.object_repr) for each in LogEntry.objects.all()} == {
+        (str(booking.guest.pk), str(booking.guest.pk)),
+        (str(booking.pk), booking.reference),
+    }
+
+
+def test_guests_go_when_their_time_is_over(example: None, settings: Any) -> None:
+    recent, old = book(date="2025-10-25"), book(guestName="Old", guestEmail="old@example.org")
+    Guest.objects.update(created_at=clock.now() - timedelta(days=900))
+    Booking.objects.filter(pk=recent.pk).update(end=clock.now())
+    settings.GUEST_RETENTION_DAYS = 0
+    assert guests.erase_expired() == 0
+    settings.GUEST_RETENTION_DAYS = 365
+    with clock.frozen(clock.now() + timedelta(days=2)):
+        assert guests.erase_expired() == 1
+        assert guests.erase_expired() == 0
+        assert keys.forget() == 0
+    assert Guest.objects.get(bookings=old).erased_at is not None
+    assert Guest.objects.get(bookings=recent).erased_at is None
+
+
+def test_answers_are_forgotten_after_a_day(example: None) -> None:
+    client_of(Role.ADMIN).post(BOOKINGS, WANTED, format="json", HTTP_IDEMPOTENCY_KEY="k")
+    assert keys.forget() == 0
+    with clock.frozen(clock.now() + timedelta(hours=25)):
+        assert keys.forget() == 1
+    assert IdempotencyKey.objects.count() == 0
+
+
+def test_the_daily_task_tidies(example: None) -> None:
+    client_of(Role.ADMIN).post(BOOKINGS, WANTED, format="json", HTTP_IDEMPOTENCY_KEY="k")
+    app.loader.import_default_modules()
+    assert app.conf.beat_schedule["tidy"]["task"] in app.tasks
+    with clock.frozen(clock.now() + timedelta(hours=25)):
+        app.tasks["wokibrain.tidy"].apply().get()
+    assert IdempotencyKey.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_back_office_sessions_are_forgotten_when_they_are_over() -> None:
+    Client().force_login(User.objects.create_user("boss"))
+    (session,) = Session.objects.all()
+    with clock.frozen(session.expire_date - timedelta(minutes=1)):
+        assert tidy()["back-office sessions"] == 0
+    with clock.frozen(session.expire_date + timedelta(minutes=1)):
+        assert tidy()["back-office sessions"] == 1
+    assert Session.objects.count() == 0

@@ -1,0 +1,263 @@
+"""The live channel and its AsyncAPI document say the same, message by message."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import jsonschema
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
+
+from tests.pipeline import Pipeline
+from tests.processes import ApiServer, Services, api_servers, manage, private_services
+from tests.wokibrain.rest.test_openapi import strict
+
+SET_UP = """
+from datetime import timedelta
+from importlib import import_module
+from bookings import seed
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
+from wokibrain.access.keys import create_key
+from wokibrain.access.callers import SYSTEM
+seed.example()
+root = User.objects.create_superuser("root", first_name="Ana")
+session = import_module(settings.SESSION_ENGINE).SessionStore()
+session[SESSION_KEY] = str(root.pk)
+session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+session[HASH_SESSION_KEY] = root.get_session_auth_hash()
+session.save()
+print(create_key(caller=SYSTEM, name="live", role="super_admin")[1], session.session_key)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A server whose events are handed on, a key that may do everything there, and a person's session."""
+
+    url: str
+    services: Services
+    key: str
+    session: str
+    server: ApiServer
+
+    @property
+    def address(self) -> str:
+        return self.url.replace("http", "ws", 1) + "/ws/"
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        response = httpx.request(
+            method, f"{self.url}/api/v1/{path}", json=body, headers={"X-API-Key": self.key}, timeout=20
+        )
+        assert response.status_code < 300, response.text
+        return response.json() if response.content else None
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[Live]:
+    with private_services() as services:
+        key, session = manage("shell", "-v0", "-c", SET_UP, environment=services.environment).split()
+        with api_servers(1, services=services) as api, Pipeline(services) as pipeline:
+            pipeline.start("relay")
+            yield Live(api.urls[0], services, key, session, api.servers[0])
+
+
+@dataclass(slots=True)
+class Talk:
+    """A socket; what goes over it must be in the served document."""
+
+    socket: ClientConnection
+    document: dict[str, Any]
+    seen: set[str]
+
+    def say(self, **message: Any) -> None:
+        self._check("listen", message)
+        self.socket.send(json.dumps(message))
+
+    def hear(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self.socket.recv(timeout=20))
+        self._check("tell", message)
+        return message
+
+    def heard(self, count: int) -> list[str]:
+        """The next messages' types, of events the event's."""
+        return [each.get("event", each)["type"] for each in (self.hear() for _ in range(count))]
+
+    def _check(self, operation: str, message: dict[str, Any]) -> None:
+        names = [
+            each["$ref"].rpartition("/")[2] for each in self.document["operations"][operation]["messages"]
+        ]
+        schemas = [strict(self.document["components"]["messages"][name]["payload"]) for name in names]
+        (schema,) = [each for each in schemas if each["properties"]["type"]["const"] == message["type"]]
+        checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+        assert [error.message for error in checker.iter_errors(message)] == []
+        self.seen.add(message["type"])
+
+
+def talk(live: Live, **headers: str) -> Talk:
+    document = httpx.get(f"{live.url}/asyncapi.json").json()
+    given = headers or {"X-API-Key": live.key}
+    return Talk(
+        connect(live.address, additional_headers=given, origin=Origin(live.url), legacy=True), document, set()
+    )
+
+
+def test_all_that_is_said_is_in_the_document(live: Live) -> None:
+    told = talk(live)
+    told.say(type="ping")
+    told.say(type="subscribe", restaurantId="R1")
+    assert told.heard(2) == ["pong", "subscribed"]
+    body = {"restaurantId": "R1", "date": "2031-05-06", "partySize": 2, "durationMinutes": 60}
+    made = live.call("POST", "woki/bookings", body | {"guestName": "Ana", "guestEmail": "ana@example.com"})
+    path = f"woki/bookings/{made['id']}"
+    first = told.hear()
+    assert (first["event"]["type"], first["event"]["data"]["id"]) == ("BookingCreated", made["id"])
+    live.call("PATCH", path, {"partySize": 4, "notes": "x", "guestName": "Eva"})
+    live.call("POST", f"{path}/no-show")
+    live.call("POST", f"{path}/seat")
+    live.call("POST", f"{path}/complete")
+    live.call("DELETE", f"woki/bookings/{live.call('POST', 'woki/bookings', body)['id']}")
+    live.call("POST", "tables/T5/blocks", {"start": "2031-05-07T12:00:00Z", "end": "2031-05-07T16:00:00Z"})
+    live.call("DELETE", "tables/T5/blocks")
+    after = [
+        "BookingUpdated", "BookingNoShow", "BookingSeated", "BookingCompleted", "BookingCreated",
+        "BookingCancelled", "TableBlocked", "TableUnblocked",
+    ]  # fmt: skip
+    assert told.heard(8) == after
+    told.say(type="unsubscribe", restaurantId="R1")
+    told.say(type="subscribe", restaurantId="R1", sectorId="S1", lastEventId=first["event"]["id"])
+    assert told.heard(2 + len(after)) == ["unsubscribed", "subscribed", *after]
+    told.say(type="subscribe", restaurantId="R1", lastEventId=str(uuid4()))
+    told.say(type="subscribe", restaurantId="NOPE")
+    assert told.heard(2) == ["subscribed", "resync"]
+    assert told.hear()["error"] == "NOT_FOUND"
+    told.socket.send('{"type":"dance"}')
+    assert told.hear()["type"] == "error"
+    staff = talk(live, Cookie=f"sessionid={live.session}")
+    staff.say(type="subscribe", restaurantId="R1", presence=True)
+    assert staff.hear()["success"] is True
+    assert staff.hear() == {"type": "presence", "restaurantId": "R1", "people": ["Ana"]}
+    told.socket.close()
+    staff.socket.close()
+    documented = {
+        each["payload"]["properties"]["type"]["const"]
+        for each in staff.document["components"]["messages"].values()
+    }
+    assert told.seen | staff.seen == documented
+
+
+def test_what_the_document_does_not_know_is_noticed(live: Live) -> None:
+    """The canary: of a document without a property, or without a message, each breaks."""
+    told = talk(live)
+    del told.document["components"]["messages"]["subscribed"]["payload"]["properties"]["restaurantId"]
+    told.say(type="subscribe", restaurantId="R1")
+    with pytest.raises(AssertionError, match="restaurantId"):
+        told.hear()
+    told.document["operations"]["tell"]["messages"].clear()
+    told.say(type="ping")
+    with pytest.raises(ValueError, match="not enough values"):
+        told.hear()
+    told.socket.close()
+
+
+def test_a_replay_holds_what_live_would_have_held(live: Live) -> None:
+    """Webhooks keep events in the same store; they are nobody's business here."""
+    made = live.call("POST", "webhooks", {
+        "url": "https://example.com/hook", "events": ["booking.created"], "restaurantId": "R1",
+    })  # fmt: skip
+    told = talk(live)
+    told.say(type="subscribe", restaurantId="R1")
+    told.hear()
+    body = {"restaurantId": "R1", "date": "2031-06-06", "partySize": 2, "durationMinutes": 60}
+    live.call("POST", "woki/bookings", body)
+    last = told.hear()["event"]["id"]
+    give_up = (
+        "from webhooks import health; from webhooks.models import Webhook; from django.db import transaction\n"
+        "with transaction.atomic():\n"
+        f"    health.deactivate(Webhook.objects.select_for_update().get(pk='{made['id']}'), Webhook.Reason.GONE)"
+    )
+    manage("shell", "-v0", "-c", give_up, environment=live.services.environment)
+    live.call("POST", "woki/bookings", body)
+    assert told.heard(1) == ["BookingCreated"]
+    told.socket.close()
+    back = talk(live)
+    back.say(type="subscribe", sectorId="S1", restaurantId="R1", lastEventId=last)
+    assert back.heard(2) == ["subscribed", "BookingCreated"]
+    back.say(type="ping")
+    assert back.heard(1) == ["pong"]
+    back.socket.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "origin", "status"),
+    [
+        ("?" + "&".join(f"a{number}=1" for number in range(30)), {}, None, 401),
+        ("?token=%00", {}, None, 401),
+        ("?token=%C3%A9", {}, None, 401),
+        ("?token=a&token=b", {}, None, 401),
+        ("", {"Cookie": "sessionid=abcdefghij"}, "http://[", 403),
+        ("", {"Cookie": 'sessionid="\\000abcdefghij"'}, "own", 401),
+        ("", {"Authorization": "Bearer é"}, None, 401),
+    ],
+)
+def test_a_strange_handshake_is_answered(
+    live: Live, query: str, headers: dict[str, str], origin: str | None, status: int
+) -> None:
+    told = Origin(live.url if origin == "own" else origin) if origin else None
+    try:
+        with connect(live.address + query, additional_headers=headers, origin=told) as socket:
+            assert socket.response is not None
+            got = socket.response.status_code
+    except InvalidStatus as refused:
+        got = refused.response.status_code
+    assert got == status
+
+
+def test_a_refused_handshake_is_answered_as_any_request_is(live: Live) -> None:
+    asked = str(uuid4())
+    headers = {"X-API-Key": "wk_wrong", "Accept-Language": "es", "X-Request-ID": asked}
+    with pytest.raises(InvalidStatus) as refused, connect(live.address, additional_headers=headers):
+        pass
+    response = refused.value.response
+    assert json.loads(response.body) == {
+        "error": "UNAUTHORIZED",
+        "detail": "Aquí hacen falta credenciales válidas.",
+        "requestId": asked,
+    }
+    told = {name: response.headers[name] for name in ("X-Request-ID", "Content-Language", "Content-Type")}
+    assert told == {"X-Request-ID": asked, "Content-Language": "es", "Content-Type": "application/json"}
+    foreign = Origin("http://elsewhere.example")
+    cookie = {"Cookie": f"sessionid={live.session}"}
+    with pytest.raises(InvalidStatus), connect(live.address, additional_headers=cookie, origin=foreign):
+        pass
+    assert "ASGI callable" not in live.server.output()
+
+
+def test_an_error_bears_the_handshakes_id_and_is_said_in_its_language(live: Live) -> None:
+    asked = str(uuid4())
+    spanish = talk(live, **{"X-API-Key": live.key, "Accept-Language": "es", "X-Request-ID": asked})
+    english = talk(live)
+    said = []
+    for each in (spanish, english):
+        each.socket.send('{"type":"dance"}')
+        said.append(each.hear())
+        each.say(type="subscribe", restaurantId="NOPE")
+        said.append(each.hear())
+    ids = [UUID(each["requestId"]) for each in said]
+    assert ids[0] == ids[1] == UUID(asked) != ids[2] == ids[3]
+    assert [each["detail"] for each in said] == [
+        "Se esperaba uno de: subscribe, unsubscribe, ping.",
+        "Aquí no hay nada, o no te corresponde verlo.",
+        "Expected one of: subscribe, unsubscribe, ping.",
+        "There is nothing here, or it is not yours to see.",
+    ]
+    spanish.socket.close()
+    english.socket.close()

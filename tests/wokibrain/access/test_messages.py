@@ -1,0 +1,169 @@
+"""Every sentence in every language: nothing untranslated, and the compiled catalogues in step."""
+
+from __future__ import annotations
+
+import ast
+import gettext
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.utils.translation.template import templatize
+from rest_framework.test import APIClient
+
+ROOT = Path(__file__).resolve().parents[3]
+CODE = ("bookings", "restaurants", "webhooks", "wokibrain")
+CALLS = {
+    "_",
+    "gettext",
+    "gettext_lazy",
+    "gettext_noop",
+    "ngettext",
+    "ngettext_lazy",
+    "pgettext",
+    "pgettext_lazy",
+}
+TEXT = r"""(?:u?'((?:[^'\\]|\\.)*)'|u?"((?:[^"\\]|\\.)*)")"""
+IN_TEMPLATE = re.compile(r"\b(?:n|np|p)?gettext\(" + TEXT + r"|\b_\(" + TEXT)
+SLOTS = re.compile(r"%\(\w+\)[sd]|\{\w*\}")
+
+
+def literals(node: ast.Call) -> Iterator[str]:
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if name not in CALLS:
+        return
+    wanted = node.args[:1]
+    for each in node.args[1:2] if name.startswith("pgettext") else wanted:
+        if isinstance(each, ast.Constant) and isinstance(each.value, str) and each.value:
+            yield each.value
+
+
+def in_the_code() -> dict[str, str]:
+    """Each string that is marked for translation, with the file that marks it."""
+    found: dict[str, str] = {}
+    for package in CODE:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Call):
+                    found |= {text: str(file.relative_to(ROOT)) for text in literals(node)}
+    pages = [*(ROOT / "templates").rglob("*.html"), *(ROOT / "templates").rglob("*.txt")]
+    for file in sorted(
+        [*pages, *(each for name in CODE for each in (ROOT / name).rglob("templates/**/*.html"))]
+    ):
+        source = templatize(file.read_text())
+        for groups in IN_TEMPLATE.findall(source):
+            text = next(filter(None, groups), "")
+            found |= {ast.literal_eval(f'"{text}"'): str(file.relative_to(ROOT))} if text else {}
+    return found
+
+
+def catalogues(language: str) -> list[Path]:
+    """The folders with a catalogue of that language: the project's, and those that an app brings itself."""
+    return sorted(each for name in CODE for each in (ROOT / name).rglob(f"locale/{language}/LC_MESSAGES"))
+
+
+def po(folder: Path) -> dict[str, str]:
+    """The catalogue as people write it; an entry marked fuzzy counts as untranslated."""
+    entries: dict[str, str] = {}
+    for block in re.split(r"\n\s*\n", (folder / "django.po").read_text()):
+        parts: dict[str, str] = {}
+        field = ""
+        for line in block.splitlines():
+            if line.startswith("#"):
+                continue
+            if match := re.match(r'(msgid|msgid_plural|msgstr(?:\[0\])?) (".*")', line):
+                field = match[1].removesuffix("[0]")
+                parts[field] = ast.literal_eval(match[2])
+            elif line.startswith('"') and field:
+                parts[field] += ast.literal_eval(line)
+            else:
+                field = ""
+        if parts.get("msgid"):
+            entries[parts["msgid"]] = "" if "#, fuzzy" in block else parts.get("msgstr", "")
+    return entries
+
+
+def mo(folder: Path) -> dict[str, str]:
+    with (folder / "django.mo").open("rb") as file:
+        catalogue = gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+    return {
+        key if isinstance(key, str) else key[0]: value
+        for key, value in catalogue.items()
+        if key and (isinstance(key, str) or key[1] == 0)
+    }
+
+
+def written(language: str) -> dict[str, str]:
+    entries: dict[str, str] = {}
+    for folder in catalogues(language):
+        entries |= {text: said for text, said in po(folder).items() if said}
+    return entries
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_no_string_is_untranslated(language: str) -> None:
+    known = written(language)
+    missing = {text: file for text, file in in_the_code().items() if text not in known}
+    assert missing == {}, "run `make messages`, translate, run it again"
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_no_entry_is_empty_or_a_guess(language: str) -> None:
+    unsure = [text for folder in catalogues(language) for text, said in po(folder).items() if not said]
+    assert unsure == []
+
+
+def test_the_english_catalogue_says_what_the_code_says() -> None:
+    assert {text: said for text, said in written("en").items() if said != text} == {}
+
+
+def test_a_string_stands_in_one_catalogue() -> None:
+    """Where two have it one wins, by the order of Django's settings, and the other is read in vain."""
+    stands = [text for folder in catalogues("es") for text in po(folder)]
+    assert [text for text in set(stands) if stands.count(text) > 1] == []
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_the_compiled_catalogue_is_in_step(language: str) -> None:
+    for folder in catalogues(language):
+        assert mo(folder) == {text: said for text, said in po(folder).items() if said}, folder
+
+
+def test_english_is_what_the_code_says() -> None:
+    said = {text: said for folder in catalogues("en") for text, said in po(folder).items()}
+    assert said == {text: text for text in said}
+
+
+def test_a_translation_keeps_what_is_filled_in() -> None:
+    wrong = [
+        text
+        for text, said in written("es").items()
+        if sorted(SLOTS.findall(text)) != sorted(SLOTS.findall(said))
+    ]
+    assert wrong == []
+
+
+def test_a_new_string_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The canary."""
+    for name in (*CODE, "templates"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bookings" / "new.py").write_text(
+        'from x import gettext_lazy as _\nA = _("Never said before")\n'
+    )
+    (tmp_path / "templates" / "new.html").write_text("{% load i18n %}{% translate 'Nor this' %}")
+    monkeypatch.setattr("tests.wokibrain.access.test_messages.ROOT", tmp_path)
+    assert in_the_code() == {
+        "Never said before": str(Path("bookings/new.py")),
+        "Nor this": str(Path("templates/new.html")),
+    }
+
+
+def test_errors_speak_the_callers_language(db: None) -> None:
+    for asked, said, language in (
+        ("es-AR,es;q=0.9", "Aquí no hay nada, o no te corresponde verlo.", "es"),
+        ("de, en;q=0.5", "There is nothing here, or it is not yours to see.", "en"),
+    ):
+        response = APIClient().get("/api/v1/woki/bookings/NOBODY", HTTP_ACCEPT_LANGUAGE=asked)
+        assert (response.json()["error"], response.json()["detail"]) == ("NOT_FOUND", said)
+        assert response["Content-Language"] == language

@@ -1,0 +1,167 @@
+"""P15: every operation, with another tenant's id in its path, query and body, gives nothing away."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from bookings.models import Booking, Guest
+from bookings.selectors import bookings
+from bookings.services.create import NewBooking, create_booking
+from bookings.services.guests import Contact
+from tests.wokibrain.access.conftest import client_of
+from wokibrain.core.callers import SYSTEM, Caller
+from wokibrain.core.clock import now
+from wokibrain.core.permissions import Role
+from wokibrain.rest import openapi
+
+SECRET = "Zenobia Ocampo"
+# What belongs to R2, by the name a field or parameter has.
+FOREIGN = {"restaurant": "R2", "restaurantId": "R2", "sector": "S9", "sectorId": "S9", "table": "T9"}
+OWN = {"restaurant": "R1", "restaurantId": "R1", "sector": "S1", "sectorId": "S1", "table": "T1"}
+# They have no caller: what they take is a credential of its own.
+OTHER_TAGS = {"set-up", "auth"}
+GOOD = {
+    "date": "2030-01-15",
+    "partySize": 2,
+    "durationMinutes": 60,
+    "duration": 60,
+    "startDate": "2030-01-01",
+    "endDate": "2030-01-31",
+    "since": f"{now() - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}",
+}
+
+
+@pytest.fixture
+def foreign_booking(example: None) -> Booking:
+    """A booking at R2, with a guest; R1's callers must not learn of either."""
+    wanted = NewBooking(
+        restaurant_id="R2",
+        party_size=2,
+        date=now().date().replace(year=now().year + 1),
+        duration_minutes=60,
+        contact=Contact(SECRET, "zenobia@example.org", "+34 600 000 001"),
+        notes=SECRET,
+    )
+    made = create_booking(caller=SYSTEM, wanted=wanted)
+    assert Guest.objects.filter(name=SECRET).count() == 1
+    return Booking.objects.get(pk=made.id)  # type: ignore[union-attr]
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in openapi.document()["paths"].items():
+        for method, operation in item.items():
+            if method != "parameters" and not OTHER_TAGS & set(operation["tags"]):
+                yield method, path, operation
+
+
+def example_of(schema: dict[str, Any]) -> Any:
+    """A body that is well formed, from the document's own examples."""
+    parts = openapi.document()["components"]["schemas"]
+    if "$ref" in schema:
+        schema = parts[schema["$ref"].rpartition("/")[2]]
+    if "examples" in schema:
+        return copy.deepcopy(schema["examples"][0])
+    return {
+        name: each["examples"][0] for name, each in schema.get("properties", {}).items() if "examples" in each
+    }
+
+
+def requests(booking: Booking) -> Iterator[tuple[str, str, str, dict[str, str], Any]]:
+    """(what is foreign, method, path, query, body) for every place of every operation that takes an id."""
+    ids: dict[str, Any] = {**FOREIGN, "booking": str(booking.pk), "id": "", "tableIds": ["T9"]}
+    for method, template, operation in operations():
+        parameters = operation.get("parameters", [])
+        in_path = [each["name"] for each in parameters if each["in"] == "path"]
+        query = {
+            each["name"]: str((OWN | GOOD).get(each["name"], ""))
+            for each in parameters
+            if each["in"] == "query" and each["name"] in OWN | GOOD
+        }
+        content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        body: Any = example_of(content["schema"]) if content else None
+        own_path = template
+        foreign_path = template
+        for name in in_path:
+            own_path = own_path.replace(f"{{{name}}}", OWN.get(name, "B1"))
+            foreign_path = foreign_path.replace(f"{{{name}}}", ids.get(name) or str(booking.pk))
+        if in_path:
+            yield f"path of {operation['operationId']}", method, foreign_path, query, body
+        for name in query.keys() & FOREIGN.keys():
+            yield f"query {name}", method, own_path, query | {name: FOREIGN[name]}, body
+        for name in (body or {}).keys() & (FOREIGN.keys() | {"tableIds"}):
+            yield f"body {name}", method, own_path, query, body | {name: ids[name]}
+
+
+def leaks(client: APIClient, booking: Booking) -> list[str]:
+    """Each request that was answered with anything but 401, 403 or 404, or with a foreign byte."""
+    found = []
+    for what, method, path, query, body in requests(booking):
+        url = path + ("?" + "&".join(f"{name}={value}" for name, value in query.items()) if query else "")
+        response = client.generic(
+            method.upper(), url, json.dumps(body) if body is not None else "", "application/json"
+        )
+        text = response.content.decode()
+        foreign = [
+            each for each in (SECRET, booking.reference, "La Otra", "Patio", "zenobia") if each in text
+        ]
+        if response.status_code not in (401, 403, 404) or foreign:
+            found.append(f"{what}: {method} {url} -> {response.status_code} {foreign} {text[:200]}")
+    return found
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.MANAGER, Role.STAFF, Role.API_CLIENT])
+def test_another_tenants_ids_open_nothing(foreign_booking: Booking, role: Role) -> None:
+    assert leaks(client_of(role), foreign_booking) == []
+
+
+def test_the_public_sees_nothing_where_it_may_nothing(foreign_booking: Booking, settings: Any) -> None:
+    settings.PUBLIC_PERMISSIONS = []
+    assert leaks(client_of(None), foreign_booking) == []
+
+
+def test_what_is_foreign_looks_like_what_is_not_there(foreign_booking: Booking) -> None:
+    client = client_of(Role.ADMIN)
+    pairs = [("restaurants", "R2", "R404"), ("sectors", "S9", "S404"), ("tables", "T9", "T404")]
+    pairs += [("woki/bookings", foreign_booking.reference, "ZZZZZZ")]
+    for kind, foreign, absent in pairs:
+        answers = [client.get(f"/api/v1/{kind}/{each}") for each in (foreign, absent)]
+        assert [each.status_code for each in answers] == [404, 404]
+        first, second = (each.json() | {"requestId": ""} for each in answers)
+        assert first == second, kind
+
+
+def test_lists_hold_nothing_foreign(foreign_booking: Booking) -> None:
+    shown = client_of(Role.ADMIN).get("/api/v1/restaurants").content.decode()
+    assert "La Otra" not in shown
+    assert "Bistro Central" in shown
+
+
+def test_every_operation_was_asked(foreign_booking: Booking) -> None:
+    asked = {(method, path.split("/")[3]) for _, method, path, _, _ in requests(foreign_booking)}
+    assert asked >= {
+        ("get", "woki"), ("post", "woki"), ("patch", "woki"), ("delete", "woki"), ("get", "restaurants"),
+        ("patch", "restaurants"), ("delete", "restaurants"), ("post", "restaurants"), ("get", "sectors"),
+        ("patch", "sectors"), ("delete", "sectors"), ("get", "tables"), ("patch", "tables"), ("post", "tables"),
+        ("delete", "tables"),
+    }  # fmt: skip
+
+
+def test_a_selector_that_forgets_its_caller_is_caught(
+    foreign_booking: Booking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The canary: a reader that takes everybody for the system shows in the list."""
+    real = bookings.get_booking
+
+    def forgetful(*, caller: Caller, booking: str) -> Any:
+        return real(caller=SYSTEM, booking=booking)
+
+    monkeypatch.setattr(bookings, "get_booking", forgetful)
+    (leak,) = [each for each in leaks(client_of(Role.API_CLIENT), foreign_booking) if "getBooking" in each]
+    assert SECRET in leak

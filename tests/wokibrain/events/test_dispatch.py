@@ -1,0 +1,370 @@
+"""Each event has its effect once for each consumer, whatever is delivered twice, late or never."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+import redis
+from django.db import connection
+from pytest_django import Settings
+
+from tests.kafka import Broker
+from tests.wokibrain.events import support
+from wokibrain.core import clock
+from wokibrain.core.ids import uuid7
+from wokibrain.events import deadletters, dispatch, store, sweeper
+from wokibrain.events.dispatch import MAX_ATTEMPTS
+from wokibrain.events.kafka import KafkaOutlet
+from wokibrain.events.models import AuditEntry, Failure, Receipt, Watermark
+from wokibrain.events.registry import Mode
+from wokibrain.events.relay import Relay, mark_published
+from wokibrain.events.store import Envelope
+from wokibrain.events.types import Topic
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Sink:
+    """An outlet that takes everything."""
+
+    def send(self, events: Sequence[Envelope], halfway: Callable[[], None] | None) -> None:
+        pass
+
+    def idle(self) -> None:
+        pass
+
+
+class Probe:
+    """Counts what it is given; raises for the ids it is told to."""
+
+    def __init__(self) -> None:
+        self.seen: list[UUID] = []
+        self.bad: set[UUID] = set()
+        self.error: type[Exception] = ValueError
+
+    def __call__(self, events: Sequence[Envelope]) -> None:
+        if any(event.event_id in self.bad for event in events):
+            raise self.error("cannot")
+        self.seen += [event.event_id for event in events]
+
+
+def test_event_delivered_twice_has_its_effect_once() -> None:
+    probe = Probe()
+    ids = support.append_many(3)
+    with support.consumer(probe):
+        dispatch.handle("probe", ids)
+        dispatch.handle("probe", ids[1:])
+    assert probe.seen == ids
+
+
+def test_two_deliveries_at_the_same_time_have_one_effect() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    calls: list[int] = []
+
+    def slow(events: Sequence[Envelope]) -> None:
+        calls.append(len(events))
+        inside.set()
+        go_on.wait(5)
+
+    event_id = support.append().event_id
+
+    def deliver() -> None:
+        dispatch.handle("probe", [event_id])
+        connection.close()
+
+    with support.consumer(slow):
+        threads = [threading.Thread(target=deliver) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        assert inside.wait(5)
+        go_on.set()
+        for thread in threads:
+            thread.join()
+    assert calls == [1]
+
+
+def test_one_bad_event_does_not_hold_up_its_batch() -> None:
+    probe = Probe()
+    ids = support.append_many(5)
+    probe.bad = {ids[2]}
+    with support.consumer(probe):
+        dispatch.handle("probe", ids)
+    assert probe.seen == [ids[0], ids[1], ids[3], ids[4]]
+    failure = Failure.objects.get()
+    assert (failure.event_id, failure.attempts, failure.error) == (ids[2], 1, "ValueError: cannot")
+
+
+def test_canary_a_batch_without_isolation_gets_nowhere() -> None:
+    probe = Probe()
+    ids = support.append_many(5)
+    probe.bad = {ids[2]}
+    with support.consumer(probe) as consumer, pytest.raises(ValueError, match="cannot"):
+        dispatch._apply(consumer, store.by_ids(ids), retrying=False)
+    assert (probe.seen, Receipt.objects.count()) == ([], 0)
+
+
+def test_canary_a_delivery_without_receipts_has_its_effect_twice() -> None:
+    probe = Probe()
+    ids = support.append_many(2)
+    with support.consumer(probe):
+        dispatch.handle("probe", ids)
+        Receipt.objects.all().delete()
+        dispatch.handle("probe", ids)
+    assert probe.seen == ids * 2
+
+
+def test_a_failed_try_leaves_no_effect_behind() -> None:
+    def half(events: Sequence[Envelope]) -> None:
+        AuditEntry.objects.create(occurred_at=support.NOON, actor="x", action="x")
+        raise ValueError
+
+    with support.consumer(half):
+        dispatch.handle("probe", support.append_many(1))
+    assert AuditEntry.objects.count() == 0
+
+
+def test_backoff_doubles_and_the_fifth_failure_is_final() -> None:
+    probe = Probe()
+    (event_id,) = support.append_many(1)
+    probe.bad = {event_id}
+    waits = []
+    with support.consumer(probe), clock.frozen(support.NOON):
+        for attempt in range(MAX_ATTEMPTS):
+            dispatch.handle("probe", [event_id], retrying=attempt > 0)
+            failure = Failure.objects.get()
+            waits.append((failure.retry_at - support.NOON).total_seconds() if failure.retry_at else None)
+        dispatch.handle("probe", [event_id], retrying=True)
+    assert waits == [1, 2, 4, 8, None]
+    failure.refresh_from_db()
+    assert (failure.attempts, failure.dead_at) == (5, support.NOON)
+
+
+def test_a_neighbour_that_is_away_does_not_use_up_attempts() -> None:
+    probe = Probe()
+    (event_id,) = support.append_many(1)
+    probe.bad, probe.error = {event_id}, redis.exceptions.ConnectionError
+    with support.consumer(probe):
+        for attempt in range(8):
+            dispatch.handle("probe", [event_id], retrying=attempt > 0)
+        assert (Failure.objects.get().attempts, Failure.objects.get().dead_at) == (0, None)
+        probe.bad = set()
+        dispatch.handle("probe", [event_id], retrying=True)
+    assert probe.seen == [event_id]
+    assert Failure.objects.count() == 0
+
+
+def test_ordinary_delivery_leaves_a_failed_event_to_its_retry() -> None:
+    probe = Probe()
+    (event_id,) = support.append_many(1)
+    probe.bad = {event_id}
+    with support.consumer(probe):
+        dispatch.handle("probe", [event_id])
+        probe.bad = set()
+        dispatch.handle("probe", [event_id])
+        assert probe.seen == []
+        dispatch.handle("probe", [event_id], retrying=True)
+    assert probe.seen == [event_id]
+
+
+def test_an_event_of_an_unknown_type_is_dead_at_once_and_others_go_on() -> None:
+    probe = Probe()
+    unknown = support.append(event_type="BookingExploded").event_id
+    (good,) = support.append_many(1)
+    with support.consumer(probe):
+        dispatch.handle("probe", [unknown, good])
+    assert probe.seen == [good]
+    assert Failure.objects.get().error == "Unknown: unknown event type BookingExploded"
+    assert deadletters.dead().count() == 1
+
+
+def test_an_event_whose_upcaster_fails_holds_up_neither_relay_nor_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    probe = Probe()
+    (good,) = support.append_many(1)
+    old = support.append(event_type="BookingUpdated").event_id
+
+    def broken(payload: dict[str, object]) -> dict[str, object]:
+        raise KeyError("gone")
+
+    monkeypatch.setitem(store._upcasters, ("BookingUpdated", 1), broken)
+    outlet = Sink()
+    assert Relay(outlet).step() == 2
+    with support.consumer(probe):
+        dispatch.handle("probe", [old, good])
+    assert probe.seen == [good]
+    assert (Failure.objects.get().event_id, Failure.objects.get().attempts) == (old, 1)
+
+
+def test_an_event_whose_upcaster_fails_is_read_from_kafka_and_announced_there(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, kafka: Broker
+) -> None:
+    settings.KAFKA_BROKERS = kafka.address
+    kafka.reset()
+    row = support.append(event_type="BookingUpdated")
+
+    def broken(payload: dict[str, object]) -> dict[str, object]:
+        raise KeyError("gone")
+
+    monkeypatch.setitem(store._upcasters, ("BookingUpdated", 1), broken)
+    for attempt in range(MAX_ATTEMPTS):
+        dispatch.handle("audit", [row.event_id], retrying=attempt > 0)
+    outlet = KafkaOutlet()
+    relay = Relay(outlet)
+    assert relay.step() == 1
+    outlet.idle()
+    for topic in (Topic.BOOKING.kafka, Topic.BOOKING.dead_letters):
+        messages = [Envelope.from_bytes(message.value() or b"") for message in kafka.read(topic)]
+        assert [event for event in messages if event.event_id == row.event_id] == [Envelope.stored(row)]
+    assert Failure.objects.get().announced_at is not None
+
+
+def test_an_event_that_is_not_in_the_store_is_dead_at_once() -> None:
+    probe = Probe()
+    with support.consumer(probe):
+        dispatch.handle("probe", [uuid7()])
+    assert probe.seen == []
+    assert deadletters.dead().get().error == "Unknown: not in the event store"
+
+
+def test_replaying_a_dead_letter_has_its_effect_once() -> None:
+    probe = Probe()
+    (event_id,) = support.append_many(1)
+    probe.bad = {event_id}
+    with support.consumer(probe):
+        for attempt in range(MAX_ATTEMPTS):
+            dispatch.handle("probe", [event_id], retrying=attempt > 0)
+        letter = deadletters.dead().get()
+        assert deadletters.replay(letter) == deadletters.Outcome(False, "ValueError: cannot")
+        for _ in range(MAX_ATTEMPTS - 1):
+            dispatch.handle("probe", [event_id], retrying=True)
+        probe.bad = set()
+        assert deadletters.replay(deadletters.dead().get()).done
+        assert deadletters.replay(letter).done
+        dispatch.handle("probe", [event_id])
+    assert probe.seen == [event_id]
+
+
+def test_a_discarded_letter_stays_without_effect() -> None:
+    probe = Probe()
+    (event_id,) = support.append_many(1)
+    probe.bad = {event_id}
+    with support.consumer(probe):
+        for attempt in range(MAX_ATTEMPTS):
+            dispatch.handle("probe", [event_id], retrying=attempt > 0)
+        deadletters.discard(deadletters.dead().get())
+        probe.bad = set()
+        dispatch.handle("probe", [event_id])
+        dispatch.handle("probe", [event_id], retrying=True)
+    assert probe.seen == []
+    assert deadletters.dead().count() == 0
+
+
+# --- watermark -------------------------------------------------------------------------------------------------------
+
+
+def _publish(ids: Sequence[UUID]) -> None:
+    from wokibrain.events.models import StoredEvent
+
+    for event_id in ids:
+        mark_published([StoredEvent.objects.get(event_id=event_id).position])
+
+
+def test_receipts_below_the_watermark_go_and_still_count() -> None:
+    probe = Probe()
+    ids = support.append_many(4)
+    with support.consumer(probe) as consumer:
+        sweeper.prepare()
+        dispatch.handle("probe", [ids[0], ids[1], ids[3]])
+        _publish(ids)
+        sweeper.advance(consumer)
+        sweeper.prune(consumer)
+        assert set(Receipt.objects.filter(consumer="probe").values_list("event_id", flat=True)) == {ids[3]}
+        dispatch.handle("probe", ids)
+        sweeper.advance(consumer)
+        sweeper.prune(consumer)
+        dispatch.handle("probe", ids)
+    assert probe.seen == [ids[0], ids[1], ids[3], ids[2]]
+
+
+def test_watermark_passes_a_dead_letter_and_its_replay_still_works() -> None:
+    probe = Probe()
+    ids = support.append_many(3)
+    probe.bad = {ids[1]}
+    with support.consumer(probe) as consumer:
+        sweeper.prepare()
+        dispatch.handle("probe", ids)
+        for _ in range(MAX_ATTEMPTS - 1):
+            dispatch.handle("probe", [ids[1]], retrying=True)
+        _publish(ids)
+        sweeper.advance(consumer)
+        sweeper.prune(consumer)
+        assert Receipt.objects.filter(consumer="probe").count() == 0
+        probe.bad = set()
+        assert deadletters.replay(deadletters.dead().get()).done
+        sweeper.prune(consumer)
+        dispatch.handle("probe", ids)
+    assert probe.seen == [ids[0], ids[2], ids[1]]
+
+
+def test_published_at_grows_strictly_even_when_the_clock_does_not() -> None:
+    from wokibrain.events.models import StoredEvent
+
+    ids = support.append_many(3)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE events_storedevent SET published_at = now() + interval '1 hour' WHERE event_id = %s",
+            [ids[0]],
+        )
+    _publish(ids[1:])
+    first, *later = [row.published_at for row in StoredEvent.objects.order_by("position") if row.published_at]
+    assert [time - first for time in later] == [timedelta(microseconds=1), timedelta(microseconds=2)]
+
+
+def test_unsettled_names_what_was_handed_on_and_not_taken() -> None:
+    probe = Probe()
+    ids = support.append_many(3)
+    with support.consumer(probe) as consumer:
+        dispatch.handle("probe", ids[:1])
+        _publish(ids[:2])
+        assert sweeper.unsettled(consumer) == [ids[1]]
+        assert sweeper.unsettled(consumer, timedelta(minutes=1)) == []
+
+
+def test_a_consumer_that_starts_now_skips_what_was_before() -> None:
+    from wokibrain.events.registry import Start, consumer, unregister
+    from wokibrain.events.types import Group, Topic
+
+    probe = Probe()
+    old = support.append_many(2)
+    _publish(old)
+    consumer(name="late", group=Group.WEBHOOKS, topics=[Topic.BOOKING], mode=Mode.EACH, start=Start.NOW)(
+        probe
+    )
+    try:
+        sweeper.prepare()
+        new = support.append_many(1)
+        _publish(new)
+        dispatch.handle("late", [*old, *new])
+    finally:
+        unregister("late")
+    assert probe.seen == new
+    assert Watermark.objects.get(consumer="late").through is not None
+
+
+def test_inline_effect_comes_before_its_receipt() -> None:
+    receipts: list[int] = []
+
+    def look(events: Sequence[Envelope]) -> None:
+        receipts.append(Receipt.objects.filter(consumer="probe").count())
+
+    ids = support.append_many(2)
+    with support.consumer(look, mode=Mode.INLINE):
+        dispatch.handle("probe", ids)
+        dispatch.handle("probe", ids)
+    assert receipts == [0]
+    assert Receipt.objects.filter(consumer="probe").count() == 2
