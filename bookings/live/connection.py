@@ -92,6 +92,11 @@ class Socket:
         self._heard: deque[float] = deque(maxlen=RATE[0])
         self._closing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
+    @property
+    def name(self) -> str:
+        """The name under which other staff see this client; empty for one without."""
+        return self.visitor.name
+
     def hand(self, text: str, event_id: str | None = None) -> None:
         """Put a message into the queue; never waits."""
         if event_id is not None and self._held is not None:
@@ -232,7 +237,7 @@ class Socket:
         if last is not None:
             await self._replay(last, restaurant_id, named.get("sectorId"))
             await self._release()
-        if message.get("presence") and self.visitor.name and "sectorId" not in named:
+        if message.get("presence") and self.name and "sectorId" not in named:
             self.present.add(restaurant_id)
             await hub().announce(restaurant_id, self, hello=True)
 

@@ -13,16 +13,13 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Iterable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 from channels.layers import get_channel_layer
 from django.conf import settings
 
 from bookings.live.messages import groups_of, restaurant_group
-
-if TYPE_CHECKING:
-    from bookings.live.connection import Socket
 
 Message = dict[str, Any]
 
@@ -33,11 +30,26 @@ BEAT_SECONDS: Final = 0.5
 REMEMBERED: Final = 4_096
 
 
+class Listener(Protocol):
+    """One connected client, as the hub sees it."""
+
+    id: str
+    present: set[str]
+    """Ids of the restaurants whose board it has open."""
+
+    @property
+    def name(self) -> str:
+        """The name under which other staff see it."""
+
+    def hand(self, text: str, event_id: str | None = None) -> None:
+        """Queue ``text`` for the client without waiting; ``event_id`` if it is an event."""
+
+
 class Hub:
     """The process' side of Channels: one channel, and who of its sockets wants which group."""
 
     def __init__(self) -> None:
-        self.sockets: dict[str, set[Socket]] = defaultdict(set)
+        self.sockets: dict[str, set[Listener]] = defaultdict(set)
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._present: dict[str, dict[str, tuple[str, float]]] = defaultdict(dict)
         self._shown: dict[str, list[str]] = {}
@@ -62,16 +74,16 @@ class Hub:
     async def _open(self) -> None:
         self._channel = await self._layer.new_channel()
 
-    async def join(self, group: str, socket: Socket) -> None:
+    async def join(self, group: str, listener: Listener) -> None:
         async with self._lock:
             await self._start()
-            self.sockets[group].add(socket)
+            self.sockets[group].add(listener)
             if group not in self._joined and not self._away:
                 await self._join(group)
 
-    async def leave(self, group: str, socket: Socket) -> None:
+    async def leave(self, group: str, listener: Listener) -> None:
         async with self._lock:
-            self.sockets[group].discard(socket)
+            self.sockets[group].discard(listener)
             if not self.sockets[group]:
                 del self.sockets[group]
                 if group in self._joined and not self._away:
@@ -137,8 +149,8 @@ class Hub:
                 if not self._away:
                     await self._join(group)
         if not self._away:
-            for socket in {each for group in self.sockets.values() for each in group}:
-                socket.hand('{"type":"resync"}')
+            for listener in {each for group in self.sockets.values() for each in group}:
+                listener.hand('{"type":"resync"}')
 
     def route(self, event: Message) -> None:
         """To each socket that wants it, once, however many of its groups the event came by."""
@@ -147,26 +159,26 @@ class Hub:
         self._seen[event["id"]] = None
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
-        wanted: set[Socket] = set()
+        wanted: set[Listener] = set()
         for group in groups_of(event["data"]):
             wanted |= self.sockets.get(group, set())
         if wanted:
             text = orjson.dumps({"type": "booking-event", "event": event}).decode()
-            for socket in wanted:
-                socket.hand(text, event["id"])
+            for listener in wanted:
+                listener.hand(text, event["id"])
 
     # Presence: each process says now and then which boards are open in it; silence means gone.
 
     async def announce(
-        self, restaurant_id: str, socket: Socket, *, hello: bool = False, gone: bool = False
+        self, restaurant_id: str, listener: Listener, *, hello: bool = False, gone: bool = False
     ) -> None:
         """``hello``: it is new and wants to know who else is there."""
         stays = 0.0 if gone else settings.LIVE_ANNOUNCE_SECONDS * 2.5
         message = {
             "type": "presence",
             "restaurantId": restaurant_id,
-            "board": socket.id,
-            "name": socket.visitor.name,
+            "board": listener.id,
+            "name": listener.name,
             "for": stays,
             "hello": hello,
         }
@@ -192,26 +204,28 @@ class Hub:
         now = time.monotonic()
         return sorted({name for name, until in self._present[restaurant_id].values() if until > now})
 
-    def _boards(self, restaurant_id: str) -> list[Socket]:
+    def _boards(self, restaurant_id: str) -> list[Listener]:
         return [
             each
             for each in self.sockets.get(restaurant_group(restaurant_id), ())
             if restaurant_id in each.present
         ]
 
-    def _show_people(self, restaurant_id: str, boards: Iterable[Socket]) -> None:
+    def _show_people(self, restaurant_id: str, boards: Iterable[Listener]) -> None:
         people = self._shown[restaurant_id] = self.people(restaurant_id)
         told = {"type": "presence", "restaurantId": restaurant_id, "people": people}
         text = orjson.dumps(told).decode()
-        for socket in boards:
-            socket.hand(text)
+        for listener in boards:
+            listener.hand(text)
 
     async def _look_after(self) -> None:
         """Say who is still here, and forget who no longer says so."""
         while True:
             await asyncio.sleep(settings.LIVE_ANNOUNCE_SECONDS)
             # Also where everybody's word was lost: of those who are here it is said again.
-            here = {each for group in self.sockets.values() for socket in group for each in socket.present}
+            here = {
+                each for group in self.sockets.values() for listener in group for each in listener.present
+            }
             for restaurant_id in here | self._present.keys():
                 now = time.monotonic()
                 boards = self._present[restaurant_id]
