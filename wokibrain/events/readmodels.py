@@ -169,7 +169,7 @@ def _receipt(consumer: Consumer) -> None:
             [consumer.name],
         )
         cursor.execute(
-            """  # noqa: S608 - names of our own tables
+            """
             INSERT INTO events_receipt (consumer, event_id)
             SELECT %(consumer)s, e.event_id FROM taken_in t JOIN events_storedevent e USING (event_id)
             LEFT JOIN events_watermark w ON w.consumer = %(consumer)s
