@@ -1,6 +1,8 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+from wokibrain.core import retention
+
 
 class BookingsConfig(AppConfig):
     name = "bookings"
@@ -8,7 +10,9 @@ class BookingsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from bookings.services import guests
         from bookings.services.plan_changes import PlanWatch
         from restaurants.services import plan_guard
 
         plan_guard.register(PlanWatch)
+        retention.register("guests erased", guests.erase_expired)

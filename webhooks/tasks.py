@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import kombu.exceptions
 import redis.exceptions
+from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from webhooks import housekeeping, sender
 from webhooks.models import Delivery
-from wokibrain.celery import app
 from wokibrain.core import context
 from wokibrain.core.redis import Away, ask
 
@@ -24,14 +24,14 @@ WOKEN_MS: Final = 500
 """A pump stays for longer than this after its last delivery, so one call in this time is enough."""
 
 
-@app.task(name="wokibrain.webhooks.pump", time_limit=sender.LIFE + 60, soft_time_limit=sender.LIFE + 50)  # type: ignore[untyped-decorator]
+@shared_task(name="wokibrain.webhooks.pump", time_limit=sender.LIFE + 60, soft_time_limit=sender.LIFE + 50)  # type: ignore[untyped-decorator]
 def send_due() -> None:
     """Send what is due; see ``pump``."""
     with context.entered(context.Context(source="worker")):
         sender.run(lambda: call(force=True))
 
 
-@app.task(name="wokibrain.webhooks.sweep")  # type: ignore[untyped-decorator]
+@shared_task(name="wokibrain.webhooks.sweep")  # type: ignore[untyped-decorator]
 def sweep() -> None:
     """Every few seconds: let go what was held or kept too long, and wake a pump for what is due."""
     with context.entered(context.Context(source="worker")):

@@ -1,6 +1,7 @@
 from django.apps import AppConfig
 from django.conf import settings
 
+from wokibrain.core import readiness
 from wokibrain.ops.production_checks import refuse_unsafe
 
 
@@ -11,5 +12,8 @@ class WokiBrainConfig(AppConfig):
     def ready(self) -> None:
         # Not at the head: Celery's app reads the settings, and is what every @shared_task belongs to.
         from wokibrain import celery  # noqa: F401
+        from wokibrain.ops import health
 
+        readiness.register("database", health.database)
+        readiness.register("redis", health.redis)
         refuse_unsafe(settings)

@@ -1,21 +1,22 @@
-"""What is kept only for a while."""
+"""Data that is kept for a limited time. Apps register, in ``ready()``, the job that deletes theirs once a day."""
 
 from __future__ import annotations
 
-from django.contrib.sessions.models import Session
+from collections.abc import Callable
 
-from bookings.services import guests
-from wokibrain.access import password_guard, sessions
-from wokibrain.core import clock
-from wokibrain.idempotency import keys
+Job = Callable[[], int]
+
+_jobs: dict[str, Job] = {}
+
+
+def register(name: str, job: Job) -> None:
+    """Have ``job`` run once a day. It returns how many rows it deleted or emptied, reported under ``name``.
+
+    A job must be safe at any time, also while another process runs the same one.
+    """
+    _jobs[name] = job
 
 
 def tidy() -> dict[str, int]:
-    """Erase and delete what has been kept long enough; safe at any time, also twice at once."""
-    return {
-        "guests erased": guests.erase_expired(),
-        "stored answers": keys.forget(),
-        "login sessions": sessions.forget_old(),
-        "back-office sessions": Session.objects.filter(expire_date__lte=clock.now()).delete()[0],
-        "sign-in counts": password_guard.forget_old(),
-    }
+    """Run every job now. Return each job's name and count, in the order in which the apps registered them."""
+    return {name: job() for name, job in _jobs.items()}

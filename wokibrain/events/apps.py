@@ -2,6 +2,8 @@ from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
+from wokibrain.core import readiness
+
 
 class EventsConfig(AppConfig):
     name = "wokibrain.events"
@@ -10,4 +12,7 @@ class EventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from wokibrain.events.readiness import kafka
+
+        readiness.register("kafka", kafka)
         autodiscover_modules("consumers")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from wokibrain.celery import app
+from celery import current_app, shared_task
+
 from wokibrain.core import context
 from wokibrain.events import dispatch
 from wokibrain.events.registry import Consumer, Mode
@@ -14,7 +15,7 @@ from wokibrain.events.registry import Consumer, Mode
 BATCH: Final = 500
 
 
-@app.task(name="wokibrain.events.handle")  # type: ignore[untyped-decorator]
+@shared_task(name="wokibrain.events.handle")  # type: ignore[untyped-decorator]
 def handle(consumer: str, event_ids: list[str], retrying: bool = False) -> None:
     with context.entered(context.Context(source="worker")):
         dispatch.handle(consumer, map(UUID, event_ids), retrying=retrying)
@@ -30,6 +31,6 @@ def enqueue(consumer: Consumer, event_ids: Sequence[UUID], *, retrying: bool = F
 
 def queued(consumer: Consumer) -> int:
     """How many tasks wait in the consumer's queue. Raises when it is away."""
-    with app.connection_for_read() as link:
+    with current_app.connection_for_read() as link:
         channel = link.default_channel
         return int(channel._size(consumer.group.value))

@@ -6,7 +6,8 @@ from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse
 
-from wokibrain.core import clock
+from wokibrain.core import clock, readiness
+from wokibrain.core.readiness import State
 from wokibrain.core.redis import Away, ask
 from wokibrain.ops import metrics
 from wokibrain.postgres import diagnosis
@@ -16,53 +17,46 @@ from wokibrain.rest.views import json_response, limited, require_safe
 @require_safe
 @limited
 def health(request: HttpRequest) -> HttpResponse:
-    """That this process answers, and which version it is."""
+    """Answer that this process runs, and which version it is."""
     return json_response({"status": "ok", "version": settings.VERSION, "timestamp": clock.now().isoformat()})
 
 
 @require_safe
 def live(request: HttpRequest) -> HttpResponse:
-    """For the orchestrator: restart me when this fails. It asks nobody else."""
+    """Liveness, for the orchestrator: restart the process when this fails. Asks no other service."""
     return json_response({"status": "ok"})
 
 
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    """For the balancer: 503 without Postgres; without anything else it works on, degraded."""
-    kafka = _kafka() if settings.KAFKA_BROKERS else "off"
-    checks = {"database": _database(), "redis": _redis(), "kafka": kafka}
-    if checks["database"] != "ok":
-        return json_response({"status": "unavailable", "checks": checks}, 503)
-    degraded = any(state not in ("ok", "off") for state in checks.values())
-    return json_response({"status": "degraded" if degraded else "ok", "checks": checks})
+    """Readiness, for the load balancer: 503 without Postgres; without any other service degraded, and still 200."""
+    checks = readiness.states()
+    status = readiness.overall(checks)
+    return json_response({"status": status, "checks": checks}, 503 if status is State.UNAVAILABLE else 200)
 
 
-def _database() -> str:
+def database() -> State:
+    """Readiness of Postgres, without which no request is answered."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
             cursor.fetchone()
     except Error as error:
         diagnosis.report(error)
-        return "unavailable"
-    return "ok"
+        return State.UNAVAILABLE
+    return State.OK
 
 
-def _redis() -> str:
+def redis() -> State:
+    """Readiness of Redis, without which the caches and live updates are off."""
     try:
         ask(lambda client: client.ping())
     except Away:
-        return "degraded"
-    return "ok"
-
-
-def _kafka() -> str:
-    from wokibrain.events import kafka_connection
-
-    # What is wrong is for operators: `manage.py status` tells them.
-    return "ok" if kafka_connection.recently_ok() else "degraded"
+        return State.DEGRADED
+    return State.OK
 
 
 @require_safe
 def prometheus(request: HttpRequest) -> HttpResponse:
+    """The metrics page."""
     return HttpResponse(metrics.exposition(), content_type=metrics.CONTENT_TYPE)

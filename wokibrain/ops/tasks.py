@@ -1,14 +1,14 @@
-"""What the product does for itself once a day."""
+"""Celery's side of the daily housekeeping."""
 
 from __future__ import annotations
 
-from wokibrain.celery import app
-from wokibrain.core import context
-from wokibrain.ops import retention
+from celery import shared_task
+
+from wokibrain.core import context, retention
 
 
-@app.task(name="wokibrain.tidy")  # type: ignore[untyped-decorator]
+@shared_task(name="wokibrain.tidy")  # type: ignore[untyped-decorator]
 def tidy() -> None:
-    """Erase and delete what has been kept long enough. Losing or repeating a day changes nothing."""
+    """Delete data past its term. A day that is missed or run twice does no harm: the next one deletes the rest."""
     with context.entered(context.Context(source="worker")):
         retention.tidy()

@@ -35,10 +35,10 @@ from wokibrain.celery import app
 from wokibrain.core import clock, env
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.permissions import Role
+from wokibrain.core.retention import tidy
 from wokibrain.events.types import Topic
 from wokibrain.idempotency import keys
 from wokibrain.idempotency.models import IdempotencyKey
-from wokibrain.ops.retention import tidy
 
 NAME, MAIL, PHONE, NOTE = (
     "Xiomara Quetzal",

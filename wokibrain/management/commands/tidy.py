@@ -1,4 +1,4 @@
-"""`manage.py tidy`: what should be done every day."""
+"""`manage.py tidy`: delete data past its term; to be run once a day."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from wokibrain.ops.retention import tidy
+from wokibrain.core.retention import tidy
 
 
 class Command(BaseCommand):
