@@ -19,7 +19,7 @@ from bookings.availability.refusals import refuse
 from bookings.models import Booking, TableBlock
 from bookings.repository.records import BookingRecord, fetch, seen_by
 from bookings.selectors.bookings import get_booking
-from restaurants.models import ComboTable, Restaurant, Sector, Table, TableJoin
+from restaurants.models import FALLBACK_TURN_MINUTES, ComboTable, Restaurant, Sector, Table, TableJoin
 from restaurants.services.restaurants import update_tables
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
@@ -199,7 +199,7 @@ def suggest(*, caller: Caller, asked: Asked) -> dict[str, Any]:
     """The best tables for a party at a time, or why there are none and the nearest times that work."""
     caller.require(Permission.BOOKING_READ, asked.restaurant_id)
     found = days.read(asked.restaurant_id, asked.sector_id, asked.service_date)
-    minutes = asked.minutes or found.plan.turn_time(asked.party) or 90
+    minutes = asked.minutes or found.plan.turn_time(asked.party) or FALLBACK_TURN_MINUTES
     wish = Wish(party=asked.party, duration=minutes, start=asked.start, tables=asked.tables)
     try:
         check_bounds(found.plan, asked.party, minutes, asked.service_date)

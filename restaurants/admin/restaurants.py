@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
@@ -17,7 +17,6 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelect2Widget
 
 from restaurants.models import (
-    MAX_PARTY,
     Restaurant,
     Sector,
     ServiceWindow,
@@ -26,6 +25,7 @@ from restaurants.models import (
     TurnTime,
 )
 from restaurants.services.calendar import (
+    DEFAULT_TURN_TIMES,
     Calendar,
     Hours,
     SpecialHours,
@@ -42,9 +42,6 @@ from restaurants.services.restaurants import (
 from wokibrain.core.permissions import Permission
 from wokibrain.office.base import TenantInline, Theirs, caller_for, display
 from wokibrain.office.service_admin import ServiceAdmin, acknowledged, settings_of, typed_rows
-
-USUAL: Final = (Turn(2, 90), Turn(4, 105), Turn(6, 120), Turn(MAX_PARTY, 150))
-"""Turn times a new restaurant starts with, so that its first booking need not say how long it stays."""
 
 
 class WindowInline(TenantInline):
@@ -127,7 +124,9 @@ class RestaurantAdmin(ServiceAdmin):
     def save_model(self, request: HttpRequest, obj: Restaurant, form: Any, change: bool) -> None:
         if change:
             return
-        create_restaurant(caller=caller_for(request), id=obj.id, name=obj.name, zone=obj.zone, turns=USUAL)
+        create_restaurant(
+            caller=caller_for(request), id=obj.id, name=obj.name, zone=obj.zone, turns=DEFAULT_TURN_TIMES
+        )
         obj._state.adding = False
 
     def response_add(

@@ -8,7 +8,14 @@ through every connected set of 2-4 tables; 500 tables with eight joins each make
 takes 45 ms (docs/benchmarks.md: all alike, half free); with twelve they make 509,000 and take 170 ms.
 """
 
-from restaurants.models.calendar import ServiceWindow, SpecialDay, SpecialWindow, TurnTime, Weekday
+from restaurants.models.calendar import (
+    FALLBACK_TURN_MINUTES,
+    ServiceWindow,
+    SpecialDay,
+    SpecialWindow,
+    TurnTime,
+    Weekday,
+)
 from restaurants.models.restaurant import Restaurant
 from restaurants.models.sector import Combo, ComboTable, Sector, Table, TableJoin
 from restaurants.models.values import (
@@ -24,6 +31,7 @@ from restaurants.models.values import (
 )
 
 __all__ = [
+    "FALLBACK_TURN_MINUTES",
     "MAX_COMBO_TABLES",
     "MAX_JOINS",
     "MAX_PARTY",

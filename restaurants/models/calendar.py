@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
@@ -125,6 +127,15 @@ class SpecialWindow(_Window):
                 violation_error_message=_("Times lie on quarter hours."),
             ),
         ]
+
+
+FALLBACK_TURN_MINUTES: Final = 90
+"""How long a party is taken to stay where neither the request nor a turn time of the restaurant says so.
+
+Only the floor board assumes it, within the restaurant's shortest and longest booking, because staff see
+and change it. Without turn times the API asks for ``durationMinutes``, and a walk-in that names none gets
+the shortest booking.
+"""
 
 
 class TurnTime(models.Model):

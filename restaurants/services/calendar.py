@@ -12,7 +12,15 @@ from typing import Final
 
 from django.db import IntegrityError, transaction
 
-from restaurants.models import Restaurant, ServiceWindow, SpecialDay, SpecialWindow, TurnTime, Weekday
+from restaurants.models import (
+    MAX_PARTY,
+    Restaurant,
+    ServiceWindow,
+    SpecialDay,
+    SpecialWindow,
+    TurnTime,
+    Weekday,
+)
 from restaurants.selectors import get_restaurant
 from restaurants.services.audit import entered
 from restaurants.services.plan_guard import guarded
@@ -60,6 +68,12 @@ class Calendar:
 
 DEFAULT_HOURS: Final = (Hours(time(12), time(16)), Hours(time(20), time(23, 45)))
 """What a restaurant serves until it says otherwise: lunch and dinner, every day."""
+
+DEFAULT_TURN_TIMES: Final = (Turn(2, 90), Turn(4, 105), Turn(6, 120), Turn(MAX_PARTY, 150))
+"""The turn times of a restaurant made in the admin, so that its bookings need no duration.
+
+One made through the API has only the turn times that its request names; see ``FALLBACK_TURN_MINUTES``.
+"""
 
 
 def set_calendar(restaurant: Restaurant, calendar: Calendar) -> None:
