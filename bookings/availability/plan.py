@@ -19,7 +19,8 @@ from zoneinfo import ZoneInfo
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from bookings.engine import SectorPlan, ServiceDay, Window
+from bookings.engine import Sector as EngineSector
+from bookings.engine import ServiceDay, Window
 from bookings.engine import Table as EngineTable
 from restaurants.models import (
     Combo,
@@ -43,7 +44,7 @@ class SectorRoom:
 
     id: str
     name: str
-    engine: SectorPlan
+    engine: EngineSector
     table_ids: tuple[str, ...]
 
 
@@ -209,7 +210,7 @@ def _sectors(restaurant: Restaurant) -> dict[str, SectorRoom]:
         sector.id: SectorRoom(
             id=sector.id,
             name=sector.name,
-            engine=SectorPlan.build(
+            engine=EngineSector.build(
                 (
                     EngineTable(table.id, table.capacity_min, table.capacity_max, table.combinable)
                     for table in tables[sector.id]

@@ -3,7 +3,7 @@
 from bookings.engine.explain import Reason, Refusal, explain
 from bookings.engine.occupancy import Busy, Occupancy
 from bookings.engine.search import Candidate, find, merge, rank_key
-from bookings.engine.sector import SectorPlan, Table, natural_key
+from bookings.engine.sector import Sector, Table, natural_key
 from bookings.engine.service_day import SLOT_MINUTES, AskedDay, ServiceDay, Window
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "Occupancy",
     "Reason",
     "Refusal",
-    "SectorPlan",
+    "Sector",
     "ServiceDay",
     "Table",
     "Window",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bookings.engine.sector import COMBO_SIZES, SectorPlan
+from bookings.engine.sector import COMBO_SIZES, Sector
 
 
 class Mix:
@@ -17,9 +17,9 @@ class Mix:
 
     __slots__ = ("base", "largest", "own", "party", "tables", "weights")
 
-    def __init__(self, plan: SectorPlan, party: int, members: Sequence[int]) -> None:
+    def __init__(self, sector: Sector, party: int, members: Sequence[int]) -> None:
         """``members``: indexes of the tables, each with capacity_min <= ``party``."""
-        tables = plan.tables
+        tables = sector.tables
         tops = sorted((tables[at].capacity_max for at in members), reverse=True)
         self.largest = sum(tops[:4])
         mins = sorted((tables[at].capacity_min for at in members), reverse=True)
@@ -31,7 +31,7 @@ class Mix:
         self.party = party
         self.tables = tables
         self.weights = {at: tables[at].capacity_min * step + tables[at].capacity_max for at in members}
-        self.own = plan.own
+        self.own = sector.own
 
     def sums(self, members: Sequence[int]) -> int:
         """Bit c: two to four of ``members`` seat the party and add up to capacity_max c."""

@@ -13,7 +13,7 @@ from bookings.engine.bitsets import bits
 from bookings.engine.combos import Mix, Moment
 from bookings.engine.occupancy import Busy, Occupancy
 from bookings.engine.search import occupancy_of, seating, slots_for, starts_offered
-from bookings.engine.sector import SectorPlan
+from bookings.engine.sector import Sector
 from bookings.engine.service_day import AskedDay, ServiceDay
 
 NEAREST = 3
@@ -45,7 +45,7 @@ class Refusal:
 
 def explain(
     day: ServiceDay,
-    sectors: Iterable[tuple[SectorPlan, Iterable[Busy] | Occupancy]],
+    sectors: Iterable[tuple[Sector, Iterable[Busy] | Occupancy]],
     *,
     party: int,
     duration_minutes: int,
@@ -69,10 +69,10 @@ def explain(
     asked = day.restrict(window_start, window_end)
     if standing:
         asked = asked.standing()
-    given = [(plan, occupancy_of(plan, day, busy)) for plan, busy in sectors]
-    sizes = [size for plan, _ in given if (size := _largest(plan, tables)) is not None]
+    given = [(sector, occupancy_of(sector, day, busy)) for sector, busy in sectors]
+    sizes = [size for sector, _ in given if (size := _largest(sector, tables)) is not None]
     largest = max(sizes, default=None)
-    seated = any(_seats(plan, party, tables) for plan, _ in given)
+    seated = any(_seats(sector, party, tables) for sector, _ in given)
 
     def refuse(reason: Reason) -> Refusal:
         if not seated or reason is Reason.CLOSED:
@@ -101,7 +101,7 @@ def explain(
 
 
 def _working(
-    given: list[tuple[SectorPlan, Occupancy]],
+    given: list[tuple[Sector, Occupancy]],
     order: list[int],
     slots: int,
     party: int,
@@ -109,7 +109,7 @@ def _working(
 ) -> Iterator[int]:
     """The slots of ``order`` at which some sector can seat the party."""
     wanted = sum(1 << slot for slot in order)
-    sectors = [seating(plan, occupancy.starts(slots, wanted), party, tables) for plan, occupancy in given]
+    sectors = [seating(sector, occupancy.starts(slots, wanted), party, tables) for sector, occupancy in given]
     return (slot for slot in order if any(seated(slot) for seated in sectors))
 
 
@@ -126,30 +126,30 @@ def _shift(asked: AskedDay, begin: datetime, slots: int, start: datetime | None)
     )
 
 
-def _seats(plan: SectorPlan, party: int, tables: frozenset[str] | None) -> bool:
+def _seats(sector: Sector, party: int, tables: frozenset[str] | None) -> bool:
     """Whether the empty sector seats ``party``."""
-    return seating(plan, [1] * len(plan.tables), party, tables)(0)
+    return seating(sector, [1] * len(sector.tables), party, tables)(0)
 
 
-def _largest(plan: SectorPlan, tables: frozenset[str] | None) -> int | None:
+def _largest(sector: Sector, tables: frozenset[str] | None) -> int | None:
     """The largest party the empty sector, or the named tables, would seat."""
     if tables is None:
-        return _largest_of(plan)
-    if not tables or not tables <= plan.index.keys():
+        return _largest_of(sector)
+    if not tables or not tables <= sector.index.keys():
         return None
-    capacity = plan.capacity(tuple(sorted(plan.index[table_id] for table_id in tables)))
+    capacity = sector.capacity(tuple(sorted(sector.index[table_id] for table_id in tables)))
     return capacity[1] if capacity else None
 
 
 @lru_cache(maxsize=1024)
-def _largest_of(plan: SectorPlan) -> int | None:
-    floor = max([*plan.singles, *plan.listed], default=0)
-    if plan.neighbours is None and plan.combinable:
+def _largest_of(sector: Sector) -> int | None:
+    floor = max([*sector.singles, *sector.listed], default=0)
+    if sector.neighbours is None and sector.combinable:
         # A party so large that no smallest party stands in the way, and no larger: Mix gives up early on
         # a party that no four tables could seat.
-        smallest = sorted((plan.tables[at].capacity_min for at in plan.combinable), reverse=True)[:4]
-        mix = Mix(plan, sum(smallest), plan.combinable)
-        moment = Moment(mix, plan.combinable)
+        smallest = sorted((sector.tables[at].capacity_min for at in sector.combinable), reverse=True)[:4]
+        mix = Mix(sector, sum(smallest), sector.combinable)
+        moment = Moment(mix, sector.combinable)
         for capacity in range(mix.largest, floor, -1):
             if next(moment.sets(capacity), None):
                 return capacity

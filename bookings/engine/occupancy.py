@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from bookings.engine.sector import SectorPlan
+from bookings.engine.sector import Sector
 from bookings.engine.service_day import SLOT_MINUTES, ServiceDay
 
 SLOT_SECONDS = 60 * SLOT_MINUTES
@@ -24,17 +24,17 @@ class Busy:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Occupancy:
-    """What is free in ``plan``: bit i of ``free[t]`` is slot i of ``day`` at table t."""
+    """What is free in ``sector``: bit i of ``free[t]`` is slot i of ``day`` at table t."""
 
-    plan: SectorPlan
+    sector: Sector
     day: ServiceDay
     free: tuple[int, ...]
 
     @classmethod
-    def of(cls, plan: SectorPlan, day: ServiceDay, busy: Iterable[Busy]) -> Occupancy:
+    def of(cls, sector: Sector, day: ServiceDay, busy: Iterable[Busy]) -> Occupancy:
         """What ``busy`` leaves free. A slot touched is taken; other sectors' tables are passed over."""
-        origin, slots, index = day.origin, day.slots, plan.index
-        free = [(1 << slots) - 1] * len(plan.tables)
+        origin, slots, index = day.origin, day.slots, sector.index
+        free = [(1 << slots) - 1] * len(sector.tables)
         for each in busy:
             at = index.get(each.table_id)
             if at is None:
@@ -49,7 +49,7 @@ class Occupancy:
                 last = slots
             if first < last and each.start < each.end:
                 free[at] &= ~((1 << last) - (1 << first))
-        return cls(plan, day, tuple(free))
+        return cls(sector, day, tuple(free))
 
     def starts(self, slots: int, offered: int) -> list[int]:
         """Per table, the mask of ``offered`` starts that have ``slots`` free quarter hours ahead."""

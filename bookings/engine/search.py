@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from bookings.engine.bitsets import at_least_two, bits
 from bookings.engine.combos import Mix, Moment
 from bookings.engine.occupancy import Busy, Occupancy
-from bookings.engine.sector import SectorPlan, natural_key
+from bookings.engine.sector import Sector, natural_key
 from bookings.engine.service_day import SLOT_MINUTES, AskedDay, ServiceDay
 
 Kind = Literal["single", "combo"]
@@ -49,7 +49,7 @@ class Pick(NamedTuple):
 
 
 def find(
-    plan: SectorPlan,
+    sector: Sector,
     day: ServiceDay,
     busy: Iterable[Busy] | Occupancy,
     *,
@@ -70,7 +70,7 @@ def find(
     window. ``not_before``: the earliest start. ``start``: only that one, which must be on offer;
     ``standing``: or be one at which who is there may sit down, too soon or not.
     ``tables``: exactly that set. Instants are aware. ``busy`` may be an `Occupancy` of this very
-    plan and day. Raises ValueError for another one, for equal window edges, and for a party or a
+    sector and day. Raises ValueError for another one, for equal window edges, and for a party or a
     duration (minutes; rounded up to whole slots) below 1.
     """
     slots = slots_for(party, duration_minutes)
@@ -80,10 +80,10 @@ def find(
     offered = starts_offered(asked, slots, None if standing else not_before, start)
     if not offered or limit < 1:
         return []
-    runs = occupancy_of(plan, day, busy).starts(slots, offered)
-    chosen = islice(picks(plan, runs, party, tables), limit)
+    runs = occupancy_of(sector, day, busy).starts(slots, offered)
+    chosen = islice(picks(sector, runs, party, tables), limit)
     length = timedelta(minutes=duration_minutes)
-    return [_candidate(plan, day, pick, party, length) for pick in chosen]
+    return [_candidate(sector, day, pick, party, length) for pick in chosen]
 
 
 def rank_key(candidate: Candidate, party: int) -> RankKey:
@@ -121,12 +121,12 @@ def slots_for(party: int, duration_minutes: int) -> int:
     return -(-duration_minutes // SLOT_MINUTES)
 
 
-def occupancy_of(plan: SectorPlan, day: ServiceDay, busy: Iterable[Busy] | Occupancy) -> Occupancy:
-    """``busy`` as an `Occupancy`. Raises ValueError when it is one of another plan or day."""
+def occupancy_of(sector: Sector, day: ServiceDay, busy: Iterable[Busy] | Occupancy) -> Occupancy:
+    """``busy`` as an `Occupancy`. Raises ValueError when it is one of another sector or day."""
     if not isinstance(busy, Occupancy):
-        return Occupancy.of(plan, day, busy)
-    if busy.plan is not plan or busy.day is not day:
-        raise ValueError("this occupancy is of another plan or day")
+        return Occupancy.of(sector, day, busy)
+    if busy.sector is not sector or busy.day is not day:
+        raise ValueError("this occupancy is of another sector or day")
     return busy
 
 
@@ -149,48 +149,48 @@ def starts_offered(asked: AskedDay, slots: int, not_before: datetime | None, sta
 
 
 def picks(
-    plan: SectorPlan, runs: list[int], party: int, tables: frozenset[str] | None = None
+    sector: Sector, runs: list[int], party: int, tables: frozenset[str] | None = None
 ) -> Iterator[Pick]:
     """Everything that seats ``party``, best first. ``runs``: per table, the mask of starts it is free for."""
     if tables is not None:
-        yield from _named(plan, runs, party, tables)
+        yield from _named(sector, runs, party, tables)
         return
-    singles = [capacity for capacity in plan.singles if capacity >= party]
+    singles = [capacity for capacity in sector.singles if capacity >= party]
     at = 0
     if singles and singles[0] == party:
-        yield from _singles(plan, runs, party, party)
+        yield from _singles(sector, runs, party, party)
         at = 1
-    walk = _Walk(plan, runs, party)
+    walk = _Walk(sector, runs, party)
     least = walk.least()
     # What no combo can beat goes first: the sums are then often never needed.
     while least is not None and at < len(singles) and _single_first(party, singles[at], least):
-        yield from _singles(plan, runs, party, singles[at])
+        yield from _singles(sector, runs, party, singles[at])
         at += 1
     for capacity in walk.levels():
         while at < len(singles) and _single_first(party, singles[at], capacity):
-            yield from _singles(plan, runs, party, singles[at])
+            yield from _singles(sector, runs, party, singles[at])
             at += 1
         yield from walk.level(capacity)
     for capacity in singles[at:]:
-        yield from _singles(plan, runs, party, capacity)
+        yield from _singles(sector, runs, party, capacity)
 
 
 def seating(
-    plan: SectorPlan, runs: list[int], party: int, tables: frozenset[str] | None = None
+    sector: Sector, runs: list[int], party: int, tables: frozenset[str] | None = None
 ) -> Callable[[int], bool]:
     """Whether something seats ``party`` at a slot of ``runs`` (see `picks`), asked slot by slot."""
     known = 0
     if tables is not None:
-        for pick in _named(plan, runs, party, tables):
+        for pick in _named(sector, runs, party, tables):
             known |= 1 << pick.slot
         return lambda slot: bool(known >> slot & 1)
-    for at, table in enumerate(plan.tables):
+    for at, table in enumerate(sector.tables):
         if table.capacity_min <= party <= table.capacity_max:
             known |= runs[at]
-    for capacity, listing in plan.listed.items():
+    for capacity, listing in sector.listed.items():
         if capacity >= party:
             known |= listing.starts(runs, party)
-    walk = _Walk(plan, runs, party)
+    walk = _Walk(sector, runs, party)
     walk.levels()
     return lambda slot: bool(known >> slot & 1) or walk.seats_at(slot)
 
@@ -201,8 +201,8 @@ def _single_first(party: int, single: int, combo: int) -> bool:
     return 50 * party * (combo - single) + bonus * single * combo >= 0
 
 
-def _singles(plan: SectorPlan, runs: list[int], party: int, capacity: int) -> Iterator[Pick]:
-    group = [at for at in plan.singles[capacity] if runs[at] and plan.tables[at].capacity_min <= party]
+def _singles(sector: Sector, runs: list[int], party: int, capacity: int) -> Iterator[Pick]:
+    group = [at for at in sector.singles[capacity] if runs[at] and sector.tables[at].capacity_min <= party]
     starts = 0
     for at in group:
         starts |= runs[at]
@@ -212,12 +212,12 @@ def _singles(plan: SectorPlan, runs: list[int], party: int, capacity: int) -> It
                 yield Pick((at,), capacity, slot)
 
 
-def _named(plan: SectorPlan, runs: list[int], party: int, tables: frozenset[str]) -> Iterator[Pick]:
+def _named(sector: Sector, runs: list[int], party: int, tables: frozenset[str]) -> Iterator[Pick]:
     """The starts of exactly these tables."""
-    if not tables or not tables <= plan.index.keys():
+    if not tables or not tables <= sector.index.keys():
         return
-    chosen = tuple(sorted(plan.index[table_id] for table_id in tables))
-    capacity = plan.capacity(chosen)
+    chosen = tuple(sorted(sector.index[table_id] for table_id in tables))
+    capacity = sector.capacity(chosen)
     if capacity is not None and capacity[0] <= party <= capacity[1]:
         for slot in bits(_together(runs, chosen)):
             yield Pick(chosen, capacity[1], slot)
@@ -233,12 +233,12 @@ def _together(runs: list[int], tables: tuple[int, ...]) -> int:
 class _Walk:
     """The combos of one search, level by level; what a start has free is worked out when first needed."""
 
-    def __init__(self, plan: SectorPlan, runs: list[int], party: int) -> None:
-        self.plan, self.runs, self.party = plan, runs, party
+    def __init__(self, sector: Sector, runs: list[int], party: int) -> None:
+        self.sector, self.runs, self.party = sector, runs, party
         self.members: list[int] = []
-        if plan.neighbours is None:
-            tables = plan.tables
-            self.members = [at for at in plan.combinable if runs[at] and tables[at].capacity_min <= party]
+        if sector.neighbours is None:
+            tables = sector.tables
+            self.members = [at for at in sector.combinable if runs[at] and tables[at].capacity_min <= party]
         self.pairs = at_least_two(runs[at] for at in self.members)
         self.mix: Mix | None = None
         self.sums = 0
@@ -247,26 +247,26 @@ class _Walk:
 
     def least(self) -> int | None:
         """No combo has a smaller capacity_max; None when there is no combo."""
-        least = [capacity for capacity in self.plan.listed if capacity >= self.party]
+        least = [capacity for capacity in self.sector.listed if capacity >= self.party]
         if self.pairs:
-            smallest = sorted(self.plan.tables[at].capacity_max for at in self.members)[:2]
+            smallest = sorted(self.sector.tables[at].capacity_max for at in self.members)[:2]
             least.append(max(self.party, sum(smallest)))
         return min(least, default=None)
 
     def levels(self) -> list[int]:
         """capacity_max of every combo there may be, ascending from the party."""
         if self.pairs:
-            self.mix = Mix(self.plan, self.party, self.members)
+            self.mix = Mix(self.sector, self.party, self.members)
             self.sums = self.mix.sums(self.members)
-        levels = {capacity for capacity in self.plan.listed if capacity >= self.party}
+        levels = {capacity for capacity in self.sector.listed if capacity >= self.party}
         levels.update(self.party + above for above in bits(self.sums >> self.party))
         return sorted(levels)
 
     def level(self, capacity: int) -> Iterator[Pick]:
         """The combos of this capacity_max: start up, fewer tables, natural order."""
         picks = self._summed(capacity)
-        if capacity in self.plan.listed:
-            found = self.plan.listed[capacity].picks(self.runs, self.party)
+        if capacity in self.sector.listed:
+            found = self.sector.listed[capacity].picks(self.runs, self.party)
             listed = (Pick(tables, capacity, slot) for slot, tables in found)
             picks = merged(listed, picks, key=_by_start) if self.sums >> capacity & 1 else listed
         return picks
@@ -299,12 +299,12 @@ def _by_start(pick: Pick) -> tuple[int, int, tuple[int, ...]]:
     return pick.slot, len(pick.tables), pick.tables
 
 
-def _candidate(plan: SectorPlan, day: ServiceDay, pick: Pick, party: int, length: timedelta) -> Candidate:
+def _candidate(sector: Sector, day: ServiceDay, pick: Pick, party: int, length: timedelta) -> Candidate:
     single = len(pick.tables) == 1
     start = day.instant_of(pick.slot)
     return Candidate(
         kind="single" if single else "combo",
-        table_ids=tuple(plan.tables[at].id for at in pick.tables),
+        table_ids=tuple(sector.tables[at].id for at in pick.tables),
         start=start,
         end=start + length,
         score=rounded_score(party, pick.capacity, single),

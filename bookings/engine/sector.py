@@ -34,7 +34,7 @@ def natural_key(table_id: str) -> tuple[tuple[str | int, ...], str]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SectorPlan:
+class Sector:
     """One configuration of a sector. Compared by identity; `build` hands out shared ones.
 
     ``tables`` are in natural order and everything else names them by index. ``singles`` and
@@ -58,8 +58,8 @@ class SectorPlan:
         tables: Iterable[Table],
         joins: Iterable[tuple[str, str]] = (),
         combos: Mapping[frozenset[str], tuple[int, int]] = {},
-    ) -> SectorPlan:
-        """The plan of these tables, remembered for the next call.
+    ) -> Sector:
+        """The sector of these tables, remembered for the next call.
 
         ``joins``: pairs of ids; once there is any, a combo must be connected through them.
         ``combos``: (smallest, largest party) of a set of 2-4 ids, in place of its sums, whether or
@@ -111,7 +111,7 @@ def _build(
     tables: tuple[Table, ...],
     joins: frozenset[frozenset[str]],
     combos: frozenset[tuple[frozenset[str], tuple[int, int]]],
-) -> SectorPlan:
+) -> Sector:
     index = {table.id: at for at, table in enumerate(tables)}
     if len(index) != len(tables):
         raise ValueError("two tables of a sector have the same id")
@@ -140,7 +140,7 @@ def _build(
         if members not in own:
             largest = sum(map(tops.__getitem__, members))
             listed.setdefault(largest, []).append((members, sum(map(mins.__getitem__, members))))
-    return SectorPlan(
+    return Sector(
         tables=tables,
         index=index,
         singles={largest: tuple(group) for largest, group in sorted(singles.items())},

@@ -15,7 +15,8 @@ from statistics import median, quantiles
 from time import process_time
 from zoneinfo import ZoneInfo
 
-from bookings.engine import Busy, Occupancy, SectorPlan, ServiceDay, Table, Window, explain, find, sector
+from bookings.engine import Busy, Occupancy, Sector, ServiceDay, Table, Window, explain, find
+from bookings.engine import sector as sector_module
 
 ZONE = ZoneInfo("America/Argentina/Buenos_Aires")
 DATE = date(2025, 10, 22)
@@ -45,9 +46,9 @@ def run(rounds: int = 200) -> list[Row]:
     rows = []
     day = ServiceDay.build(DATE, ZONE, WINDOWS)
     for count in (5, 20, 60, 100, 500):
-        plan, busy = half_booked(count)
+        sector, busy = half_booked(count)
         for party in (2, 5, 8, 14):
-            rows.append(_timed("half booked", count, party, rounds, _finder(plan, day, busy, party)))
+            rows.append(_timed("half booked", count, party, rounds, _finder(sector, day, busy, party)))
     for count in (20, 500):
         rows.append(_timed("explain: full when asked", count, 5, rounds, full_when_asked(count, day)))
     for name, count, party, call in adversaries():
@@ -55,7 +56,7 @@ def run(rounds: int = 200) -> list[Row]:
     return rows
 
 
-def half_booked(count: int) -> tuple[SectorPlan, list[Busy]]:
+def half_booked(count: int) -> tuple[Sector, list[Busy]]:
     """A sector of 2-, 4-, 6- and 8-tops, every table booked for about half of both services."""
     dice = random.Random(SEED)
     sizes = dice.choices([(1, 2), (2, 4), (4, 6), (6, 8)], weights=[4, 4, 2, 1], k=count)
@@ -67,18 +68,18 @@ def half_booked(count: int) -> tuple[SectorPlan, list[Busy]]:
             first = dice.randrange(slots - 7)
             start = begin + first * timedelta(minutes=15)
             busy.append(Busy(table.id, start, start + timedelta(minutes=15 * dice.choice([6, 8, 8]))))
-    return SectorPlan.build(tables), busy
+    return Sector.build(tables), busy
 
 
 def full_when_asked(count: int, day: ServiceDay) -> Find:
     """No table is left from 20:30 to 22:00; the rest of the day is half booked."""
-    plan, busy = half_booked(count)
+    sector, busy = half_booked(count)
     begin = datetime.combine(DATE, time(20, 30), ZONE)
-    busy += [Busy(table.id, begin, begin + timedelta(minutes=90)) for table in plan.tables]
+    busy += [Busy(table.id, begin, begin + timedelta(minutes=90)) for table in sector.tables]
 
     def call() -> object:
         early, late = time(20), time(22)
-        given = [(plan, busy)]
+        given = [(sector, busy)]
         return explain(day, given, party=5, duration_minutes=60, window_start=early, window_end=late)
 
     return call
@@ -116,11 +117,11 @@ def adversaries() -> Iterator[tuple[str, int, int, Find]]:
         limit: int = 50,
         why: bool = False,
     ) -> tuple[str, int, int, Find]:
-        plan = SectorPlan.build(tables, joins or (), combos or {})
-        occupancy = Occupancy.of(plan, day, sliver(tables, share, apart))
+        sector = Sector.build(tables, joins or (), combos or {})
+        occupancy = Occupancy.of(sector, day, sliver(tables, share, apart))
         if why:
-            return f"explain: {name}", len(tables), party, _explainer(plan, day, occupancy, party, minutes)
-        return name, len(tables), party, _finder(plan, day, occupancy, party, minutes, limit)
+            return f"explain: {name}", len(tables), party, _explainer(sector, day, occupancy, party, minutes)
+        return name, len(tables), party, _finder(sector, day, occupancy, party, minutes, limit)
 
     def named(sizes: list[tuple[int, int]]) -> list[Table]:
         return [Table(f"T{n + 1}", *size) for n, size in enumerate(sizes)]
@@ -172,10 +173,10 @@ def adversaries() -> Iterator[tuple[str, int, int, Find]]:
     yield case("eight joins each, smallest parties never add up", named([(9, 9)] * 500), 17, joins=most)
 
     def build() -> object:
-        sector._build.cache_clear()
-        return SectorPlan.build(several, most)
+        sector_module._build.cache_clear()
+        return Sector.build(several, most)
 
-    yield "building the plan: eight joins each", 500, 0, build
+    yield "building a sector: eight joins each", 500, 0, build
 
 
 def full_joins(count: int, dice: random.Random) -> list[tuple[str, str]]:
@@ -186,18 +187,18 @@ def full_joins(count: int, dice: random.Random) -> list[tuple[str, str]]:
 
 
 def _finder(
-    plan: SectorPlan,
+    sector: Sector,
     day: ServiceDay,
     busy: list[Busy] | Occupancy,
     party: int,
     minutes: int = 90,
     limit: int = LIMIT,
 ) -> Find:
-    return lambda: find(plan, day, busy, party=party, duration_minutes=minutes, limit=limit)
+    return lambda: find(sector, day, busy, party=party, duration_minutes=minutes, limit=limit)
 
 
-def _explainer(plan: SectorPlan, day: ServiceDay, occupancy: Occupancy, party: int, minutes: int) -> Find:
-    return lambda: explain(day, [(plan, occupancy)], party=party, duration_minutes=minutes)
+def _explainer(sector: Sector, day: ServiceDay, occupancy: Occupancy, party: int, minutes: int) -> Find:
+    return lambda: explain(day, [(sector, occupancy)], party=party, duration_minutes=minutes)
 
 
 def _timed(case: str, tables: int, party: int, rounds: int, call: Find) -> Row:

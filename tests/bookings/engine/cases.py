@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bookings.engine import Busy, Candidate, Refusal, SectorPlan, ServiceDay, Table, Window, explain, find
+from bookings.engine import Busy, Candidate, Refusal, Sector, ServiceDay, Table, Window, explain, find
 from tests.bookings.engine.oracle import Case
 
 QUARTERS = [time(hour, minute) for hour in range(24) for minute in (0, 15, 30, 45)]
@@ -127,8 +127,8 @@ def _day(case: Case) -> ServiceDay:
     return ServiceDay.build(case.date, ZoneInfo(case.zone), case.windows)
 
 
-def _plan(case: Case) -> SectorPlan:
-    return SectorPlan.build(case.tables, case.joins, case.combos)
+def _plan(case: Case) -> Sector:
+    return Sector.build(case.tables, case.joins, case.combos)
 
 
 def _asked(case: Case) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bookings.engine import Busy, SectorPlan, ServiceDay, Table, Window, find
+from bookings.engine import Busy, Sector, ServiceDay, Table, Window, find
 
-PLAN = SectorPlan.build([Table("T1", 1, 2)])
+SECTOR = Sector.build([Table("T1", 1, 2)])
 SANTIAGO = "America/Santiago"
 BUENOS_AIRES = "America/Argentina/Buenos_Aires"
 
@@ -36,7 +36,7 @@ def offered(
     first, last = asked.split("-")
     built = ServiceDay.build(date.fromisoformat(day), ZoneInfo(zone), tuple(w(each) for each in windows))
     found = find(
-        PLAN,
+        SECTOR,
         built,
         busy,
         party=2,

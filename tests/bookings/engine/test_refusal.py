@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from bookings.engine import Busy, Reason, Refusal, SectorPlan, ServiceDay, Table, Window, explain, find
+from bookings.engine import Busy, Reason, Refusal, Sector, ServiceDay, Table, Window, explain, find
 
 ZONE = ZoneInfo("America/Argentina/Buenos_Aires")
 WINDOWS = (Window(time(12), time(16)), Window(time(20), time(23, 45), time(22)))
 DAY = ServiceDay.build(date(2025, 10, 22), ZONE, WINDOWS)
-PLAN = SectorPlan.build([Table("T1", 2, 2), Table("T2", 2, 4), Table("T4", 4, 6, combinable=False)])
+SECTOR = Sector.build([Table("T1", 2, 2), Table("T2", 2, 4), Table("T4", 4, 6, combinable=False)])
 
 
 def at(hour: int, minute: int = 0) -> datetime:
@@ -31,13 +31,13 @@ def refused(
     busy: list[Busy] | None = None,
     tables: frozenset[str] | None = None,
     day: ServiceDay = DAY,
-    plan: SectorPlan = PLAN,
+    sector: Sector = SECTOR,
 ) -> tuple[str, list[str], int | None]:
     """Reason, nearest starts as the clock reads, largest party; find must agree that nothing fits."""
     first, last = asked or (None, None)
     assert (
         find(
-            plan,
+            sector,
             day,
             busy or [],
             party=party,
@@ -53,7 +53,7 @@ def refused(
     )
     refusal = explain(
         day,
-        [(plan, busy or [])],
+        [(sector, busy or [])],
         party=party,
         duration_minutes=minutes,
         window_start=first,
@@ -90,22 +90,22 @@ def test_duration_longer_than_the_meeting() -> None:
 
 def test_party_larger_than_any_combo() -> None:
     assert refused(party=7) == ("PARTY_TOO_LARGE", [], 6)
-    assert refused(party=3, plan=SectorPlan.build([])) == ("PARTY_TOO_LARGE", [], None)
+    assert refused(party=3, sector=Sector.build([])) == ("PARTY_TOO_LARGE", [], None)
 
 
 def test_party_smaller_than_any_table_takes() -> None:
     assert refused(party=1) == ("PARTY_TOO_SMALL", [], 6)
-    gap = SectorPlan.build([Table("A", 1, 2, combinable=False), Table("B", 8, 10)])
-    assert refused(party=5, plan=gap) == ("PARTY_TOO_SMALL", [], 10)
+    gap = Sector.build([Table("A", 1, 2, combinable=False), Table("B", 8, 10)])
+    assert refused(party=5, sector=gap) == ("PARTY_TOO_SMALL", [], 10)
 
 
 def test_the_largest_party_heeds_joins_and_own_capacities() -> None:
     fours = [Table(each, 1, 4) for each in "ABCDE"]
-    assert refused(party=17, plan=SectorPlan.build(fours)) == ("PARTY_TOO_LARGE", [], 16)
-    joined = SectorPlan.build(fours, joins=[("A", "B"), ("B", "C"), ("D", "E")])
-    assert refused(party=13, plan=joined) == ("PARTY_TOO_LARGE", [], 12)
-    smaller = SectorPlan.build(fours[:2], combos={frozenset("AB"): (5, 6)})
-    assert refused(party=7, plan=smaller) == ("PARTY_TOO_LARGE", [], 6)
+    assert refused(party=17, sector=Sector.build(fours)) == ("PARTY_TOO_LARGE", [], 16)
+    joined = Sector.build(fours, joins=[("A", "B"), ("B", "C"), ("D", "E")])
+    assert refused(party=13, sector=joined) == ("PARTY_TOO_LARGE", [], 12)
+    smaller = Sector.build(fours[:2], combos={frozenset("AB"): (5, 6)})
+    assert refused(party=7, sector=smaller) == ("PARTY_TOO_LARGE", [], 6)
 
 
 def test_named_tables_are_judged_by_themselves() -> None:
@@ -149,10 +149,10 @@ def test_full_all_day() -> None:
 
 
 def test_nearest_over_several_sectors() -> None:
-    other = SectorPlan.build([Table("U1", 2, 8)])
+    other = Sector.build([Table("U1", 2, 8)])
     refusal = explain(
         DAY,
-        [(PLAN, taken(at(12), at(23, 45))), (other, [Busy("U1", at(12), at(21))])],
+        [(SECTOR, taken(at(12), at(23, 45))), (other, [Busy("U1", at(12), at(21))])],
         party=4,
         duration_minutes=90,
         window_start=time(20),
@@ -164,5 +164,5 @@ def test_nearest_over_several_sectors() -> None:
 
 
 def test_largest_party_counts_four_tables_however_many_there_are() -> None:
-    plan = SectorPlan.build(Table(f"T{number}", 2, 2) for number in range(1, 7))
-    assert refused(party=10, plan=plan) == ("PARTY_TOO_LARGE", [], 8)
+    sector = Sector.build(Table(f"T{number}", 2, 2) for number in range(1, 7))
+    assert refused(party=10, sector=sector) == ("PARTY_TOO_LARGE", [], 8)

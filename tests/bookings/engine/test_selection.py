@@ -13,7 +13,7 @@ from bookings.engine import (
     Busy,
     Candidate,
     Occupancy,
-    SectorPlan,
+    Sector,
     ServiceDay,
     Table,
     Window,
@@ -30,7 +30,7 @@ ZONE = ZoneInfo("America/Argentina/Buenos_Aires")
 DAY = ServiceDay.build(date(2025, 10, 22), ZONE, (Window(time(12), time(16)), Window(time(20), time(23, 45))))
 SHORT = ServiceDay.build(date(2025, 10, 22), ZONE, (Window(time(20), time(20, 30)),))
 TABLES = [Table("T1", 2, 2), Table("T2", 2, 4), Table("T3", 2, 4), Table("T4", 4, 6), Table("T5", 2, 2)]
-SEEDED = SectorPlan.build(TABLES)
+SEEDED = Sector.build(TABLES)
 B1 = Busy("T2", datetime(2025, 10, 22, 20, 30, tzinfo=ZONE), datetime(2025, 10, 22, 21, 15, tzinfo=ZONE))
 
 
@@ -41,12 +41,12 @@ def shown(found: list[Candidate]) -> list[tuple[str, str, float]]:
     ]
 
 
-def names(plan: SectorPlan, party: int, limit: int = 100) -> list[str]:
+def names(sector: Sector, party: int, limit: int = 100) -> list[str]:
     """The candidates of a day with one start."""
     day = ServiceDay.build(date(2025, 10, 22), ZONE, (Window(time(20), time(20, 15)),))
     return [
         "+".join(each.table_ids)
-        for each in find(plan, day, (), party=party, duration_minutes=15, limit=limit)
+        for each in find(sector, day, (), party=party, duration_minutes=15, limit=limit)
     ]
 
 
@@ -92,26 +92,26 @@ def test_the_first_candidate_in_full() -> None:
 
 
 def test_halves_round_up() -> None:
-    found = find(SectorPlan.build([Table("A", 1, 8)]), SHORT, (), party=5, duration_minutes=30, limit=1)
+    found = find(Sector.build([Table("A", 1, 8)]), SHORT, (), party=5, duration_minutes=30, limit=1)
     assert shown(found) == [("A", "20:00", 51.3)]
 
 
 def test_single_comes_before_combo_of_the_same_score() -> None:
     # 50 x 4/10 + 20 = 50 x 4/5.
-    plan = SectorPlan.build([Table("A", 2, 3), Table("B", 1, 2), Table("Z", 4, 10, combinable=False)])
-    assert names(plan, 4) == ["Z", "A+B"]
+    sector = Sector.build([Table("A", 2, 3), Table("B", 1, 2), Table("Z", 4, 10, combinable=False)])
+    assert names(sector, 4) == ["Z", "A+B"]
 
 
 def test_exact_scores_decide_where_rounded_ones_are_alike() -> None:
-    plan = SectorPlan.build([Table("A", 1, 1000), Table("B", 1, 999)])
-    found = find(plan, SHORT, (), party=1, duration_minutes=30, limit=2)
+    sector = Sector.build([Table("A", 1, 1000), Table("B", 1, 999)])
+    found = find(sector, SHORT, (), party=1, duration_minutes=30, limit=2)
     assert shown(found) == [("B", "20:00", 20.1), ("A", "20:00", 20.1)]
 
 
 def test_fewer_tables_come_first_then_natural_order() -> None:
     tables = [Table(each, 1, 2) for each in ("T10", "T2", "T1")]
-    plan = SectorPlan.build([*tables, Table("Z", 1, 4)], combos={frozenset(("T10", "Z")): (1, 6)})
-    assert names(plan, 6) == [
+    sector = Sector.build([*tables, Table("Z", 1, 4)], combos={frozenset(("T10", "Z")): (1, 6)})
+    assert names(sector, 6) == [
         "T1+Z",
         "T2+Z",
         "T10+Z",
@@ -131,28 +131,28 @@ def test_natural_order_is_total() -> None:
 
 
 def test_a_combo_keeps_to_the_summed_capacities() -> None:
-    plan = SectorPlan.build([Table("A", 3, 4), Table("B", 3, 4), Table("C", 3, 4)])
-    assert names(plan, 5) == []
-    assert names(plan, 6) == ["A+B", "A+C", "B+C"]
-    assert names(plan, 9) == ["A+B+C"]
-    assert names(plan, 13) == []
+    sector = Sector.build([Table("A", 3, 4), Table("B", 3, 4), Table("C", 3, 4)])
+    assert names(sector, 5) == []
+    assert names(sector, 6) == ["A+B", "A+C", "B+C"]
+    assert names(sector, 9) == ["A+B+C"]
+    assert names(sector, 13) == []
 
 
 def test_five_tables_are_never_put_together() -> None:
-    plan = SectorPlan.build([Table(each, 1, 2) for each in "ABCDE"])
-    assert len(names(plan, 8)) == 5
-    assert names(plan, 9) == []
+    sector = Sector.build([Table(each, 1, 2) for each in "ABCDE"])
+    assert len(names(sector, 8)) == 5
+    assert names(sector, 9) == []
 
 
 def test_tables_that_do_not_combine_stay_single() -> None:
-    plan = SectorPlan.build([Table("A", 1, 2, combinable=False), Table("B", 1, 2), Table("C", 1, 2)])
-    assert names(plan, 4) == ["B+C"]
+    sector = Sector.build([Table("A", 1, 2, combinable=False), Table("B", 1, 2), Table("C", 1, 2)])
+    assert names(sector, 4) == ["B+C"]
 
 
 def test_joined_tables_must_hang_together() -> None:
     tables = [Table(each, 1, 2) for each in "ABCD"]
-    plan = SectorPlan.build(tables, joins=[("A", "B"), ("C", "B"), ("D", "X"), ("D", "D")])
-    assert names(plan, 4) == ["A+B", "B+C", "A+B+C"]
+    sector = Sector.build(tables, joins=[("A", "B"), ("C", "B"), ("D", "X"), ("D", "D")])
+    assert names(sector, 4) == ["A+B", "B+C", "A+B+C"]
 
 
 def test_every_connected_set_is_listed_once() -> None:
@@ -175,10 +175,10 @@ def test_every_connected_set_is_listed_once() -> None:
 
 def test_a_chain_of_500_tables() -> None:
     joins = [(f"T{n}", f"T{n + 1}") for n in range(1, 500)]
-    plan = SectorPlan.build([Table(f"T{n}", 1, 1 + (n > 480)) for n in range(1, 501)], joins)
-    found = names(plan, 3, limit=3000)
+    sector = Sector.build([Table(f"T{n}", 1, 1 + (n > 480)) for n in range(1, 501)], joins)
+    found = names(sector, 3, limit=3000)
     assert (len(found), found[:2], found[-1]) == (518, ["T480+T481", "T1+T2+T3"], "T498+T499+T500")
-    assert names(plan, 8)[-2:] == ["T496+T497+T498+T499", "T497+T498+T499+T500"]
+    assert names(sector, 8)[-2:] == ["T496+T497+T498+T499", "T497+T498+T499+T500"]
 
 
 def test_more_connected_sets_than_memory_should_hold(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,21 +186,21 @@ def test_more_connected_sets_than_memory_should_hold(monkeypatch: pytest.MonkeyP
     tables = [Table(each, 1, 2) for each in "VWXYZ"]
     ring = list(zip("VWXYZ", "WXYZV", strict=True))
     with pytest.raises(ValueError, match="too many joins"):
-        SectorPlan.build(tables, joins=ring)
-    assert names(SectorPlan.build(tables, joins=ring[:4]), 8) == ["V+W+X+Y", "W+X+Y+Z"]
+        Sector.build(tables, joins=ring)
+    assert names(Sector.build(tables, joins=ring[:4]), 8) == ["V+W+X+Y", "W+X+Y+Z"]
 
 
 def test_joins_to_tables_out_of_service_leave_nothing_to_join() -> None:
-    assert names(SectorPlan.build([Table("A", 1, 2), Table("B", 1, 2)], joins=[("A", "X")]), 4) == []
+    assert names(Sector.build([Table("A", 1, 2), Table("B", 1, 2)], joins=[("A", "X")]), 4) == []
 
 
 def test_a_combo_with_a_capacity_of_its_own() -> None:
     tables = [Table("A", 2, 4), Table("B", 2, 4), Table("C", 2, 4, combinable=False)]
     combos = {frozenset("AB"): (5, 6), frozenset("AC"): (5, 10), frozenset("AX"): (1, 9)}
-    plan = SectorPlan.build(tables, joins=[("B", "C")], combos=combos)
-    assert names(plan, 6) == ["A+B", "A+C"]
-    assert names(plan, 8) == ["A+C"]
-    assert names(plan, 10) == ["A+C"]
+    sector = Sector.build(tables, joins=[("B", "C")], combos=combos)
+    assert names(sector, 6) == ["A+B", "A+C"]
+    assert names(sector, 8) == ["A+C"]
+    assert names(sector, 10) == ["A+C"]
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_combo_with_a_capacity_of_its_own() -> None:
 )
 def test_plans_that_make_no_sense(tables: list[Table], combos: dict[frozenset[str], tuple[int, int]]) -> None:
     with pytest.raises(ValueError, match=r"same id|not a capacity|2 to 4"):
-        SectorPlan.build(tables, combos=combos)
+        Sector.build(tables, combos=combos)
 
 
 def test_named_tables_and_start() -> None:
@@ -250,7 +250,7 @@ def test_an_occupancy_is_used_again_but_for_its_own_plan_and_day_only() -> None:
     occupancy = Occupancy.of(SEEDED, DAY, [B1])
     given = find(SEEDED, DAY, occupancy, party=4, duration_minutes=90, limit=50)
     assert given == find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=50)
-    with pytest.raises(ValueError, match="another plan or day"):
+    with pytest.raises(ValueError, match="another sector or day"):
         find(SEEDED, SHORT, occupancy, party=4, duration_minutes=15, limit=1)
 
 
@@ -265,7 +265,7 @@ def test_no_limit_no_candidates() -> None:
 
 
 def test_equal_configurations_share_one_plan() -> None:
-    assert SectorPlan.build(reversed(TABLES)) is SectorPlan.build(TABLES)
+    assert Sector.build(reversed(TABLES)) is Sector.build(TABLES)
     assert ServiceDay.build(DAY.date, ZONE, DAY.windows) is ServiceDay.build(DAY.date, ZONE, DAY.windows)
 
 
@@ -279,21 +279,21 @@ def test_the_order_of_the_input_changes_nothing() -> None:
         for n in range(30)
         for m in (n % 7, 32 + n % 5)
     ]
-    first = find(SectorPlan.build(tables, joins, combos), DAY, busy, party=7, duration_minutes=90, limit=500)
+    first = find(Sector.build(tables, joins, combos), DAY, busy, party=7, duration_minutes=90, limit=500)
     assert len(first) == 148
     for _ in range(20):
-        plan = SectorPlan.build(
+        sector = Sector.build(
             dice.sample(tables, 30),
             [dice.choice([(a, b), (b, a)]) for a, b in dice.sample(joins, 29)],
             dict(dice.sample(list(combos.items()), 20)),
         )
         again = dice.sample(busy, len(busy))
-        assert find(plan, DAY, again, party=7, duration_minutes=90, limit=500) == first
+        assert find(sector, DAY, again, party=7, duration_minutes=90, limit=500) == first
 
 
 def test_sectors_merge_by_the_exact_rank() -> None:
-    halves = [SectorPlan.build(TABLES[:3]), SectorPlan.build(TABLES[3:])]
-    lists = [find(plan, DAY, (), party=4, duration_minutes=90, limit=50) for plan in halves]
+    halves = [Sector.build(TABLES[:3]), Sector.build(TABLES[3:])]
+    lists = [find(sector, DAY, (), party=4, duration_minutes=90, limit=50) for sector in halves]
     merged = merge(lists, 4, 60)
     assert merged == sorted(lists[0] + lists[1], key=lambda each: rank_key(each, 4))[:60]
     assert (
