@@ -9,7 +9,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -26,6 +25,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tests import certificates
+from tests.ports import free_port
+from tests.processes import one_at_a_time
 from wokibrain.events.types import Topic
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -221,17 +222,11 @@ def _command() -> list[str]:
 
 
 def _free_address() -> str:
-    return f"127.0.0.1:{_free_port()}"
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    return f"127.0.0.1:{free_port()}"
 
 
 def _properties(folder: Path, address: str) -> dict[str, str]:
-    controller = f"127.0.0.1:{_free_port()}"
+    controller = f"127.0.0.1:{free_port()}"
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -263,8 +258,12 @@ def _resolve() -> None:
     missing = [tool for tool in ("mvn", "java") if shutil.which(tool) is None]
     if missing:
         raise Unavailable(f"no {' and no '.join(missing)} here")
-    if any(JARS.glob("kafka_2.13-*.jar")):
-        return
+    with one_at_a_time(POM):
+        if not any(JARS.glob("kafka_2.13-*.jar")):
+            _download()
+
+
+def _download() -> None:
     command = ["mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RESOLVE_TIMEOUT)
@@ -328,7 +327,7 @@ def secured() -> Iterator[Secured]:
         certificates.server(folder / "server.pem", ca)
         mechanism = "listener.name.sasl_ssl.{}.sasl.jaas.config"
         module = "org.apache.kafka.common.security.{} required"
-        controller = f"127.0.0.1:{_free_port()}"
+        controller = f"127.0.0.1:{free_port()}"
         properties = {
             "listeners": f"PLAINTEXT://{address},SASL_SSL://{sasl},SSL://{tls},CONTROLLER://{controller}",
             "advertised.listeners": f"PLAINTEXT://{address},SASL_SSL://{sasl},SSL://{tls}",

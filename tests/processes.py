@@ -8,6 +8,7 @@ with private_services() as services, api_servers(3, services=services) as api:
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import os
 import shutil
@@ -26,7 +27,9 @@ from wokibrain import embedded
 from wokibrain.core import env
 from wokibrain.server import sockets
 
-READY_TIMEOUT = 30.0
+READY_TIMEOUT = 60.0
+RUN_FOLDER = "WOKIBRAIN_TEST_FOLDER"
+"""The environment's name for the folder that all processes of a run of pytest share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +59,14 @@ def private_services(
     redis_options: Mapping[str, str] | None = None,
 ) -> Iterator[Services]:
     """Start both on a folder of their own. `durable` for proofs that cut the power: fsync on, Redis on disk."""
-    empty = _with_tables() if migrated else None
     with tempfile.TemporaryDirectory(prefix="wokibrain-proof-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         postgres = embedded.Postgres(folder / "postgres", durable=durable, options=postgres_options)
         redis = embedded.Redis(folder / "redis", durable=durable, options=redis_options)
         services = Services(folder, postgres, redis)
         try:
-            if empty:
-                # As it is, owner and all: Postgres takes no folder of somebody else's.
-                subprocess.run(["cp", "-a", str(empty), str(postgres.folder)], check=True)
+            if migrated:
+                copy_tables(postgres)
             postgres.start()
             redis.start()
             yield services
@@ -74,19 +75,48 @@ def private_services(
             postgres.stop()
 
 
+def copy_tables(postgres: embedded.Postgres) -> None:
+    """Give a Postgres that was never started its files, with every table."""
+    postgres.folder.parent.mkdir(parents=True, exist_ok=True)
+    # As they are, owner and all: Postgres takes no folder of another user.
+    subprocess.run(["cp", "-a", str(_with_tables()), str(postgres.folder)], check=True)
+
+
 @functools.cache
 def _with_tables() -> Path:
-    """The folder of a Postgres that was migrated and stopped, to be copied: made once a run, not once a proof."""
-    folder = Path(tempfile.mkdtemp(prefix="wokibrain-migrated-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    """Return the folder of a migrated and stopped Postgres: made once a run, whichever process needs it first."""
+    run = os.environ.get(RUN_FOLDER)
+    folder = Path(run or tempfile.mkdtemp(prefix="wokibrain-migrated-")) / "migrated"
+    if not run:
+        atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
     postgres = embedded.Postgres(folder / "postgres", durable=False)
+    with one_at_a_time(folder):
+        if not (folder / "complete").exists():
+            _migrate(postgres)
+            (folder / "complete").touch()
+    return postgres.folder
+
+
+def _migrate(postgres: embedded.Postgres) -> None:
     settings = {"ENVIRONMENT": "test", "DATABASE_URL": postgres.url, "REDIS_URL": "redis://none.invalid"}
     try:
         postgres.start()
-        manage("migrate", "--verbosity=0", environment=settings | {"DATA_DIR": str(folder / "data")})
+        data = {"DATA_DIR": str(postgres.folder.with_name("data"))}
+        manage("migrate", "--verbosity=0", environment=settings | data)
     finally:
         postgres.stop()
-    return postgres.folder
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold a file or folder's lock: of all processes on this machine, one is in here at a time."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def manage(*arguments: str, environment: Mapping[str, str]) -> str:

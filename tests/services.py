@@ -1,9 +1,9 @@
 """The pytest plugin that gives a run Postgres and Redis of its own (`-p tests.services`).
 
-The addresses follow from a fresh folder in the temp dir, so they are in the environment before settings are read; the
-servers start only when the run has something to use them: `pytest tests/bookings/engine` does not pay for them.
-TEST_DATABASE_URL and TEST_REDIS_URL name servers to use instead. Under pytest-xdist the controller owns the servers;
-pytest-django gives each worker a database of its own, and this gives each a Redis database of its own.
+Under pytest-xdist each worker has its own: a test may freeze them, empty them or count what happens in them without
+another test noticing. Their addresses follow from a fresh folder in the temp dir, so they are in the environment before
+settings are read; they start only when there is a test to use them: `pytest tests/bookings/engine` does not pay for them.
+TEST_DATABASE_URL and TEST_REDIS_URL name servers to use instead; workers then share them, with databases of their own.
 """
 
 import os
@@ -13,31 +13,31 @@ from pathlib import Path
 
 import pytest
 
+from tests import processes
 from wokibrain import embedded
 from wokibrain.core import env
 
 WITHOUT_SERVICES = ("tests/bookings/engine", "tests/deploy")
-FOLDER = "WOKIBRAIN_TEST_FOLDER"
-# Each xdist worker gets this many numbered databases; Redis has 16 unless told otherwise.
-REDIS_DATABASES = {"databases": "128"}
 REDIS_PER_WORKER = 4
+"""How many of the 16 numbered databases of a shared Redis each worker uses."""
 
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-_folder = Path(os.environ.get(FOLDER) or tempfile.mkdtemp(prefix="wokibrain-test-"))
+_run = Path(os.environ.get(processes.RUN_FOLDER) or tempfile.mkdtemp(prefix="wokibrain-test-"))
+_folder = _run / (_worker or "own")
 _postgres = embedded.Postgres(_folder / "postgres", durable=False)
-_redis = embedded.Redis(_folder / "redis", durable=False, options=REDIS_DATABASES)
+_redis = embedded.Redis(_folder / "redis", durable=False)
 _started: list[embedded.Server] = []
 
 
 def _environment() -> None:
-    first = (int(_worker.removeprefix("gw")) + 1) * REDIS_PER_WORKER if _worker else 0
-    redis_url = os.environ.get("TEST_REDIS_URL") or _redis.url
+    redis_url = os.environ.get("TEST_REDIS_URL")
+    first = int(_worker.removeprefix("gw")) * REDIS_PER_WORKER if _worker and redis_url else 0
     os.environ |= {
-        FOLDER: str(_folder),
+        processes.RUN_FOLDER: str(_run),
         "ENVIRONMENT": "test",
         "DATA_DIR": str(_folder / "data"),
         "DATABASE_URL": os.environ.get("TEST_DATABASE_URL") or _postgres.url,
-        "REDIS_URL": env.redis_database(redis_url, first),
+        "REDIS_URL": env.redis_database(redis_url or _redis.url, first),
     }
     # A developer's shell must not change what the tests say.
     for name in ("DEBUG", "BROKER_URL", "KAFKA_BROKERS", "PUBLIC_PERMISSIONS", "TRUSTED_PROXIES"):
@@ -49,35 +49,45 @@ def _environment() -> None:
 _environment()
 
 
-def _needed(config: pytest.Config) -> bool:
-    if _worker or config.option.help or config.option.version or config.option.collectonly:
+def _needed(session: pytest.Session) -> bool:
+    if session.config.option.collectonly:
         return False
-    root = config.rootpath
-    free = [root / path for path in WITHOUT_SERVICES]
-    asked = [(config.invocation_params.dir / arg.split("::")[0]).resolve() for arg in config.args]
-    return not all(any(path.is_relative_to(one) for one in free) for path in asked)
+    without = [session.config.rootpath / path for path in WITHOUT_SERVICES]
+    return not all(any(item.path.is_relative_to(folder) for folder in without) for item in session.items)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionstart(session: pytest.Session) -> None:
-    if not _needed(session.config):
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if not _needed(session):
         return
-    wanted: list[tuple[str, embedded.Server]] = [("TEST_DATABASE_URL", _postgres), ("TEST_REDIS_URL", _redis)]
-    for name, server in wanted:
-        if not os.environ.get(name):
-            try:
+    servers: list[tuple[str, embedded.Server]] = [
+        ("TEST_DATABASE_URL", _postgres),
+        ("TEST_REDIS_URL", _redis),
+    ]
+    try:
+        for name, server in servers:
+            if not os.environ.get(name):
+                if server is _postgres:
+                    _copy_tables()
                 server.start()
-            except embedded.EmbeddedError as error:
-                pytest.exit(str(error), returncode=3)
-            _started.append(server)
+                _started.append(server)
+    except (embedded.EmbeddedError, RuntimeError) as error:
+        pytest.exit(str(error), returncode=3)
+
+
+def _copy_tables() -> None:
+    """Start from a Postgres with all tables, which Django's test database is then a copy of."""
+    from django.conf import settings
+
+    processes.copy_tables(_postgres)
+    settings.DATABASES["default"].setdefault("TEST", {})["TEMPLATE"] = _postgres.database
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
-    if _worker:
-        return
     for server in reversed(_started):
         server.stop()
     _started.clear()
-    shutil.rmtree(_folder, ignore_errors=True)
-    os.environ.pop(FOLDER, None)
+    if not _worker:
+        shutil.rmtree(_run, ignore_errors=True)
+        os.environ.pop(processes.RUN_FOLDER, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -89,11 +88,6 @@ class Receiver:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def restaurant(id: str = "R1", zone: str = "America/Argentina/Buenos_Aires") -> Restaurant:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.ports import free_port
 from tests.webhooks import support
 from webhooks import http_client
 from webhooks.http_client import Client, Outcome, Trouble
@@ -130,7 +131,7 @@ def test_https_to_a_server_without_tls_is_told_apart() -> None:
 
 
 def test_port_nobody_listens_on() -> None:
-    assert post(f"http://{NAME}:{support.free_port()}/").trouble is Trouble.CONNECT
+    assert post(f"http://{NAME}:{free_port()}/").trouble is Trouble.CONNECT
 
 
 def test_name_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:

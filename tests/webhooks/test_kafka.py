@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, 
 from pytest_django import Settings
 
 from tests.kafka import Broker, Kafka
+from tests.ports import free_port
 from tests.waiting import until
 from tests.webhooks import support
 from webhooks import kafka as topic
@@ -188,7 +189,7 @@ def test_group_begins_again_when_the_client_gives_up(
 
 def test_broker_that_is_away_loses_no_delivery(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topic, "_producers", {})
-    settings.KAFKA_BROKERS = f"127.0.0.1:{support.free_port()}"
+    settings.KAFKA_BROKERS = f"127.0.0.1:{free_port()}"
     support.webhook("https://example.com/")
     began = time.monotonic()
     support.happen()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from tests.ports import free_port
 from tests.webhooks import support
 from tests.webhooks.support import Receiver
 from webhooks import http_client, sender
@@ -195,7 +196,7 @@ def test_name_that_resolves_differently_the_second_time_is_refused_at_delivery(
 def test_without_the_check_the_proof_would_see_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """The canary: the same rebinding with the protection taken away."""
     monkeypatch.setattr(http_client, "may_connect", lambda address: True)
-    port = support.free_port()
+    port = free_port()
     with connections() as seen:
         post(f"http://rebinding.example.com:{port}/", ["127.0.0.1"])
     assert seen == [("127.0.0.1", port)]

@@ -15,16 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.ports import free_port
 from tests.waiting import until
 from wokibrain.core import env
 
 TOUR = "restaurantId=R1&sectorId=S1&date=2025-10-22&partySize=4&duration=90"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @dataclass(slots=True)

@@ -1,0 +1,74 @@
+"""The pytest plugin that spreads a run over processes (`-p tests.workers`, `pytest -n auto`).
+
+A file is run by one worker, so that what its tests share is started once; so are the files of a group, which share a
+browser. There is one worker more than there are processors, because many tests wait for processes of their own;
+PYTEST_XDIST_AUTO_NUM_WORKERS and `make test ARGS="-n 2"` override it, and `-n 0` runs all tests in one process.
+
+A test whose measurements another test on the machine would change is marked `alone`: it runs while no other does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.processes import RUN_FOLDER
+
+GROUPS = ("tests/e2e/",)
+"""Folders whose files are run by one worker, one after the other."""
+SLOW = ("browser", "kafka", "fault")
+"""Marks of tests that wait for other processes: their files are begun first, and the run ends with quick ones."""
+
+
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # xdist comes without types
+    """Hands out files, or groups of files, in the order in which they were collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return next((group for group in GROUPS if path.startswith(group)), path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
+    config.option.loadscopereorder = False
+    return Scheduler(config, log)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int:
+    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or (os.cpu_count() or 1) + 1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    slow = {item.path for item in items if any(item.get_closest_marker(mark) for mark in SLOW)}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    with _place(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+@contextlib.contextmanager
+def _place(*, alone: bool) -> Iterator[None]:
+    """Take a place among the tests that run now, or all places."""
+    folder = Path(os.environ[RUN_FOLDER])
+    with (folder / "places").open("w") as places:
+        # A test that waits for all places holds the gate, so that no further test takes one.
+        with (folder / "gate").open("w") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            fcntl.flock(places, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
