@@ -3,8 +3,13 @@
 import time
 from collections.abc import Callable
 
+from django.db import connection
 
-def until(condition: Callable[[], bool], timeout: float = 30) -> bool:
+PATIENCE = 90.0
+"""How long a test waits, in seconds, for what takes moments: it is over only where something is broken."""
+
+
+def until(condition: Callable[[], bool], timeout: float = PATIENCE) -> bool:
     """Whether it came true in time; a test asserts it, so that the condition is what a failure shows."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -12,3 +17,15 @@ def until(condition: Callable[[], bool], timeout: float = 30) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def waiting_for_locks() -> int:
+    """Return how many sessions of the test's database wait for a lock now."""
+    with connection.cursor() as cursor:
+        # Within a transaction it would be seen once and kept.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return int(cursor.fetchone()[0])

@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from tests.kafka import Broker, Kafka
 from tests.pipeline import INSERT, Pipeline, event_row
 from tests.processes import Services, private_services
+from tests.waiting import PATIENCE
 from tests.wokibrain.events import support
 from wokibrain.core.ids import uuid7
 from wokibrain.events.models import StoredEvent
@@ -82,12 +83,12 @@ def _late_commit(relay: Relay, outlet: List, later: int) -> int:
         with transaction.atomic():
             early.append(support.append().event_id)
             taken.set()
-            finish.wait(30)
+            finish.wait(PATIENCE)
         connection.close()
 
     writer = threading.Thread(target=open_long)
     writer.start()
-    assert taken.wait(10)
+    assert taken.wait(PATIENCE)
     ids = set(support.append_many(later))
     while relay.step():
         pass
@@ -166,7 +167,7 @@ def _kill_at_every_point(
                         "relay", f"--batch={BATCH}", FAULT_POINTS=f"{point}=kill:{trigger}"
                     )
                     relay.start()
-                    assert relay.wait(30) == -9, relay.output()
+                    assert relay.wait(PATIENCE) == -9, relay.output()
                     kills += 1
         finally:
             stop.set()

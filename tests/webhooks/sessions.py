@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 
-from tests.waiting import until
+from tests.waiting import PATIENCE, until, waiting_for_locks
 from webhooks.models import Delivery, Webhook
 
 
@@ -22,13 +22,13 @@ def elsewhere(webhook: Webhook) -> Iterator[None]:
         with transaction.atomic():
             list(Delivery.objects.select_for_update().filter(webhook=webhook))
             locked.set()
-            over.wait(10)
+            over.wait(PATIENCE)
         connections.close_all()
 
     thread = threading.Thread(target=hold)
     thread.start()
     try:
-        assert locked.wait(5)
+        assert locked.wait(PATIENCE)
         yield
     finally:
         over.set()
@@ -44,7 +44,7 @@ class Sessions:
     def start(self, work: Callable[[], object], *, waiting: int = 0) -> Future[object]:
         """Returns once it ended, or so many sessions wait for locks."""
         future = self.pool.submit(self._alone, work)
-        assert until(lambda: future.done() or self.waiting() >= waiting)
+        assert until(lambda: future.done() or waiting_for_locks() >= waiting)
         return future
 
     @staticmethod
@@ -53,14 +53,3 @@ class Sessions:
             return work()
         finally:
             connections.close_all()
-
-    @staticmethod
-    def waiting() -> int:
-        with connection.cursor() as cursor:
-            # Within a transaction it would be seen once and kept.
-            cursor.execute("SELECT pg_stat_clear_snapshot()")
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            return int(cursor.fetchone()[0])

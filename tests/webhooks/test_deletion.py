@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.test import TestCase
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from tests.waiting import PATIENCE
 from tests.webhooks import support
 from tests.webhooks.sessions import Sessions, elsewhere
 from tests.webhooks.support import Receiver
@@ -166,7 +167,7 @@ def test_two_sweeps_at_once_delete_no_more_than_one(sessions: Sessions) -> None:
         first = sessions.start(lambda: deletion.dispose(webhook.pk), waiting=1)
         second = sessions.start(lambda: deletion.dispose(webhook.pk), waiting=2)
     for each in (first, second):
-        each.result(10)
+        each.result(PATIENCE)
     assert left() == (1, 25, 25)
 
 
@@ -191,7 +192,7 @@ def test_failing_webhook_is_deleted_while_its_results_are_written_down(sessions:
         recording = sessions.start(lambda: queue.record(done), waiting=1)
         disposing = sessions.start(lambda: deletion.dispose(failing.pk), waiting=2)
     for each in (recording, disposing):
-        each.result(10)
+        each.result(PATIENCE)
     assert left() == (2, 2, 2)
     deletion.sweep()
     assert left() == (1, 1, 1)
@@ -207,14 +208,14 @@ def test_delivery_written_while_its_webhook_is_deleted_goes_along(sessions: Sess
         with transaction.atomic():
             fanout.fan_out([event])
             written.set()
-            over.wait(10)
+            over.wait(PATIENCE)
 
     writing = sessions.start(write)
-    assert written.wait(5)
+    assert written.wait(PATIENCE)
     removing = sessions.start(lambda: remove(webhook), waiting=1)
     over.set()
     for each in (writing, removing):
-        each.result(10)
+        each.result(PATIENCE)
     assert left() == (1, 1, 0)
     deletion.sweep()
     assert left() == (0, 0, 0)
@@ -236,7 +237,7 @@ def test_nothing_is_written_for_webhooks_that_are_being_deleted(sessions: Sessio
         # Neither does who waits for the one keep anybody from the others.
         for other in (first, last):
             assert health.drop_over(selectors.locked(SYSTEM, str(other.pk))) == 0
-    assert writing.result(10) == {first.pk, last.pk}
+    assert writing.result(PATIENCE) == {first.pk, last.pk}
     assert left() == (2, 2, 0)
 
 
@@ -251,7 +252,7 @@ def test_webhook_is_deleted_also_where_its_deliveries_cannot_go_now(sessions: Se
         remove(webhook)
 
     with elsewhere(webhook):
-        sessions.start(remove_in_haste).result(10)
+        sessions.start(remove_in_haste).result(PATIENCE)
     assert list(selectors.webhooks(SYSTEM)) == []
     assert left() == (1, 1, 0)
     deletion.sweep()

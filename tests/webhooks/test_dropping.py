@@ -9,6 +9,7 @@ import pytest
 from django.test import TestCase
 from pytest_django import Settings
 
+from tests.waiting import PATIENCE
 from tests.webhooks import support
 from tests.webhooks.sessions import Sessions, elsewhere
 from tests.webhooks.support import Receiver
@@ -214,6 +215,6 @@ def test_sweep_drops_nothing_of_a_webhook_that_was_made_active_meanwhile(
         change(webhook, ACTIVE)
         assert mine.get().status == "DROPPED"
         services.redeliver(caller=SYSTEM, webhook_id=str(webhook.pk), delivery_id=str(mine.get().pk))
-    sweeping.result(10)
+    sweeping.result(PATIENCE)
     assert Delivery.objects.get(webhook=slow).status == "DROPPED"
     assert mine.get().status == "PENDING"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.ports import free_port
+from tests.waiting import PATIENCE
 from tests.webhooks import support
 from webhooks import http_client
 from webhooks.http_client import Client, Outcome, Trouble
@@ -144,9 +144,11 @@ def test_name_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_name_server_that_hangs_counts_against_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
+    answers: list[str] = []
 
     def hang(host: str, port: int) -> list[Address]:
-        ended.wait(10)
+        ended.wait(PATIENCE)
+        answers.append(host)
         return []
 
     monkeypatch.setattr(http_client, "addresses_of", hang)
@@ -155,9 +157,8 @@ def test_name_server_that_hangs_counts_against_the_deadline(monkeypatch: pytest.
         client = Client(timeout=0.2)
         return await client.post("http://slow.example.com/", headers={}, body=b"{}")
 
-    began = time.monotonic()
     outcome = asyncio.run(run())
-    assert time.monotonic() - began < 1
+    assert not answers, "the name server still hangs"
     ended.set()
     assert outcome.trouble is Trouble.TIMEOUT
 

@@ -24,6 +24,7 @@ from bookings.repository.records import BookingRecord
 from bookings.sample_data import example
 from bookings.services import create
 from bookings.services.create import NewBooking
+from tests.waiting import PATIENCE
 from wokibrain.core.callers import SYSTEM
 from wokibrain.embedded.redis import Redis
 from wokibrain.events.models import StoredEvent
@@ -51,7 +52,7 @@ class Client:
     def say(self, **message: Any) -> None:
         self._said.put_nowait({"type": "websocket.receive", "text": orjson.dumps(message).decode()})
 
-    async def hear(self, seconds: float = 15) -> Message:
+    async def hear(self, seconds: float = 60) -> Message:
         async with asyncio.timeout(seconds):
             return await self._told.get()
 
@@ -216,7 +217,7 @@ def test_many_sockets_look_into_the_database_through_few_connections() -> None:
 
     def look() -> None:
         looking.add(threading.get_ident())
-        together.wait(10)
+        together.wait(PATIENCE)
 
     async def run() -> None:
         await asyncio.gather(*(in_thread(look) for _ in range(THREADS * 8)))
@@ -232,7 +233,7 @@ def test_who_asks_while_postgres_is_away_is_told_to_come_back(
     async def run() -> int | None:
         client = Client()
         client.say(type="subscribe", restaurantId="R1", sectorId="S1")
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await client.serving
         return client.code
 

@@ -15,7 +15,7 @@ from restaurants.services import restaurants
 from restaurants.services.calendar import Calendar
 from restaurants.services.plan_guard import guarded
 from restaurants.services.restaurants import update_restaurant, update_sector, update_table, update_tables
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 from tests.wokibrain.access.conftest import make_example
 from wokibrain.core.callers import SYSTEM, Caller
 from wokibrain.core.errors import NotFound
@@ -49,7 +49,7 @@ def between_its_reading_and_its_lock(
         restaurant_id: str, acknowledge: str | None = None, *, caller: Caller, strands: bool = True
     ) -> Any:
         waiting.set()
-        go.wait(10)
+        go.wait(PATIENCE)
         return guarded(restaurant_id, acknowledge, caller=caller, strands=strands)
 
     def run() -> None:
@@ -61,11 +61,11 @@ def between_its_reading_and_its_lock(
     with ThreadPoolExecutor(1) as pool:
         monkeypatch.setattr(restaurants, "guarded", late)
         changing = pool.submit(run)
-        assert waiting.wait(10)
+        assert waiting.wait(PATIENCE)
         monkeypatch.undo()
         other()
         go.set()
-        changing.result(10)
+        changing.result(PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -118,11 +118,11 @@ def test_who_renames_what_is_being_deleted_waits_and_does_not_find_it() -> None:
             # A combo that goes first has the restaurant's row written to before the table's is.
             Restaurant.objects.filter(pk="R1").update(plan_version=0)
             renaming = pool.submit(rename)
-            waiting.wait(10)
+            waiting.wait(PATIENCE)
             assert until(lambda: locks_waited_for() == 1)
             restaurants.delete_table(caller=SYSTEM, table_id="T4")
         with pytest.raises(NotFound):
-            renaming.result(10)
+            renaming.result(PATIENCE)
     assert not Table.objects.filter(pk="T4").exists()
 
 

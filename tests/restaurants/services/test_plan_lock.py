@@ -15,6 +15,7 @@ from bookings.services import plan_changes
 from bookings.services.create import NewBooking, create_booking
 from restaurants.models import Table
 from restaurants.services.plan_guard import guarded
+from tests.waiting import PATIENCE, until, waiting_for_locks
 from tests.wokibrain.access.conftest import make_example
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.errors import DomainError
@@ -41,12 +42,12 @@ def race() -> tuple[bool, list[str]]:
     def change() -> None:
         with guarded("R1", caller=SYSTEM):
             changing.set()
-            # Long enough for a booking that nothing holds back.
-            booked.wait(0.5)
+            # A booking that the plan's lock holds back waits for this change; one that nothing holds back is done.
+            assert until(lambda: booked.is_set() or waiting_for_locks() > 0)
             Table.objects.filter(pk="T2").update(active=False)
 
     def book() -> None:
-        changing.wait(5)
+        changing.wait(PATIENCE)
         wanted = NewBooking(
             restaurant_id="R1", sector_id="S1", party_size=2, date=START.date(), duration_minutes=60,
             start=START, table_ids=frozenset({"T2"}),
@@ -56,8 +57,8 @@ def race() -> tuple[bool, list[str]]:
 
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.submit(on_a_thread(change)), pool.submit(on_a_thread(book))
-        first.result(10)
-        refused = isinstance(second.exception(10), DomainError)
+        first.result(PATIENCE)
+        refused = isinstance(second.exception(PATIENCE), DomainError)
     stranded = Booking.objects.filter(start=START, table_ids=["T2"], attention="")
     return not refused, [each.reference for each in stranded]
 

@@ -13,6 +13,7 @@ from django.db import connection
 from pytest_django import Settings
 
 from tests.kafka import Broker
+from tests.waiting import PATIENCE
 from tests.wokibrain.events import support
 from wokibrain.core import clock
 from wokibrain.core.ids import uuid7
@@ -68,7 +69,7 @@ def test_two_deliveries_at_the_same_time_have_one_effect() -> None:
     def slow(events: Sequence[Envelope]) -> None:
         calls.append(len(events))
         inside.set()
-        go_on.wait(5)
+        go_on.wait(PATIENCE)
 
     event_id = support.append().event_id
 
@@ -80,7 +81,7 @@ def test_two_deliveries_at_the_same_time_have_one_effect() -> None:
         threads = [threading.Thread(target=deliver) for _ in range(2)]
         for thread in threads:
             thread.start()
-        assert inside.wait(5)
+        assert inside.wait(PATIENCE)
         go_on.set()
         for thread in threads:
             thread.join()

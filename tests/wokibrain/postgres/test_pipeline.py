@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import OperationalError, connection, connections, transaction
 
+from tests.waiting import PATIENCE
 from wokibrain.postgres.pipeline import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,7 +39,7 @@ def test_statement_after_a_lock_sees_what_the_holder_committed() -> None:
                 with connection.cursor() as cursor:
                     cursor.execute(LOCK, [NUMBER])
                 held.set()
-                waiting.wait(10)
+                waiting.wait(PATIENCE)
                 while not blocked():
                     time.sleep(0.01)
                 Group.objects.create(name="made meanwhile")
@@ -47,7 +48,7 @@ def test_statement_after_a_lock_sees_what_the_holder_committed() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(holder)
-        assert held.wait(10)
+        assert held.wait(PATIENCE)
         waiting.set()
         with transaction.atomic():
             with together():
@@ -55,7 +56,7 @@ def test_statement_after_a_lock_sees_what_the_holder_committed() -> None:
                 seen = connection.cursor()
                 seen.execute("SELECT name FROM auth_group")
             assert seen.fetchall() == [("made meanwhile",)]
-        done.result(10)
+        done.result(PATIENCE)
 
 
 def blocked() -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from asgiref.testing import ApplicationCommunicator
 
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 from wokibrain.core import env
 from wokibrain.server import sockets
 
@@ -225,7 +225,7 @@ def test_sigterm_lets_a_request_finish_and_exits_0(web: Web) -> None:
         assert until((web.marks / "slow").exists, 20)
         web.process.send_signal(signal.SIGTERM)
         assert answer.result().status == 200
-    assert web.process.wait(10) == 0
+    assert web.process.wait(PATIENCE) == 0
 
 
 async def refused_socket(extensions: dict[str, Any]) -> list[dict[str, Any]]:
