@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -47,9 +48,10 @@ def wsgi(environ: Environ, start_response: Any) -> Iterable[bytes]:
         return FileChunks((MARKS / "file").open("rb"))
     if path == "/mark":
         (MARKS / "mark").touch()
-    if path == "/slow":
-        (MARKS / "slow").touch()
-        time.sleep(0.4)
+    if path == "/held":
+        (MARKS / f"held-{threading.get_ident()}").touch()
+        while not (MARKS / "let-go").exists():
+            time.sleep(0.01)
     body = environ["wsgi.input"].read()
     shown = {key: value for key, value in environ.items() if isinstance(value, str)}
     content = json.dumps({"environ": shown, "body": body.decode()}).encode()

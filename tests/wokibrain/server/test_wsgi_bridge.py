@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from asgiref.testing import ApplicationCommunicator
 
 from tests.waiting import PATIENCE, until
 from wokibrain.core import env
-from wokibrain.server import sockets
+from wokibrain.server import sockets, wsgi_bridge
 
 
 @dataclass(slots=True)
@@ -28,8 +30,15 @@ class Web:
     marks: Path
     process: subprocess.Popen[bytes]
 
+    def held(self) -> list[Path]:
+        """A mark of each thread that a request to `/held` has taken."""
+        return list(self.marks.glob("held-*"))
+
+    def let_go(self) -> None:
+        (self.marks / "let-go").touch()
+
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
     def get(self, path: str, method: str = "GET", **kwargs: Any) -> http.client.HTTPResponse:
         connection = self.connect()
@@ -37,7 +46,7 @@ class Web:
         return connection.getresponse()
 
     def raw(self, text: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as client:
             client.sendall(text)
             received = b""
             while data := client.recv(65_536):
@@ -179,7 +188,7 @@ def test_stream_arrives_piece_by_piece(web: Web) -> None:
 
 
 def test_stream_ends_when_its_client_goes(web: Web) -> None:
-    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", web.port), timeout=60) as client:
         client.sendall(b"GET /stream?100000 HTTP/1.1\r\nHost: x\r\n\r\n")
         client.recv(100)
     assert until((web.marks / "closed").exists)
@@ -194,10 +203,14 @@ def test_file_is_sent_whole(web: Web, size: int) -> None:
 
 def test_what_does_not_fit_the_queue_is_503(web: Web) -> None:
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: web.get("/slow"), range(16)))
-    statuses = sorted(answer.status for answer in answers)
-    # Two in the threads and four in the queue are served; the count served later depends on who came when.
-    assert set(statuses) == {200, 503}
+        running = [pool.submit(web.get, "/held") for _ in range(2)]
+        assert until(lambda: len(web.held()) == 2)
+        waiting = [pool.submit(web.get, "/held") for _ in range(14)]
+        # Two are in the threads and four in the queue; the others are refused while those are held.
+        assert until(lambda: sum(each.done() for each in waiting) == 10)
+        web.let_go()
+        answers = [each.result() for each in (*running, *waiting)]
+    assert Counter(answer.status for answer in answers) == {200: 6, 503: 10}
     refused = next(answer for answer in answers if answer.status == 503)
     assert refused.headers["Retry-After"] == "1"
     assert json.loads(refused.read())["error"] == "SERVICE_UNAVAILABLE"
@@ -206,11 +219,16 @@ def test_what_does_not_fit_the_queue_is_503(web: Web) -> None:
 def test_request_whose_client_went_before_its_turn_is_not_run(web: Web) -> None:
     busy = [web.connect(), web.connect()]
     for connection in busy:
-        connection.request("GET", "/slow")
-    assert until((web.marks / "slow").exists)
+        connection.request("GET", "/held")
+    assert until(lambda: len(web.held()) == 2)
     gone = web.connect()
     gone.request("POST", "/mark", body=b"{}")
     gone.close()
+    # Its leaving is looked for once it has waited for a moment; what the event loop answers by itself comes after that.
+    time.sleep(4 * wsgi_bridge.PATIENT_SECONDS)
+    for _ in range(2):
+        assert web.get("/", "POST", body=b"x" * 1001).status == 413
+    web.let_go()
     assert [connection.getresponse().status for connection in busy] == [200, 200]
     # Behind it in the queue.
     assert web.get("/nothing").status == 204
@@ -221,9 +239,10 @@ def test_request_whose_client_went_before_its_turn_is_not_run(web: Web) -> None:
 
 def test_sigterm_lets_a_request_finish_and_exits_0(web: Web) -> None:
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(web.get, "/slow")
-        assert until((web.marks / "slow").exists, 20)
+        answer = pool.submit(web.get, "/held")
+        assert until(lambda: len(web.held()) == 1)
         web.process.send_signal(signal.SIGTERM)
+        web.let_go()
         assert answer.result().status == 200
     assert web.process.wait(PATIENCE) == 0
 
