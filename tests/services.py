@@ -2,7 +2,7 @@
 
 Under pytest-xdist each worker has its own: a test may freeze them, empty them or count what happens in them without
 another test noticing. Their addresses follow from a fresh folder in the temp dir, so they are in the environment before
-settings are read; they start only when there is a test to use them: `pytest tests/bookings/engine` does not pay for them.
+settings are read; they start only when there is a test to use them, which those of `tests/bookings/engine` are not.
 TEST_DATABASE_URL and TEST_REDIS_URL name servers to use instead; workers then share them, with databases of their own.
 """
 
