@@ -6,3 +6,9 @@ class RestaurantsConfig(AppConfig):
     name = "restaurants"
     verbose_name = _("Restaurants")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from restaurants import selectors
+        from wokibrain.core import tenants
+
+        tenants.register(selectors.zone_of)

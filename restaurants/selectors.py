@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from zoneinfo import ZoneInfo
 
 from django.db.models import Model, QuerySet
 
 from restaurants.models import Restaurant, Sector, Table
-from wokibrain.core import ids
+from wokibrain.core import clock, ids
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import NotFound
 from wokibrain.core.permissions import Permission
@@ -41,6 +42,12 @@ def get_restaurant(
     if found is None:
         raise NotFound.at("restaurantId")
     return found
+
+
+def zone_of(restaurant_id: str) -> ZoneInfo | None:
+    """Return the restaurant's time zone, whoever asks; None where there is no such restaurant."""
+    name = _named(Restaurant, restaurant_id).values_list("zone", flat=True).first()
+    return None if name is None else clock.zone(name)
 
 
 def list_sectors(*, caller: Caller, restaurant_id: str, page: int = 1, limit: int = 50) -> Page[Sector]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from webhooks import payload
 from webhooks.event_types import HAPPENINGS
 from webhooks.models import Delivery, Message, Webhook
-from wokibrain.core import clock
+from wokibrain.core import clock, tenants
 from wokibrain.events.store import Envelope
 
 # Held until the deliveries are committed, so that none is left without its webhook: whoever deletes that waits, or
@@ -80,7 +79,10 @@ def _hearing(told: Collection[Envelope], only: Webhook | None) -> list[Webhook]:
 
 def _messages(events: Sequence[Envelope]) -> list[Message]:
     now = clock.now()
-    zones = {place: zone_of(place) for place in {event.payload["restaurantId"] for event in events}}
+    zones = {
+        restaurant_id: tenants.zone_of(restaurant_id) or payload.UTC
+        for restaurant_id in {event.payload["restaurantId"] for event in events}
+    }
     return [
         Message(
             id=event.event_id,
@@ -98,11 +100,3 @@ def _messages(events: Sequence[Envelope]) -> list[Message]:
         )
         for event in events
     ]
-
-
-def zone_of(restaurant_id: str | None) -> ZoneInfo:
-    """The restaurant's zone; UTC where there is no such restaurant (any more)."""
-    restaurants = Webhook._meta.get_field("restaurant").related_model
-    assert not isinstance(restaurants, str)
-    name = restaurants._default_manager.filter(pk=restaurant_id).values_list("zone", flat=True).first()
-    return clock.zone(name) if name else ZoneInfo("UTC")

@@ -12,6 +12,8 @@ from webhooks import js_json
 from webhooks.event_types import Happening
 from wokibrain.core import clock
 
+UTC: Final = ZoneInfo("UTC")
+"""The zone of times that no restaurant's zone is known for."""
 NOT_TOLD: Final = frozenset({"guestId", "channel"})
 """Changes that are nobody's business outside."""
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import TruncHour
 
+from webhooks import payload
 from webhooks.models import TEST_STREAM, AttemptCount, Delivery, Webhook
 from webhooks.retries import Verdict
 from wokibrain.core import clock
@@ -124,13 +125,7 @@ def last_day(webhook_ids: Sequence[UUID]) -> dict[UUID, list[Hour]]:
 
 def zone_of(webhook: Webhook) -> ZoneInfo:
     """The zone of the webhook's restaurant; UTC for one of all restaurants."""
-    return clock.zone(webhook.restaurant.zone) if webhook.restaurant else ZoneInfo("UTC")
-
-
-def restaurant_exists(restaurant_id: str) -> bool:
-    restaurants = Webhook._meta.get_field("restaurant").related_model
-    assert not isinstance(restaurants, str)
-    return bool(restaurants._default_manager.filter(pk=restaurant_id).exists())
+    return clock.zone(webhook.restaurant.zone) if webhook.restaurant else payload.UTC
 
 
 def attempts_made() -> dict[str, int]:

@@ -22,7 +22,7 @@ from webhooks.event_types import HAPPENINGS, Happening
 from webhooks.http_client import addresses_of
 from webhooks.models import TEST_STREAM, Delivery, Message, Webhook
 from webhooks.url_policy import Address, Refused, Target, may_connect
-from wokibrain.core import clock
+from wokibrain.core import clock, tenants
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import InvalidTransition, NotFound, ValidationFailed
 from wokibrain.core.ids import as_uuid, uuid7
@@ -157,7 +157,11 @@ def send_test(*, caller: Caller, webhook_id: str, event: str | None = None) -> D
             event=happening,
             restaurant_id=place,
             body=payload.sample(
-                happening, restaurant_id=place, event_id=message_id, at=now, zone=fanout.zone_of(place)
+                happening,
+                restaurant_id=place,
+                event_id=message_id,
+                at=now,
+                zone=tenants.zone_of(place) or payload.UTC,
             ),
             test=True,
             created_at=now,
@@ -257,7 +261,7 @@ def _place_for(caller: Caller, restaurant_id: str | None) -> str | None:
     """Where a new webhook belongs: the restaurant named, else the only one the caller manages, else all."""
     if restaurant_id is not None:
         caller.require(Permission.WEBHOOK_MANAGE, restaurant_id)
-        if not selectors.restaurant_exists(restaurant_id):
+        if tenants.zone_of(restaurant_id) is None:
             raise NotFound.at("restaurantId")
         return restaurant_id
     places = selectors.places(caller)
