@@ -1,4 +1,4 @@
-"""The one address: HTTP through Django's WSGI handler in a few threads, WebSocket through Channels."""
+"""The product as one ASGI application: HTTP through Django's WSGI handler in threads, WebSocket through Channels."""
 
 import os
 
@@ -8,18 +8,15 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.urls import re_path
+from django.utils.module_loading import import_string
 
 from wokibrain.server.wsgi_bridge import Bridge, Receive, Scope, Send, lifespan
 
 wsgi = get_wsgi_application()
 
 
-# After the wsgi application, which sets Django up: this one knows its models.
-from bookings.live.endpoint import live  # noqa: E402
-
-
 async def unknown_socket(scope: Scope, receive: Receive, send: Send) -> None:
-    """A WebSocket nobody serves: refused before it is accepted."""
+    """Refuse a WebSocket at any other path before accepting it: 404, or code 4404 where the server cannot say so."""
     await receive()
     if "websocket.http.response" in scope.get("extensions", {}):
         await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
@@ -35,7 +32,13 @@ application = ProtocolTypeRouter(
             threads=settings.WEB_THREADS,
             max_body=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
         ),
-        "websocket": URLRouter([re_path(r"^ws/?$", live), re_path(r"", unknown_socket)]),  # type: ignore[arg-type]
+        # Imported by name after the WSGI application, which sets Django up: it needs the models.
+        "websocket": URLRouter(
+            [
+                re_path(r"^ws/?$", import_string(settings.LIVE_APPLICATION)),
+                re_path(r"", unknown_socket),  # type: ignore[arg-type]
+            ]
+        ),
         "lifespan": lifespan,
     }
 )

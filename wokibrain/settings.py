@@ -133,6 +133,8 @@ SILENCED_SYSTEM_CHECKS = [
 ROOT_URLCONF = "wokibrain.urls"
 WSGI_APPLICATION = "wokibrain.asgi.wsgi"
 ASGI_APPLICATION = "wokibrain.asgi.application"
+LIVE_APPLICATION = "bookings.live.endpoint.application"
+"""The ASGI application that serves WebSockets at /ws/."""
 APPEND_SLASH = True
 
 TEMPLATES: list[dict[str, Any]] = [

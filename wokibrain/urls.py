@@ -1,25 +1,23 @@
-"""Where everything is. What operators look at is at the root too, beside the versioned API."""
+"""Every address of the product; an app is included by name, so that the platform imports none."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 
-from bookings.live import docs_pages as live_pages
 from wokibrain.ops import health
 from wokibrain.rest import docs_pages
 
-outside = [
+# Operators and readers look for these at the root; integrators find them under the API's base path too.
+operations_and_documents: list[URLPattern | URLResolver] = [
     path("health", health.health),
     path("health/live", health.live),
     path("health/ready", health.ready),
     path("metrics", health.prometheus),
     path("docs", docs_pages.docs),
     path("docs/redoc.js", docs_pages.redoc),
-    path("docs/websockets", live_pages.websockets),
     path("openapi.json", docs_pages.openapi_json),
     path("openapi.yaml", docs_pages.openapi_yaml),
-    path("asyncapi.json", live_pages.asyncapi_json),
-    path("asyncapi.yaml", live_pages.asyncapi_yaml),
     path("postman.json", docs_pages.postman_json),
+    path("", include("bookings.live.urls")),
 ]
 
 urlpatterns = [
@@ -27,8 +25,8 @@ urlpatterns = [
     path("api/v1/", include("restaurants.api.urls")),
     path("api/v1/", include("wokibrain.access.api.urls")),
     path("api/v1/", include("webhooks.api.urls")),
-    path("api/v1/", include(outside)),
-    path("", include(outside)),
+    path("api/v1/", include(operations_and_documents)),
+    path("", include(operations_and_documents)),
     path("admin/i18n/", include("django.conf.urls.i18n")),
     path("admin/floor/", include("bookings.floor.urls")),
     path("admin/", admin.site.urls),

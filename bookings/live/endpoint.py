@@ -110,7 +110,7 @@ def _user_of(key: str) -> User | None:
     return user if isinstance(user, User) and is_staff(user) else None
 
 
-async def live(scope: Scope, receive: Receive, send: Send) -> None:
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """The ASGI application of /ws/. Bad credentials are refused before the socket is accepted.
 
     Whatever is refused on a connection bears the id of its handshake, and is said in the language asked for there.

@@ -1,3 +1,5 @@
+"""`manage.py seed`: sample data, and credentials for a first look."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -6,16 +8,29 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from bookings.sample_data import demo, example
+from restaurants.models import Restaurant
 
 
 class Command(BaseCommand):
     help = "Seed the example restaurant R1; with --demo also two restaurants with three weeks of bookings."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--demo", action="store_true", help="two restaurants with a life")
-        parser.add_argument("--in-production", action="store_true", help="yes, with --demo, also there")
+        parser.add_argument(
+            "--demo", action="store_true", help="add two restaurants with three weeks of bookings"
+        )
+        parser.add_argument(
+            "--in-production", action="store_true", help="confirm --demo on a production system"
+        )
+        parser.add_argument(
+            "--first-look",
+            action="store_true",
+            help="seed only a database without restaurants, and print an API key and a login; nothing in production",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["first_look"]:
+            self._first_look()
+            return
         if options["demo"] and settings.PRODUCTION and not options["in_production"]:
             raise CommandError(
                 "--demo makes up weeks of bookings, whose events and audit entries can never be deleted. "
@@ -28,6 +43,15 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"\nSeeded {' and '.join(house.name for house in demo.HOUSES)}: {made} new bookings."
             )
+
+    def _first_look(self) -> None:
+        if settings.PRODUCTION:
+            return
+        if not Restaurant.objects.exists():
+            example.example()
+        look = example.first_look()
+        self.stdout.write(f"API key   {look.api_key}")
+        self.stdout.write(f"Login     {look.username} / {look.password}")
 
     def _progress(self, done: int, total: int) -> None:
         filled = 30 * done // total

@@ -1,5 +1,6 @@
 """`manage.py run`: the whole product with one command."""
 
+import io
 import os
 import shutil
 import socket
@@ -17,13 +18,14 @@ from wokibrain import embedded, serve
 from wokibrain.server import sockets as processes
 from wokibrain.server.supervisor import Program, Supervisor
 
-# Beside the web server. One line makes another process of the product run, be watched and be stopped.
-# Threads, because its work is to wait for others: one for each pump, and one for the sweep. With the clock of
-# periodic tasks, which needs no file of its own.
+# A process of its own, because its task sends webhooks for minutes. Threads, because it mostly waits for other
+# people's servers: one for each sender, and one for the sweep. It also runs the clock of periodic tasks (-B), with
+# a scheduler that needs no file.
 DELIVER = (
     "-m", "celery", "-q", "-A", "wokibrain.celery", "worker", "-n", "deliver@%h", "-Q", "webhook-deliveries",
     "-P", "threads", "-c", str(settings.WEBHOOK_PUMPS + 1), "-B", "--scheduler", "celery.beat:Scheduler",
 )  # fmt: skip
+# The processes beside the web server. One line here has another one started, restarted and stopped with the rest.
 PROGRAMS: tuple[Program, ...] = (
     Program("relay", ("manage.py", "relay")),
     Program("worker", ("-m", "celery", "-q", "-A", "wokibrain.celery", "worker")),
@@ -31,7 +33,8 @@ PROGRAMS: tuple[Program, ...] = (
     *((Program("consume", ("manage.py", "consume", "--all")),) if settings.KAFKA_BROKERS else ()),
 )
 
-READY_TIMEOUT = 60.0
+FIRST_ANSWER_SECONDS = 60.0
+"""How long the web server may take to answer before the banner is given up."""
 
 
 class Command(BaseCommand):
@@ -45,47 +48,43 @@ class Command(BaseCommand):
         try:
             if embedded.needed():
                 embedded.start()
-            # Said to the children, who then need not know where it comes from.
+            # The child processes take the addresses from here and start no servers of their own.
             os.environ |= {"DATABASE_URL": settings.DATABASE_URL, "REDIS_URL": settings.REDIS_URL}
-            prepare()
+            credentials = prepare()
             watch = Supervisor([*serve.programs(sockets), *PROGRAMS])
-            watch.run(lambda watch: announce(watch, address(sockets[0])))
+            watch.run(lambda watch: announce(watch, address(sockets[0]), credentials))
         except embedded.EmbeddedError as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
-            # Before there was anything to stop in order.
+            # Ctrl-C before the supervisor ran: there is nothing to stop in order.
             pass
         finally:
             embedded.stop()
 
 
-def prepare() -> None:
-    """Bring the database to the current state, and fill it when there is nothing in it."""
-    # Numbers of processes that are no more.
+def prepare() -> list[str]:
+    """Migrate and seed the database; return the lines that tell a developer how to log in, none in production."""
+    # Each file is one process's metrics, and the processes of the last run are gone.
     shutil.rmtree(settings.METRICS_DIR, ignore_errors=True)
     settings.METRICS_DIR.mkdir(parents=True, exist_ok=True)
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     call_command("migrate", interactive=False, verbosity=0)
-    if settings.ENVIRONMENT != "production" and not has_data():
-        call_command("seed", verbosity=0)
+    output = io.StringIO()
+    call_command("seed", first_look=True, stdout=output)
     connections.close_all()
-
-
-def has_data() -> bool:
-    from restaurants.models import Restaurant
-
-    return Restaurant.objects.exists()
+    return output.getvalue().splitlines()
 
 
 def address(sock: socket.socket) -> str:
+    """Return the URL a browser on this machine reaches the socket at."""
     host, port = sock.getsockname()[:2]
     shown = {"0.0.0.0": "localhost", "::": "localhost", "127.0.0.1": "localhost"}.get(host, host)  # noqa: S104
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
-def announce(watch: Supervisor, base: str) -> None:
-    """Wait until the first request is answered, then say where everything is."""
-    deadline = time.monotonic() + READY_TIMEOUT
+def announce(watch: Supervisor, base: str, credentials: list[str]) -> None:
+    """Wait for the first answer of the web server, then print the banner."""
+    deadline = time.monotonic() + FIRST_ANSWER_SECONDS
     while not watch.stopping and not answers(f"{base}/health/live"):
         if time.monotonic() > deadline:
             watch.say("wokibrain: the web server does not answer yet; see its output above")
@@ -93,7 +92,7 @@ def announce(watch: Supervisor, base: str) -> None:
         watch.look_after()
         time.sleep(0.05)
     if not watch.stopping:
-        watch.say(banner(base))
+        watch.say(banner(base, credentials))
 
 
 def answers(url: str) -> bool:
@@ -104,7 +103,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def banner(base: str) -> str:
+def banner(base: str, credentials: list[str]) -> str:
     lines = [
         "",
         "  WokiBrain is running",
@@ -112,20 +111,9 @@ def banner(base: str) -> str:
         f"  API       {base}/api/v1",
         f"  Docs      {base}/docs",
         f"  Admin     {base}/admin/",
-        *credentials(),
+        *(f"  {line}" for line in credentials),
         "",
         "  Ctrl-C stops it; the data stays.",
         "",
     ]
     return "\n".join(lines)
-
-
-def credentials() -> list[str]:
-    """The key and the login the sample data comes with; nothing in production."""
-    if settings.ENVIRONMENT == "production":
-        return []
-    from bookings.sample_data import example
-
-    look = example.first_look()
-    connections.close_all()
-    return [f"  API key   {look.api_key}", f"  Login     {look.username} / {look.password}"]
