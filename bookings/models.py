@@ -25,6 +25,8 @@ class Guest(models.Model):
     An erased guest keeps its row, empty, so that counts and visits stay right.
     """
 
+    tenant_path = "restaurant_id"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     restaurant = models.ForeignKey(
         Restaurant, models.CASCADE, related_name="guests", verbose_name=_("restaurant")
@@ -61,6 +63,8 @@ class Booking(models.Model):
 
     Each index costs every create, so there are those that a reader of the product needs and no others.
     """
+
+    tenant_path = "restaurant_id"
 
     class Status(models.TextChoices):
         CONFIRMED = "CONFIRMED", _("Confirmed")
@@ -146,6 +150,8 @@ class Booking(models.Model):
 
 class TableBlock(models.Model):
     """A table out of service for an interval; an allocation like any other."""
+
+    tenant_path = "table__sector__restaurant_id"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     table = models.ForeignKey(Table, models.CASCADE, related_name="blocks", verbose_name=_("table"))

@@ -24,7 +24,7 @@ from wokibrain.core.errors import DomainError
 from wokibrain.core.permissions import Permission
 from wokibrain.events.models import StoredEvent
 from wokibrain.office.actors import actors_named
-from wokibrain.office.base import TenantAdmin, Theirs, action, caller_for, display, visible
+from wokibrain.office.base import TenantAdmin, TenantRelatedFilter, action, caller_for, display, visible
 
 STEPS: Final[dict[str, tuple[str, ...]]] = {
     "CONFIRMED": ("_seat", "_no_show", "_cancel"),
@@ -55,8 +55,8 @@ class BookingAdmin(TenantAdmin):
     list_display_links = ("reference", "when")
     list_filter = (
         ("service_date", RangeDateFilter),
-        ("restaurant", Theirs),
-        ("sector", Theirs),
+        ("restaurant", TenantRelatedFilter),
+        ("sector", TenantRelatedFilter),
         "status",
         "channel",
         ("attention", Attention),
@@ -92,8 +92,8 @@ class BookingAdmin(TenantAdmin):
         if obj is not None:
             tables = tables.filter(sector__restaurant_id=obj.restaurant_id)
         else:
-            tables = visible(tables, "sector__restaurant_id", caller, Permission.BOOKING_CREATE)
-        places = visible(Restaurant.objects.all(), "pk", caller, Permission.BOOKING_CREATE)
+            tables = visible(tables, caller, Permission.BOOKING_CREATE)
+        places = visible(Restaurant.objects.all(), caller, Permission.BOOKING_CREATE)
 
         offered = {"restaurant": places, "tables": tables.order_by("sector", "position")}
         return type("BookingForm", (BookingForm,), {"caller": caller, "offered": offered})
@@ -102,7 +102,7 @@ class BookingAdmin(TenantAdmin):
         """Today as it is at the restaurant that the form opens with."""
         given: dict[str, Any] = super().get_changeform_initial_data(request)
         caller = caller_for(request)
-        places = visible(Restaurant.objects.all(), "pk", caller, Permission.BOOKING_CREATE)
+        places = visible(Restaurant.objects.all(), caller, Permission.BOOKING_CREATE)
         chosen = places.filter(pk=given.get("restaurant")).first() or places.first()
         today = {"date": board.today(chosen.pk)} if chosen else {}
         return today | {"party_size": 2} | given

@@ -15,8 +15,8 @@ from bookings.admin.booking_form import PHONE, typed
 from bookings.models import Booking, Guest
 from bookings.services.guests import update_guest
 from wokibrain.core.permissions import Permission
-from wokibrain.office.base import Theirs, caller_for, display
-from wokibrain.office.service_admin import ServiceAdmin, settings_of
+from wokibrain.office.base import TenantRelatedFilter, caller_for, display
+from wokibrain.office.service_admin import ServiceAdmin, changed_values
 
 
 class GuestForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -34,7 +34,7 @@ class GuestAdmin(ServiceAdmin):
     may_view = Permission.GUEST_READ
     may_change = Permission.BOOKING_UPDATE
     list_display = ("named", "phone", "email", "restaurant", "visits")
-    list_filter = (("restaurant", Theirs),)
+    list_filter = (("restaurant", TenantRelatedFilter),)
     list_select_related = ("restaurant",)
     search_fields = ("name", "phone", "email")
     fields = (("name", "restaurant"), ("phone", "email"), "notes", "visits")
@@ -52,7 +52,7 @@ class GuestAdmin(ServiceAdmin):
         return (obj is None or obj.erased_at is None) and super().has_change_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: Guest, form: Any, change: bool) -> None:
-        if settings := settings_of(form):
+        if settings := changed_values(form):
             update_guest(caller=caller_for(request), guest_id=obj.pk, settings=settings)
 
     def log_change(self, request: HttpRequest, obj: Guest, message: Any) -> Any:

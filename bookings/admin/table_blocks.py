@@ -20,7 +20,7 @@ from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import DomainError
 from wokibrain.core.permissions import Permission
-from wokibrain.office.base import TenantAdmin, Theirs, caller_for, display, show_at_fields
+from wokibrain.office.base import TenantAdmin, TenantRelatedFilter, caller_for, display, show_at_fields
 
 
 class BlockForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -65,11 +65,10 @@ class BlockForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(TableBlock)
 class TableBlockAdmin(TenantAdmin):
     form = BlockForm
-    restaurant_path = "table__sector__restaurant_id"
     may_view = Permission.TABLE_READ
     may_add = may_delete = Permission.TABLE_UPDATE
     list_display = ("table", "from_", "to", "reason")
-    list_filter = (("table__sector__restaurant", Theirs), ("table__sector", Theirs))
+    list_filter = (("table__sector__restaurant", TenantRelatedFilter), ("table__sector", TenantRelatedFilter))
     list_select_related = ("table__sector__restaurant",)
     date_hierarchy = "start"
 

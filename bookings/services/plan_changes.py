@@ -52,7 +52,17 @@ class PlanWatch:
     def stranded(self) -> list[Stranded]:
         after = plans.load(self.before.restaurant_id)
         return [
-            Stranded(str(booking.id), booking.reference, cause.value, why)
+            Stranded(
+                id=str(booking.id),
+                reference=booking.reference,
+                service_date=booking.service_date,
+                start=booking.local(booking.start).time(),
+                party_size=booking.party_size,
+                guest_name=booking.guest.name if booking.guest else "",
+                cause=cause.value,
+                label=cause.label,
+                why=why,
+            )
             for booking, cause, why in self._misfits(after)
             if str(booking.id) not in self.misfits
         ]

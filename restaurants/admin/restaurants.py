@@ -16,6 +16,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelect2Widget
 
+from restaurants.admin.stranded import PlanAdmin, acknowledged
 from restaurants.models import (
     Restaurant,
     Sector,
@@ -40,8 +41,8 @@ from restaurants.services.restaurants import (
     update_sector,
 )
 from wokibrain.core.permissions import Permission
-from wokibrain.office.base import TenantInline, Theirs, caller_for, display
-from wokibrain.office.service_admin import ServiceAdmin, acknowledged, settings_of, typed_rows
+from wokibrain.office.base import TenantInline, TenantRelatedFilter, caller_for, display
+from wokibrain.office.service_admin import changed_values, submitted_rows
 
 
 class WindowInline(TenantInline):
@@ -83,9 +84,8 @@ class RestaurantForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Restaurant)
-class RestaurantAdmin(ServiceAdmin):
+class RestaurantAdmin(PlanAdmin):
     form = RestaurantForm
-    restaurant_path = "pk"
     may_add = Permission.RESTAURANT_CREATE
     may_change = Permission.RESTAURANT_UPDATE
     list_display = ("name", "zone", "tables", "seats", "board")
@@ -149,9 +149,9 @@ class RestaurantAdmin(ServiceAdmin):
         if not change:
             return
         caller, restaurant_id = caller_for(request), form.instance.pk
-        changed = {formset.model: typed_rows(formset) for formset in formsets if formset.has_changed()}
+        changed = {formset.model: submitted_rows(formset) for formset in formsets if formset.has_changed()}
         calendar = Calendar(hours=_hours(changed.get(ServiceWindow)), turns=_turns(changed.get(TurnTime)))
-        settings = settings_of(form)
+        settings = changed_values(form)
         if settings or calendar != Calendar():
             update_restaurant(
                 caller=caller,
@@ -162,9 +162,9 @@ class RestaurantAdmin(ServiceAdmin):
             )
         for row in changed.get(Sector, ()):
             if row.instance._state.adding:
-                create_sector(caller=caller, restaurant_id=restaurant_id, **settings_of(row))
+                create_sector(caller=caller, restaurant_id=restaurant_id, **changed_values(row))
             elif row.has_changed():
-                update_sector(caller=caller, sector_id=row.instance.pk, settings=settings_of(row))
+                update_sector(caller=caller, sector_id=row.instance.pk, settings=changed_values(row))
 
     @display(description=_("tables"))
     def tables(self, obj: Any) -> int:
@@ -203,16 +203,15 @@ def _typed(row: Any, *names: str) -> dict[str, Any]:
 
 class SpecialWindowInline(TenantInline):
     model = SpecialWindow
-    restaurant_path = "day__restaurant_id"
     may_add = may_change = may_delete = Permission.RESTAURANT_UPDATE
     fields = ("opens", "closes", "last_seating")
 
 
 @admin.register(SpecialDay)
-class SpecialDayAdmin(ServiceAdmin):
+class SpecialDayAdmin(PlanAdmin):
     may_add = may_change = may_delete = Permission.RESTAURANT_UPDATE
     list_display = ("date", "name", "restaurant", "hours")
-    list_filter = (("restaurant", Theirs),)
+    list_filter = (("restaurant", TenantRelatedFilter),)
     date_hierarchy = "date"
     inlines = (SpecialWindowInline,)
 
@@ -235,7 +234,7 @@ class SpecialDayAdmin(ServiceAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         day: SpecialDay = form.instance
-        hours = [row for formset in formsets for row in typed_rows(formset)]
+        hours = [row for formset in formsets for row in submitted_rows(formset)]
         made = put_special_day(
             caller=caller_for(request),
             restaurant_id=day.restaurant_id,

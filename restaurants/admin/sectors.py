@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
+from restaurants.admin.stranded import PlanAdmin, acknowledged
 from restaurants.models import MAX_COMBO_TABLES, Combo, Sector, Table, TableJoin
 from restaurants.services.restaurants import (
     create_sector,
@@ -23,8 +24,8 @@ from restaurants.services.restaurants import (
 )
 from restaurants.services.table_joins import Joined, drop_combo, drop_join, put_combo, put_join
 from wokibrain.core.permissions import Permission
-from wokibrain.office.base import PATHS, TenantInline, Theirs, caller_for, display, visible
-from wokibrain.office.service_admin import ServiceAdmin, acknowledged, settings_of, typed_rows
+from wokibrain.office.base import TenantInline, TenantRelatedFilter, caller_for, display, visible
+from wokibrain.office.service_admin import changed_values, submitted_rows
 
 TYPED: Final = ("name", "capacity_min", "capacity_max", "combinable", "active", "shape")
 """What is typed of a new table below its sector."""
@@ -32,7 +33,6 @@ TYPED: Final = ("name", "capacity_min", "capacity_max", "combinable", "active", 
 
 class TableInline(TenantInline):
     model = Table
-    restaurant_path = "sector__restaurant_id"
     may_add = may_change = Permission.TABLE_UPDATE
     fields = ("name", "capacity_min", "capacity_max", "combinable", "active", "shape", "position")
     exclude = ("id",)  # named, it goes along hidden; without it no row that is there can be saved
@@ -42,14 +42,14 @@ class TableInline(TenantInline):
 
 
 @admin.register(Sector)
-class SectorAdmin(ServiceAdmin):
+class SectorAdmin(PlanAdmin):
     may_view = Permission.TABLE_READ
     may_add = Permission.TABLE_CREATE
     may_change = Permission.TABLE_UPDATE
     may_delete = Permission.TABLE_DELETE
     list_select_related = ("restaurant",)
     list_display = ("name", "restaurant", "tables", "position")
-    list_filter = (("restaurant", Theirs),)
+    list_filter = (("restaurant", TenantRelatedFilter),)
     search_fields = ("name", "id")
     fields = ("restaurant", "name", "position")
     inlines = (TableInline,)
@@ -76,15 +76,15 @@ class SectorAdmin(ServiceAdmin):
                 position=obj.position,
             )
             obj.pk, obj._state.adding = made.pk, False
-        elif settings := settings_of(form):
+        elif settings := changed_values(form):
             update_sector(caller=caller, sector_id=obj.pk, settings=settings)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """New tables stand in a row below the others until somebody moves them on the plan."""
         super().save_related(request, form, formsets, change)
         caller, sector = caller_for(request), form.instance
-        rows = [row for formset in formsets for row in typed_rows(formset) if row.has_changed()]
-        changes = {row.instance.pk: settings_of(row) for row in rows if not row.instance._state.adding}
+        rows = [row for formset in formsets for row in submitted_rows(formset) if row.has_changed()]
+        changes = {row.instance.pk: changed_values(row) for row in rows if not row.instance._state.adding}
         if changes:
             update_tables(
                 caller=caller, sector_id=sector.pk, changes=changes, acknowledge=acknowledged(request)
@@ -108,13 +108,12 @@ class SectorAdmin(ServiceAdmin):
 
 
 @admin.register(Table)
-class TableAdmin(ServiceAdmin):
-    restaurant_path = "sector__restaurant_id"
+class TableAdmin(PlanAdmin):
     may_view = Permission.TABLE_READ
     may_change = Permission.TABLE_UPDATE
     may_delete = Permission.TABLE_DELETE
     list_display = ("label", "sector", "seats", "combinable", "active")
-    list_filter = (("sector__restaurant", Theirs), ("sector", Theirs), "active")
+    list_filter = (("sector__restaurant", TenantRelatedFilter), ("sector", TenantRelatedFilter), "active")
     list_select_related = ("sector__restaurant",)
     search_fields = ("name", "id")
     ordering = ("sector", "position")
@@ -142,7 +141,7 @@ class TableAdmin(ServiceAdmin):
         return f"{obj.capacity_min}-{obj.capacity_max}"
 
     def save_model(self, request: HttpRequest, obj: Table, form: Any, change: bool) -> None:
-        if settings := settings_of(form):
+        if settings := changed_values(form):
             update_table(
                 caller=caller_for(request),
                 table_id=obj.pk,
@@ -187,13 +186,12 @@ def named_with_sector(field: Any) -> Any:
 
 
 @admin.register(TableJoin)
-class TableJoinAdmin(ServiceAdmin):
+class TableJoinAdmin(PlanAdmin):
     form = JoinForm
-    restaurant_path = "sector__restaurant_id"
     may_view = Permission.TABLE_READ
     may_add = may_change = may_delete = Permission.TABLE_UPDATE
     list_display = ("pair", "sector")
-    list_filter = (("sector", Theirs),)
+    list_filter = (("sector", TenantRelatedFilter),)
     list_select_related = ("sector", "first", "second")
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -262,14 +260,13 @@ class ComboForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Combo)
-class ComboAdmin(ServiceAdmin):
+class ComboAdmin(PlanAdmin):
     form = ComboForm
-    restaurant_path = "sector__restaurant_id"
     may_view = Permission.TABLE_READ
     may_add = may_change = may_delete = Permission.TABLE_UPDATE
     fields = ("tables", ("capacity_min", "capacity_max"))
     list_display = ("named", "sector", "seats")
-    list_filter = (("sector", Theirs),)
+    list_filter = (("sector", TenantRelatedFilter),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Combo]:
         rows: QuerySet[Combo] = super().get_queryset(request)
@@ -279,7 +276,7 @@ class ComboAdmin(ServiceAdmin):
         """A combination keeps its sector."""
         form = super().get_form(request, obj, **kwargs)
         if "tables" in form.base_fields:
-            rows = visible(Table.objects.all(), PATHS[Table], caller_for(request), Permission.TABLE_UPDATE)
+            rows = visible(Table.objects.all(), caller_for(request), Permission.TABLE_UPDATE)
             field = form.base_fields["tables"]
             field.queryset = rows if obj is None else rows.filter(sector=obj.sector_id)
             named_with_sector(field)

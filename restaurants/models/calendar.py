@@ -57,6 +57,8 @@ class Weekday(models.IntegerChoices):
 class ServiceWindow(_Window):
     """A service held every week."""
 
+    tenant_path = "restaurant_id"
+
     restaurant = models.ForeignKey(
         Restaurant, models.CASCADE, related_name="windows", verbose_name=_("restaurant")
     )
@@ -84,6 +86,8 @@ class ServiceWindow(_Window):
 class SpecialDay(models.Model):
     """A date that does not follow the week: its own windows, or closed when it has none."""
 
+    tenant_path = "restaurant_id"
+
     restaurant = models.ForeignKey(
         Restaurant, models.CASCADE, related_name="special_days", verbose_name=_("restaurant")
     )
@@ -108,6 +112,8 @@ class SpecialDay(models.Model):
 
 class SpecialWindow(_Window):
     """A service held on a special day in place of the weekly ones."""
+
+    tenant_path = "day__restaurant_id"
 
     day = models.ForeignKey(SpecialDay, models.CASCADE, related_name="windows", verbose_name=_("special day"))
 
@@ -140,6 +146,8 @@ the shortest booking.
 
 class TurnTime(models.Model):
     """How long a party of up to ``party_up_to`` keeps its table when the request does not say."""
+
+    tenant_path = "restaurant_id"
 
     restaurant = models.ForeignKey(
         Restaurant, models.CASCADE, related_name="turn_times", verbose_name=_("restaurant")

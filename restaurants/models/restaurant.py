@@ -20,6 +20,8 @@ from restaurants.models.values import (
 class Restaurant(models.Model):
     """A restaurant, its zone and the bounds of what may be booked there."""
 
+    tenant_path = "pk"
+
     id = models.CharField(
         _("id"), primary_key=True, max_length=50, default=restaurant_id, validators=[valid_id]
     )

@@ -22,6 +22,8 @@ from wokibrain.core.ids import uuid7
 class Sector(models.Model):
     """A room or terrace. Tables are combined within one, never across."""
 
+    tenant_path = "restaurant_id"
+
     id = models.CharField(_("id"), primary_key=True, max_length=50, default=sector_id, validators=[valid_id])
     restaurant = models.ForeignKey(
         Restaurant, models.CASCADE, related_name="sectors", verbose_name=_("restaurant")
@@ -42,6 +44,8 @@ class Sector(models.Model):
 
 class Table(models.Model):
     """A table: whom it seats and where it stands. Positions are in centimetres from the top left."""
+
+    tenant_path = "sector__restaurant_id"
 
     class Shape(models.TextChoices):
         SQUARE = "square", _("Square")
@@ -90,6 +94,8 @@ class Table(models.Model):
 class TableJoin(models.Model):
     """Two tables that can stand together. Once a sector has one, only connected sets combine."""
 
+    tenant_path = "sector__restaurant_id"
+
     sector = models.ForeignKey(Sector, models.CASCADE, related_name="joins", verbose_name=_("sector"))
     first = models.ForeignKey(Table, models.CASCADE, related_name="+", verbose_name=_("first table"))
     second = models.ForeignKey(Table, models.CASCADE, related_name="+", verbose_name=_("second table"))
@@ -126,6 +132,8 @@ class TableJoin(models.Model):
 
 class Combo(models.Model):
     """What a given set of 2-4 tables seats when joined; replaces the sums of its tables."""
+
+    tenant_path = "sector__restaurant_id"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     sector = models.ForeignKey(Sector, models.CASCADE, related_name="combos", verbose_name=_("sector"))

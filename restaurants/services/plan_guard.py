@@ -11,6 +11,7 @@ import hmac
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, time
 from typing import Protocol
 
 from django.conf import settings
@@ -25,11 +26,20 @@ from wokibrain.core.errors import Conflict, Issue, Text
 
 @dataclass(frozen=True, slots=True)
 class Stranded:
-    """A booking that the plan as changed no longer has room for. ``cause`` is one word for the staff's list."""
+    """A booking that the changed plan no longer has room for.
+
+    ``start`` is wall-clock time; ``cause`` is the code that bookings are flagged with, ``label``
+    what staff read for it, and ``why`` the sentence for this booking.
+    """
 
     id: str
     reference: str
+    service_date: date
+    start: time
+    party_size: int
+    guest_name: str
     cause: str
+    label: Text
     why: Text
 
 

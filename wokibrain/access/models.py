@@ -15,6 +15,8 @@ from wokibrain.core.permissions import Permission, Role
 class Membership(models.Model):
     """A person's role at one restaurant, or everywhere for a super administrator."""
 
+    tenant_path = "restaurant_id"
+
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships", verbose_name=_("user")
     )
@@ -54,6 +56,8 @@ class ApiKey(models.Model):
     on the hot path. ``restaurant`` empty means everywhere. ``scopes`` narrow what the role may do;
     null leaves all of it.
     """
+
+    tenant_path = "restaurant_id"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(_("name"), max_length=100)

@@ -183,6 +183,8 @@ class AuditEntry(models.Model):
     ``before`` and ``after`` hold the fields that changed; ``touched`` names those whose values are personal.
     """
 
+    tenant_path = "restaurant_id"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     event_id = models.UUIDField(null=True, unique=True, editable=False)
     occurred_at = models.DateTimeField(_("when"))

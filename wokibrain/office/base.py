@@ -1,6 +1,6 @@
-"""What every page of the back office stands on: who is asking, and only their restaurants.
+"""The base of every admin page: the signed-in person as a caller, and only that caller's restaurants.
 
-Nothing here looks at Django's own permissions: what a person may do follows from the memberships,
+Django's own permissions play no part here: what people may do follows from their memberships,
 as it does for every other caller.
 """
 
@@ -20,7 +20,6 @@ from django.utils.translation import gettext as _
 from unfold import decorators
 from unfold.admin import ModelAdmin, TabularInline
 
-from restaurants.models import Restaurant, Sector, Table
 from wokibrain.access.credentials import caller_of_user
 from wokibrain.access.staff import is_staff
 from wokibrain.core.callers import Caller, CallerKind
@@ -29,33 +28,43 @@ from wokibrain.core.permissions import Permission
 
 Row = TypeVar("Row", bound=Model)
 
-NOBODY: Final = Caller(CallerKind.ANONYMOUS, "nobody")
-PATHS: Mapping[type[Model], str] = {
-    Restaurant: "pk",
-    Sector: "restaurant_id",
-    Table: "sector__restaurant_id",
-}
-"""Model -> the lookup of its restaurant's id, for pickers."""
+ANONYMOUS: Final = Caller(CallerKind.ANONYMOUS, "admin")
 
 
 def caller_for(request: HttpRequest) -> Caller:
-    """The signed-in person as a caller, looked up once a request."""
+    """Return the signed-in person as a caller, looked up once per request."""
     caller = getattr(request, "_caller", None)
     if caller is None:
-        # The login page asks too what it may show.
-        caller = caller_of_user(cast(User, request.user)) if is_staff(request.user) else NOBODY
+        # The sign-in page also asks what it may show.
+        caller = caller_of_user(cast(User, request.user)) if is_staff(request.user) else ANONYMOUS
         request._caller = caller  # type: ignore[attr-defined]
     return cast(Caller, caller)
 
 
-def visible(rows: QuerySet[Row], path: str, caller: Caller, permission: Permission) -> QuerySet[Row]:
-    """The rows of restaurants where the caller holds ``permission``; ``path`` leads to their id."""
-    places = caller.restaurants(permission)
-    return rows if places is None else rows.filter(**{f"{path}__in": places})
+def tenant_path(model: type[Model]) -> str | None:
+    """Return the lookup from a row of ``model`` to the id of its restaurant; None where it belongs to none.
+
+    A model declares it as its attribute ``tenant_path``, e.g. ``"sector__restaurant_id"``.
+    """
+    return getattr(model, "tenant_path", None)
 
 
-def place_of(row: Model, path: str) -> str:
-    """The restaurant's id of a row, along the same path."""
+def visible(rows: QuerySet[Row], caller: Caller, permission: Permission) -> QuerySet[Row]:
+    """Narrow ``rows`` to the restaurants where the caller holds ``permission``."""
+    return rows.filter(_at(caller.restaurants(permission), rows.model))
+
+
+def _at(restaurants: frozenset[str] | None, model: type[Model]) -> Q:
+    """Return the condition for rows of these restaurants; None stands for all of them."""
+    path = tenant_path(model)
+    assert path is not None, f"{model.__name__} declares no tenant_path"
+    return Q() if restaurants is None else Q(**{f"{path}__in": restaurants})
+
+
+def restaurant_id_of(row: Model) -> str:
+    """Return the id of the row's restaurant, following its model's ``tenant_path``."""
+    path = tenant_path(type(row))
+    assert path is not None, f"{type(row).__name__} declares no tenant_path"
     value: Any = row
     for step in path.split("__"):
         value = getattr(value, step)
@@ -63,7 +72,10 @@ def place_of(row: Model, path: str) -> str:
 
 
 def show_at_fields(form: forms.BaseForm, error: DomainError, fields: Mapping[str, str]) -> None:
-    """Put a refusal where it belongs: at the form's field for each issue, else above the form."""
+    """Show each issue of an error at its form field, or above the form where there is no such field.
+
+    ``fields`` maps the API's field names to the form's; names that are the same may be left out.
+    """
     if not error.issues:
         form.add_error(None, str(error.detail))
     for issue in error.issues:
@@ -75,22 +87,21 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def display(**options: Any) -> Callable[[Method], Method]:
-    """Unfold's decorator for a column, with its types kept."""
+    """Unfold's decorator for columns, typed."""
     return cast(Callable[[Method], Method], decorators.display(**options))
 
 
 def action(**options: Any) -> Callable[[Method], Method]:
-    """Unfold's decorator for a button, with its types kept."""
+    """Unfold's decorator for buttons, typed."""
     return cast(Callable[[Method], Method], decorators.action(**options))
 
 
-class Tenants:
-    """Rows of one's own restaurants only, and what may be done there by the roles held there.
+class TenantScoped:
+    """Limits an admin to the rows of the caller's restaurants, and actions to the caller's roles there.
 
-    None for a permission means that nobody does it here.
+    The model must declare its ``tenant_path``. An action whose permission is None is never available.
     """
 
-    restaurant_path: ClassVar[str] = "restaurant_id"
     may_view: ClassVar[Permission] = Permission.RESTAURANT_READ
     may_add: ClassVar[Permission | None] = None
     may_change: ClassVar[Permission | None] = None
@@ -98,7 +109,7 @@ class Tenants:
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)  # type: ignore[misc]
-        return visible(rows, self.restaurant_path, caller_for(request), self.may_view)
+        return visible(rows, caller_for(request), self.may_view)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -121,58 +132,56 @@ class Tenants:
         caller = caller_for(request)
         model = self.model  # type: ignore[attr-defined]
         if isinstance(obj, model):
-            return caller.may(permission, place_of(obj, self.restaurant_path))
+            return caller.may(permission, restaurant_id_of(obj))
         return caller.restaurants(permission) != frozenset()
 
     def formfield_for_foreignkey(
         self, db_field: models.ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> forms.ModelChoiceField[Any] | None:
-        """Pickers offer what one may see, and nothing of another restaurant."""
+        """Offer in pickers only what the caller may use."""
         target = db_field.remote_field.model
-        if target in PATHS and "queryset" not in kwargs:
-            needed = self.may_change or self.may_add or self.may_view
-            rows = target._default_manager.all()
-            kwargs["queryset"] = visible(rows, PATHS[target], caller_for(request), needed)
+        if tenant_path(target) and "queryset" not in kwargs:
+            permission = self.may_change or self.may_add or self.may_view
+            kwargs["queryset"] = visible(target._default_manager.all(), caller_for(request), permission)
         field: forms.ModelChoiceField[Any] | None = super().formfield_for_foreignkey(  # type: ignore[misc]
             db_field, request, **kwargs
         )
         return field
 
 
-class Theirs(admin.RelatedFieldListFilter):
-    """A list's filter by restaurant or sector that offers those whose rows the person may see.
+class TenantRelatedFilter(admin.RelatedFieldListFilter):
+    """Filters a list by restaurant or sector, offering only those whose rows the caller may see.
 
-    Django's own offers every row there is.
+    Django's own filter offers every row of the table.
     """
 
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
-        places = caller_for(request).restaurants(model_admin.may_view)
-        path = PATHS[field.remote_field.model]
+        restaurants = caller_for(request).restaurants(model_admin.may_view)
         return field.get_choices(
             include_blank=False,
-            limit_choices_to=Q() if places is None else Q(**{f"{path}__in": places}),
+            limit_choices_to=_at(restaurants, field.remote_field.model),
             ordering=self.field_admin_ordering(field, request, model_admin),
         )
 
     def has_output(self) -> bool:
-        """Also where there is nothing to choose, if something was: the list is narrowed by filters shown."""
+        """Also show the filter while it is in use: an active filter is never hidden."""
         return self.lookup_val is not None or super().has_output()
 
 
-class TenantAdmin(Tenants, ModelAdmin):  # type: ignore[misc]
+class TenantAdmin(TenantScoped, ModelAdmin):  # type: ignore[misc]
     list_per_page = 50
     show_full_result_count = False
     compressed_fields = True
     warn_unsaved_form = True
 
 
-class TenantInline(Tenants, TabularInline):  # type: ignore[misc]
-    """Rows below a restaurant or a sector; the page above has seen to it whose they are."""
+class TenantInline(TenantScoped, TabularInline):  # type: ignore[misc]
+    """Rows below a restaurant or a sector; the page above has checked whose they are."""
 
     extra = 0
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """A row has no labels but the table's head, which nobody hears who goes from field to field."""
+        """Label each field for screen readers, which do not read out the table's head."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field is not None and not field.widget.is_hidden:
             field.widget.attrs["aria-label"] = capfirst(str(field.label or db_field.verbose_name))

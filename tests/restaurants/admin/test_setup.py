@@ -24,6 +24,7 @@ from restaurants.models import (
     TurnTime,
 )
 from restaurants.services.calendar import Calendar, Hours, SpecialHours
+from restaurants.services.plan_guard import Stranded
 from restaurants.services.restaurants import update_restaurant, update_sector
 from restaurants.services.table_joins import Joined
 from tests.wokibrain.office.pages import filled, make_places, owner, person
@@ -56,11 +57,11 @@ def b1() -> Booking:
     return Booking.objects.get(reference="B1")
 
 
-def stranded(response: Any) -> list[dict[str, Any]]:
+def stranded(response: Any) -> tuple[Stranded, ...]:
     """The bookings that the page asks about."""
     assert "stranded" in response.context, response.context["errors"]
-    found: list[dict[str, Any]] = response.context["stranded"]
-    return found
+    bookings: tuple[Stranded, ...] = response.context["stranded"]
+    return bookings
 
 
 def evenings_gone(page: Any) -> dict[str, Any]:
@@ -92,7 +93,8 @@ def test_a_change_that_strands_a_booking_is_shown_it_and_asks(
     asked = client.post(page_of(row), body)
     assert asked.status_code == 200
     (shown,) = stranded(asked)
-    assert (shown["booking"].reference, shown["time"], shown["booking"].party_size) == ("B1", "20:30", 3)
+    assert (shown.reference, shown.start, shown.party_size) == ("B1", time(20, 30), 3)
+    assert "<td>20:30</td>" in asked.content.decode()
     assert f"/admin/bookings/booking/{b1().pk}/change/" in asked.content.decode()
     # All that was typed is still there, and nothing of it was saved.
     again = filled(asked)
@@ -120,7 +122,7 @@ def test_two_tables_taken_out_together_are_asked_about_once(client: Client, plac
     path = "/admin/restaurants/sector/S1/change/"
     body = inactive(1, 2)(client.get(path)) | {"_save": "1"}
     asked = client.post(path, body)
-    assert [each["booking"].reference for each in stranded(asked)] == ["B1", made.reference]  # type: ignore[union-attr]
+    assert [each.reference for each in stranded(asked)] == ["B1", made.reference]  # type: ignore[union-attr]
     assert client.post(path, body | {"_acknowledge": asked.context["acknowledge"]}).status_code == 302
     assert list(Booking.objects.values_list("attention", flat=True)) == ["tables", "tables"]
     assert list(Table.objects.filter(sector="S1", active=False).values_list("pk", flat=True)) == ["T2", "T3"]
@@ -133,7 +135,7 @@ def test_a_special_day_asks_when_it_closes_and_when_it_goes(client: Client) -> N
     }  # fmt: skip
     path = "/admin/restaurants/specialday/add/"
     asked = client.post(path, body)
-    assert ([each["why"] for each in stranded(asked)], SpecialDay.objects.count()) == (
+    assert ([each.label for each in stranded(asked)], SpecialDay.objects.count()) == (
         ["Outside of the opening hours"],
         0,
     )
@@ -149,7 +151,7 @@ def test_a_special_day_asks_when_it_closes_and_when_it_goes(client: Client) -> N
     gone = f"/admin/restaurants/specialday/{SpecialDay.objects.get().pk}/delete/"
     assert "Delete 2025-10-22 Late?" in client.get(gone).content.decode()
     asked = client.post(gone, {"post": "yes"})
-    assert [each["booking"].reference for each in stranded(asked)] == ["B1"]
+    assert [each.reference for each in stranded(asked)] == ["B1"]
     assert SpecialDay.objects.count() == 1
     done = client.post(gone, {"post": "yes", "_acknowledge": asked.context["acknowledge"]})
     assert (done.status_code, SpecialDay.objects.count(), b1().attention) == (302, 0, "hours")
@@ -172,7 +174,7 @@ def test_joins_and_combinations_ask_too(client: Client) -> None:
     path = "/admin/restaurants/tablejoin/add/"
     body = {"first": "T4", "second": "T1", "_save": "1"}
     asked = client.post(path, body)
-    assert [each["why"] for each in stranded(asked)] == ["Its tables are gone or too small"]
+    assert [each.label for each in stranded(asked)] == ["Its tables are gone or too small"]
     assert client.post(path, body | {"_acknowledge": asked.context["acknowledge"]}).status_code == 302
     join = TableJoin.objects.get()
     assert (join.first_id, join.second_id, b1().attention) == ("T1", "T4", "tables")
@@ -184,7 +186,7 @@ def test_joins_and_combinations_ask_too(client: Client) -> None:
     combo = Combo.objects.get()
     ten_less = {"tables": ["T2", "T3"], "capacity_min": "5", "capacity_max": "9", "_save": "1"}
     asked = client.post(page_of(combo), ten_less)
-    assert [each["booking"].reference for each in stranded(asked)] == ["B1"]
+    assert [each.reference for each in stranded(asked)] == ["B1"]
     done = client.post(page_of(combo), ten_less | {"_acknowledge": asked.context["acknowledge"]})
     combo.refresh_from_db()
     assert (done.status_code, combo.capacity_max, b1().attention) == (302, 9, "tables")
@@ -292,7 +294,7 @@ def test_while_somebody_books_a_save_waits_and_then_says_so(settings: Any) -> No
         other.execute("SELECT pg_advisory_xact_lock_shared(%s)", [advisory_number("plan:S1")])
         response = client.post(path, body)
         assert response.context["adminform"].form.non_field_errors() == [
-            "Somebody is booking here just now; save once more."
+            "Another change is being saved right now. Please save again."
         ]
         assert filled(response)["capacity_max"] == ["5"]
         # What does not matter to whoever books does not wait for them.

@@ -22,7 +22,7 @@ from wokibrain.access.keys import create_key, revoke_key
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.core import clock
 from wokibrain.core.permissions import Permission, Role
-from wokibrain.office.base import TenantAdmin, TenantInline, Theirs, caller_for, display
+from wokibrain.office.base import TenantAdmin, TenantInline, TenantRelatedFilter, caller_for, display
 
 PERSONAL: Final = {"username": "name", "first_name": "name", "last_name": "name", "email": "email"}
 
@@ -193,7 +193,7 @@ class ApiKeyAdmin(TenantAdmin):
         "last_used_at",
         "state",
     )
-    list_filter = (("restaurant", Theirs), "role")
+    list_filter = (("restaurant", TenantRelatedFilter), "role")
     list_select_related = ("restaurant",)
     actions = ("revoke",)
 
