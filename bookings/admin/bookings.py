@@ -15,7 +15,7 @@ from unfold.contrib.filters.admin import RangeDateFilter
 
 from bookings.admin.booking_form import BookingForm
 from bookings.floor import board
-from bookings.floor.words import words
+from bookings.floor.bookings import OPEN, STORY_LABELS
 from bookings.models import Booking
 from bookings.services import lifecycle
 from restaurants.models import Restaurant, Table
@@ -38,7 +38,7 @@ class Attention(admin.ChoicesFieldListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Booking]) -> QuerySet[Booking]:
         if self.used_parameters:
-            queryset = queryset.filter(status__in=board.OPEN)
+            queryset = queryset.filter(status__in=OPEN)
         found = super().queryset(request, queryset)
         assert found is not None, "a filter by a field always answers"
         return found
@@ -148,7 +148,7 @@ class BookingAdmin(TenantAdmin):
 
     @display(description=_("needs attention"), ordering="attention", label="warning")
     def look_at(self, obj: Booking) -> str:
-        wrong = obj.attention and obj.status in board.OPEN
+        wrong = obj.attention and obj.status in OPEN
         return str(Booking.Attention(obj.attention).label) if wrong else ""
 
     @display(
@@ -165,7 +165,7 @@ class BookingAdmin(TenantAdmin):
 
     @display(description=_("what happened"))
     def story(self, obj: Booking) -> SafeString:
-        zone, said = clock.zone(obj.restaurant.zone), words()
+        zone = clock.zone(obj.restaurant.zone)
         events = list(
             StoredEvent.objects.filter(aggregate_type="booking", aggregate_id=str(obj.pk)).order_by("version")
         )
@@ -176,7 +176,7 @@ class BookingAdmin(TenantAdmin):
             (
                 (
                     f"{event.occurred_at.astimezone(zone):%d/%m/%Y %H:%M}",
-                    said.get(event.event_type, event.event_type),
+                    STORY_LABELS.get(event.event_type, event.event_type),
                     names[event.metadata.get("actor", "")],
                 )
                 for event in events

@@ -1,4 +1,4 @@
-"""The day sheet: a service day's bookings as a list to print, to open in a spreadsheet or a calendar."""
+"""The day sheet: a service day's bookings as a list for printing, for a spreadsheet and for a calendar."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 
-from bookings.models import Booking
+from bookings.floor.bookings import OCCUPYING
 from bookings.repository.records import BookingRecord, fetch, seen_by
 from restaurants.models import Restaurant, Sector, Table
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.permissions import Permission
 
-COMING: Final = (Booking.Status.CONFIRMED, Booking.Status.SEATED, Booking.Status.COMPLETED)
+MAX_LINE_OCTETS: Final = 75
+"""Of a line of an iCalendar file, by RFC 5545."""
 DAY: Final = """
 WHERE booking.restaurant_id = %(restaurant)s AND booking.service_date = %(date)s
 ORDER BY booking.start, booking.reference
@@ -26,7 +27,10 @@ ORDER BY booking.start, booking.reference
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One booking with its tables' names and its times on the restaurant's clocks."""
+    """One booking with its tables' names and its times on the restaurant's clocks.
+
+    The times are text, for a template would show instants in the server's zone.
+    """
 
     booking: BookingRecord
     sector: str
@@ -36,7 +40,6 @@ class Line:
 
     @property
     def at(self) -> str:
-        """Not for a template to format: those would show it in the server's zone."""
         return f"{self.start:%H:%M}"
 
     @property
@@ -57,7 +60,7 @@ class Sheet:
     restaurant: Restaurant
     date: date
     lines: tuple[Line, ...]
-    """By time; those who cancelled or did not show are left out."""
+    """By time, without the bookings that were cancelled or did not show."""
     by_table: tuple[tuple[str, tuple[Line, ...]], ...]
 
     @property
@@ -70,7 +73,7 @@ class Sheet:
 
 
 def read(*, caller: Caller, restaurant_id: str, service_date: date) -> Sheet:
-    """Raises NotFound for a restaurant that is not the caller's."""
+    """Return the day sheet. Raises NotFound, Forbidden."""
     caller.require(Permission.BOOKING_READ, restaurant_id)
     restaurant = Restaurant.objects.get(pk=restaurant_id)
     zone = clock.zone(restaurant.zone)
@@ -82,25 +85,25 @@ def read(*, caller: Caller, restaurant_id: str, service_date: date) -> Sheet:
     rows = fetch(DAY, {"restaurant": restaurant_id, "date": service_date})
     lines = tuple(
         Line(
-            each,
-            sectors.get(each.sector_id, each.sector_id),
-            " + ".join(names.get(table_id, table_id) for table_id in each.table_ids),
-            each.start.astimezone(zone),
-            each.end.astimezone(zone),
+            booking,
+            sectors.get(booking.sector_id, booking.sector_id),
+            " + ".join(names.get(table_id, table_id) for table_id in booking.table_ids),
+            booking.start.astimezone(zone),
+            booking.end.astimezone(zone),
         )
-        for each in seen_by(caller, restaurant_id, rows)
-        if each.status in COMING
+        for booking in seen_by(caller, restaurant_id, rows)
+        if booking.status in OCCUPYING
     )
     by_table = tuple(
-        (f"{sectors[table.sector_id]} · {table}", at)
+        (f"{sectors[table.sector_id]} · {table}", seated)
         for table in tables
-        if (at := tuple(line for line in lines if table.pk in line.booking.table_ids))
+        if (seated := tuple(line for line in lines if table.pk in line.booking.table_ids))
     )
     return Sheet(restaurant, service_date, lines, by_table)
 
 
 def as_csv(sheet: Sheet) -> str:
-    """For a spreadsheet: with a byte order mark, and no cell that it would take for a formula."""
+    """Return CSV for a spreadsheet, with a byte order mark and without cells that would pass for formulas."""
     out = io.StringIO()
     out.write("\ufeff")
     writer = csv.writer(out)
@@ -115,18 +118,18 @@ def as_csv(sheet: Sheet) -> str:
             line.name, line.phone, line.sector, line.tables, str(booking.status.label), booking.reference,
             booking.notes,
         ]  # fmt: skip
-        writer.writerow([_harmless(cell) for cell in cells])
+        writer.writerow([_without_formula(cell) for cell in cells])
     return out.getvalue()
 
 
-def _harmless(cell: str) -> str:
-    # A phone number begins with +, and is one only when nothing but digits and the like follow.
-    phone = cell.startswith("+") and all(each in "+0123456789 ()./-" for each in cell)
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not phone else cell
+def _without_formula(cell: str) -> str:
+    # A cell that begins with + is left alone if it is a phone number.
+    is_phone = cell.startswith("+") and set(cell) <= set("+0123456789 ()./-")
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not is_phone else cell
 
 
 def as_ical(sheet: Sheet) -> str:
-    """RFC 5545, times in UTC, lines folded at 75 octets."""
+    """Return an iCalendar file (RFC 5545) with times in UTC."""
     stamp = f"{clock.now():%Y%m%dT%H%M%SZ}"
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//WokiBrain//Floor//EN", "CALSCALE:GREGORIAN"]
     for line in sheet.lines:
@@ -154,9 +157,10 @@ def _escaped(text: str) -> str:
 
 
 def _folded(line: str) -> list[str]:
+    """Return the line as several if it is too long; each but the first begins with a space."""
     parts, part = [], ""
     for character in line:
-        if len((part + character).encode()) > 75:
+        if len((part + character).encode()) > MAX_LINE_OCTETS:
             parts.append(part)
             part = " "
         part += character

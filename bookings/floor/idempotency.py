@@ -1,4 +1,4 @@
-"""Acts of the board that are sent again after a lost answer: done once, and shown as they are now."""
+"""Requests that the board sends again after a lost answer: done once, and answered with the present state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from bookings.floor import board
+from bookings.floor.bookings import booking_with_story
 from bookings.repository.records import BookingRecord
 from bookings.repository.ticket import Ticket
 from wokibrain.core.callers import Caller
@@ -17,33 +17,33 @@ from wokibrain.idempotency.keys import Replay, settle
 from wokibrain.idempotency.models import IdempotencyKey
 from wokibrain.rest.idempotency import ticket_for
 
-Act = Callable[[Ticket | None], BookingRecord | Replay]
+Write = Callable[[Ticket | None], BookingRecord | Replay]
 
 
-def once(request: HttpRequest, caller: Caller, act: Act) -> dict[str, Any]:
-    """The booking that ``act`` writes, as it is now; a repeat of the request's Idempotency-Key writes nothing.
+def once(request: HttpRequest, caller: Caller, write: Write) -> dict[str, Any]:
+    """Return the booking that ``write`` writes, as it is now; a repeat of the Idempotency-Key writes nothing.
 
-    ``again`` tells a repeat from a first time: "same", or "other" where something else is asked than was done.
+    A repeat has ``again``: "same", or "other" if the request differs from the first one.
     """
-    held = ticket_for(caller.actor, request, request.body.decode())
-    ticket = Ticket.of(held, _kept)
+    key = ticket_for(caller.actor, request, request.body.decode())
+    ticket = Ticket.of(key, _stored)
     try:
-        result = settle(ticket, lambda: act(ticket))
+        result = settle(ticket, lambda: write(ticket))
     except IdempotencyInProgress:
         raise IdempotencyInProgress(
-            _("The first try is still under way; send it again in a moment.")
+            _("The first attempt is still under way. Try again in a moment.")
         ) from None
     except IdempotencyKeyReused:
-        assert held is not None, "only a key can have been used"
-        used = IdempotencyKey.objects.filter(caller=held.caller, key=held.key, booking__isnull=False).first()
-        if used is None:
+        assert key is not None, "only a key can have been used"
+        first = IdempotencyKey.objects.filter(caller=key.caller, key=key.key, booking__isnull=False).first()
+        if first is None:
             raise
-        return board.one(caller=caller, booking=str(used.booking_id)) | {"again": "other"}
+        return booking_with_story(caller=caller, booking=str(first.booking_id)) | {"again": "other"}
     if isinstance(result, Replay):
-        return board.one(caller=caller, booking=result.body) | {"again": "same"}
-    return board.one(caller=caller, booking=str(result.id))
+        return booking_with_story(caller=caller, booking=result.body) | {"again": "same"}
+    return booking_with_story(caller=caller, booking=str(result.id))
 
 
-def _kept(booking: BookingRecord) -> Replay:
-    """Which booking it was: a repeat is shown what has become of it since, to whoever may see that."""
+def _stored(booking: BookingRecord) -> Replay:
+    """Store only the booking's id: a repeat shows the booking as it is by then, if the caller may see it."""
     return Replay(200, str(booking.id))

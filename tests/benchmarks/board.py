@@ -59,7 +59,7 @@ def sections() -> list[Section]:
 
 # Not Playwright's own waiting, which looks again by eval where the page's policy forbids it.
 WHEN_DRAWN = """count => new Promise(resolve => {
-    const look = () => document.querySelectorAll('.bk').length === count
+    const look = () => document.querySelectorAll('.booking').length === count
         ? resolve(performance.now()) : requestAnimationFrame(look);
     look();
 })"""

@@ -32,12 +32,12 @@ PASSWORD = "a-long-enough-word"
 MADE = """
 from datetime import time
 from django.contrib.auth.models import User
-from restaurants.calendar import Hours
-from restaurants.services import create_restaurant, create_sector, create_table
+from restaurants.services.calendar import Hours
+from restaurants.services.restaurants import create_restaurant, create_sector, create_table
 from restaurants.models import TurnTime
-from wokibrain.access.callers import SYSTEM
+from wokibrain.core.callers import SYSTEM
 from wokibrain.access.models import Membership
-from wokibrain.access.permissions import Role
+from wokibrain.core.permissions import Role
 for place, name in (("OPEN", "Always Open"), ("OTHER", "Other House")):
     create_restaurant(caller=SYSTEM, id=place, name=name, zone="Etc/UTC",
                       hours=[Hours(time(0), time(0))], refuse_past=False)
@@ -55,10 +55,10 @@ User.objects.create_superuser("root", password="{password}")
 """
 
 EMPTY = """
-from bookings.blocks import unblock_table
+from bookings.services.table_blocks import unblock_table
 from bookings.models import Booking, TableBlock
-from bookings.services import cancel_booking, complete_booking
-from wokibrain.access.callers import SYSTEM
+from bookings.services.lifecycle import cancel_booking, complete_booking
+from wokibrain.core.callers import SYSTEM
 for status, end in (("CONFIRMED", cancel_booking), ("SEATED", complete_booking)):
     for booking in Booking.objects.filter(status=status):
         end(caller=SYSTEM, booking=str(booking.pk))

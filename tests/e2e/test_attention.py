@@ -13,12 +13,12 @@ from tests.processes import manage
 
 pytestmark = pytest.mark.browser
 ROW = 42
-WHY = "Its table was taken out of use, or no longer seats them. Give them another table."
+WHY = "Its table was taken out of use or no longer seats the party. Choose another table."
 
 ACTIVE = """
-from restaurants.guards import StrandsBookings
-from restaurants.services import update_table
-from wokibrain.access.callers import SYSTEM
+from restaurants.services.plan_guard import StrandsBookings
+from restaurants.services.restaurants import update_table
+from wokibrain.core.callers import SYSTEM
 try:
     update_table(caller=SYSTEM, table_id="{table}", settings={"active": {active}})
 except StrandsBookings as asked:
@@ -49,12 +49,12 @@ def test_the_flag_is_seen_everywhere_and_goes_with_a_move(
     # Live, on the block: by a shape with a name, and read out with what to do.
     reads(page, stranded, f"2 Lost Seat, 16:00–17:30, Table 3, Confirmed, Needs attention: {WHY}")
     assert block(page, stranded).locator("svg[role=img]").get_attribute("aria-label") == "Needs attention"
-    assert page.locator(".tl-label.retired b").inner_text() == "3"
-    assert page.locator(".tl-label.retired svg").get_attribute("aria-label") == "Out of use"
+    assert page.locator(".timeline-label.retired b").inner_text() == "3"
+    assert page.locator(".timeline-label.retired svg").get_attribute("aria-label") == "Out of use"
     page.click("[data-filter=attention]")
     assert page.locator("#list .row").count() == 1
     page.click("#list .row:has-text('Lost Seat')")
-    assert page.locator("#drawer .wrong").inner_text() == WHY
+    assert page.locator("#drawer .attention").inner_text() == WHY
     assert serious(page) == {}
     page.keyboard.press("p")
     page.wait_for_selector("[data-table=OPEN-3].retired svg[aria-label='Needs attention']")
@@ -67,7 +67,7 @@ def test_the_flag_is_seen_everywhere_and_goes_with_a_move(
     playwright_api.expect(page.locator("[data-filter=attention]")).to_have_count(0)
     page.reload()
     block(page, stranded).wait_for()
-    assert page.locator(".tl-label.retired").count() == 0
+    assert page.locator(".timeline-label.retired").count() == 0
 
 
 def test_nobody_is_put_at_a_table_out_of_use(
@@ -81,8 +81,8 @@ def test_nobody_is_put_at_a_table_out_of_use(
     row = block(page, stranded).bounding_box()
     page.mouse.click(row["x"] - 60, row["y"] + 10)
     assert page.locator("#drawer").is_hidden()
-    page.click(".tl-label.retired")
-    assert page.locator("#drawer .acts button").count() == 0
+    page.click(".timeline-label.retired")
+    assert page.locator("#drawer .actions button").count() == 0
     block(page, stranded).click()
     page.fill("#drawer [name=notes]", "pram")
     with page.expect_request("**/change") as sent:
@@ -97,6 +97,6 @@ def test_the_sentence_is_in_spanish_too(
     active(product, "OPEN-3", False)
     page = opened(signed_in(locale="es-ES"), tomorrow())
     block(page, stranded).click()
-    assert page.locator("#drawer .wrong").inner_text() == (
-        "Su mesa se retiró o ya no alcanza para el grupo. Dale otra mesa."
+    assert page.locator("#drawer .attention").inner_text() == (
+        "Su mesa se retiró o ya no alcanza para el grupo. Elige otra mesa."
     )

@@ -39,7 +39,7 @@ def opened(page: Any, day: str | None = None) -> Any:
 
 
 def block(page: Any, booking: dict[str, Any]) -> Any:
-    return page.locator(f".bk[data-id='{booking['id']}']")
+    return page.locator(f".booking[data-id='{booking['id']}']")
 
 
 def reads(page: Any, booking: dict[str, Any], label: str) -> None:
@@ -98,8 +98,8 @@ def test_a_restaurant_is_set_up_from_nothing_and_takes_its_first_booking(signed_
     page.click("[name=_save]")
     page.wait_for_selector("text=was added successfully")
     page.goto(f"/admin/floor/?restaurant=NUEVA&date={tomorrow()}")
-    page.wait_for_selector(".bk")
-    assert page.locator(".bk").get_attribute("aria-label") == (
+    page.wait_for_selector(".booking")
+    assert page.locator(".booking").get_attribute("aria-label") == (
         "3 Primera Clienta, 13:00–14:45, Table Uno, Confirmed"
     )
 
@@ -141,7 +141,7 @@ def test_two_browsers_and_rest_meet_within_a_second(product: Product, signed_in:
     ana.evaluate("window.scrollTo(0, 0)")
     drag(ana, block(ana, made), 0, 42)
     began = time.monotonic()
-    bea.wait_for_selector(f".bk[data-id='{made['id']}'][aria-label*='Table 5']")
+    bea.wait_for_selector(f".booking[data-id='{made['id']}'][aria-label*='Table 5']")
     assert time.monotonic() - began < 1.0
     bea.wait_for_selector(".toast:has-text('Ana: Changed · By REST')")
 
@@ -192,17 +192,17 @@ def test_the_board_speaks_spanish(signed_in: SignIn) -> None:
     page.click("#drawer form button.solid")
     page.wait_for_selector("#drawer [role=alert]")
     said = page.locator("#drawer [role=alert]").inner_text()
-    assert said == "Lo que escribiste sigue ahí. Corrige lo marcado e inténtalo de nuevo."
+    assert said == "Lo que escribiste se conserva. Corrige los campos marcados e inténtalo de nuevo."
 
 
 def test_a_walk_in_and_a_conflict_are_told_in_spanish(product: Product, signed_in: SignIn) -> None:
     page = opened(signed_in(locale="es-ES"))
     page.click("#walkin")
     assert page.locator("#drawer .meta").inner_text() == (
-        "¿Cuántos hay en la puerta? Un toque los sienta en la mejor mesa libre."
+        "¿Cuántos son? Toca el número para sentarlos en la mejor mesa libre."
     )
     page.click(".parties [data-party='3']")
-    page.wait_for_selector(".toast:has-text('Grupo de 3 sin reserva sentado en')")
+    page.wait_for_selector(".toast:has-text('Grupo de 3 sin reserva, sentado en')")
     page.click(".toast button:has-text('Deshacer')")
     page.wait_for_selector(".toast:has-text('Deshecho.')")
     for hours in (15, 16.5):
@@ -246,9 +246,9 @@ def test_the_keyboard_is_enough(product: Product, signed_in: SignIn) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector(".toast:has-text('By Keys: now 21:15, 2.')")
     page.keyboard.press("+")
-    page.wait_for_selector(f".bk[data-id='{made['id']}']:not(.pending)[aria-label*='21:15–23:00']")
+    page.wait_for_selector(f".booking[data-id='{made['id']}']:not(.pending)[aria-label*='21:15–23:00']")
     page.keyboard.press("Control+z")
-    page.wait_for_selector(f".bk[data-id='{made['id']}'][aria-label*='21:15–22:45']")
+    page.wait_for_selector(f".booking[data-id='{made['id']}'][aria-label*='21:15–22:45']")
     focused = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert (page.evaluate("document.activeElement.dataset.id"), focused) == (made["id"], "solid")
 
@@ -267,7 +267,7 @@ def test_axe_finds_no_serious_violation(product: Product, signed_in: SignIn, vie
 
 COLOURS = """() => {
     const root = getComputedStyle(document.documentElement);
-    const now = getComputedStyle(document.querySelector('.tl-now span'));
+    const now = getComputedStyle(document.querySelector('.timeline-now span'));
     return [root.colorScheme, root.getPropertyValue('--bg'), now.color];
 }"""
 LIGHT, DARK = ["light", "#f4f2ee", "rgb(255, 255, 255)"], ["dark", "#131715", "rgb(42, 10, 4)"]

@@ -19,11 +19,11 @@ MADE = """
 from datetime import time
 from django.contrib.auth.models import User
 from restaurants.models import Sector, TableJoin
-from restaurants.calendar import Hours
-from restaurants.services import create_restaurant, create_sector, create_table
-from wokibrain.access.callers import SYSTEM
+from restaurants.services.calendar import Hours
+from restaurants.services.restaurants import create_restaurant, create_sector, create_table
+from wokibrain.core.callers import SYSTEM
 from wokibrain.access.models import Membership
-from wokibrain.access.permissions import Role
+from wokibrain.core.permissions import Role
 create_restaurant(caller=SYSTEM, id="JOIN", name="Joined", zone="Etc/UTC",
                   hours=[Hours(time(0), time(0))], refuse_past=False)
 create_sector(caller=SYSTEM, id="JOIN-S", restaurant_id="JOIN", name="Room")
@@ -46,7 +46,7 @@ def joined(product: Product) -> Iterator[Product]:
 def joined_board(page: Any) -> Any:
     page.goto(f"/admin/floor/?restaurant=JOIN&date={tomorrow()}")
     page.wait_for_selector("#link[data-state=online]")
-    page.wait_for_selector(".bk")
+    page.wait_for_selector(".booking")
     return page
 
 
@@ -104,7 +104,7 @@ def test_where_no_usual_time_is_set_the_form_names_one_and_books_it(
     page.fill("#drawer [name=name]", "No Usual")
     page.click("#drawer form button.solid")
     page.wait_for_selector(".toast:has-text('No Usual, 2 covers: booked for 18:00')")
-    page.wait_for_selector(".bk[aria-label*='No Usual, 18:00–19:30']")
+    page.wait_for_selector(".booking[aria-label*='No Usual, 18:00–19:30']")
 
 
 def two(product: Product, hours: float, *names: str) -> list[dict[str, Any]]:
@@ -119,12 +119,12 @@ def test_one_booking_dropped_on_another_offers_to_swap(product: Product, signed_
     page = opened(signed_in(), tomorrow())
     page.mouse.move(0, 0)
     drag(page, block(page, upper), 0, ROW)
-    asked = page.locator("dialog.ask")
+    asked = page.locator("dialog.confirm")
     assert asked.locator("h2").inner_text() == "Swap tables?"
     assert asked.locator("p").all_inner_texts() == [
         "03:00 Upper (2): table 1 → 2",
         "03:00 Lower (2): table 2 → 1",
-        "Each keeps its time.",
+        "Both keep their times.",
     ]
     page.keyboard.press("Escape")
     asked.wait_for(state="detached")
@@ -137,7 +137,7 @@ def test_one_booking_dropped_on_another_offers_to_swap(product: Product, signed_
     reads(page, lower, "2 Lower, 03:00–04:30, Table 1, Confirmed")
     page.keyboard.press("Control+z")
     page.wait_for_selector(".toast:has-text('Undone.')")
-    page.wait_for_selector(f".bk[data-id='{lower['id']}'][aria-label*='Table 2']")
+    page.wait_for_selector(f".booking[data-id='{lower['id']}'][aria-label*='Table 2']")
     reads(page, upper, "2 Upper, 03:00–04:30, Table 1, Confirmed")
 
 
@@ -145,25 +145,25 @@ def test_a_swap_of_what_somebody_changed_meanwhile_is_refused(product: Product, 
     upper, lower = two(product, 13, "Above", "Below")
     page = opened(signed_in(), tomorrow())
     drag(page, block(page, upper), 0, ROW)
-    page.wait_for_selector("dialog.ask")
+    page.wait_for_selector("dialog.confirm")
     page.context.set_offline(True)
-    page.click("dialog.ask button[value=yes]")
-    page.wait_for_selector(".toast.bad:has-text('No answer came.')")
+    page.click("dialog.confirm button[value=yes]")
+    page.wait_for_selector(".toast.bad:has-text('The server did not answer.')")
     reads(page, upper, "2 Above, 13:00–14:30, Table 1, Confirmed")
     reads(page, lower, "2 Below, 13:00–14:30, Table 2, Confirmed")
     playwright_api.expect(block(page, lower)).not_to_have_class(re.compile("pending"))
     page.context.set_offline(False)
     page.wait_for_selector("#link[data-state=online]")
     drag(page, block(page, upper), 0, ROW)
-    page.wait_for_selector("dialog.ask")
+    page.wait_for_selector("dialog.confirm")
     changed = page.request.post(
         f"/admin/floor/bookings/{lower['id']}/change",
         data={"notes": "late"},
         headers={"X-CSRFToken": page.locator("meta[name=csrf]").get_attribute("content")},
     )
     assert changed.status == 200
-    page.wait_for_selector(f".bk[data-id='{lower['id']}'][aria-label*='late']")
-    page.click("dialog.ask button[value=yes]")
+    page.wait_for_selector(f".booking[data-id='{lower['id']}'][aria-label*='late']")
+    page.click("dialog.confirm button[value=yes]")
     page.wait_for_selector(".toast.bad:has-text('was changed again since')")
     reads(page, upper, "2 Above, 13:00–14:30, Table 1, Confirmed")
     reads(page, lower, "2 Below, 13:00–14:30, Table 2, Confirmed, late")
@@ -183,9 +183,9 @@ def test_a_stay_cut_at_closing_is_changed_to_the_quarter_hours(product: Product,
     reads(page, made, "2 Cut Short, 20:00–20:47, Table 3, Confirmed")
     block(page, made).focus()
     page.keyboard.press("-")
-    page.wait_for_selector(f".bk[data-id='{made['id']}']:not(.pending)[aria-label*='20:00–20:45']")
+    page.wait_for_selector(f".booking[data-id='{made['id']}']:not(.pending)[aria-label*='20:00–20:45']")
     page.keyboard.press("+")
-    page.wait_for_selector(f".bk[data-id='{made['id']}']:not(.pending)[aria-label*='20:00–21:00']")
+    page.wait_for_selector(f".booking[data-id='{made['id']}']:not(.pending)[aria-label*='20:00–21:00']")
 
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">'\"&lt;/script>{table}"
@@ -197,7 +197,7 @@ def test_hostile_names_and_notes_are_only_text(product: Product, signed_in: Sign
     )
     page = opened(signed_in(), tomorrow())
     title = page.title()
-    assert block(page, made).locator(".n").inner_text() == HOSTILE
+    assert block(page, made).locator(".name").inner_text() == HOSTILE
     block(page, made).click()
     page.wait_for_selector(".story li")
     assert page.locator("#drawerTitle").inner_text() == HOSTILE

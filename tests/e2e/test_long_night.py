@@ -117,7 +117,7 @@ def test_a_booking_whose_answer_is_lost_is_sent_again_and_booked_once(signed_in:
     page.click("#drawer form button.solid")
     page.wait_for_selector("#drawer [role=alert]")
     assert page.locator("#drawer [role=alert]").inner_text() == (
-        "No answer came. Send it again: it is not done twice."
+        "The server did not answer. Try again: it will not be done twice."
     )
     assert page.input_value("#drawer [name=name]") == "Maybe Booked"
     page.click("#drawer form button.solid")
@@ -138,7 +138,7 @@ def test_what_is_typed_over_after_a_lost_answer_does_not_pass_for_booked(signed_
     page.wait_for_selector("#drawerTitle:has-text('First Try')")
     said = page.locator(".toast.bad span").inner_text()
     assert said.startswith("It was booked the first time: First Try, 2 covers,")
-    assert said.endswith("What you changed since is not in it.")
+    assert said.endswith("Your later changes are not in it.")
     assert page.locator("#list .row:has-text('Second Try')").count() == 0
 
 
@@ -150,7 +150,9 @@ def test_a_walk_in_and_its_completion_are_sent_again_and_done_once(signed_in: Si
     page.click("#walkin")
     page.route("**/floor/walk-in", lost, times=1)
     page.click(".parties [data-party='4']")
-    page.wait_for_selector(".toast.bad:has-text('No answer came. Send it again: it is not done twice.')")
+    page.wait_for_selector(
+        ".toast.bad:has-text('The server did not answer. Try again: it will not be done twice.')"
+    )
     page.click(".parties [data-party='4']")
     page.wait_for_selector(".toast:has-text('Walk-in of 4 seated at')")
     page.click("#filters button:has-text('Seated')")
@@ -160,7 +162,7 @@ def test_a_walk_in_and_its_completion_are_sent_again_and_done_once(signed_in: Si
     # Nothing of it is heard otherwise either.
     page.route("**/floor/bookings/*", lambda route: route.abort())
     page.click("#list .quick")
-    page.wait_for_selector(".toast.bad:has-text('No answer came.')")
+    page.wait_for_selector(".toast.bad:has-text('The server did not answer.')")
     page.click("#list .quick")
     page.wait_for_selector(".toast:has-text('Walk-in: completed.')")
     page.click("#filters button:has-text('Done')")
@@ -199,7 +201,7 @@ def test_a_board_whose_session_ended_keeps_what_was_typed_and_says_what_to_do(si
     page.click("#drawer form button.solid")
     page.wait_for_selector("#drawer [role=alert]")
     assert page.locator("#drawer [role=alert]").inner_text() == (
-        "You were signed out. Sign in again in another tab, then do this again: nothing is lost. Sign in"
+        "You are signed out. Sign in again in another tab, then try again: nothing is lost. Sign in"
     )
     assert page.input_value("#drawer [name=name]") == "Kept Over It"
     with page.context.expect_page() as opening:
@@ -217,7 +219,7 @@ def test_a_board_does_not_act_as_somebody_else_who_signed_in_meanwhile(signed_in
     page.click("#drawer form button.solid")
     page.wait_for_selector("#drawer [role=alert]")
     assert page.locator("#drawer [role=alert]").inner_text() == (
-        "Somebody else signed in on this browser. Note down what you typed, then reload the page."
+        "Another person has signed in on this browser. Copy what you typed, then reload the page."
     )
     assert page.input_value("#drawer [name=name]") == "Not By Bea"
     page.reload()
@@ -242,7 +244,7 @@ def test_a_restaurant_without_tables_says_what_to_do(signed_in: SignIn) -> None:
     page.goto("/admin/floor/?restaurant=EMPTY")
     page.wait_for_selector("#notice:not([hidden])")
     assert page.locator("#notice").inner_text().split("\n") == [
-        "There are no tables yet. Make a sector and its tables first.",
+        "There are no tables yet. Create a sector and its tables first.",
         "Back office",
     ]
     page.keyboard.press("p")
@@ -263,4 +265,4 @@ def test_a_booking_turns_late_by_the_clock_alone(product: Product, signed_in: Si
     page.unroute("**/floor/data?*")
     page.route("**/floor/data?*", lambda route: route.abort())
     page.clock.run_for(26 * 60_000)
-    page.wait_for_selector(f".bk.late[data-id='{made['id']}']")
+    page.wait_for_selector(f".booking.late[data-id='{made['id']}']")

@@ -20,11 +20,11 @@ MADE = """
 from datetime import time
 from django.contrib.auth.models import User
 from restaurants.models import TurnTime
-from restaurants.calendar import Hours
-from restaurants.services import create_restaurant, create_sector, create_table
-from wokibrain.access.callers import SYSTEM
+from restaurants.services.calendar import Hours
+from restaurants.services.restaurants import create_restaurant, create_sector, create_table
+from wokibrain.core.callers import SYSTEM
 from wokibrain.access.models import Membership
-from wokibrain.access.permissions import Role
+from wokibrain.core.permissions import Role
 create_restaurant(caller=SYSTEM, id="MADRID", name="Casa Lejos", zone="Europe/Madrid",
                   hours=[Hours(time(0), time(0))], refuse_past=False)
 create_sector(caller=SYSTEM, id="MADRID-S", restaurant_id="MADRID", name="Sala")
@@ -70,7 +70,7 @@ def test_times_and_what_is_dragged_are_the_restaurants(madrid: Product, signed_i
     )  # fmt: skip
     page = abroad(signed_in, tomorrow().date().isoformat())
     reads(page, made, "2 From Afar, 20:00–21:30, Table M1, Confirmed")
-    assert page.locator("#list .row:has-text('From Afar') .st b").inner_text() == "20:00"
+    assert page.locator("#list .row:has-text('From Afar') .start b").inner_text() == "20:00"
     drag(page, block(page, made), 4 * SLOT, ROW)
     page.wait_for_selector(".toast:has-text('From Afar: now 21:00, M2.')")
     reads(page, made, "2 From Afar, 21:00–22:30, Table M2, Confirmed")
@@ -105,7 +105,7 @@ def test_an_empty_place_is_clicked_at_the_restaurants_time(madrid: Product, sign
 def test_today_and_now_are_the_restaurants(madrid: Product, signed_in: SignIn) -> None:
     before = datetime.now(MADRID)
     page = abroad(signed_in)
-    line = page.locator(".tl-now span").inner_text()
+    line = page.locator(".timeline-now span").inner_text()
     after = datetime.now(MADRID)
     assert page.input_value("#date") in {before.date().isoformat(), after.date().isoformat()}
     assert line in {f"{each:%H:%M}" for each in (before, after)}

@@ -1,1 +1,3 @@
-document.getElementById('print').addEventListener('click', () => window.print());
+// The day sheet's button.
+
+document.getElementById('print')?.addEventListener('click', () => window.print());

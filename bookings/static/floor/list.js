@@ -1,153 +1,199 @@
-// The rail: who is still to come, who sits, who has left; or what a search found.
+// The list beside the views: the bookings still to arrive, seated, completed or not coming; or the results of a search.
 
-import { act, called, day, endOf, flag, here, tableNames, tone, toneIcon, toneWord, wrong } from './store.js';
-import { byId, clock, dateWords, get, h, icon, start, t } from './ui.js';
+import { changeStatus } from './actions.js';
+import {
+  attentionFlag,
+  attentionText,
+  displayName,
+  isAllowed,
+  isInShownSector,
+  isOpen,
+  leavesAt,
+  occupiesTables,
+  tableText,
+  tone,
+  toneIcon,
+  toneLabel,
+} from './bookings.js';
+import { dateText, timeText } from './clock.js';
+import { fill, gettext } from './i18n.js';
+import { page } from './page.js';
+import { get } from './server.js';
+import { board } from './store.js';
+import { byId, h, icon, inputById, PHONE } from './ui.js';
 
-const is =
-  (...statuses) =>
-  (booking) =>
-    statuses.includes(booking.status);
-const FILTERS = [
-  ['arriving', is('CONFIRMED')],
-  ['seatedTab', is('SEATED')],
-  ['done', is('COMPLETED')],
-  ['out', is('NO_SHOW', 'CANCELLED')],
-];
+/**
+ * @typedef {import('./store.js').Booking} Booking
+ * @typedef {import('./main.js').Navigation} Navigation
+ * @typedef {'arriving' | 'seated' | 'done' | 'out' | 'attention'} Filter
+ */
+
+const SEARCH_DELAY_MS = 160;
+const MIN_SEARCH_LENGTH = 2;
+
+/** @type {Record<Filter, (booking: Booking) => boolean>} */
+const FILTERS = {
+  arriving: (booking) => isOpen(booking) && booking.status !== 'SEATED',
+  seated: (booking) => booking.status === 'SEATED',
+  done: (booking) => occupiesTables(booking) && !isOpen(booking),
+  out: (booking) => !occupiesTables(booking),
+  attention: (booking) => attentionText(booking) !== '',
+};
 
 export class List {
-  constructor(open) {
-    this.open = open;
+  /** @param {Navigation} navigation */
+  constructor(navigation) {
+    this.navigation = navigation;
+    /** @type {Filter} */
     this.filter = 'arriving';
-    this.found = null;
+    /** @type {Booking[] | null} The bookings that the search found; null while there is no search. */
+    this.results = null;
+    /** @type {number | undefined} */
     let timer;
-    byId('search').addEventListener('input', (event) => {
+    const search = inputById('search');
+    search.addEventListener('input', () => {
       clearTimeout(timer);
-      timer = setTimeout(() => this.search(event.target.value), 160);
+      timer = setTimeout(() => this.search(search.value), SEARCH_DELAY_MS);
     });
-    byId('search').addEventListener('keydown', (event) => {
+    search.addEventListener('keydown', async (event) => {
       if (event.key === 'Enter') {
         event.preventDefault();
         clearTimeout(timer);
-        this.search(event.target.value).then(() => {
-          if (this.found) byId('list').querySelector('.row')?.click();
-        });
+        await this.search(search.value);
+        if (this.results) byId('list').querySelector('button')?.click();
       }
       if (event.key === 'Escape') {
-        event.target.value = '';
+        search.value = '';
         this.search('');
       }
     });
   }
 
+  /** @param {string} text */
   async search(text) {
-    const asked = text.trim();
-    if (asked.length < 2) {
-      this.found = null;
+    const query = text.trim();
+    if (query.length < MIN_SEARCH_LENGTH) {
+      this.results = null;
       this.render();
       return;
     }
-    const found = await get('search', { restaurant: start.restaurant, date: day.date, q: asked }).catch(() => ({
-      bookings: [],
-    }));
-    if (byId('search').value.trim() !== asked) return;
-    this.found = found.bookings;
-    if (window.innerWidth <= 820) this.open.view('list');
+    const parameters = { restaurant: page.restaurant, date: board.day.date, q: query };
+    /** @type {{ bookings: Booking[] }} */
+    const { bookings } = await get('search', parameters).catch(() => ({ bookings: [] }));
+    if (inputById('search').value.trim() !== query) return;
+    this.results = bookings;
+    if (PHONE.matches) this.navigation.showView('list');
     this.render();
   }
 
   render() {
-    const bookings = [...day.bookings.values()].filter(here);
-    const flagged = bookings.some(wrong);
-    if (this.filter === 'attention' && !flagged) this.filter = 'arriving';
-    const tab = (name, fits, ...words) =>
-      h(
-        'button',
-        {
-          type: 'button',
-          'data-filter': name,
-          'aria-pressed': String(!this.found && this.filter === name),
-          onclick: () => {
-            this.filter = name;
-            this.found = null;
-            byId('search').value = '';
-            this.render();
-          },
-        },
-        ...words,
-        h('small', {}, String(bookings.filter(fits).length)),
-      );
-    byId('filters').replaceChildren(...FILTERS.map(([name, fits]) => tab(name, fits, t(name))));
-    byId('flagged').replaceChildren(
-      flagged ? tab('attention', wrong, h('span', { class: 'flag' }, icon('flag')), t('attention')) : '',
+    const bookings = [...board.bookings.values()].filter(isInShownSector);
+    const needAttention = bookings.some(FILTERS.attention);
+    if (this.filter === 'attention' && !needAttention) this.filter = 'arriving';
+    byId('filters').replaceChildren(
+      this.tab('arriving', bookings, gettext('Arriving')),
+      this.tab('seated', bookings, gettext('Seated')),
+      this.tab('done', bookings, gettext('Done')),
+      this.tab('out', bookings, gettext('Out')),
     );
-    const fits = this.filter === 'attention' ? wrong : FILTERS.find(([name]) => name === this.filter)[1];
-    const shown = this.found ?? bookings.filter(fits).sort((a, b) => a.start - b.start);
+    const flag = h('span', { class: 'flag' }, icon('flag'));
+    byId('flagged').replaceChildren(
+      needAttention ? this.tab('attention', bookings, flag, gettext('Needs attention')) : '',
+    );
+    const shown = this.results ?? bookings.filter(FILTERS[this.filter]).sort((a, b) => a.start - b.start);
     const rows = shown.map((booking) => this.row(booking));
-    byId('list').replaceChildren(
-      ...(rows.length ? rows : [h('li', { class: 'nothing' }, t(this.found ? 'noMatch' : 'nobody'))]),
+    if (!rows.length) {
+      const nothing = this.results ? gettext('No booking matches.') : gettext('No bookings.');
+      rows.push(h('li', { class: 'nothing' }, nothing));
+    }
+    byId('list').replaceChildren(...rows);
+  }
+
+  /**
+   * @param {Filter} filter
+   * @param {Booking[]} bookings
+   * @param {...(string | Node)} label
+   */
+  tab(filter, bookings, ...label) {
+    const onclick = () => {
+      this.filter = filter;
+      this.results = null;
+      inputById('search').value = '';
+      this.render();
+    };
+    const pressed = !this.results && this.filter === filter;
+    return h(
+      'button',
+      { type: 'button', 'data-filter': filter, 'aria-pressed': String(pressed), onclick },
+      ...label,
+      h('small', {}, String(bookings.filter(FILTERS[filter]).length)),
     );
   }
 
+  /** @param {Booking} booking */
   row(booking) {
-    const now = tone(booking);
-    const other = booking.date !== day.date;
-    const quick = { CONFIRMED: ['seat', t('seat')], SEATED: ['complete', t('complete')] }[booking.status];
+    const look = tone(booking);
+    const isOfShownDay = booking.date === board.day.date;
+    const onclick = async () => {
+      if (!isOfShownDay && !(await this.navigation.goTo(booking.date))) return;
+      this.navigation.openBooking(board.bookings.get(booking.id) ?? booking);
+    };
     return h(
       'li',
-      { class: day.selected === booking.id ? 'on' : '' },
+      { class: board.selected === booking.id ? 'selected' : '' },
       h(
         'button',
-        {
-          type: 'button',
-          class: 'row',
-          'data-booking': booking.reference,
-          onclick: async () => {
-            if (other && !(await this.open.go(booking.date))) return;
-            this.open.booking(day.bookings.get(booking.id) ?? booking);
-          },
-        },
+        { type: 'button', class: 'row', 'data-booking': booking.reference, onclick },
         h(
           'span',
-          { class: 'st' },
-          h('b', {}, clock.at(booking.start)),
-          h('span', { class: `tone-${now}` }, icon(toneIcon(now)), h('span', { class: 'sr' }, toneWord(now))),
+          { class: 'start' },
+          h('b', {}, timeText(booking.start)),
+          h('span', { class: `tone-${look}` }, icon(toneIcon(look)), h('span', { class: 'sr-only' }, toneLabel(look))),
         ),
         h(
           'span',
           { class: 'who' },
-          flag(booking),
-          called(booking),
+          attentionFlag(booking),
+          displayName(booking),
           booking.notes ? ' ' : '',
           booking.notes ? icon('note') : null,
         ),
         h(
           'span',
-          { class: 'sub' },
+          { class: 'details' },
           h('b', {}, String(booking.party)),
           icon('people'),
-          `${t('table')} ${tableNames(booking)}`,
-          other
-            ? ` · ${dateWords(booking.date, false)}`
-            : now === 'late' || now === 'over'
-              ? ` · ${toneWord(now)}`
-              : booking.status === 'SEATED'
-                ? ` · ${t('until', { time: clock.at(endOf(booking)) })}`
-                : '',
+          [tableText(booking.tables), this.remark(booking, isOfShownDay)].filter(Boolean).join(' · '),
         ),
       ),
-      quick && !other && day.data.may.update
-        ? h(
-            'button',
-            {
-              type: 'button',
-              class: 'soft quick',
-              disabled: Boolean(booking.pending),
-              'aria-label': `${quick[1]}: ${called(booking)}`,
-              onclick: () => act(booking, quick[0]),
-            },
-            quick[1],
-          )
-        : null,
+      isOfShownDay ? this.quickAction(booking) : null,
     );
+  }
+
+  /**
+   * What is worth knowing about the booking at a glance.
+   * @param {Booking} booking
+   * @param {boolean} isOfShownDay
+   */
+  remark(booking, isOfShownDay) {
+    const look = tone(booking);
+    if (!isOfShownDay) return dateText(booking.date, false);
+    if (look === 'late' || look === 'over') return toneLabel(look);
+    return look === 'SEATED' ? fill(gettext('until %(time)s'), { time: timeText(leavesAt(booking)) }) : '';
+  }
+
+  /** @param {Booking} booking */
+  quickAction(booking) {
+    const action = booking.status === 'CONFIRMED' ? 'seat' : 'complete';
+    if (!isAllowed(booking, action)) return null;
+    const { label } = page.actions[action];
+    const properties = {
+      type: 'button',
+      class: 'soft quick',
+      disabled: Boolean(booking.pending),
+      'aria-label': `${label}: ${displayName(booking)}`,
+      onclick: () => changeStatus(booking, action),
+    };
+    return h('button', properties, label);
   }
 }

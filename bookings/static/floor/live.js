@@ -1,192 +1,250 @@
-// Live: what others do, who else looks, and catching up after the connection was away.
+// The live connection: what other people change, who else looks at the board, and catching up after an interruption.
 
-import { called, changed, concerns, day, reload, take } from './store.js';
-import { byId, get, h, start, t, toast } from './ui.js';
+import { displayName } from './bookings.js';
+import { fill, gettext } from './i18n.js';
+import { page } from './page.js';
+import { get, Refusal } from './server.js';
+import { board, boardChanged, isOnBoard, mergeBooking, reloadDay } from './store.js';
+import { byId, errorToast, h, toast } from './ui.js';
 
-const RESYNC = 5 * 60000;
-const SILENCE = 45000;
-const BURST = 6;
+/**
+ * @typedef {import('./store.js').Booking} Booking
+ * @typedef {{ id: string, type: string, data: { id: string, serviceDate: string } }} LiveEvent
+ *
+ * @typedef {{ type: 'subscribed', success: boolean } | { type: 'booking-event', event: LiveEvent } |
+ *   { type: 'resync' } | { type: 'presence', people: string[] } | { type: 'pong' }} Message
+ */
+
+/** The day is loaded again so often, whatever was heard. */
+const RELOAD_MS = 5 * 60_000;
+const CHECK_MS = 5000;
+/** A connection that is silent for so long is asked for a sign of life, and given up if none comes. */
+const PING_AFTER_MS = 20_000;
+const MAX_SILENCE_MS = 45_000;
+const MAX_RECONNECT_MS = 15_000;
+/** Events that come within this time are handled together. */
+const GATHER_MS = 20;
+/** With more bookings changed at once, loading the day is quicker than reading each. */
+const MAX_SINGLE_READS = 6;
+const RELOAD_DELAY_MS = 120;
+/** As long as the animation of `.flash` takes in timeline.css. */
+const FLASH_MS = 1800;
+const SIGNED_OUT_CHECK_MS = 4000;
+const MAX_INITIALS = 5;
 
 export class Live {
   constructor() {
-    this.tries = 0;
-    this.queue = new Set();
-    this.owed = !day.data;
-    this.people = [];
-    this.connect();
-    setInterval(() => this.watch(), 5000);
+    /** Failed attempts to connect since the last success. */
+    this.attempts = 0;
+    this.lastHeard = Date.now();
+    this.lastReload = Date.now();
+    /** Whether the day must be loaded again, because an attempt failed. */
+    this.mustReload = !board.loaded;
+    this.isSignedOut = false;
+    /** The bookings whose events came in the last moments. */
+    this.changedIds = /** @type {Set<string>} */ (new Set());
+    /** @type {number | undefined} */
+    this.gathering = undefined;
+    /** @type {number | undefined} */
+    this.reloading = undefined;
+    /** @type {number | undefined} */
+    this.reconnecting = undefined;
+    this.socket = this.connect();
+    setInterval(() => this.check(), CHECK_MS);
     document.addEventListener('visibilitychange', () => {
-      if (!document.hidden) this.woken();
+      if (!document.hidden) this.wake();
     });
-    window.addEventListener('online', () => this.woken());
+    window.addEventListener('online', () => this.wake());
   }
+
+  // --- The connection ------------------------------------------------------------------------------------------
 
   connect() {
-    clearTimeout(this.again);
-    this.state(this.tries ? 'offline' : 'connecting');
+    clearTimeout(this.reconnecting);
+    showState(this.attempts ? 'offline' : 'connecting');
     const scheme = window.location.protocol === 'https:' ? 'wss' : 'ws';
     const socket = new WebSocket(`${scheme}://${window.location.host}/ws/`);
-    this.socket = socket;
-    this.heard = Date.now();
-    socket.addEventListener('open', () =>
-      socket.send(
-        JSON.stringify({
-          type: 'subscribe',
-          restaurantId: start.restaurant,
-          lastEventId: day.data?.cursor ?? undefined,
-          presence: start.me,
-        }),
-      ),
-    );
+    this.lastHeard = Date.now();
+    socket.addEventListener('open', () => {
+      const lastEventId = board.day.cursor ?? undefined;
+      send(socket, { type: 'subscribe', restaurantId: page.restaurant, lastEventId, presence: page.me });
+    });
     socket.addEventListener('message', (message) => this.hear(JSON.parse(message.data)));
     socket.addEventListener('close', () => {
-      if (socket === this.socket) this.lost();
+      if (socket === this.socket) this.retry();
     });
+    return socket;
   }
 
-  lost() {
-    this.state('offline');
-    this.tries += 1;
-    const wait = Math.min(15000, 400 * 2 ** Math.min(this.tries, 6)) * (0.6 + Math.random() * 0.8);
-    clearTimeout(this.again);
-    this.again = setTimeout(() => this.connect(), wait);
-    if (this.tries === 2) this.refresh();
+  retry() {
+    showState('offline');
+    this.attempts += 1;
+    // Boards that lost the same server must not all come back at the same moment.
+    const spread = 0.6 + Math.random() * 0.8;
+    const wait = Math.min(MAX_RECONNECT_MS, 400 * 2 ** Math.min(this.attempts, 6)) * spread;
+    clearTimeout(this.reconnecting);
+    this.reconnecting = setTimeout(() => this.reconnect(), wait);
+    if (this.attempts === 2) this.refresh();
   }
 
-  /** After sleep a socket may look open and be dead. */
-  woken() {
-    if (Date.now() - this.heard > SILENCE || this.socket.readyState > 1) {
-      this.socket.close();
-      this.connect();
-    }
+  reconnect() {
+    const old = this.socket;
+    this.socket = this.connect();
+    old.close();
+  }
+
+  /** The browser slept or was offline: a socket may look open and be dead. */
+  wake() {
+    const isSilent = Date.now() - this.lastHeard > MAX_SILENCE_MS;
+    if (isSilent || this.socket.readyState > WebSocket.OPEN) this.reconnect();
     this.refresh();
   }
 
-  watch() {
-    const silent = Date.now() - this.heard;
-    if (this.socket.readyState === 1 && silent > 20000) this.socket.send(JSON.stringify({ type: 'ping' }));
-    if (this.socket.readyState === 1 && silent > SILENCE) {
-      const old = this.socket;
-      this.socket = null;
-      old.close();
-      this.tries += 1;
-      this.connect();
+  check() {
+    const silence = Date.now() - this.lastHeard;
+    const isOpen = this.socket.readyState === WebSocket.OPEN;
+    if (isOpen && silence > MAX_SILENCE_MS) {
+      this.attempts += 1;
+      this.reconnect();
+    } else if (isOpen && silence > PING_AFTER_MS) {
+      send(this.socket, { type: 'ping' });
     }
-    if (this.owed && this.socket?.readyState === 1) this.refresh();
-    if (Date.now() - (this.synced ?? Date.now()) > RESYNC) this.refresh();
-    this.synced ??= Date.now();
+    if ((isOpen && this.mustReload) || Date.now() - this.lastReload > RELOAD_MS) this.refresh();
   }
 
-  /** The whole day anew: the truth, whatever was missed. */
+  /** Load the whole day again: that is right, whatever was missed. */
   async refresh() {
-    this.synced = Date.now();
-    this.owed = false;
+    this.lastReload = Date.now();
+    this.mustReload = false;
     try {
-      await reload();
+      await reloadDay();
     } catch (refusal) {
-      // What was told is not seen yet: asked for again until there is an answer.
-      this.owed = true;
-      if (refusal.status === 401) this.signedOut();
-      // Theirs no longer: to what still is.
-      else if ([403, 404].includes(refusal.status)) window.location.assign(start.urls.floor);
+      this.mustReload = true;
+      const status = refusal instanceof Refusal ? refusal.status : 0;
+      if (status === 401) this.showSignedOut();
+      // The person may no longer see this restaurant, but perhaps another.
+      else if (status === 403 || status === 404) window.location.assign(page.urls.floor);
     }
   }
 
-  signedOut() {
-    if (!this.out) toast(t('signedOut'), { bad: true });
-    this.out ??= setInterval(() => {
+  /** Go to the sign-in page, but not while something is being typed. */
+  showSignedOut() {
+    if (this.isSignedOut) return;
+    this.isSignedOut = true;
+    errorToast(gettext('You are signed out. Sign in again: nothing that you saved is lost.'));
+    setInterval(() => {
       if (byId('drawer').hidden) window.location.reload();
-    }, 4000);
+    }, SIGNED_OUT_CHECK_MS);
   }
 
+  // --- Messages ------------------------------------------------------------------------------------------------
+
+  /** @param {Message} message */
   hear(message) {
-    this.heard = Date.now();
+    this.lastHeard = Date.now();
     if (message.type === 'subscribed' && message.success) {
-      this.tries = 0;
-      this.state('online');
-    } else if (message.type === 'booking-event') this.event(message.event);
-    else if (message.type === 'resync') this.refresh();
-    else if (message.type === 'presence') this.present(message.people);
-    else if (message.type === 'subscribed') this.refresh();
+      this.attempts = 0;
+      showState('online');
+    } else if (message.type === 'booking-event') {
+      this.hearEvent(message.event);
+    } else if (message.type === 'presence') {
+      showPeople(message.people);
+    } else if (message.type === 'resync' || message.type === 'subscribed') {
+      this.refresh();
+    }
   }
 
-  event(event) {
-    if (day.data) day.data.cursor = event.id;
+  /** @param {LiveEvent} event */
+  hearEvent(event) {
+    board.day.cursor = event.id;
     if (event.type.startsWith('Table')) {
-      this.later();
+      this.reloadSoon();
       return;
     }
-    const known = day.bookings.get(event.data.id);
-    if (!concerns(event.data.serviceDate) && !known) return;
-    this.queue.add(event.data.id);
-    clearTimeout(this.draining);
-    this.draining = setTimeout(() => this.drain(), 20);
+    if (!isOnBoard(event.data.serviceDate) && !board.bookings.has(event.data.id)) return;
+    this.changedIds.add(event.data.id);
+    clearTimeout(this.gathering);
+    this.gathering = setTimeout(() => this.readChanged(), GATHER_MS);
   }
 
-  later() {
+  reloadSoon() {
     clearTimeout(this.reloading);
-    this.reloading = setTimeout(
-      () =>
-        reload().catch(() => {
-          this.owed = true;
-        }),
-      120,
-    );
+    this.reloading = setTimeout(() => {
+      reloadDay().catch(() => {
+        this.mustReload = true;
+      });
+    }, RELOAD_DELAY_MS);
   }
 
-  async drain() {
-    const ids = [...this.queue];
-    this.queue.clear();
-    if (ids.length > BURST) {
-      this.later();
+  /** Read the bookings whose events came in. */
+  async readChanged() {
+    const ids = [...this.changedIds];
+    this.changedIds.clear();
+    if (ids.length > MAX_SINGLE_READS) {
+      this.reloadSoon();
       return;
     }
     for (const id of ids) {
-      const full = await get(`bookings/${id}`).catch((refusal) => {
-        if (refusal.status !== 404) this.owed = true;
+      const booking = await get(`bookings/${id}`).catch((refusal) => {
+        if (refusal.status !== 404) this.mustReload = true;
+        return null;
       });
-      if (!full) continue;
-      const known = day.bookings.get(id);
-      if (known && known.version >= full.version && !known.pending) continue;
-      // The set-up itself was changed.
-      if (full.attention && full.attention !== known?.attention) this.later();
-      full.flash = true;
-      const last = full.story.at(-1);
-      if (take(full)) {
-        setTimeout(() => {
-          full.flash = false;
-        }, 1800);
-        if (last && last.by !== start.me)
-          toast(t('liveChange', { who: last.by, what: t(last.event), name: called(full) }));
-      }
+      if (booking) this.show(booking);
     }
-    changed();
+    boardChanged();
   }
 
-  present(people) {
-    const others = people.filter((each) => each !== start.me);
-    byId('presence').replaceChildren(
-      ...others.slice(0, 5).map((name) =>
-        h(
-          'span',
-          { 'aria-hidden': 'true' },
-          name
-            .split(/\s+/)
-            .map((part) => part[0])
-            .join('')
-            .slice(0, 2)
-            .toUpperCase(),
-        ),
-      ),
-    );
-    byId('presence').title = others.length ? t('alsoHere', { names: others.join(', ') }) : '';
-    byId('presence').append(h('i', { class: 'sr' }, byId('presence').title));
+  /** @param {Booking} booking */
+  show(booking) {
+    const shown = board.bookings.get(booking.id);
+    if (shown && shown.version >= booking.version && !shown.pending) return;
+    // A booking that newly needs attention does because the restaurant's set-up was changed.
+    if (booking.attention && booking.attention !== shown?.attention) this.reloadSoon();
+    booking.flash = true;
+    if (!mergeBooking(booking)) return;
+    setTimeout(() => {
+      booking.flash = false;
+    }, FLASH_MS);
+    const last = booking.story?.at(-1);
+    if (!last || last.by === page.me) return;
+    const facts = { person: last.by, event: last.label, name: displayName(booking) };
+    toast(fill(gettext('%(person)s: %(event)s · %(name)s'), facts));
   }
+}
 
-  state(state) {
-    const link = byId('link');
-    if (link.dataset.state === state) return;
-    link.dataset.state = state;
-    link.lastElementChild.textContent = t(state === 'offline' ? 'offline' : state);
-  }
+/**
+ * @param {WebSocket} socket
+ * @param {object} message
+ */
+const send = (socket, message) => socket.send(JSON.stringify(message));
+
+/** @param {string[]} people */
+function showPeople(people) {
+  const others = people.filter((name) => name !== page.me);
+  const title = others.length ? fill(gettext('Also on this board: %(names)s'), { names: others.join(', ') }) : '';
+  const initials = others.slice(0, MAX_INITIALS).map((name) => h('span', { 'aria-hidden': 'true' }, initialsOf(name)));
+  byId('presence').title = title;
+  byId('presence').replaceChildren(...initials, h('i', { class: 'sr-only' }, title));
+}
+
+/** @param {string} name */
+const initialsOf = (name) =>
+  name
+    .split(/\s+/)
+    .map((word) => word[0])
+    .join('')
+    .slice(0, 2)
+    .toUpperCase();
+
+/** @param {'connecting' | 'online' | 'offline'} state */
+function showState(state) {
+  const element = byId('link');
+  if (element.dataset.state === state) return;
+  element.dataset.state = state;
+  const texts = {
+    connecting: gettext('Connecting'),
+    online: gettext('Live'),
+    offline: gettext('No connection: the board may be out of date. Reconnecting…'),
+  };
+  if (element.lastElementChild) element.lastElementChild.textContent = texts[state];
 }

@@ -1,221 +1,212 @@
-// The board: puts the views, the rail, the drawer and the live connection together.
+// The board: puts the toolbar, the list, the views, the drawer and the live connection together.
 
-import { Panel } from './drawer.js';
+import { tone } from './bookings.js';
+import { addDays } from './clock.js';
+import { Drawer } from './drawer.js';
+import { gettext } from './i18n.js';
 import { List } from './list.js';
 import { Live } from './live.js';
-import { Plan } from './room-plan.js';
-import { changed, day, here, holds, load, onChange, onDay, tone } from './store.js';
+import { page } from './page.js';
+import { RoomPlan } from './room-plan.js';
+import { messageOf } from './server.js';
+import { board, boardChanged, goToDay, onBoardChange, onDayLoaded } from './store.js';
 import { Timeline } from './timeline.js';
-import { addDays, byId, clock, dateWords, h, start, t, toast, undoLatest } from './ui.js';
+import { showDate, showLegend, showSectors, showStats } from './toolbar.js';
+import { byId, closestTo, errorToast, h, inputById, PHONE, undoLatest } from './ui.js';
 
-const panel = new Panel();
-const open = {
-  booking: (booking) => {
-    panel.booking(booking);
-    // The drawer may have taken the place where it was.
-    if (view === 'timeline')
-      requestAnimationFrame(() => requestAnimationFrame(() => views.timeline.reveal(booking.id)));
+/**
+ * @typedef {'list' | 'timeline' | 'plan'} View
+ *
+ * @typedef {object} Navigation what the list and the views can open
+ * @property {(booking: import('./store.js').Booking) => void} openBooking
+ * @property {(proposal?: import('./booking-form.js').Proposal) => void} openNewBooking
+ * @property {(table: import('./store.js').Table, at?: number | null) => void} openTable
+ * @property {(block: import('./store.js').Block) => void} openBlock
+ * @property {(view: View) => void} showView
+ * @property {(date?: string) => Promise<boolean>} goTo today if without a date; resolves to whether it is shown
+ */
+
+const TICK_MS = 15_000;
+const STORED_VIEW = 'floor-view';
+const STORED_THEME = 'floor-theme';
+
+const drawer = new Drawer();
+/** @type {Navigation} */
+const navigation = {
+  openBooking(booking) {
+    drawer.showBooking(booking);
+    // The drawer may now cover the booking; the timeline is drawn in the next frame.
+    if (view === 'timeline') requestAnimationFrame(() => requestAnimationFrame(() => timeline.reveal(booking.id)));
   },
-  create: (given) => panel.create(given),
-  table: (table, at) => panel.table(table, at),
-  block: (held) => panel.block(held),
-  redraw: () => changed(),
-  view: (name) => show(name),
-  go: (date) => go(date),
+  openNewBooking: (proposal) => drawer.showNewBooking(proposal),
+  openTable: (table, at) => drawer.showTable(table, at),
+  openBlock: (block) => drawer.showBlock(block),
+  showView,
+  goTo,
 };
-const views = { timeline: new Timeline(open), plan: new Plan(open) };
-const list = new List(open);
+const list = new List(navigation);
+const timeline = new Timeline(navigation);
+const roomPlan = new RoomPlan(navigation);
+/** @type {View} */
 let view = 'timeline';
 
-function show(name) {
-  view = name;
-  document.body.dataset.view = name;
-  localStorage.setItem('floor-view', name);
-  for (const each of byId('views').children) each.setAttribute('aria-pressed', String(each.dataset.view === name));
-  changed();
+/** @param {View} chosen */
+function showView(chosen) {
+  view = chosen;
+  document.body.dataset.view = view;
+  localStorage.setItem(STORED_VIEW, view);
+  for (const button of viewButtons) button.setAttribute('aria-pressed', String(button.dataset.view === view));
+  boardChanged();
 }
 
-let drawn = 0;
-onChange(() => {
-  if (drawn) return;
-  drawn = requestAnimationFrame(() => {
-    drawn = 0;
-    if (day.data) draw();
-  });
-  // A tab in the background gets no frames; it is right again when it is looked at.
-});
-
-function draw() {
-  const none = !day.tables.size;
-  byId('notice').hidden = !none && day.data.open.length > 0;
-  byId('notice').replaceChildren(
-    t(none ? 'noTables' : 'closedDay'),
-    none ? h('a', { class: 'solid', href: start.urls.admin }, t('backOffice')) : '',
-  );
-  if (view !== 'list') views[view].render(byId('view'));
-  list.render();
-  panel.refresh();
-  sectors();
-  stats();
-  byId('stage').removeAttribute('aria-busy');
-}
-
-function sectors() {
-  if (byId('sectors').contains(document.activeElement)) {
-    for (const each of byId('sectors').children)
-      each.setAttribute('aria-pressed', String(each.dataset.sector === day.sector));
-    return;
-  }
-  const tab = (id, name) =>
-    h(
-      'button',
-      {
-        type: 'button',
-        'data-sector': id,
-        'aria-pressed': String(day.sector === id),
-        onclick: () => {
-          day.sector = id;
-          changed();
-        },
-      },
-      name,
-    );
-  byId('sectors').replaceChildren(
-    tab('', t('allSectors')),
-    ...day.data.sectors.map((sector) => tab(sector.id, sector.name)),
-  );
-}
-
-function stats() {
-  const mine = [...day.bookings.values()].filter((each) => holds(each) && here(each));
-  const now = clock.now();
-  const taken = new Set(
-    mine
-      .filter(
-        (each) => each.status === 'SEATED' || (each.status === 'CONFIRMED' && each.start <= now && now < each.end),
-      )
-      .flatMap((each) => each.tables),
-  );
-  for (const held of day.data.blocks) if (held.start <= now && now < held.end) taken.add(held.table);
-  const tables = [...day.tables.values()].filter(
-    (each) => !each.retired && (!day.sector || each.sector === day.sector),
-  );
-  const fact = (count, word) => [count, t(count === 1 ? `${word}One` : word)];
-  const people = (bookings) => bookings.reduce((sum, each) => sum + each.party, 0);
-  const facts = [fact(mine.length, 'bookings'), fact(people(mine), 'covers')];
-  if (day.date === day.data.today)
-    facts.push(
-      [people(mine.filter((each) => each.status === 'SEATED')), t('seatedNow')],
-      fact(tables.filter((each) => !taken.has(each.id)).length, 'freeTables'),
-    );
-  byId('stats').replaceChildren(
-    ...facts.map(([number, word]) => h('div', {}, h('dt', {}, word), h('dd', {}, String(number)))),
-  );
-}
-
-function dated() {
-  byId('date').value = day.date;
-  byId('dateText').textContent = dateWords(day.date, window.innerWidth > 820);
-  const query = new URLSearchParams({ restaurant: start.restaurant, date: day.date }).toString();
-  byId('toSheet').href = `${start.urls.floor}sheet?${query}`;
-  byId('toCsv').href = `${start.urls.floor}export.csv?${query}`;
-  byId('toIcal').href = `${start.urls.floor}export.ics?${query}`;
-  byId('today').disabled = day.date === day.data.today;
-  const url = new URL(window.location);
-  url.searchParams.set('restaurant', start.restaurant);
-  if (day.date === day.data.today) url.searchParams.delete('date');
-  else url.searchParams.set('date', day.date);
-  history.replaceState(null, '', url);
-}
-
-async function go(date) {
+/** @param {string} [date] */
+async function goTo(date) {
   try {
-    return await load(date);
+    return await goToDay(date);
   } catch (refusal) {
-    toast(refusal.message, { bad: true });
-    if (day.date) byId('date').value = day.date;
+    errorToast(messageOf(refusal));
+    if (board.loaded) inputById('date').value = board.day.date;
     return false;
   }
 }
 
-byId('prev').addEventListener('click', () => go(addDays(day.date, -1)));
-byId('next').addEventListener('click', () => go(addDays(day.date, 1)));
-byId('today').addEventListener('click', () => go(undefined));
-byId('date').addEventListener('change', (event) => {
-  if (event.target.value) go(event.target.value);
+// --- Drawing -----------------------------------------------------------------------------------------------------
+
+let frame = 0;
+onBoardChange(() => {
+  // A tab in the background gets no frames: it is drawn when it is looked at again.
+  if (!frame) frame = requestAnimationFrame(draw);
 });
-onDay(dated);
-byId('date').addEventListener('click', (event) => event.target.showPicker?.());
-byId('restaurant').addEventListener('change', (event) => {
-  window.location.search = new URLSearchParams({ restaurant: event.target.value }).toString();
-});
-byId('walkin').addEventListener('click', () => {
-  if (day.data) panel.walkIn();
-});
-byId('new').addEventListener('click', () => {
-  if (day.data) panel.create();
-});
-byId('help').addEventListener('click', () => byId('keys').showModal());
-byId('theme').addEventListener('click', () => {
+onDayLoaded(showDate);
+
+function draw() {
+  frame = 0;
+  if (!board.loaded) return;
+  showNotice();
+  if (view === 'timeline') timeline.render(byId('view'));
+  if (view === 'plan') roomPlan.render(byId('view'));
+  list.render();
+  drawer.refresh();
+  showSectors();
+  showStats();
+  byId('stage').removeAttribute('aria-busy');
+}
+
+/** Say so if there is nothing to book. */
+function showNotice() {
+  const hasTables = board.tables.size > 0;
+  const notice = byId('notice');
+  notice.hidden = hasTables && board.day.open.length > 0;
+  if (hasTables) notice.replaceChildren(gettext('Closed: there is no service on this day.'));
+  else {
+    const link = h('a', { class: 'solid', href: page.urls.admin }, gettext('Back office'));
+    notice.replaceChildren(gettext('There are no tables yet. Create a sector and its tables first.'), link);
+  }
+}
+
+let lastTones = '';
+setInterval(() => {
+  if (!board.loaded || document.hidden) return;
+  // A party turns late, or stays over its time, by the clock alone.
+  const tones = [...board.bookings.values()].map(tone).join();
+  if (tones !== lastTones) {
+    lastTones = tones;
+    boardChanged();
+    return;
+  }
+  if (view === 'list') list.render();
+  if (view === 'timeline') timeline.tick();
+  if (view === 'plan') roomPlan.tick();
+  showStats();
+}, TICK_MS);
+
+// --- Controls ----------------------------------------------------------------------------------------------------
+
+const viewButtons = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('#views [data-view]'));
+for (const button of viewButtons) {
+  button.addEventListener('click', () => showView(/** @type {View} */ (button.dataset.view)));
+}
+
+const previousDay = () => goTo(addDays(board.day.date, -1));
+const nextDay = () => goTo(addDays(board.day.date, 1));
+const showKeys = () => byId('keys', HTMLDialogElement).showModal();
+
+/**
+ * @param {string} id
+ * @param {() => void} action
+ */
+const onClick = (id, action) => byId(id).addEventListener('click', action);
+onClick('prev', () => board.loaded && previousDay());
+onClick('next', () => board.loaded && nextDay());
+onClick('today', () => goTo());
+onClick('walkin', () => board.loaded && drawer.showWalkIn());
+onClick('new', () => board.loaded && drawer.showNewBooking());
+onClick('help', showKeys);
+onClick('theme', () => {
   const root = document.documentElement;
   root.dataset.theme = root.dataset.theme === 'dark' ? 'light' : 'dark';
-  localStorage.setItem('floor-theme', root.dataset.theme);
-});
-for (const each of byId('views').children) each.addEventListener('click', () => show(each.dataset.view));
-document.addEventListener('click', (event) => {
-  for (const menu of document.querySelectorAll('details.menu[open]'))
-    if (!menu.contains(event.target)) menu.open = false;
+  localStorage.setItem(STORED_THEME, root.dataset.theme);
 });
 
+const dateInput = inputById('date');
+onClick('date', () => dateInput.showPicker?.());
+dateInput.addEventListener('change', () => {
+  if (dateInput.value) goTo(dateInput.value);
+});
+const restaurantSelect = byId('restaurant', HTMLSelectElement);
+restaurantSelect.addEventListener('change', () => {
+  window.location.search = new URLSearchParams({ restaurant: restaurantSelect.value }).toString();
+});
+document.addEventListener('click', (event) => {
+  for (const menu of /** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll('details.menu[open]'))) {
+    if (!menu.contains(/** @type {Node} */ (event.target))) menu.open = false;
+  }
+});
+window.addEventListener('resize', boardChanged);
+
+/** @type {Record<string, () => void>} */
 const KEYS = {
-  n: () => panel.create(),
-  w: () => panel.walkIn(),
+  n: () => drawer.showNewBooking(),
+  w: () => drawer.showWalkIn(),
+  t: () => showView('timeline'),
+  p: () => showView('plan'),
   '/': () => byId('search').focus(),
-  t: () => show('timeline'),
-  p: () => show('plan'),
-  '[': () => go(addDays(day.date, -1)),
-  ']': () => go(addDays(day.date, 1)),
-  '?': () => byId('keys').showModal(),
+  '[': previousDay,
+  ']': nextDay,
+  '?': showKeys,
 };
+
 document.addEventListener('keydown', (event) => {
-  if (!day.data || event.target.closest('input, select, textarea, dialog')) return;
-  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'z') {
+  if (!board.loaded || closestTo(event, 'input, select, textarea, dialog')) return;
+  const key = event.key.toLowerCase();
+  if (event.ctrlKey || event.metaKey) {
+    if (key !== 'z') return;
     event.preventDefault();
     undoLatest();
     return;
   }
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === 'Escape' && panel.showing) {
-    panel.close();
+  if (event.altKey) return;
+  if (event.key === 'Escape' && drawer.isOpen) {
+    drawer.close();
     return;
   }
-  const work = KEYS[event.key.toLowerCase()];
-  if (work) {
-    event.preventDefault();
-    work();
-  }
+  const action = KEYS[key];
+  if (!action) return;
+  event.preventDefault();
+  action();
 });
-window.addEventListener('resize', () => changed());
-let tones = '';
-setInterval(() => {
-  if (day.data && !document.hidden) {
-    // Who is late, or stays over their time, is so by the clock alone.
-    const now = [...day.bookings.values()].map((booking) => tone(booking)).join();
-    if (now !== tones) {
-      tones = now;
-      changed();
-      return;
-    }
-    if (view === 'list') list.render();
-    else views[view].tick();
-    stats();
-  }
-}, 15000);
 
-const kept = localStorage.getItem('floor-view');
-show(
-  window.innerWidth > 820 && kept === 'list' ? 'timeline' : (kept ?? (window.innerWidth > 820 ? 'timeline' : 'list')),
-);
-go(new URLSearchParams(window.location.search).get('date') ?? undefined).then(() => {
-  window.live = new Live();
-});
+// --- Start -------------------------------------------------------------------------------------------------------
+
+/** The view that was last chosen; only a phone has the list as a view. */
+function firstView() {
+  const stored = localStorage.getItem(STORED_VIEW);
+  if (stored === 'plan' || stored === 'timeline') return stored;
+  return PHONE.matches ? 'list' : 'timeline';
+}
+
+showLegend();
+showView(firstView());
+await goTo(new URLSearchParams(window.location.search).get('date') ?? undefined);
+// The browser tests reach the connection by this name.
+Object.assign(window, { live: new Live() });

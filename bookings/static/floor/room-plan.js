@@ -1,108 +1,170 @@
-// The plan: tables where they stand, coloured by what they are now (or at another time of the day).
+// The room plan: tables where they stand, coloured by their state now or at another time of the day.
 
-import { called, changed, day, endOf, flag, holds, tone, toneIcon, toneWord, wrong } from './store.js';
-import { clock, h, icon, post, QUARTER, start, t, toast } from './ui.js';
+import {
+  attentionFlag,
+  attentionText,
+  displayName,
+  leavesAt,
+  occupiesTables,
+  seatsText,
+  tone,
+  toneIcon,
+  toneLabel,
+} from './bookings.js';
+import { HOUR, now, QUARTER, timeText } from './clock.js';
+import { fill, gettext } from './i18n.js';
+import { page } from './page.js';
+import { messageOf, post } from './server.js';
+import { board, boardChanged } from './store.js';
+import { errorToast, focusedElement, h, icon, setStyle, toast } from './ui.js';
 
+/**
+ * @typedef {import('./store.js').Booking} Booking
+ * @typedef {import('./store.js').Sector} Sector
+ * @typedef {import('./store.js').Table} Table
+ * @typedef {import('./main.js').Navigation} Navigation
+ *
+ * @typedef {object} TableState
+ * @property {import('./bookings.js').Tone | 'block' | 'soon' | 'retired' | ''} kind the CSS class
+ * @property {Booking | null} booking whose party is, or should be, at the table
+ * @property {string} label
+ * @property {string} line what the table shows below its name; its seats if empty
+ * @property {string} until
+ * @property {string} shortUntil `until` where there is little room
+ */
+
+/** Centimetres: tables are put at multiples of it. */
 const GRID = 10;
+/** Centimetres around the outermost tables. */
+const MARGIN = 60;
+/** Pixels for a centimetre: with fewer, tables get too small to touch; with more, they look coarse. */
+const MIN_SCALE = 0.62;
+const MAX_SCALE = 1.35;
+const BESIDE_ROOM_PX = 38;
+const BELOW_ROOM_PX = 130;
+/** Centimetres: a narrower table shows only the first word of a name. */
+const WIDE_ENOUGH_FOR_NAMES = 150;
+const WIDE_ENOUGH_FOR_SENTENCES_PX = 86;
+const SOON_MS = 2 * HOUR;
+const SAVE_DELAY_MS = 400;
 
-export class Plan {
-  constructor(open) {
-    this.open = open;
-    this.at = null;
-    this.editing = false;
+/** @type {Record<string, [number, number]>} */
+const STEPS = { ArrowLeft: [-GRID, 0], ArrowRight: [GRID, 0], ArrowUp: [0, -GRID], ArrowDown: [0, GRID] };
+
+export class RoomPlan {
+  /** @param {Navigation} navigation */
+  constructor(navigation) {
+    this.navigation = navigation;
+    /** @type {number | null} The instant shown; null for the present. */
+    this.shownAt = null;
+    this.isEditing = false;
+    this.isDragging = false;
+    /** Whether a redraw was put off while a table was dragged. */
+    this.isStale = false;
+    /** @type {HTMLElement | null} */
+    this.element = null;
+    /** @type {number | undefined} */
+    this.saving = undefined;
   }
 
-  render(room) {
-    if (this.dragging) {
-      this.stale = true;
+  get at() {
+    return this.shownAt ?? now();
+  }
+
+  /** @param {HTMLElement} container */
+  render(container) {
+    if (this.isDragging) {
+      this.isStale = true;
       return;
     }
-    this.room = room;
-    const focused = document.activeElement?.dataset?.table;
-    const scroll = this.element?.scrollTop ?? 0;
-    const at = this.at ?? clock.now();
-    const element = h('div', { class: this.editing ? 'plan edit' : 'plan' });
-    const width = room.clientWidth - 38;
-    for (const sector of day.data.sectors) {
-      if ((day.sector && day.sector !== sector.id) || !sector.tables.length) continue;
-      element.append(h('h2', {}, sector.name), this.sector(sector, at, width));
+    const focused = focusedElement()?.dataset.table;
+    const scrollTop = this.element?.scrollTop ?? 0;
+    const element = h('div', { class: this.isEditing ? 'plan editing' : 'plan' });
+    for (const sector of board.day.sectors) {
+      if ((board.sector && board.sector !== sector.id) || !sector.tables.length) continue;
+      element.append(h('h2', {}, sector.name), this.room(sector, container));
     }
-    room.replaceChildren(element, this.bar(at));
-    element.scrollTop = scroll;
+    container.replaceChildren(element, this.bar());
+    element.scrollTop = scrollTop;
     this.element = element;
-    if (focused) element.querySelector(`[data-table="${focused}"]`)?.focus();
+    if (focused) /** @type {HTMLElement | null} */ (element.querySelector(`[data-table="${focused}"]`))?.focus();
   }
 
-  sector(sector, at, width) {
-    const right = Math.max(...sector.tables.map((table) => table.x + table.w)) + 60;
-    const bottom = Math.max(...sector.tables.map((table) => table.y + table.h)) + 60;
-    // A room is seen whole, as long as its tables stay big enough to touch.
-    const scale = Math.min(width / right, Math.max((this.room.clientHeight - 130) / bottom, 0.62), 1.35);
-    const box = h('div', {
-      class: 'room',
-      style: { height: `${bottom * scale}px`, width: `${Math.min(width, right * scale)}px` },
-    });
-    for (const table of sector.tables) box.append(this.table(table, at, scale, sector));
-    return box;
+  /** The present moves on. */
+  tick() {
+    if (this.shownAt === null && !this.isEditing) boardChanged();
   }
 
-  state(table, at) {
-    const held = day.data.blocks.find((each) => each.table === table.id && each.start <= at && at < each.end);
-    if (held)
-      return {
-        kind: 'block',
-        word: t('blocked'),
-        line: held.reason,
-        until: t('until', { time: clock.at(held.end) }),
-        short: clock.at(held.end),
-      };
-    const here_ = [...day.bookings.values()]
-      .filter((each) => holds(each) && each.tables.includes(table.id))
+  /**
+   * @param {Sector} sector
+   * @param {HTMLElement} container
+   */
+  room(sector, container) {
+    const right = Math.max(...sector.tables.map((table) => table.x + table.w)) + MARGIN;
+    const bottom = Math.max(...sector.tables.map((table) => table.y + table.h)) + MARGIN;
+    const width = container.clientWidth - BESIDE_ROOM_PX;
+    const height = container.clientHeight - BELOW_ROOM_PX;
+    const scale = Math.min(width / right, Math.max(height / bottom, MIN_SCALE), MAX_SCALE);
+    const style = { height: `${bottom * scale}px`, width: `${Math.min(width, right * scale)}px` };
+    return h('div', { class: 'room', style }, ...sector.tables.map((table) => this.table(table, scale)));
+  }
+
+  /**
+   * @param {Table} table
+   * @returns {TableState}
+   */
+  state(table) {
+    const { at } = this;
+    const block = board.day.blocks.find((each) => each.table === table.id && each.start <= at && at < each.end);
+    if (block)
+      return { kind: 'block', booking: null, label: gettext('Blocked'), line: block.reason, ...until(block.end) };
+    const bookings = [...board.bookings.values()]
+      .filter((booking) => occupiesTables(booking) && booking.tables.includes(table.id))
       .sort((a, b) => a.start - b.start);
-    const now =
-      here_.find((each) => each.status === 'SEATED' && this.at === null) ??
-      here_.find((each) => each.start <= at && at < endOf(each) && each.status !== 'COMPLETED');
-    const next = here_.find((each) => each.start > at && each.status === 'CONFIRMED');
-    if (now) {
-      const kind = this.at === null ? tone(now) : now.status;
+    const isNow = this.shownAt === null;
+    const current =
+      bookings.find((booking) => isNow && booking.status === 'SEATED') ??
+      bookings.find((booking) => booking.start <= at && at < leavesAt(booking) && booking.status !== 'COMPLETED');
+    if (current) {
+      const kind = isNow ? tone(current) : current.status;
+      const name = displayName(current);
+      const shortName = table.w < WIDE_ENOUGH_FOR_NAMES ? name.split(' ')[0] : name;
+      const line = `${current.party} · ${shortName}`;
+      return { kind, booking: current, label: toneLabel(kind), line, ...until(current.end) };
+    }
+    const next = bookings.find((booking) => booking.start > at && booking.status === 'CONFIRMED');
+    if (next) {
+      const time = timeText(next.start);
       return {
-        kind,
-        booking: now,
-        word: toneWord(kind),
-        line: `${now.party} · ${table.w < 150 ? called(now).split(' ')[0] : called(now)}`,
-        until: t('until', { time: clock.at(now.end) }),
-        short: clock.at(now.end),
+        kind: table.retired ? 'retired' : next.start - at < SOON_MS ? 'soon' : '',
+        booking: null,
+        label: fill(gettext('free until %(time)s'), { time }),
+        line: '',
+        until: fill(gettext('next %(time)s'), { time }),
+        shortUntil: `→ ${time}`,
       };
     }
-    if (next)
-      return {
-        kind: table.retired ? 'retired' : next.start - at < 2 * 3600000 ? 'soon' : '',
-        booking: null,
-        next,
-        word: t('freeUntil', { time: clock.at(next.start) }),
-        line: '',
-        until: t('next', { time: clock.at(next.start) }),
-        short: `→ ${clock.at(next.start)}`,
-      };
-    return {
-      kind: '',
-      booking: null,
-      word: table.retired ? t('retired') : t('free'),
-      line: table.retired ? t('retired') : '',
-      until: '',
-    };
+    const line = table.retired ? gettext('Out of use') : '';
+    return { kind: '', booking: null, label: line || gettext('Free'), line, until: '', shortUntil: '' };
   }
 
-  table(table, at, scale, sector) {
-    const state = this.state(table, at);
-    const classes = ['tb', table.shape, state.kind, state.booking && day.selected === state.booking.id && 'on'];
-    const flagged = [...day.bookings.values()].find((each) => wrong(each) && each.tables.includes(table.id));
-    const sign = state.kind && !['soon', 'retired'].includes(state.kind) ? icon(toneIcon(state.kind)) : null;
+  /**
+   * @param {Table} table
+   * @param {number} scale pixels for a centimetre
+   */
+  table(table, scale) {
+    const state = this.state(table);
+    const isSelected = state.booking !== null && board.selected === state.booking.id;
+    const flagged = [...board.bookings.values()].find(
+      (booking) => attentionText(booking) && booking.tables.includes(table.id),
+    );
+    const hasIcon = state.kind && !['soon', 'retired'].includes(state.kind);
+    const text = table.w * scale < WIDE_ENOUGH_FOR_SENTENCES_PX ? state.shortUntil : state.until;
     const element = h(
       'button',
       {
         type: 'button',
-        class: classes.filter(Boolean).join(' '),
+        class: ['table', table.shape, state.kind, isSelected && 'selected'].filter(Boolean).join(' '),
         'data-table': table.id,
         style: {
           left: `${table.x * scale}px`,
@@ -111,134 +173,140 @@ export class Plan {
           height: `${table.h * scale}px`,
         },
         onclick: () => {
-          if (!this.editing) this.choose(table, state);
+          if (!this.isEditing) this.open(table, state);
         },
       },
-      h('span', { class: 'sr' }, t('table')),
-      h('span', { class: 't' }, flagged ? flag(flagged) : null, sign, table.name),
-      h('span', { class: 'sr' }, `${t('seats', table)}, ${state.word}`),
-      h('span', { class: 'c' }, state.line || `${table.min === table.max ? table.max : `${table.min}-${table.max}`}`),
-      state.until
-        ? h('span', { class: 'u', title: state.until }, table.w * scale < 86 ? state.short : state.until)
-        : null,
+      h('span', { class: 'sr-only' }, gettext('Table')),
+      h(
+        'span',
+        { class: 'name' },
+        flagged ? attentionFlag(flagged) : null,
+        hasIcon ? icon(toneIcon(state.kind)) : null,
+        table.name,
+      ),
+      h(
+        'span',
+        { class: 'sr-only' },
+        `${fill(gettext('seats %(seats)s'), { seats: seatsText(table) })}, ${state.label}`,
+      ),
+      h('span', { class: 'line' }, state.line || seatsText(table)),
+      state.until ? h('span', { class: 'until', title: state.until }, text) : null,
     );
-    if (this.editing) this.movable(element, table, scale, sector);
+    if (this.isEditing) this.makeMovable(element, table, scale);
     return element;
   }
 
-  choose(table, state) {
-    if (state.booking) this.open.booking(state.booking);
-    else this.open.table(table, this.at);
+  /**
+   * @param {Table} table
+   * @param {TableState} state
+   */
+  open(table, state) {
+    if (state.booking) this.navigation.openBooking(state.booking);
+    else this.navigation.openTable(table, this.shownAt);
   }
 
-  bar(at) {
-    const label = h(
-      'output',
-      {},
-      this.at === null ? `${t('planNow')} · ${clock.at(at)}` : t('planAt', { time: clock.at(at) }),
-    );
+  /** The controls below: which time the plan shows, and whether tables can be moved. */
+  bar() {
+    const { at } = this;
+    const label = h('output', {}, this.shownAt === null ? `${gettext('Now')} · ${timeText(at)}` : roomAt(at));
     const slider = h('input', {
       type: 'range',
-      min: day.data.from,
-      max: day.data.to,
+      min: board.day.from,
+      max: board.day.to,
       step: QUARTER,
-      value: String(at),
-      'aria-label': t('time'),
+      value: at,
+      'aria-label': gettext('Time'),
+      'aria-valuetext': timeText(at),
       oninput: () => {
-        this.at = Number(slider.value);
-        label.textContent = t('planAt', { time: clock.at(this.at) });
-        slider.setAttribute('aria-valuetext', clock.at(this.at));
+        this.shownAt = Number(slider.value);
+        label.textContent = roomAt(this.shownAt);
+        slider.setAttribute('aria-valuetext', timeText(this.shownAt));
       },
-      onchange: () => changed(),
+      onchange: boardChanged,
     });
-    slider.setAttribute('aria-valuetext', clock.at(at));
-    const bar = h(
+    const showNow = () => {
+      this.shownAt = null;
+      boardChanged();
+    };
+    const toggleEditing = () => {
+      this.isEditing = !this.isEditing;
+      if (this.isEditing) toast(gettext('Drag a table, or move it with the arrow keys. Each move is saved.'));
+      boardChanged();
+    };
+    const edit = {
+      type: 'button',
+      class: this.isEditing ? 'solid' : 'soft',
+      'aria-pressed': String(this.isEditing),
+      onclick: toggleEditing,
+    };
+    return h(
       'div',
       { class: 'planbar' },
       label,
       slider,
-      h(
-        'button',
-        {
-          type: 'button',
-          class: 'soft',
-          onclick: () => {
-            this.at = null;
-            changed();
-          },
-        },
-        t('planNow'),
-      ),
+      h('button', { type: 'button', class: 'soft', onclick: showNow }, gettext('Now')),
+      board.day.may.tables && h('button', edit, this.isEditing ? gettext('Done') : gettext('Arrange tables')),
     );
-    if (day.data.may.tables) {
-      bar.append(
-        h(
-          'button',
-          {
-            type: 'button',
-            class: this.editing ? 'solid' : 'soft',
-            'aria-pressed': String(this.editing),
-            onclick: () => {
-              this.editing = !this.editing;
-              if (this.editing) toast(t('editHint'));
-              changed();
-            },
-          },
-          this.editing ? t('donePlan') : t('editPlan'),
-        ),
-      );
-    }
-    return bar;
   }
 
-  movable(element, table, scale, sector) {
+  /**
+   * @param {HTMLElement} element
+   * @param {Table} table
+   * @param {number} scale pixels for a centimetre
+   */
+  makeMovable(element, table, scale) {
+    /** @type {(x: number, y: number) => void} */
     const put = (x, y) => {
       table.x = Math.max(0, Math.round(x / GRID) * GRID);
       table.y = Math.max(0, Math.round(y / GRID) * GRID);
-      element.style.left = `${table.x * scale}px`;
-      element.style.top = `${table.y * scale}px`;
+      setStyle(element, { left: `${table.x * scale}px`, top: `${table.y * scale}px` });
     };
-    const store = async (before) => {
+    /** @type {(oldX: number, oldY: number) => Promise<void>} */
+    const save = async (oldX, oldY) => {
       try {
-        await post('tables', { restaurantId: start.restaurant, tables: [{ id: table.id, x: table.x, y: table.y }] });
+        const { id, x, y } = table;
+        await post('tables', { restaurantId: page.restaurant, tables: [{ id, x, y }] });
       } catch (refusal) {
-        put(...before);
-        toast(refusal.message, { bad: true });
+        put(oldX, oldY);
+        errorToast(messageOf(refusal));
       }
     };
-    element.addEventListener('pointerdown', (event) => {
-      const before = [table.x, table.y];
-      this.dragging = true;
-      element.setPointerCapture(event.pointerId);
-      const onMove = (moved) =>
-        put(before[0] + (moved.clientX - event.clientX) / scale, before[1] + (moved.clientY - event.clientY) / scale);
-      element.addEventListener('pointermove', onMove);
-      element.addEventListener(
-        'lostpointercapture',
-        () => {
-          element.removeEventListener('pointermove', onMove);
-          this.dragging = false;
-          if (table.x !== before[0] || table.y !== before[1]) store(before).then(changed);
-          else if (this.stale) changed();
-          this.stale = false;
-        },
-        { once: true },
-      );
+    element.addEventListener('pointerdown', (down) => {
+      const { x, y } = table;
+      this.isDragging = true;
+      element.setPointerCapture(down.pointerId);
+      /** @type {(event: PointerEvent) => void} */
+      const follow = (event) =>
+        put(x + (event.clientX - down.clientX) / scale, y + (event.clientY - down.clientY) / scale);
+      const drop = async () => {
+        element.removeEventListener('pointermove', follow);
+        this.isDragging = false;
+        const mustRedraw = this.isStale;
+        this.isStale = false;
+        const moved = table.x !== x || table.y !== y;
+        if (moved) await save(x, y);
+        if (moved || mustRedraw) boardChanged();
+      };
+      element.addEventListener('pointermove', follow);
+      element.addEventListener('lostpointercapture', drop, { once: true });
     });
     element.addEventListener('keydown', (event) => {
-      const step = { ArrowLeft: [-GRID, 0], ArrowRight: [GRID, 0], ArrowUp: [0, -GRID], ArrowDown: [0, GRID] }[
-        event.key
-      ];
+      const step = STEPS[event.key];
       if (!step) return;
       event.preventDefault();
-      const before = [table.x, table.y];
-      put(table.x + step[0], table.y + step[1]);
-      clearTimeout(this.storing);
-      this.storing = setTimeout(() => store(before), 400);
+      const { x, y } = table;
+      put(x + step[0], y + step[1]);
+      clearTimeout(this.saving);
+      this.saving = setTimeout(() => save(x, y), SAVE_DELAY_MS);
     });
   }
+}
 
-  tick() {
-    if (this.at === null && !this.editing) changed();
-  }
+/** @param {number} instant */
+const roomAt = (instant) => fill(gettext('Room at %(time)s'), { time: timeText(instant) });
+
+/** @param {number} instant */
+function until(instant) {
+  const time = timeText(instant);
+  return { until: fill(gettext('until %(time)s'), { time }), shortUntil: time };
 }

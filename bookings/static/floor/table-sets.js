@@ -1,94 +1,138 @@
-// Which tables a booking would have when it is carried over a table: one for one, a set as a set.
+// Which tables a booking gets when it is dragged over a table: one for one, a set as a set.
 
-import { day, endOf, holds, usable } from './store.js';
+import { isInUse, isOpen, leavesAt, occupiesTables } from './bookings.js';
+import { MINUTE } from './clock.js';
+import { board } from './store.js';
 
-const placed = (sector, ids) =>
+/**
+ * @typedef {import('./store.js').Booking} Booking
+ * @typedef {import('./store.js').Sector} Sector
+ */
+
+/**
+ * The positions of tables in their sector's list, ascending.
+ * @param {Sector} sector
+ * @param {string[]} ids
+ */
+const positionsOf = (sector, ids) =>
   ids.map((id) => sector.tables.findIndex((table) => table.id === id)).sort((a, b) => a - b);
-const same = (one, other) => one.length === other.length && one.every((id) => other.includes(id));
 
-/** Whether the plan lets these tables of a sector be put together. The server decides; this is for what to point at. */
+/**
+ * @param {string[]} one
+ * @param {string[]} other
+ */
+const isSameSet = (one, other) => one.length === other.length && one.every((id) => other.includes(id));
+
+/**
+ * @param {Sector} sector
+ * @param {string} id
+ */
+const neighboursOf = (sector, id) =>
+  sector.joins.filter((pair) => pair.includes(id)).map(([first, second]) => (first === id ? second : first));
+
+/**
+ * Whether these tables of a sector may be put together, as far as the board can tell: the server decides.
+ * @param {Sector} sector
+ * @param {string[]} ids
+ */
 function mayJoin(sector, ids) {
-  if (!ids.every(usable)) return false;
-  if (sector.combos.some((combo) => same(combo, ids))) return true;
-  if (ids.some((id) => !day.tables.get(id).combinable)) return false;
+  if (!ids.every(isInUse)) return false;
+  if (sector.combos.some((combo) => isSameSet(combo, ids))) return true;
+  if (ids.some((id) => !board.tables.get(id)?.combinable)) return false;
   if (!sector.joins.length) return true;
   const reached = new Set([ids[0]]);
-  for (const id of reached) for (const other of ids) if (neighbours(sector, id).includes(other)) reached.add(other);
+  // A set that grows while it is walked is walked to its end.
+  for (const id of reached) {
+    for (const neighbour of neighboursOf(sector, id)) if (ids.includes(neighbour)) reached.add(neighbour);
+  }
   return reached.size === ids.length;
 }
 
-const neighbours = (sector, id) => sector.joins.filter((pair) => pair.includes(id)).map(([a, b]) => (a === id ? b : a));
-
-/** Every set of `size` tables with `id` in it that joins or that the plan names. */
-function setsWith(sector, id, size) {
+/**
+ * Every set of `size` tables around `id` that joins allow, and every combo of that size.
+ * @param {Sector} sector
+ * @param {string} id
+ * @param {number} size
+ */
+function setsAround(sector, id, size) {
   let sets = [[id]];
-  while (sets[0] && sets[0].length < size) {
+  while (sets.length && sets[0].length < size) {
+    /** @type {Map<string, string[]>} */
     const grown = new Map();
     for (const set of sets) {
-      for (const each of set.flatMap((member) => neighbours(sector, member))) {
-        if (set.includes(each) || !day.tables.get(each)?.combinable) continue;
-        const next = [...set, each].sort();
-        grown.set(next.join('\n'), next);
+      for (const neighbour of set.flatMap((member) => neighboursOf(sector, member))) {
+        if (set.includes(neighbour) || !board.tables.get(neighbour)?.combinable) continue;
+        const larger = [...set, neighbour].sort();
+        grown.set(larger.join('\n'), larger);
       }
     }
     sets = [...grown.values()];
   }
-  return [
-    ...sets,
-    ...sector.combos.filter((combo) => combo.length === size && combo.includes(id) && combo.every(usable)),
-  ];
+  const combos = sector.combos.filter((combo) => combo.length === size && combo.includes(id) && combo.every(isInUse));
+  return [...sets, ...combos];
 }
 
 /**
- * The tables for a booking that was grabbed at one of its tables and is over `target`. A set keeps its
- * shape where its tables may join there, else it takes the nearest set of as many that may, else the
- * one table if that seats them all. What cannot be is handed back as it is, for the server to say why.
+ * The tables for a booking that was grabbed at one of its tables and dragged over another. A set keeps its shape
+ * if the tables there may be joined; else it becomes the nearest set of the same size that may; else the one
+ * table if that seats the party. What is not possible is returned as it is, for the server to say why.
+ * @param {Booking} booking
+ * @param {string} grabbed
+ * @param {string} over
  */
-export function setAt(booking, grabbed, target) {
-  if (booking.tables.length === 1) return [target];
-  const sector = day.data.sectors.find((each) => each.id === day.tables.get(target).sector);
-  const home = day.data.sectors.find((each) => each.id === booking.sector);
-  const own = placed(home, booking.tables);
-  const [from] = placed(home, [grabbed]);
-  const [to] = placed(sector, [target]);
-  let wanted = own.map((at) => at - from + to);
-  const over = Math.max(0, wanted.at(-1) - sector.tables.length + 1);
-  const under = Math.max(0, -wanted[0]);
-  wanted = wanted.map((at) => at - over + under);
-  const shifted = wanted.map((at) => sector.tables[at]?.id);
-  const whole = !shifted.includes(undefined);
-  if (whole && mayJoin(sector, shifted)) return shifted;
-  const cost = (set) => placed(sector, set).reduce((sum, at, index) => sum + Math.abs(at - wanted[index]), 0);
-  const others = setsWith(sector, target, booking.tables.length).sort((a, b) => cost(a) - cost(b));
-  if (others.length) return others[0];
-  return !whole || seats([target], booking.party) ? [target] : shifted;
+export function tablesOver(booking, grabbed, over) {
+  if (booking.tables.length === 1) return [over];
+  const sector = sectorOf(board.tables.get(over)?.sector);
+  const home = sectorOf(booking.sector);
+  if (!sector || !home) return [over];
+  const own = positionsOf(home, booking.tables);
+  const shift = positionsOf(sector, [over])[0] - positionsOf(home, [grabbed])[0];
+  let positions = own.map((position) => position + shift);
+  const beyondEnd = Math.max(0, positions[positions.length - 1] - sector.tables.length + 1);
+  const beforeStart = Math.max(0, -positions[0]);
+  positions = positions.map((position) => position - beyondEnd + beforeStart);
+  const shifted = positions.flatMap((position) => sector.tables[position]?.id ?? []);
+  const fits = shifted.length === positions.length;
+  if (fits && mayJoin(sector, shifted)) return shifted;
+  /** @type {(set: string[]) => number} */
+  const distance = (set) =>
+    positionsOf(sector, set).reduce((sum, position, index) => sum + Math.abs(position - positions[index]), 0);
+  const sets = setsAround(sector, over, booking.tables.length).sort((a, b) => distance(a) - distance(b));
+  if (sets.length) return sets[0];
+  return !fits || maySeat([over], booking.party) ? [over] : shifted;
 }
 
-/** Whether they seat a party as far as the board can tell: combinations are the server's to judge. */
-function seats(ids, party) {
-  const table = day.tables.get(ids[0]);
+/** @param {string | undefined} id */
+const sectorOf = (id) => board.day.sectors.find((sector) => sector.id === id);
+
+/**
+ * Whether tables seat a party, as far as the board can tell: what several seat together is the server's to judge.
+ * @param {string[]} ids
+ * @param {number} party
+ */
+function maySeat(ids, party) {
+  const table = board.tables.get(ids[0]);
   return ids.length > 1 || !table || (table.min <= party && party <= table.max);
 }
 
-/** The one booking that stands where `booking` would go, if the two could change tables; else null. */
-export function partner(booking, target) {
-  const end = target.start + booking.minutes * 60000;
-  const there = [...day.bookings.values()].filter(
-    (each) =>
-      each.id !== booking.id &&
-      holds(each) &&
-      each.start < end &&
-      endOf(each) > target.start &&
-      each.tables.some((id) => target.tables.includes(id)),
+/**
+ * The one booking at the place where `booking` would go, if the two could swap tables; else null.
+ * @param {Booking} booking
+ * @param {{ start: number, tables: string[] }} target
+ */
+export function swapPartner(booking, target) {
+  const end = target.start + booking.minutes * MINUTE;
+  const there = [...board.bookings.values()].filter(
+    (other) =>
+      other.id !== booking.id &&
+      occupiesTables(other) &&
+      other.start < end &&
+      leavesAt(other) > target.start &&
+      other.tables.some((id) => target.tables.includes(id)),
   );
+  if (there.length !== 1) return null;
   const [other] = there;
-  if (
-    there.length !== 1 ||
-    other.pending ||
-    !['CONFIRMED', 'SEATED'].includes(other.status) ||
-    same(other.tables, booking.tables)
-  )
-    return null;
-  if (!booking.tables.every(usable)) return null;
-  return seats(other.tables, booking.party) && seats(booking.tables, other.party) ? other : null;
+  if (other.pending || !isOpen(other) || isSameSet(other.tables, booking.tables)) return null;
+  if (!booking.tables.every(isInUse)) return null;
+  return maySeat(other.tables, booking.party) && maySeat(booking.tables, other.party) ? other : null;
 }

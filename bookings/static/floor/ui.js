@@ -1,167 +1,125 @@
-// What the other modules stand on: elements, words, times of the restaurant, and talking to the server.
+// Building blocks of the page: elements, icons, messages and the confirmation dialog.
 
-export const start = JSON.parse(document.getElementById('start').textContent);
+import { gettext } from './i18n.js';
 
-export function t(key, values = {}) {
-  return start.words[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
-}
+const MAX_TOASTS = 3;
+const TOAST_MS = 4500;
+const ERROR_TOAST_MS = 9000;
+/** As long as the bar of a toast with "Undo" takes to run out in ui.css. */
+const UNDO_TOAST_MS = 10_000;
 
-/** An element: h('button', {class: 'solid', onclick: f}, 'text', child, ...). */
+/** Screens on which the list is a view of its own, as board.css has it. */
+export const PHONE = matchMedia('(max-width: 820px)');
+
+/**
+ * @typedef {Node | string | null | undefined | false} Child
+ * @typedef {{
+ *   [Name in keyof GlobalEventHandlersEventMap as `on${Name}`]?: (event: GlobalEventHandlersEventMap[Name]) => void
+ * }} Handlers
+ * @typedef {Handlers & { style?: Record<string, string>, [attribute: string]: unknown }} Props
+ */
+
+/**
+ * An element: h('button', { class: 'solid', onclick: save }, 'Save'). Attributes that are null, undefined or false
+ * are left out, and so are such children.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Props} props
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
 export function h(tag, props = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(props)) {
     if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
-    else if (name === 'style') for (const [key, each] of Object.entries(value)) element.style.setProperty(key, each);
-    else if (name in element && typeof value === 'boolean') element[name] = value;
-    else element.setAttribute(name, value === true ? '' : value);
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
+    else if (name === 'style') setStyle(element, /** @type {Record<string, string>} */ (value));
+    else if (value === true && name in element) Reflect.set(element, name, true);
+    else element.setAttribute(name, value === true ? '' : String(value));
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  for (const child of children) if (child !== null && child !== undefined && child !== false) element.append(child);
   return element;
 }
 
-/** With a `label` it says something that is said nowhere else. */
+/**
+ * @param {HTMLElement} element
+ * @param {Record<string, string>} style
+ */
+export function setStyle(element, style) {
+  for (const [property, value] of Object.entries(style)) element.style.setProperty(property, value);
+}
+
+/**
+ * A symbol of templates/floor/icons.html.
+ * @param {string} name
+ * @param {string} label for screen readers; an icon without one only repeats what a text next to it says
+ */
 export function icon(name, label = '') {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
   if (label) {
     svg.setAttribute('role', 'img');
     svg.setAttribute('aria-label', label);
-  } else svg.setAttribute('aria-hidden', 'true');
+  } else {
+    svg.setAttribute('aria-hidden', 'true');
+  }
   const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
   use.setAttribute('href', `#i-${name}`);
   svg.append(use);
   return svg;
 }
 
-/** How this person writes dates, as long as it is the page's language. */
-const locale = navigator.language.startsWith(start.language) ? navigator.language : start.language;
-
-export const byId = (id) => document.getElementById(id);
-export const QUARTER = 15 * 60000;
-
-/** Clocks of the restaurant's zone. */
-export const clock = {
-  offset: 0,
-  set(zone, serverNow) {
-    this.offset = serverNow - Date.now();
-    this.time = new Intl.DateTimeFormat(locale, {
-      hour: '2-digit',
-      minute: '2-digit',
-      hourCycle: 'h23',
-      timeZone: zone,
-    });
-    this.stamp = new Intl.DateTimeFormat(locale, {
-      day: 'numeric',
-      month: 'short',
-      hour: '2-digit',
-      minute: '2-digit',
-      hourCycle: 'h23',
-      timeZone: zone,
-    });
-  },
-  now() {
-    return Date.now() + this.offset;
-  },
-  at(ms) {
-    return this.time.format(ms);
-  },
-  when(ms) {
-    return this.stamp.format(ms);
-  },
-};
-
-/** A date without a zone, YYYY-MM-DD, in words. */
-export function dateWords(iso, long = true) {
-  const style = long
-    ? { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' }
-    : { weekday: 'short', day: 'numeric', month: 'short' };
-  return new Intl.DateTimeFormat(locale, { ...style, timeZone: 'UTC' }).format(new Date(`${iso}T00:00:00Z`));
+/**
+ * The page's element with that id.
+ * @template {HTMLElement} [Type=HTMLElement]
+ * @param {string} id
+ * @param {{ new (): Type }} [type]
+ * @returns {Type}
+ */
+export function byId(id, type) {
+  const element = document.getElementById(id);
+  if (!(element instanceof (type ?? HTMLElement))) throw new Error(`There is no #${id} of that type.`);
+  return /** @type {Type} */ (element);
 }
 
-export function addDays(iso, days) {
-  const date = new Date(`${iso}T00:00:00Z`);
-  date.setUTCDate(date.getUTCDate() + days);
-  return date.toISOString().slice(0, 10);
+/** @param {string} id */
+export const inputById = (id) => byId(id, HTMLInputElement);
+
+/**
+ * The closest element around an event's target that matches.
+ * @param {Event} event
+ * @param {string} selector
+ */
+export function closestTo(event, selector) {
+  const { target } = event;
+  return target instanceof Element ? /** @type {HTMLElement | null} */ (target.closest(selector)) : null;
 }
 
-/** A refusal of the server: what to tell, and what is wrong with which field. */
-export class Refusal extends Error {
-  constructor(status, body, word = 'failed') {
-    super(status === 401 ? t('signIn') : body?.detail || t(word));
-    this.status = status;
-    this.code = body?.error || '';
-    this.issues = body?.issues || [];
-  }
+/**
+ * The focused element, which a redraw may have to focus again.
+ * @returns {HTMLElement | null}
+ */
+export function focusedElement() {
+  return document.activeElement instanceof HTMLElement ? document.activeElement : null;
 }
 
-/** What makes a request that is sent again the same one. (Browsers keep randomUUID from pages over plain http.) */
-export const newKey = () =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
-
-async function call(path, options, lost = 'failed') {
-  let response;
-  try {
-    response = await fetch(start.urls.floor + path, {
-      credentials: 'same-origin',
-      signal: AbortSignal.timeout(12000),
-      ...options,
-    });
-  } catch {
-    // Without an answer nobody knows whether it was done.
-    throw new Refusal(0, null, lost);
-  }
-  const body = await response.json().catch(() => null);
-  if (!response.ok) throw new Refusal(response.status, body);
-  return body;
-}
-
-export function get(path, query = {}) {
-  const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== '');
-  const text = new URLSearchParams(given).toString();
-  return call(text ? `${path}?${text}` : path, {});
-}
-
-const csrf = document.querySelector('meta[name=csrf]');
-
-/** With a `key` it may be sent again, and is done once. */
-export async function post(path, body = {}, key = '') {
-  const send = () =>
-    call(
-      path,
-      {
-        method: 'POST',
-        body: JSON.stringify(body),
-        headers: {
-          'Content-Type': 'application/json',
-          'X-CSRFToken': csrf.content,
-          ...(key && { 'Idempotency-Key': key }),
-        },
-      },
-      key ? 'sendAgain' : 'noAnswer',
-    );
-  try {
-    return await send();
-  } catch (refusal) {
-    if (refusal.status !== 403) throw refusal;
-    // Nothing was done. The page's token may be of before they signed in again in another tab.
-    const { token, user } = await call('token', {});
-    if (user !== start.user) throw new Refusal(0, null, 'somebodyElse');
-    csrf.content = token;
-    return send();
-  }
-}
-
-/** Ask before doing; true for yes. */
-export function ask(title, lines, yes, no) {
+/**
+ * Ask for a confirmation in a dialog.
+ * @param {string} question
+ * @param {string[]} lines
+ * @param {string} yes
+ * @param {string} no
+ * @returns {Promise<boolean>}
+ */
+export function askToConfirm(question, lines, yes, no) {
   return new Promise((resolve) => {
-    const close = (answer) => {
-      box.remove();
-      resolve(answer);
+    const onclose = () => {
+      dialog.remove();
+      resolve(dialog.returnValue === 'yes');
     };
-    const box = h(
+    const dialog = h(
       'dialog',
-      { class: 'ask', 'aria-labelledby': 'askTitle', onclose: () => close(box.returnValue === 'yes') },
-      h('h2', { id: 'askTitle' }, title),
+      { class: 'confirm', 'aria-labelledby': 'confirmTitle', onclose },
+      h('h2', { id: 'confirmTitle' }, question),
       ...lines.map((line) => h('p', {}, line)),
       h(
         'form',
@@ -170,59 +128,74 @@ export function ask(title, lines, yes, no) {
         h('button', { class: 'soft', value: 'no' }, no),
       ),
     );
-    document.body.append(box);
-    box.showModal();
+    document.body.append(dialog);
+    dialog.showModal();
   });
 }
 
-/** Say something; with `undo`, offer it for ten seconds. */
-export function toast(text, { bad = false, undo = null } = {}) {
-  const box = h('div', { class: bad ? 'toast bad' : 'toast' }, h('span', {}, text));
+/**
+ * What Ctrl+Z does: the undo that the latest toast offers.
+ * @type {{ undo: () => void, close: () => void } | null}
+ */
+let latestUndo = null;
+
+/**
+ * Show a message for a few seconds.
+ * @param {string} text
+ * @param {(() => void) | null} undo offered with a button and Ctrl+Z
+ */
+export function toast(text, undo = null) {
+  const box = h('div', { class: 'toast' }, h('span', {}, text));
+  const close = showToast(box, undo ? UNDO_TOAST_MS : TOAST_MS);
+  if (!undo) return;
+  latestUndo = { undo, close };
+  const onclick = () => {
+    close();
+    undo();
+  };
+  box.append(h('button', { type: 'button', onclick }, gettext('Undo')), h('i'));
+}
+
+/** @param {string} text */
+export function errorToast(text) {
+  const box = h('div', { class: 'toast bad' }, h('span', {}, text));
+  const close = showToast(box, ERROR_TOAST_MS);
+  box.append(h('button', { type: 'button', 'aria-label': gettext('Close'), onclick: close }, '×'));
+}
+
+/**
+ * @param {HTMLElement} box
+ * @param {number} milliseconds
+ */
+function showToast(box, milliseconds) {
   const close = () => {
     clearTimeout(timer);
     box.remove();
-    if (latest.undo === undo) latest.undo = null;
+    if (latestUndo?.close === close) latestUndo = null;
   };
-  const timer = setTimeout(close, undo ? 10000 : bad ? 9000 : 4500);
-  if (undo) {
-    latest.undo = undo;
-    latest.close = close;
-    box.append(
-      h(
-        'button',
-        {
-          type: 'button',
-          onclick: () => {
-            close();
-            undo();
-          },
-        },
-        t('undo'),
-      ),
-      h('i'),
-    );
-  } else if (bad) {
-    box.append(h('button', { type: 'button', 'aria-label': t('close'), onclick: close }, '×'));
-  }
-  const room = byId('toasts');
-  while (room.children.length > 2) room.firstChild.remove();
-  room.append(box);
+  const timer = setTimeout(close, milliseconds);
+  const toasts = byId('toasts');
+  while (toasts.children.length >= MAX_TOASTS) toasts.firstElementChild?.remove();
+  toasts.append(box);
+  return close;
 }
-const latest = { undo: null, close: null };
+
 export function undoLatest() {
-  const { undo, close } = latest;
-  if (undo) {
-    close();
-    undo();
-  }
+  const offer = latestUndo;
+  if (!offer) return;
+  offer.close();
+  offer.undo();
 }
 
-/** A new act is under way: what came before it can no longer be undone. */
-export function settle() {
-  latest.undo = null;
-  latest.close = null;
+/** A new change is under way: Ctrl+Z must not undo the one before it. */
+export function forgetUndo() {
+  latestUndo = null;
 }
 
-export function say(text) {
-  byId('say').textContent = text;
+/**
+ * Have screen readers say something at once.
+ * @param {string} text
+ */
+export function announce(text) {
+  byId('announcement').textContent = text;
 }

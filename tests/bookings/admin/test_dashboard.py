@@ -168,12 +168,12 @@ def test_another_tenants_restaurant_is_not_shown(at_noon: None) -> None:
 def test_an_empty_restaurant_and_nobodys_restaurant(at_noon: None) -> None:
     house("H", tables=TABLES, hours=())
     text = shown(person(Role.STAFF, "H")).content.decode()
-    assert "Nobody is expected today." in text
+    assert "No arrivals today." in text
     assert text.count(">closed<") == 8
     lost = Client()
     lost.force_login(User.objects.create_user("lost", is_staff=True))
     text = shown(lost).content.decode()
-    assert ("There is no restaurant of yours yet." in text, "Make a restaurant" in text) == (True, False)
+    assert ("You have no restaurant yet." in text, "Create a restaurant" in text) == (True, False)
 
 
 def test_the_hour_that_a_clock_repeats_is_two(db: None, redis_empty: None) -> None:
@@ -194,7 +194,7 @@ def test_the_hour_that_a_clock_repeats_is_two(db: None, redis_empty: None) -> No
 
 def test_figures_that_are_behind_say_so(db: None, redis_empty: None) -> None:
     house("H", tables=TABLES)
-    client, said = person(Role.STAFF, "H"), "the workers have not caught up"
+    client, said = person(Role.STAFF, "H"), "the workers are still catching up"
     with clock.frozen(clock.now() - timedelta(minutes=1)):
         book("H", clock.now().date() + timedelta(days=2), "20:00", 2, "A")
     assert said in shown(client).content.decode()
@@ -332,7 +332,7 @@ def test_no_request_is_lost_when_the_counts_are_away(at_noon: None, settings: An
             book("H", date(2026, 5, 4), "20:00", 2, "A")
         assert refusals() is None
         text = shown(person(Role.STAFF, "H")).content.decode()
-        assert "The counts cannot be read just now." in text
+        assert "The counts are not available right now." in text
     finally:
         redis._breaker.answered()
     assert refusals() == {}

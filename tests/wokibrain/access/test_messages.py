@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import gettext
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,8 @@ CALLS = {
 }
 TEXT = r"""(?:u?'((?:[^'\\]|\\.)*)'|u?"((?:[^"\\]|\\.)*)")"""
 IN_TEMPLATE = re.compile(r"\b(?:n|np|p)?gettext\(" + TEXT + r"|\b_\(" + TEXT)
+IN_SCRIPT = re.compile(r"\bn?gettext\(\s*" + TEXT)
+DOMAINS = ("django", "djangojs")
 SLOTS = re.compile(r"%\(\w+\)[sd]|\{\w*\}")
 
 
@@ -58,15 +60,26 @@ def in_the_code() -> dict[str, str]:
     return found
 
 
-def catalogues(language: str) -> list[Path]:
-    """The folders with a catalogue of that language: the project's, and those that an app brings itself."""
-    return sorted(each for name in CODE for each in (ROOT / name).rglob(f"locale/{language}/LC_MESSAGES"))
+def in_the_scripts() -> dict[str, str]:
+    """Each string that a script of ours marks for translation, with its file."""
+    found: dict[str, str] = {}
+    for file in sorted(each for name in CODE for each in (ROOT / name).rglob("static/**/*.js")):
+        for groups in IN_SCRIPT.findall(file.read_text()):
+            text = next(filter(None, groups))
+            found[ast.literal_eval(f'"{text}"')] = str(file.relative_to(ROOT))
+    return found
 
 
-def po(folder: Path) -> dict[str, str]:
+def catalogues(language: str, domain: str) -> list[Path]:
+    """The catalogues of that language: the project's, and those that an app brings itself."""
+    path = f"locale/{language}/LC_MESSAGES/{domain}.po"
+    return sorted(each for name in CODE for each in (ROOT / name).rglob(path))
+
+
+def po(file: Path) -> dict[str, str]:
     """The catalogue as people write it; an entry marked fuzzy counts as untranslated."""
     entries: dict[str, str] = {}
-    for block in re.split(r"\n\s*\n", (folder / "django.po").read_text()):
+    for block in re.split(r"\n\s*\n", file.read_text()):
         parts: dict[str, str] = {}
         field = ""
         for line in block.splitlines():
@@ -84,9 +97,9 @@ def po(folder: Path) -> dict[str, str]:
     return entries
 
 
-def mo(folder: Path) -> dict[str, str]:
-    with (folder / "django.mo").open("rb") as file:
-        catalogue = gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+def mo(file: Path) -> dict[str, str]:
+    with file.with_suffix(".mo").open("rb") as compiled:
+        catalogue = gettext.GNUTranslations(compiled)._catalog  # type: ignore[attr-defined]
     return {
         key if isinstance(key, str) else key[0]: value
         for key, value in catalogue.items()
@@ -94,51 +107,58 @@ def mo(folder: Path) -> dict[str, str]:
     }
 
 
-def written(language: str) -> dict[str, str]:
+def written(language: str, domain: str) -> dict[str, str]:
     entries: dict[str, str] = {}
-    for folder in catalogues(language):
-        entries |= {text: said for text, said in po(folder).items() if said}
+    for file in catalogues(language, domain):
+        entries |= {text: said for text, said in po(file).items() if said}
     return entries
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_no_string_is_untranslated(language: str) -> None:
-    known = written(language)
-    missing = {text: file for text, file in in_the_code().items() if text not in known}
+@pytest.mark.parametrize(("domain", "sources"), [("django", in_the_code), ("djangojs", in_the_scripts)])
+def test_no_string_is_untranslated(language: str, domain: str, sources: Callable[[], dict[str, str]]) -> None:
+    known = written(language, domain)
+    missing = {text: file for text, file in sources().items() if text not in known}
     assert missing == {}, "run `make messages`, translate, run it again"
 
 
+@pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_no_entry_is_empty_or_a_guess(language: str) -> None:
-    unsure = [text for folder in catalogues(language) for text, said in po(folder).items() if not said]
+def test_no_entry_is_empty_or_a_guess(language: str, domain: str) -> None:
+    unsure = [text for file in catalogues(language, domain) for text, said in po(file).items() if not said]
     assert unsure == []
 
 
-def test_the_english_catalogue_says_what_the_code_says() -> None:
-    assert {text: said for text, said in written("en").items() if said != text} == {}
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_english_catalogue_says_what_the_code_says(domain: str) -> None:
+    assert {text: said for text, said in written("en", domain).items() if said != text} == {}
 
 
-def test_a_string_stands_in_one_catalogue() -> None:
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_string_stands_in_one_catalogue(domain: str) -> None:
     """Where two have it one wins, by the order of Django's settings, and the other is read in vain."""
-    stands = [text for folder in catalogues("es") for text in po(folder)]
+    stands = [text for file in catalogues("es", domain) for text in po(file)]
     assert [text for text in set(stands) if stands.count(text) > 1] == []
 
 
+@pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_the_compiled_catalogue_is_in_step(language: str) -> None:
-    for folder in catalogues(language):
-        assert mo(folder) == {text: said for text, said in po(folder).items() if said}, folder
+def test_the_compiled_catalogue_is_in_step(language: str, domain: str) -> None:
+    for file in catalogues(language, domain):
+        assert mo(file) == {text: said for text, said in po(file).items() if said}, file
 
 
-def test_english_is_what_the_code_says() -> None:
-    said = {text: said for folder in catalogues("en") for text, said in po(folder).items()}
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_english_is_what_the_code_says(domain: str) -> None:
+    said = {text: said for file in catalogues("en", domain) for text, said in po(file).items()}
     assert said == {text: text for text in said}
 
 
-def test_a_translation_keeps_what_is_filled_in() -> None:
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_translation_keeps_what_is_filled_in(domain: str) -> None:
     wrong = [
         text
-        for text, said in written("es").items()
+        for text, said in written("es", domain).items()
         if sorted(SLOTS.findall(text)) != sorted(SLOTS.findall(said))
     ]
     assert wrong == []
@@ -152,11 +172,14 @@ def test_a_new_string_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         'from x import gettext_lazy as _\nA = _("Never said before")\n'
     )
     (tmp_path / "templates" / "new.html").write_text("{% load i18n %}{% translate 'Nor this' %}")
+    (tmp_path / "bookings" / "static").mkdir()
+    (tmp_path / "bookings" / "static" / "new.js").write_text("ngettext(\n  'Nor that', 'Nor those', 2)")
     monkeypatch.setattr("tests.wokibrain.access.test_messages.ROOT", tmp_path)
     assert in_the_code() == {
         "Never said before": str(Path("bookings/new.py")),
         "Nor this": str(Path("templates/new.html")),
     }
+    assert in_the_scripts() == {"Nor that": str(Path("bookings/static/new.js"))}
 
 
 def test_errors_speak_the_callers_language(db: None) -> None:

@@ -1,0 +1,139 @@
+"""Single bookings on the floor board: as JSON, with their story, and found by a search."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from bookings.models import Booking
+from bookings.repository.records import BookingRecord, fetch, seen_by
+from bookings.selectors.bookings import get_booking
+from wokibrain.core.callers import Caller
+from wokibrain.core.permissions import Permission
+from wokibrain.events.models import StoredEvent
+from wokibrain.office.actors import actors_named
+
+OPEN: Final = (Booking.Status.CONFIRMED, Booking.Status.SEATED)
+OCCUPYING: Final = (*OPEN, Booking.Status.COMPLETED)
+MIN_SEARCH_LENGTH: Final = 2
+MAX_RESULTS: Final = 20
+MAX_CANDIDATES: Final = 5 * MAX_RESULTS
+"""The newest matches, of which those nearest to the day shown are the results."""
+STORY_LABELS: Final = {
+    "BookingCreated": _("Booked"),
+    "BookingUpdated": _("Changed"),
+    "BookingCancelled": _("Cancelled"),
+    "BookingSeated": _("Seated"),
+    "BookingCompleted": _("Completed"),
+    "BookingNoShow": _("No-show"),
+}
+DEPARTURES: Final = """
+SELECT allocation.booking_id, max(upper(allocation.period))
+FROM bookings_allocation AS allocation JOIN bookings_booking AS booking ON booking.id = allocation.booking_id
+WHERE booking.restaurant_id = %s AND booking.service_date = %s AND booking.status = 'COMPLETED'
+GROUP BY allocation.booking_id
+"""
+
+
+def booking_with_story(*, caller: Caller, booking: str) -> dict[str, Any]:
+    """Return one booking as the board draws it, with its story. Raises NotFound, Forbidden."""
+    record = get_booking(caller=caller, booking=booking)
+    left = None
+    if record.status == Booking.Status.COMPLETED:
+        left = departures(record.restaurant_id, record.service_date).get(record.id)
+    flag = attention_flags(pk=record.id).get(record.id, "")
+    return booking_json(record, left, flag) | {"story": story(record)}
+
+
+def booking_json(booking: BookingRecord, left: datetime | None = None, attention: str = "") -> dict[str, Any]:
+    """Return a booking as the board draws it.
+
+    ``left`` is when a completed party freed its tables; ``attention`` is why staff must look at the booking
+    (Booking.Attention), empty for no reason.
+    """
+    return {
+        "id": str(booking.id),
+        "reference": booking.reference,
+        "sector": booking.sector_id,
+        "tables": list(booking.table_ids),
+        "date": booking.service_date.isoformat(),
+        "start": milliseconds(booking.start),
+        "end": milliseconds(booking.end),
+        "left": milliseconds(left) if left else None,
+        "minutes": booking.duration_minutes,
+        "party": booking.party_size,
+        "status": booking.status.value,
+        "attention": attention,
+        "channel": booking.channel.value,
+        "name": booking.guest.name if booking.guest else "",
+        "phone": booking.guest.phone if booking.guest else "",
+        "email": booking.guest.email if booking.guest else "",
+        "notes": booking.notes,
+        "version": booking.version,
+    }
+
+
+def story(booking: BookingRecord) -> list[dict[str, Any]]:
+    """Return the booking's events, oldest first, each with the name of the person or key behind it."""
+    events = list(
+        StoredEvent.objects.filter(aggregate_type="booking", aggregate_id=str(booking.id)).order_by("version")
+    )
+    names = actors_named(event.metadata.get("actor", "") for event in events)
+    return [
+        {
+            "event": event.event_type,
+            "label": str(STORY_LABELS.get(event.event_type, event.event_type)),
+            "at": milliseconds(event.occurred_at),
+            "by": names[event.metadata.get("actor", "")],
+            "undone": bool(event.payload.get("undoes")),
+            "changed": sorted(event.payload.get("changes") or {}),
+        }
+        for event in events
+    ]
+
+
+def search(*, caller: Caller, restaurant_id: str, text: str, service_date: date) -> list[dict[str, Any]]:
+    """Return bookings whose guest's name, phone or reference matches, nearest to ``service_date`` first."""
+    caller.require(Permission.BOOKING_READ, restaurant_id)
+    text = text.strip()
+    if len(text) < MIN_SEARCH_LENGTH or "\x00" in text:
+        return []
+    matches = Q(reference__istartswith=text)
+    if caller.may(Permission.GUEST_READ, restaurant_id):
+        matches |= Q(guest__name__icontains=text) | Q(guest__phone__icontains=text)
+    candidates = (
+        Booking.objects.filter(matches, restaurant_id=restaurant_id)
+        .order_by("-service_date")
+        .values_list("id", flat=True)[:MAX_CANDIDATES]
+    )
+    records = fetch("WHERE booking.id = ANY (%(ids)s)", {"ids": list(candidates)})
+    records.sort(key=lambda record: (abs((record.service_date - service_date).days), record.start))
+    del records[MAX_RESULTS:]
+    flags = attention_flags(pk__in=[record.id for record in records])
+    return [
+        booking_json(record, attention=flags.get(record.id, ""))
+        for record in seen_by(caller, restaurant_id, records)
+    ]
+
+
+def departures(restaurant_id: str, service_date: date) -> dict[UUID, datetime]:
+    """Return when each completed party of the day freed its tables, by booking."""
+    with connection.cursor() as cursor:
+        cursor.execute(DEPARTURES, [restaurant_id, service_date])
+        return dict(cursor.fetchall())
+
+
+def attention_flags(**filters: Any) -> dict[UUID, str]:
+    """Return why staff must look at a booking, for those open bookings of the filter that they must look at."""
+    rows = Booking.objects.filter(status__in=OPEN, **filters).exclude(attention="")
+    return dict(rows.values_list("pk", "attention"))
+
+
+def milliseconds(instant: datetime) -> int:
+    """Return milliseconds since the Unix epoch, as browsers count."""
+    return int(instant.timestamp() * 1000)
