@@ -5,7 +5,7 @@ PYTHON_BIN := $(VENV)/bin/python
 MANAGE := $(PYTHON_BIN) manage.py
 .DEFAULT_GOAL := help
 
-.PHONY: help run test prove bench lint fmt messages lock clean
+.PHONY: help run test prove bench lint lint-scripts fmt fmt-scripts messages lock clean
 # What is made here may not be half made.
 .DELETE_ON_ERROR:
 
@@ -17,6 +17,15 @@ $(VENV)/runtime: requirements.txt requirements.lock deploy/venv
 
 $(VENV)/dev: requirements.txt requirements-dev.txt requirements.lock deploy/venv
 	@deploy/venv dev
+
+node_modules/.package-lock.json: package.json package-lock.json
+	@npm ci --silent
+
+# Only the checks of the floor board's scripts and styles need Node.js, so they are left out where it is missing.
+define with_npm
+if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(1); \
+	else echo "$(1): skipped Biome and tsc, as npm is missing; it comes with Node.js 20 or newer" >&2; fi
+endef
 
 # exec: what make waits for is the supervisor itself, so that signals reach it and its exit code is make's.
 run: $(VENV)/runtime ## Start everything and print where it is; Ctrl-C stops it
@@ -37,13 +46,23 @@ lint: $(VENV)/dev ## Style, types, layering, migrations
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@$(MANAGE) makemigrations --check --dry-run
+	@$(call with_npm,lint-scripts)
+
+lint-scripts: node_modules/.package-lock.json
+	@npm run --silent lint
 
 fmt: $(VENV)/dev ## Put the code into shape
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
+	@$(call with_npm,fmt-scripts)
+
+fmt-scripts: node_modules/.package-lock.json
+	@npm run --silent fmt
 
 messages: $(VENV)/dev ## Collect and compile what is to be translated (needs GNU gettext)
-	@$(MANAGE) makemessages -l es -l en --no-location --no-obsolete -i tests -i .venv -i .data -i node_modules
+	@for domain in django djangojs; do \
+		$(MANAGE) makemessages -d $$domain -l es -l en --no-location --no-obsolete \
+			-i tests -i .venv -i .data -i node_modules || exit 1; done
 	@$(MANAGE) compilemessages -i .venv -v 0
 
 lock: ## Resolve requirements*.txt into requirements.lock
