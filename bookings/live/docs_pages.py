@@ -32,10 +32,16 @@ def asyncapi_yaml(request: HttpRequest) -> HttpResponse:
 @require_safe
 @limited
 def websockets(request: HttpRequest) -> HttpResponse:
-    """The live channel for people, made of the same document."""
+    """Render the document for people: each message with its example."""
     sections = [
-        (title, [each | {"shown": json.dumps(each["examples"][0]["payload"], indent=2)} for each in messages])
-        for title, messages in (("What you send", asyncapi.SENT), ("What you are sent", asyncapi.RECEIVED))
+        (
+            title,
+            [
+                message | {"shown": json.dumps(message["examples"][0]["payload"], indent=2)}
+                for message in asyncapi.messages(operation)
+            ],
+        )
+        for title, operation in (("What you send", "listen"), ("What you are sent", "tell"))
     ]
     page = {"document": _live_document(request), "sections": sections}
     response = render(request, "docs/websockets.html", page)

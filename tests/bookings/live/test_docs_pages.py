@@ -1,0 +1,52 @@
+"""The live channel's documents: the data file, what the code fills in, and the page made of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings
+from django.test import Client
+
+from bookings.live import asyncapi
+from bookings.models import Booking
+from wokibrain.core.errors import Code
+from wokibrain.events.types import EventType
+
+pytestmark = pytest.mark.django_db
+TO_SERVER = ["subscribe", "unsubscribe", "ping"]
+TO_CLIENT = ["subscribed", "unsubscribed", "booking-event", "presence", "resync", "pong", "error"]
+
+
+@pytest.mark.parametrize("root", ["", "/api/v1"])
+def test_json_and_yaml_are_the_document_of_the_host_they_are_read_at(root: str) -> None:
+    document = asyncapi.document("testserver")
+    assert Client().get(f"{root}/asyncapi.json").json() == document
+    assert yaml.safe_load(Client().get(f"{root}/asyncapi.yaml").content) == document
+    assert document["info"]["version"] == settings.VERSION
+
+
+def event_schemas() -> list[dict[str, Any]]:
+    (message,) = (each for each in asyncapi.messages("tell") if each["name"] == "bookingEvent")
+    schemas: list[dict[str, Any]] = message["payload"]["properties"]["event"]["oneOf"]
+    return schemas
+
+
+def test_the_document_lists_every_code_event_type_and_status() -> None:
+    error = asyncapi.messages("tell")[-1]["payload"]["properties"]["error"]
+    assert error["enum"] == [code.value for code in Code]
+    booking, table = event_schemas()
+    types = booking["properties"]["type"]["enum"] + table["properties"]["type"]["enum"]
+    assert types == [event_type.value for event_type in EventType]
+    data = booking["properties"]["data"]["properties"]
+    assert data["undoes"]["properties"]["eventType"]["enum"] == booking["properties"]["type"]["enum"]
+    assert sorted(data["status"]["enum"]) == sorted(Booking.Status.values)
+
+
+def test_the_page_shows_each_message_with_its_example() -> None:
+    page = Client().get("/docs/websockets").content.decode()
+    assert re.findall(r'<h3 id="\w+"><code>([\w-]+)</code></h3>', page) == TO_SERVER + TO_CLIENT
+    assert page.count("<pre>") == len(TO_SERVER + TO_CLIENT)
+    assert "&quot;reference&quot;: &quot;B7K2QX&quot;" in page
