@@ -10,6 +10,7 @@ class BookingsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from bookings import event_types  # noqa: F401 - registers them
         from bookings.services import guests
         from bookings.services.plan_changes import PlanWatch
         from restaurants.services import plan_guard

@@ -12,31 +12,32 @@ from channels.layers import get_channel_layer
 
 from bookings import readmodels
 from bookings.availability import cache
+from bookings.event_types import BOOKING, TABLE
 from bookings.live import messages
 from wokibrain.events.registry import Mode, consumer
 from wokibrain.events.store import Envelope
-from wokibrain.events.types import Group, Topic
+from wokibrain.events.types import Group
 
 FAN_OUT_SECONDS: Final = 2.0
 
 
-@consumer(name="days", group=Group.PROJECTIONS, topics=[Topic.BOOKING], mode=Mode.BATCH)
+@consumer(name="days", group=Group.PROJECTIONS, topics=[BOOKING], mode=Mode.BATCH)
 def days(events: Sequence[Envelope]) -> None:
     readmodels.apply_days(events)
     readmodels.snapshots(events)
 
 
-@consumer(name="analytics", group=Group.ANALYTICS, topics=[Topic.BOOKING], mode=Mode.BATCH)
+@consumer(name="analytics", group=Group.ANALYTICS, topics=[BOOKING], mode=Mode.BATCH)
 def analytics(events: Sequence[Envelope]) -> None:
     readmodels.apply_analytics(events)
 
 
-@consumer(name="cache", group=Group.CACHE, mode=Mode.INLINE)
+@consumer(name="cache", group=Group.CACHE, topics=[BOOKING, TABLE], mode=Mode.INLINE)
 def invalidate(events: Sequence[Envelope]) -> None:
     cache.forget({day for event in events for day in _sector_days(event)})
 
 
-@consumer(name="websocket", group=Group.WEBSOCKET, mode=Mode.INLINE)
+@consumer(name="websocket", group=Group.WEBSOCKET, topics=[BOOKING, TABLE], mode=Mode.INLINE)
 def fan_out(events: Sequence[Envelope]) -> None:
     if (layer := get_channel_layer()) is None:
         return
@@ -57,7 +58,7 @@ def _sector_days(event: Envelope) -> Iterator[tuple[str, str, date]]:
     """The restaurant, sector and date of the days an event may change."""
     payload = event.payload
     restaurant_id = payload["restaurantId"]
-    if event.aggregate_type == Topic.TABLE:
+    if event.aggregate_type == TABLE:
         start, end = (datetime.fromisoformat(payload[edge]).date() for edge in ("start", "end"))
         for days_on in range((end - start).days + 1):
             yield restaurant_id, payload["sectorId"], start + timedelta(days=days_on)

@@ -9,6 +9,9 @@ class RestaurantsConfig(AppConfig):
 
     def ready(self) -> None:
         from restaurants import selectors
+        from restaurants.services import audit
         from wokibrain.core import tenants
+        from wokibrain.events import actions
 
         tenants.register(selectors.zone_of)
+        actions.register(audit.ACTIONS)

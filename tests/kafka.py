@@ -27,7 +27,7 @@ from confluent_kafka.cimpl import NewTopic
 from tests import certificates
 from tests.ports import free_port
 from tests.processes import one_at_a_time
-from wokibrain.events.types import Topic
+from wokibrain.events.types import topics
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 POM: Final = ROOT / "deploy" / "kafka" / "pom.xml"
@@ -85,7 +85,7 @@ class Broker:
     def reset(self, partitions: int = 6) -> None:
         """Empty topics and no groups, as on the first day."""
         admin = self.admin()
-        names = [name for topic in Topic for name in (topic.kafka, topic.dead_letters)]
+        names = [name for topic in topics() for name in (topic.kafka, topic.dead_letters)]
         for name in set(names) & set(admin.list_topics(timeout=10).topics):
             self.delete(name)
         for group in admin.list_consumer_groups().result(10).valid:
@@ -357,7 +357,7 @@ def mock() -> Iterator[Broker]:
 
     host = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "unused:1", "log_level": 0})
     (broker,) = host.list_topics(timeout=10).brokers.values()
-    for topic in Topic:
+    for topic in topics():
         # It makes what it is asked about, and knows no other way.
         for name in (topic.kafka, topic.dead_letters):
             host.list_topics(name, timeout=10)

@@ -1,6 +1,8 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+from wokibrain.events import actions
+
 
 class WebhooksConfig(AppConfig):
     name = "webhooks"
@@ -8,7 +10,8 @@ class WebhooksConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from webhooks import selectors
+        from webhooks import event_types, selectors
         from wokibrain.ops import metrics
 
         metrics.tell_of_webhooks(selectors.attempts_made)
+        actions.register(event_types.ACTIONS)

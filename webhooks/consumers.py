@@ -10,13 +10,12 @@ from webhooks import fanout, queue, tasks
 from webhooks.event_types import DELIVERIES
 from wokibrain.events.registry import Mode, Start, consumer, listener
 from wokibrain.events.store import Envelope
-from wokibrain.events.types import Group, Topic
+from wokibrain.events.types import Group
 
 
 @consumer(
     name=queue.CONSUMER,
     group=Group.WEBHOOKS,
-    topics=(Topic.BOOKING, Topic.TABLE),
     mode=Mode.BATCH,
     # What happened before there were webhooks is nobody's to hear; `recover` sends it to who asks.
     start=Start.NOW,

@@ -8,6 +8,8 @@ from typing import Final
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from wokibrain.core.errors import Text
+
 DELIVERIES: Final = "wokibrain.webhooks.deliveries"
 """The Kafka topic on which deliveries are announced."""
 
@@ -34,3 +36,14 @@ HAPPENINGS: Final[Mapping[str, Happening]] = {
     "TableBlocked": Happening.TABLE_UNAVAILABLE,
 }
 """Event type -> happening. An event type that is not here concerns no webhook."""
+
+ACTIONS: Final[Mapping[str, Text]] = {
+    "WebhookCreated": _("webhook made"),
+    "WebhookUpdated": _("webhook changed"),
+    "WebhookDeleted": _("webhook deleted"),
+    "WebhookSecretRotated": _("webhook's secret changed"),
+    "WebhookRedelivered": _("webhook delivery repeated"),
+    "WebhookRecovered": _("webhook's missed deliveries repeated"),
+    "WebhookDeactivated": _("webhook given up"),
+}
+"""Action, as the audit trail stores it -> its words for people."""

@@ -8,13 +8,14 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import Q
-from django.utils.translation import gettext_lazy as _
 
+from bookings.event_types import BOOKING
 from bookings.models import Booking
 from bookings.repository.records import BookingRecord, fetch, seen_by
 from bookings.selectors.bookings import get_booking
 from wokibrain.core.callers import Caller
 from wokibrain.core.permissions import Permission
+from wokibrain.events import types
 from wokibrain.events.models import StoredEvent
 from wokibrain.office.actors import actors_named
 
@@ -24,14 +25,6 @@ MIN_SEARCH_LENGTH: Final = 2
 MAX_RESULTS: Final = 20
 MAX_CANDIDATES: Final = 5 * MAX_RESULTS
 """The newest matches, of which those nearest to the day shown are the results."""
-STORY_LABELS: Final = {
-    "BookingCreated": _("Booked"),
-    "BookingUpdated": _("Changed"),
-    "BookingCancelled": _("Cancelled"),
-    "BookingSeated": _("Seated"),
-    "BookingCompleted": _("Completed"),
-    "BookingNoShow": _("No-show"),
-}
 DEPARTURES: Final = """
 SELECT allocation.booking_id, max(upper(allocation.period))
 FROM bookings_allocation AS allocation JOIN bookings_booking AS booking ON booking.id = allocation.booking_id
@@ -81,13 +74,13 @@ def booking_json(booking: BookingRecord, left: datetime | None = None, attention
 def story(booking: BookingRecord) -> list[dict[str, Any]]:
     """Return the booking's events, oldest first, each with the name of the person or key behind it."""
     events = list(
-        StoredEvent.objects.filter(aggregate_type="booking", aggregate_id=str(booking.id)).order_by("version")
+        StoredEvent.objects.filter(aggregate_type=BOOKING, aggregate_id=str(booking.id)).order_by("version")
     )
     names = actors_named(event.metadata.get("actor", "") for event in events)
     return [
         {
             "event": event.event_type,
-            "label": str(STORY_LABELS.get(event.event_type, event.event_type)),
+            "label": str(types.label(event.event_type)),
             "at": milliseconds(event.occurred_at),
             "by": names[event.metadata.get("actor", "")],
             "undone": bool(event.payload.get("undoes")),

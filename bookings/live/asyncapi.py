@@ -10,7 +10,7 @@ import yaml
 from django.conf import settings
 
 from wokibrain.core.errors import Code
-from wokibrain.events.types import EventType, Topic
+from wokibrain.events.types import Topic, event_types
 
 
 class _Loader(yaml.SafeLoader):
@@ -18,8 +18,8 @@ class _Loader(yaml.SafeLoader):
 
 
 def _event_types(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> list[str]:
-    prefix = Topic(loader.construct_scalar(node)).capitalize()
-    return [event_type.value for event_type in EventType if event_type.startswith(prefix)]
+    topic = Topic(loader.construct_scalar(node))
+    return [event_type.name for event_type in event_types(topic)]
 
 
 _Loader.add_constructor("!event-types", _event_types)

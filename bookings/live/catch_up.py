@@ -13,9 +13,9 @@ from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import NotFound
 from wokibrain.core.permissions import Permission
+from wokibrain.events import types
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.store import Envelope
-from wokibrain.events.types import Topic
 
 REPLAYED: Final = 500
 REPLAY_REACH: Final = 1_000
@@ -65,7 +65,7 @@ def missed(last: UUID, restaurant_id: str, sector_id: str | None) -> list[dict[s
         position__gt=seen["position"] - REPLAY_REACH,
         payload__restaurantId=restaurant_id,
         # Not what other aggregates keep in the same store, as webhooks do.
-        aggregate_type__in=list(Topic),
+        aggregate_type__in=types.topics(),
     ).order_by("position")
     if sector_id is not None:
         rows = rows.filter(Q(payload__sectorId=sector_id) | Q(payload__changes__sectorId__from=sector_id))

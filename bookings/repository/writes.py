@@ -20,6 +20,7 @@ from bookings.repository.ticket import Ticket
 from wokibrain.core.callers import Caller
 from wokibrain.core.ids import uuid7
 from wokibrain.events import store
+from wokibrain.events.types import EventType
 from wokibrain.idempotency.keys import KEEP
 
 EVENT: Final = """event AS (
@@ -66,11 +67,11 @@ def _insert(with_guest: bool, with_key: bool) -> str:
 
 
 def insert(
-    booking: BookingRecord, *, event_type: str, actor: Caller, new_guest: bool, ticket: Ticket | None
+    booking: BookingRecord, *, event_type: EventType, actor: Caller, new_guest: bool, ticket: Ticket | None
 ) -> None:
     """Write a new booking, its allocations, its first event and, where there is a key, its result."""
     values = _row(booking) | _event(
-        "booking", str(booking.id), booking.version, event_type, booking.payload(), actor, booking.created_at
+        event_type, str(booking.id), booking.version, booking.payload(), actor, booking.created_at
     )
     if new_guest and booking.guest:
         values |= {
@@ -95,12 +96,12 @@ UPDATE: Final = f"""WITH booking AS (
 
 
 def update(
-    booking: BookingRecord, *, event_type: str, actor: Caller, more: Mapping[str, Any] | None = None
+    booking: BookingRecord, *, event_type: EventType, actor: Caller, more: Mapping[str, Any] | None = None
 ) -> None:
     """Write a booking's next version and its event; ``more`` goes into the event's payload."""
     payload = booking.payload() | dict(more or {})
     values = _row(booking) | _event(
-        "booking", str(booking.id), booking.version, event_type, payload, actor, booking.updated_at
+        event_type, str(booking.id), booking.version, payload, actor, booking.updated_at
     )
     with connection.cursor() as cursor:
         cursor.execute(UPDATE, values)
@@ -161,24 +162,23 @@ def shorten(booking_id: UUID, end: datetime) -> None:
 
 def append(
     *,
-    aggregate: tuple[str, str],
-    event_type: str,
+    event_type: EventType,
+    aggregate_id: str,
     payload: Mapping[str, Any],
     actor: Caller,
     at: datetime,
 ) -> None:
     """Append an event at the aggregate's next version; the caller holds the aggregate's lock."""
-    kind, aggregate_id = aggregate
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT coalesce(max(version), 0) + 1 FROM events_storedevent "
             "WHERE aggregate_type = %s AND aggregate_id = %s",
-            [kind, aggregate_id],
+            [event_type.topic, aggregate_id],
         )
         (version,) = cursor.fetchone()
         cursor.execute(
             f"WITH {EVENT} SELECT 1",
-            _event(kind, aggregate_id, version, event_type, payload, actor, at),
+            _event(event_type, aggregate_id, version, payload, actor, at),
         )
 
 
@@ -205,21 +205,20 @@ def _row(booking: BookingRecord) -> dict[str, Any]:
 
 
 def _event(
-    kind: str,
+    event_type: EventType,
     aggregate_id: str,
     version: int,
-    event_type: str,
     payload: Mapping[str, Any],
     actor: Caller,
     at: datetime,
 ) -> dict[str, Any]:
     return {
         "event_id": uuid7(),
-        "aggregate_type": kind,
+        "aggregate_type": event_type.topic,
         "aggregate_id": aggregate_id,
         "version": version,
-        "event_type": event_type,
+        "event_type": event_type.name,
         "occurred_at": at,
         "payload": Jsonb(dict(payload)),
-        "metadata": Jsonb(store.in_todays_shape(event_type, store.metadata_now(actor.actor))),
+        "metadata": Jsonb(store.in_todays_shape(event_type.name, store.metadata_now(actor.actor))),
     }

@@ -11,6 +11,7 @@ from typing import Final
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
+from bookings.event_types import BOOKING_CREATED
 from bookings.models import Booking
 from bookings.repository import writes
 from bookings.repository.records import BookingRecord
@@ -127,4 +128,4 @@ def first_look() -> FirstLook:
 
 
 def _insert(booking: BookingRecord, *, new_guest: bool = False) -> None:
-    writes.insert(booking, event_type="BookingCreated", actor=SYSTEM, new_guest=new_guest, ticket=None)
+    writes.insert(booking, event_type=BOOKING_CREATED, actor=SYSTEM, new_guest=new_guest, ticket=None)

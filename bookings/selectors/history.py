@@ -8,6 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from bookings.availability import plan as plans
+from bookings.event_types import BOOKING, BOOKING_CANCELLED
 from bookings.selectors.bookings import DayList, find_booking
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
@@ -16,7 +17,6 @@ from wokibrain.core.permissions import Permission
 from wokibrain.events import store
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.store import Envelope, Payload
-from wokibrain.events.types import EventType, Topic
 
 NOT_STATE = frozenset({"changes", "reason", "undoes", "swappedWith"})
 """What an event says about the change and not about the booking after it."""
@@ -34,19 +34,19 @@ def evolve(state: Payload | None, event: Envelope) -> Payload:
         "version": event.version,
         "updatedAt": event.occurred_at.isoformat(),
         "cancelReason": event.payload.get("reason")
-        if event.event_type == EventType.BOOKING_CANCELLED
+        if event.event_type == BOOKING_CANCELLED.name
         else (state or {}).get("cancelReason"),
     }
 
 
 def history(booking_id: UUID | str) -> list[Envelope]:
     """The booking's events, oldest first; empty for a booking that never was."""
-    return store.load(Topic.BOOKING, str(booking_id))
+    return store.load(BOOKING, str(booking_id))
 
 
 def as_of(booking_id: UUID | str, instant: datetime) -> Payload | None:
     """The booking as it stood at ``instant`` (inclusive), or None before it was made."""
-    return store.fold(Topic.BOOKING, str(booking_id), evolve, until=instant).state
+    return store.fold(BOOKING, str(booking_id), evolve, until=instant).state
 
 
 def day_as_of(restaurant_id: str, sector_id: str | None, day: date, instant: datetime) -> list[Payload]:
@@ -55,16 +55,14 @@ def day_as_of(restaurant_id: str, sector_id: str | None, day: date, instant: dat
     ``sector_id`` None means all sectors. Cancelled bookings are among them, with that status.
     """
     once_there: dict[str, Any] = {
-        "aggregate_type": Topic.BOOKING,
+        "aggregate_type": BOOKING,
         "payload__restaurantId": restaurant_id,
         "payload__serviceDate": day.isoformat(),
         "occurred_at__lte": instant,
     }
     ids = StoredEvent.objects.filter(**once_there).values("aggregate_id")
     latest = (
-        StoredEvent.objects.filter(
-            aggregate_type=Topic.BOOKING, aggregate_id__in=ids, occurred_at__lte=instant
-        )
+        StoredEvent.objects.filter(aggregate_type=BOOKING, aggregate_id__in=ids, occurred_at__lte=instant)
         .order_by("aggregate_id", "-version")
         .distinct("aggregate_id")
     )

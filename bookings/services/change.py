@@ -14,6 +14,7 @@ from bookings.availability import plan as plans
 from bookings.availability.day import Day, Wish, check_tables
 from bookings.availability.plan import check_bounds, service_date_at
 from bookings.availability.refusals import refuse
+from bookings.event_types import BOOKING_UPDATED
 from bookings.models import Booking, Guest
 from bookings.repository import writes
 from bookings.repository.records import BookingRecord, GuestRecord
@@ -118,7 +119,7 @@ def update_booking(
             after = replace(after, guest=_write_guest(before, private))
         writes.update(
             after,
-            event_type="BookingUpdated",
+            event_type=BOOKING_UPDATED,
             actor=caller,
             more={"changes": _changes(before, after, private) | see_to(before, after)},
         )

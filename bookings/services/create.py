@@ -14,6 +14,7 @@ from bookings.availability.day import Day, Wish, check_tables
 from bookings.availability.plan import Plan, check_bounds
 from bookings.availability.refusals import refuse
 from bookings.availability.turned_away import Door, counted
+from bookings.event_types import BOOKING_CREATED
 from bookings.models import Booking
 from bookings.repository import writes
 from bookings.repository.records import BookingRecord
@@ -134,7 +135,7 @@ def _seat_party(caller: Caller, wanted: NewBooking, ticket: Ticket | None) -> Bo
             created_at=moment,
             updated_at=moment,
         )
-        writes.insert(made, event_type="BookingCreated", actor=caller, new_guest=is_new, ticket=ticket)
+        writes.insert(made, event_type=BOOKING_CREATED, actor=caller, new_guest=is_new, ticket=ticket)
         point("booking-written")
         return made
 

@@ -15,6 +15,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bookings import metrics
+from bookings.event_types import BOOKING_CANCELLED, BOOKING_COMPLETED, BOOKING_NO_SHOW, BOOKING_SEATED
 from bookings.models import Booking
 from bookings.repository import writes
 from bookings.repository.records import BookingRecord, fetch
@@ -84,10 +85,10 @@ def no_show_booking(*, caller: Caller, booking: str, ticket: Ticket | None = Non
 
 
 EVENT_OF: Final = {
-    Status.CANCELLED: "BookingCancelled",
-    Status.SEATED: "BookingSeated",
-    Status.COMPLETED: "BookingCompleted",
-    Status.NO_SHOW: "BookingNoShow",
+    Status.CANCELLED: BOOKING_CANCELLED,
+    Status.SEATED: BOOKING_SEATED,
+    Status.COMPLETED: BOOKING_COMPLETED,
+    Status.NO_SHOW: BOOKING_NO_SHOW,
 }
 
 

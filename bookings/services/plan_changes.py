@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from bookings.availability import plan as plans
 from bookings.availability.plan import Plan
 from bookings.engine import SLOT_MINUTES
+from bookings.event_types import BOOKING_UPDATED
 from bookings.models import Booking
 from bookings.repository import writes
 from bookings.repository.records import BookingRecord, fetch
@@ -78,7 +79,7 @@ class PlanWatch:
         for booking in bookings:
             writes.update(
                 replace(booking, version=booking.version + 1, updated_at=clock.now_to_millisecond()),
-                event_type="BookingUpdated",
+                event_type=BOOKING_UPDATED,
                 actor=caller,
                 more={"changes": {"attention": {"from": told[booking.id] or None, "to": causes[booking.id]}}},
             )

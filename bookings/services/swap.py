@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from bookings.availability import day as days
 from bookings.availability.day import Day, Wish
 from bookings.availability.refusals import refuse
+from bookings.event_types import BOOKING_UPDATED
 from bookings.repository import writes
 from bookings.repository.records import BookingRecord
 from bookings.selectors.bookings import find_booking
@@ -74,7 +75,7 @@ def swap_bookings(*, caller: Caller, first: Seen, second: Seen) -> tuple[Booking
         for booking, partner in zip(after, reversed(after), strict=True):
             writes.update(
                 booking,
-                event_type="BookingUpdated",
+                event_type=BOOKING_UPDATED,
                 actor=caller,
                 more={
                     "changes": booking.changes_from(before[booking.id]) | see_to(before[booking.id], booking),

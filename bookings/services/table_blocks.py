@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
+from bookings.event_types import TABLE_BLOCKED, TABLE_UNBLOCKED
 from bookings.models import Allocation, TableBlock
 from bookings.repository import writes
 from restaurants.models import Table
@@ -19,6 +20,7 @@ from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Conflict, NotFound, ValidationFailed
 from wokibrain.core.ids import as_uuid, uuid7
 from wokibrain.core.permissions import Permission
+from wokibrain.events.types import EventType
 from wokibrain.postgres.advisory import advisory_number
 from wokibrain.postgres.diagnosis import sqlstate
 
@@ -52,7 +54,7 @@ def block_table(
             Allocation.objects.create(
                 table=table, sector_id=table.sector_id, period=(start, end), block=block
             )
-            _tell(caller, "TableBlocked", block, table)
+            _tell(caller, TABLE_BLOCKED, block, table)
     except IntegrityError as error:
         if sqlstate(error) != "23P01":
             raise
@@ -81,7 +83,7 @@ def unblock_table(*, caller: Caller, table_id: str, block_id: str | None = None)
         if not blocks:
             raise NotFound
         for block in blocks:
-            _tell(caller, "TableUnblocked", block, table)
+            _tell(caller, TABLE_UNBLOCKED, block, table)
         TableBlock.objects.filter(pk__in=[block.pk for block in blocks]).delete()
     return len(blocks)
 
@@ -99,7 +101,7 @@ def _conflict(references: list[str]) -> Conflict:
     return Conflict(_("The table is taken or blocked then."))
 
 
-def _tell(caller: Caller, event_type: str, block: TableBlock, table: Table) -> None:
+def _tell(caller: Caller, event_type: EventType, block: TableBlock, table: Table) -> None:
     zone = clock.zone(table.sector.restaurant.zone)
     payload: dict[str, Any] = {
         "tableId": table.id,
@@ -110,7 +112,7 @@ def _tell(caller: Caller, event_type: str, block: TableBlock, table: Table) -> N
         "end": clock.written(block.end, zone),
     }
     writes.append(
-        aggregate=("table", table.id),
+        aggregate_id=table.id,
         event_type=event_type,
         payload=payload,
         actor=caller,

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
+from bookings.event_types import BOOKING, BOOKING_CANCELLED, BOOKING_UPDATED
 from bookings.models import Booking
 from bookings.repository import writes
 from bookings.repository.records import BookingRecord
@@ -66,7 +67,7 @@ def undo_booking(*, caller: Caller, booking: str, version: int) -> BookingRecord
         for after, more in undone:
             if after.status not in HOLDING:
                 writes.free(after.id)
-            event_type = "BookingUpdated" if earlier[after.id] else "BookingCancelled"
+            event_type = BOOKING_UPDATED if earlier[after.id] else BOOKING_CANCELLED
             writes.update(after, event_type=event_type, actor=caller, more=more)
         return next(after for after, _more in undone if after.id == seen.id)
 
@@ -101,7 +102,7 @@ def _flagged_again(latest: Envelope) -> dict[str, dict[str, Any]]:
 
 def _event(booking_id: UUID, version: int) -> Envelope | None:
     row = StoredEvent.objects.filter(
-        aggregate_type="booking", aggregate_id=str(booking_id), version=version
+        aggregate_type=BOOKING, aggregate_id=str(booking_id), version=version
     ).first()
     return Envelope.from_row(row) if row else None
 

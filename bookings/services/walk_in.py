@@ -15,6 +15,7 @@ from bookings.availability.day import Day, Wish, check_tables
 from bookings.availability.plan import Plan, check_bounds, service_date_at
 from bookings.availability.refusals import refuse
 from bookings.availability.turned_away import Door, counted
+from bookings.event_types import BOOKING_CREATED
 from bookings.models import Booking
 from bookings.repository import writes
 from bookings.repository.records import BookingRecord
@@ -123,7 +124,7 @@ def seat_walk_in(*, caller: Caller, wanted: WalkIn, ticket: Ticket | None = None
             created_at=moment,
             updated_at=moment,
         )
-        writes.insert(made, event_type="BookingCreated", actor=caller, new_guest=is_new, ticket=ticket)
+        writes.insert(made, event_type=BOOKING_CREATED, actor=caller, new_guest=is_new, ticket=ticket)
         return made
 
     with counted(wanted.restaurant_id, Door.WALK_IN):

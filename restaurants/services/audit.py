@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from datetime import time
 from typing import Any, Final
 
+from django.utils.translation import gettext_lazy as _
+
 from restaurants.models import (
     Combo,
     Restaurant,
@@ -18,9 +20,23 @@ from restaurants.models import (
     TurnTime,
 )
 from wokibrain.core.callers import Caller
+from wokibrain.core.errors import Text
 from wokibrain.events import audit
 
 Place = Restaurant | Sector | Table
+
+ACTIONS: Final[Mapping[str, Text]] = {
+    "RestaurantCreated": _("restaurant made"),
+    "RestaurantUpdated": _("restaurant changed"),
+    "RestaurantDeleted": _("restaurant deleted"),
+    "SectorCreated": _("sector made"),
+    "SectorUpdated": _("sector changed"),
+    "SectorDeleted": _("sector deleted"),
+    "TableCreated": _("table made"),
+    "TableUpdated": _("table changed"),
+    "TableDeleted": _("table deleted"),
+}
+"""Action, as the audit trail stores it -> its words for people."""
 
 SPELLED: Final[Mapping[str, str]] = {
     "zone": "timezone",

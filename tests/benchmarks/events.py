@@ -22,12 +22,12 @@ django.setup()
 import psycopg  # noqa: E402
 from confluent_kafka import Producer  # noqa: E402
 
+from bookings.event_types import BOOKING  # noqa: E402
 from tests import kafka as brokers  # noqa: E402
 from tests.pipeline import INSERT, Pipeline, event_row  # noqa: E402
 from tests.processes import private_services  # noqa: E402
 from wokibrain.core.ids import uuid7  # noqa: E402
 from wokibrain.events import registry  # noqa: E402
-from wokibrain.events.types import Topic  # noqa: E402
 
 BACKLOG: Final = 10_000
 RATE: Final = 100
@@ -196,10 +196,10 @@ def _bare_producer(broker: brokers.Broker, bodies: Sequence[tuple[bytes, bytes]]
             "compression.type": "lz4",
         }
     )
-    producer.list_topics(Topic.BOOKING.kafka, timeout=10)
+    producer.list_topics(BOOKING.kafka, timeout=10)
     began = time.monotonic()
     for key, value in bodies:
-        producer.produce(Topic.BOOKING.dead_letters, value, key)
+        producer.produce(BOOKING.dead_letters, value, key)
     producer.flush(60)
     return len(bodies) / (time.monotonic() - began)
 

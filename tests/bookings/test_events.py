@@ -14,7 +14,7 @@ from tests.api import Api, api_as, at, events_of
 from wokibrain.access.models import ApiKey
 from wokibrain.core.clock import frozen
 from wokibrain.core.permissions import Role
-from wokibrain.events import store
+from wokibrain.events import store, types
 from wokibrain.events.models import StoredEvent
 
 CANARIES = ("Zephyrina", "zephyrina@canary.example", "+34 699 112 233", "peanut-canary")
@@ -49,6 +49,25 @@ def test_a_creation_is_event_one_and_says_what_was_booked(staff: Api) -> None:
         "guestId": guest_id,
         "createdAt": "2025-10-01T09:00:00.000-03:00",
     }
+
+
+def test_every_payload_has_exactly_the_fields_of_its_registered_type(staff: Api) -> None:
+    booking = staff.book().body["id"]
+    staff.change(booking, partySize=3)
+    staff.cancel(booking)
+    staff.post("/tables/T1/blocks", {"start": at("12:00"), "end": at("13:00")})
+    seen = list(store.stream())
+    assert {event.event_type for event in seen} == {
+        "BookingCreated",
+        "BookingUpdated",
+        "BookingCancelled",
+        "TableBlocked",
+    }
+    for event in seen:
+        known = types.get(event.event_type)
+        assert known is not None
+        assert known.topic == event.aggregate_type
+        assert event.payload.keys() - {"changes", "reason"} == set(known.fields)
 
 
 def test_metadata_says_who_through_which_door_and_in_which_request(guest: Api) -> None:

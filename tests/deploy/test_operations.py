@@ -8,7 +8,7 @@ from django.core.management import get_commands
 from tests.deploy.test_env_example import read_by_the_product
 from wokibrain.core import env
 from wokibrain.events import registry
-from wokibrain.events.types import Group, Topic
+from wokibrain.events.types import Group, topics
 
 TEXT = (env.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 OTHERS = {"CREATE", "FLUSHDB"}
@@ -27,7 +27,9 @@ def test_its_settings_are_there() -> None:
     assert named - OTHERS - read_by_the_product() == set()
 
 
-@pytest.mark.parametrize("name", [*Group, *(topic.kafka for topic in Topic), "wokibrain.webhooks.deliveries"])
+@pytest.mark.parametrize(
+    "name", [*Group, *(topic.kafka for topic in topics()), "wokibrain.webhooks.deliveries"]
+)
 def test_every_topic_and_group_is_told(name: str) -> None:
     assert f"`{name}`" in TEXT
 

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import pytest
 import redis
 
+from bookings.event_types import BOOKING
 from tests.kafka import Broker, Kafka
 from tests.pipeline import INSERT, Pipeline, event_row
 from tests.processes import Services, manage, private_services
 from wokibrain.core.ids import uuid7
-from wokibrain.events.types import Topic
 
 pytestmark = pytest.mark.fault
 
@@ -159,7 +159,7 @@ def test_a_topic_deleted_with_messages_nobody_read(through_kafka: Pipeline, real
         ),
         20,
     )
-    real_kafka.delete(Topic.BOOKING.kafka)
+    real_kafka.delete(BOOKING.kafka)
     through_kafka.start("consume")
     _write(through_kafka, 20)
     _all_there(through_kafka)

@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 
+from bookings.event_types import BOOKING
 from tests.kafka import Broker
 from tests.pipeline import Pipeline
 from tests.processes import Services, manage, private_services
 from wokibrain.events.dispatch import MAX_ATTEMPTS
-from wokibrain.events.types import Topic
 
 pytestmark = pytest.mark.fault
 
@@ -53,7 +53,7 @@ def test_poison_is_set_aside_and_the_next_good_event_goes_through(pipeline: Pipe
     pipeline.sql(REFUSE)
     pipeline.start("relay", "worker", "consume")
     for raw in (b"\xff\xfe no event", b'{"eventId": 1}', b"x" * 2_000_000):
-        kafka.send(Topic.BOOKING.kafka, raw)
+        kafka.send(BOOKING.kafka, raw)
     bad = pipeline.append(restaurantId="BAD")
     unknown = pipeline.append(event_type="BookingExploded", restaurantId="R2")
     began = time.monotonic()
@@ -83,7 +83,7 @@ def test_poison_is_set_aside_and_the_next_good_event_goes_through(pipeline: Pipe
     pipeline.until(
         lambda: pipeline.value("SELECT count(*) FROM events_failure WHERE announced_at IS NULL") == 0, 20
     )
-    assert len(kafka.read(Topic.BOOKING.dead_letters)) == len(letters)
+    assert len(kafka.read(BOOKING.dead_letters)) == len(letters)
 
     # While the cause lasts a replay fails again; afterwards it has its effect, once.
     with pytest.raises(RuntimeError, match="failed again"):

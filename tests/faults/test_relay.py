@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka import Message
 from django.db import connection, transaction
 
+from bookings.event_types import BOOKING
 from tests.kafka import Broker, Kafka
 from tests.pipeline import INSERT, Pipeline, event_row
 from tests.processes import Services, private_services
@@ -24,7 +25,6 @@ from wokibrain.core.ids import uuid7
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.relay import FAULT_POINTS, Relay
 from wokibrain.events.store import Envelope
-from wokibrain.events.types import Topic
 
 BATCH = 20
 VERSIONS = 5
@@ -177,7 +177,7 @@ def _kill_at_every_point(
             lambda: pipeline.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0,
             60,
         )
-        messages = broker.read(Topic.BOOKING.kafka)
+        messages = broker.read(BOOKING.kafka)
         (stored,) = pipeline.sql("SELECT count(*) FROM events_storedevent")[0]
         assert stored >= len(written)
     return messages, written, kills

@@ -12,8 +12,10 @@ from tests.webhooks import support
 from tests.webhooks.rest import Call, long_ago, made, paths
 from tests.webhooks.support import Answer, Receiver
 from webhooks import sender
+from webhooks.event_types import HAPPENINGS
 from webhooks.models import Delivery, Webhook
 from wokibrain.core import clock
+from wokibrain.events.types import event_types
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +49,10 @@ def test_test_is_sent_once_whatever_the_status(call: Call, receiver: Receiver, s
     )
     stored = Webhook.objects.get()
     assert (stored.status, stored.failures, stored.failing_since) == (status, 0, None)
+
+
+def test_every_domain_event_that_webhooks_tell_of_is_registered() -> None:
+    assert set(HAPPENINGS) < {event_type.name for event_type in event_types()}
 
 
 def test_test_of_a_chosen_event(call: Call, receiver: Receiver) -> None:

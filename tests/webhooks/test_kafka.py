@@ -13,6 +13,7 @@ import redis
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException
 from pytest_django import Settings
 
+from bookings.event_types import BOOKING, TABLE
 from tests.kafka import Broker, Kafka
 from tests.ports import free_port
 from tests.waiting import PATIENCE, until
@@ -25,7 +26,7 @@ from wokibrain.core import env
 from wokibrain.events import kafka as consumers
 from wokibrain.events import registry
 from wokibrain.events.kafka_connection import ensure_topics
-from wokibrain.events.types import Group, Topic
+from wokibrain.events.types import Group
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -117,7 +118,7 @@ def test_reader_goes_on_where_the_one_before_it_stopped(announced: Broker, woken
     assert not woken.is_set()
 
 
-WHOLE = {Topic.BOOKING.kafka, Topic.TABLE.kafka, DELIVERIES}
+WHOLE = {BOOKING.kafka, TABLE.kafka, DELIVERIES}
 
 
 @pytest.mark.usefixtures("real_kafka", "woken")

@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth.models import User
+from django.utils.translation import gettext_lazy as _
 
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.core.callers import Caller, CallerKind
+from wokibrain.core.errors import Text
 from wokibrain.events import audit
 
 logger = logging.getLogger("wokibrain.audit")
+
+ACTIONS: Final[Mapping[str, Text]] = {
+    "UserCreated": _("user made"),
+    "UserUpdated": _("user changed"),
+    "UserPasswordChanged": _("password of a user changed"),
+    "MembershipCreated": _("role given"),
+    "MembershipUpdated": _("role changed"),
+    "MembershipDeleted": _("role taken away"),
+    "api-key.created": _("API key made"),
+    "api-key.revoked": _("API key revoked"),
+    "api-key.used": _("API key used"),
+    "sign-in": _("signed in"),
+    "sign-in.failed": _("sign-in failed"),
+    "sign-in.blocked": _("sign-in blocked"),
+}
+"""Action, as the audit trail stores it -> its words for people."""
 
 
 def signed_in(user_id: int | None, action: str) -> None:

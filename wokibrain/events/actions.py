@@ -1,47 +1,20 @@
-"""What the audit trail enters, in the words a person reads."""
+"""What the audit trail calls an action, in words for people. Apps register their own in ``ready()``."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
 
-from django.utils.translation import gettext_lazy as _
+from wokibrain.core.errors import Text
+from wokibrain.events import types
 
-ACTIONS: Final = {
-    "BookingCreated": _("booking made"),
-    "BookingUpdated": _("booking changed"),
-    "BookingCancelled": _("booking cancelled"),
-    "BookingSeated": _("party seated"),
-    "BookingCompleted": _("party left"),
-    "BookingNoShow": _("party did not come"),
-    "TableBlocked": _("table taken out of service"),
-    "TableUnblocked": _("table put back into service"),
-    "RestaurantCreated": _("restaurant made"),
-    "RestaurantUpdated": _("restaurant changed"),
-    "RestaurantDeleted": _("restaurant deleted"),
-    "SectorCreated": _("sector made"),
-    "SectorUpdated": _("sector changed"),
-    "SectorDeleted": _("sector deleted"),
-    "TableCreated": _("table made"),
-    "TableUpdated": _("table changed"),
-    "TableDeleted": _("table deleted"),
-    "UserCreated": _("user made"),
-    "UserUpdated": _("user changed"),
-    "UserPasswordChanged": _("password of a user changed"),
-    "MembershipCreated": _("role given"),
-    "MembershipUpdated": _("role changed"),
-    "MembershipDeleted": _("role taken away"),
-    "WebhookCreated": _("webhook made"),
-    "WebhookUpdated": _("webhook changed"),
-    "WebhookDeleted": _("webhook deleted"),
-    "WebhookSecretRotated": _("webhook's secret changed"),
-    "WebhookRedelivered": _("webhook delivery repeated"),
-    "WebhookRecovered": _("webhook's missed deliveries repeated"),
-    "WebhookDeactivated": _("webhook given up"),
-    "api-key.created": _("API key made"),
-    "api-key.revoked": _("API key revoked"),
-    "api-key.used": _("API key used"),
-    "sign-in": _("signed in"),
-    "sign-in.failed": _("sign-in failed"),
-    "sign-in.blocked": _("sign-in blocked"),
-}
-"""What the audit trail calls an action -> what a person reads."""
+_words: dict[str, Text] = {}
+
+
+def register(words: Mapping[str, Text]) -> None:
+    """Add actions that are no events: the stored name of each, and its words. Event types bring their own."""
+    _words.update(words)
+
+
+def words() -> dict[str, Text]:
+    """Return the words of every action by its stored name."""
+    return _words | {event_type.name: event_type.audit_words for event_type in types.event_types()}

@@ -23,11 +23,10 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from wokibrain.core import clock
-from wokibrain.events import registry, store
+from wokibrain.events import registry, store, types
 from wokibrain.events.models import Failure, StoredEvent
 from wokibrain.events.registry import Consumer, Mode
 from wokibrain.events.store import Envelope
-from wokibrain.events.types import KNOWN
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +81,7 @@ def _load(consumer: Consumer, event_ids: set[UUID]) -> list[Envelope]:
         event_ids.discard(row.event_id)
         event = Envelope.stored(row)
         try:
-            if event.event_type not in KNOWN:
+            if types.get(event.event_type) is None:
                 raise Unknown(f"unknown event type {event.event_type}")
             events.append(store.upcast(event))
         except Exception as error:

@@ -30,7 +30,7 @@ from wokibrain.events.kafka_connection import (
 from wokibrain.events.models import Failure
 from wokibrain.events.outlets import OutletDown
 from wokibrain.events.store import Envelope, Unreadable
-from wokibrain.events.types import Group, Topic
+from wokibrain.events.types import Group, Topic, topics
 from wokibrain.postgres import diagnosis as trouble
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class KafkaOutlet:
         return self._producer
 
     def send(self, events: Sequence[Envelope], halfway: Callable[[], None] | None) -> None:
-        self._send_all([_message(event) for event in events if event.aggregate_type in set(Topic)], halfway)
+        self._send_all([_message(event) for event in events if event.aggregate_type in topics()], halfway)
 
     def _send_all(
         self, messages: Sequence[dict[str, Any]], halfway: Callable[[], None] | None = None
@@ -139,8 +139,8 @@ def _message(event: Envelope) -> dict[str, Any]:
 
 def _dead_letter(failure: Failure, event: Envelope | None) -> dict[str, Any]:
     source = failure.origin.split("/")[0]
-    topic = next((one for one in Topic if one.kafka == source), Topic.BOOKING)
-    if event is not None and event.aggregate_type in set(Topic):
+    topic = next((one for one in topics() if one.kafka == source), topics()[0])
+    if event is not None and event.aggregate_type in topics():
         topic = Topic(event.aggregate_type)
     return {
         "topic": topic.dead_letters,

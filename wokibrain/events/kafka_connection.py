@@ -13,8 +13,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from django.conf import settings
 
+from wokibrain.events import types
 from wokibrain.events.outlets import OutletDown
-from wokibrain.events.types import Topic
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def ensure_topics(*names: str, timeout: float = ANSWER) -> None:
 
 def event_topics() -> list[str]:
     """The topics of events and of their dead letters."""
-    return [name for topic in Topic for name in (topic.kafka, topic.dead_letters)]
+    return [name for topic in types.topics() for name in (topic.kafka, topic.dead_letters)]
 
 
 def state(timeout: float = ANSWER) -> str:

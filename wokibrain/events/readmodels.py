@@ -26,7 +26,7 @@ from wokibrain.events.dispatch import CONSUMER_LOCK
 from wokibrain.events.models import Failure, Rebuild, Receipt, StoredEvent, Watermark
 from wokibrain.events.registry import Consumer
 from wokibrain.events.store import Envelope
-from wokibrain.events.types import KNOWN
+from wokibrain.events.types import event_types
 
 Apply = Callable[[Sequence[Envelope], str], None]
 Progress = Callable[[int, int], None]
@@ -132,8 +132,8 @@ def differences(name: str) -> int:
 
 def _events(consumer: Consumer) -> models.QuerySet[StoredEvent]:
     """What the consumer's read models are made of: its topics' known events, but for those that failed."""
-    topics = [topic.value for topic in consumer.topics]
-    events = StoredEvent.objects.filter(aggregate_type__in=topics, event_type__in=list(KNOWN))
+    known = [event_type.name for event_type in event_types()]
+    events = StoredEvent.objects.filter(aggregate_type__in=consumer.topics, event_type__in=known)
     return events.exclude(_in(Failure, consumer)).order_by("position")
 
 

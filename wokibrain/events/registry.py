@@ -8,6 +8,7 @@ from enum import Enum, auto
 
 from wokibrain.events.store import Envelope
 from wokibrain.events.types import Group, Topic
+from wokibrain.events.types import topics as all_topics
 
 Handler = Callable[[Sequence[Envelope]], None]
 Listener = Callable[[], None]
@@ -31,12 +32,19 @@ class Start(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
+    """A registered handler. ``only`` limits it to those topics; None is all that the apps register."""
+
     name: str
     group: Group
-    topics: frozenset[Topic]
+    only: tuple[Topic, ...] | None
     mode: Mode
     start: Start
     handler: Handler
+
+    @property
+    def topics(self) -> Sequence[Topic]:
+        """The topics whose events the consumer takes."""
+        return all_topics() if self.only is None else self.only
 
 
 _consumers: dict[str, Consumer] = {}
@@ -51,11 +59,11 @@ def consumer(
     *,
     name: str,
     group: Group | str,
-    topics: Iterable[Topic | str] = tuple(Topic),
+    topics: Iterable[Topic] | None = None,
     mode: Mode,
     start: Start = Start.FIRST_EVENT,
 ) -> Callable[[Handler], Handler]:
-    """Register a handler of events.
+    """Register a handler of events: of these topics, or of all topics that any app registers.
 
     The handler gets events of known types in order of their positions, as far as they arrived in order:
     it must stand events of one aggregate coming late or not at all yet (look at ``version``, or make the effect
@@ -70,9 +78,8 @@ def consumer(
     def register(handler: Handler) -> Handler:
         if name in _consumers:
             raise ValueError(f"a consumer named {name} is registered already")
-        _consumers[name] = Consumer(
-            name, Group(group), frozenset(Topic(topic) for topic in topics), mode, start, handler
-        )
+        only = None if topics is None else tuple(topics)
+        _consumers[name] = Consumer(name, Group(group), only, mode, start, handler)
         return handler
 
     return register

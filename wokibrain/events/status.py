@@ -98,7 +98,7 @@ def lag(consumer: Consumer) -> tuple[int, float]:
               AND NOT EXISTS (SELECT FROM events_failure f
                               WHERE f.consumer = %(consumer)s AND f.event_id = e.event_id)
             """,
-            {"consumer": consumer.name, "topics": [topic.value for topic in consumer.topics]},
+            {"consumer": consumer.name, "topics": list(consumer.topics)},
         )
         count, age = cursor.fetchone()
     return count, max(age, 0.0)

@@ -115,7 +115,7 @@ def advance(consumer: Consumer) -> None:
                   WHERE open.first IS NULL OR e.published_at < open.first) AS reached
             WHERE consumer = %(consumer)s AND reached.through > coalesce(events_watermark.through, '-infinity')
             """,
-            {"consumer": consumer.name, "topics": [topic.value for topic in consumer.topics]},
+            {"consumer": consumer.name, "topics": list(consumer.topics)},
         )
 
 
@@ -155,7 +155,7 @@ def unsettled(consumer: Consumer, older_than: timedelta = timedelta(0)) -> list[
             """,
             {
                 "consumer": consumer.name,
-                "topics": [topic.value for topic in consumer.topics],
+                "topics": list(consumer.topics),
                 "age": older_than.total_seconds(),
                 "limit": REDRIVE_BATCH,
             },

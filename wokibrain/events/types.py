@@ -1,38 +1,75 @@
-"""The events there are. Consumers meet no others: what is not named here is dead-lettered, not guessed at."""
+"""The types of event there are: each app registers those that it emits.
+
+An event of a type that no app registered is dead-lettered, not guessed at.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+
+from wokibrain.core.errors import Text
 
 
-class Topic(StrEnum):
-    """What kind of aggregate an event is of; also the Kafka topic it goes to."""
+class Topic(str):
+    """The type of an aggregate, as it is stored; its events go to a Kafka topic of their own."""
 
-    BOOKING = "booking"
-    TABLE = "table"
+    __slots__ = ()
 
     @property
     def kafka(self) -> str:
-        return f"wokibrain.{self.value}.events"
+        """The name of the Kafka topic."""
+        return f"wokibrain.{self}.events"
 
     @property
     def dead_letters(self) -> str:
+        """The name of the Kafka topic that announces dead letters."""
         return f"{self.kafka}.dlq"
 
 
-class EventType(StrEnum):
-    BOOKING_CREATED = "BookingCreated"
-    BOOKING_UPDATED = "BookingUpdated"
-    BOOKING_CANCELLED = "BookingCancelled"
-    BOOKING_SEATED = "BookingSeated"
-    BOOKING_COMPLETED = "BookingCompleted"
-    BOOKING_NO_SHOW = "BookingNoShow"
-    TABLE_BLOCKED = "TableBlocked"
-    TABLE_UNBLOCKED = "TableUnblocked"
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """``name`` is stored and sent, so it never changes. ``audit_words`` are what the audit trail calls the event,
+    ``label`` what a booking's history calls it (empty where none shows it). ``fields`` are those that every payload
+    of this type has."""
+
+    name: str
+    topic: Topic
+    audit_words: Text
+    fields: tuple[str, ...]
+    label: Text = ""
 
 
-KNOWN: Final = frozenset(EventType)
+_types: dict[str, EventType] = {}
+
+
+def register(event_type: EventType) -> EventType:
+    """Make an event type known to consumers, read models and the audit trail. Raises ValueError on a second one."""
+    if event_type.name in _types:
+        raise ValueError(f"an event type named {event_type.name} is registered already")
+    _types[event_type.name] = event_type
+    return event_type
+
+
+def get(name: str) -> EventType | None:
+    """Return the event type of that name, or None where no app registered it."""
+    return _types.get(name)
+
+
+def label(name: str) -> Text:
+    """Return what a history calls the event type of that name; the name itself where no app registered it."""
+    event_type = _types.get(name)
+    return event_type.label if event_type else name
+
+
+def event_types(topic: Topic | None = None) -> list[EventType]:
+    """Return all event types, or those of one topic, in the order in which they were registered."""
+    return [known for known in _types.values() if topic is None or known.topic == topic]
+
+
+def topics() -> list[Topic]:
+    """Return the topics of all event types, in the order in which they were registered."""
+    return list(dict.fromkeys(known.topic for known in _types.values()))
 
 
 class Group(StrEnum):

@@ -10,10 +10,11 @@ import yaml
 from django.conf import settings
 from django.test import Client
 
+from bookings.event_types import BOOKING, TABLE
 from bookings.live import asyncapi
 from bookings.models import Booking
 from wokibrain.core.errors import Code
-from wokibrain.events.types import EventType
+from wokibrain.events.types import event_types
 
 pytestmark = pytest.mark.django_db
 TO_SERVER = ["subscribe", "unsubscribe", "ping"]
@@ -39,9 +40,12 @@ def test_the_document_lists_every_code_event_type_and_status() -> None:
     assert error["enum"] == [code.value for code in Code]
     booking, table = event_schemas()
     types = booking["properties"]["type"]["enum"] + table["properties"]["type"]["enum"]
-    assert types == [event_type.value for event_type in EventType]
+    assert types == [event_type.name for event_type in event_types()]
     data = booking["properties"]["data"]["properties"]
     assert data["undoes"]["properties"]["eventType"]["enum"] == booking["properties"]["type"]["enum"]
+    for topic, schema in ((BOOKING, booking), (TABLE, table)):
+        for event_type in event_types(topic):
+            assert schema["properties"]["data"]["required"] == list(event_type.fields)
     assert sorted(data["status"]["enum"]) == sorted(Booking.Status.values)
 
 

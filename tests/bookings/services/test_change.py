@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bookings.event_types import BOOKING_CREATED
 from bookings.models import Allocation, Booking, Guest
 from bookings.repository import writes
 from bookings.repository.records import BookingRecord
@@ -269,7 +270,7 @@ def walk_in(staff: Api) -> str:
         duration_minutes=60, party_size=2, status=Booking.Status.SEATED, channel=Booking.Channel.WALK_IN,
         guest=None, notes="", version=1, created_at=start, updated_at=start,
     )  # fmt: skip
-    writes.insert(record, event_type="BookingCreated", actor=SYSTEM, new_guest=False, ticket=None)
+    writes.insert(record, event_type=BOOKING_CREATED, actor=SYSTEM, new_guest=False, ticket=None)
     return str(record.id)
 
 

@@ -23,6 +23,7 @@ from django.db import connection
 from django.test import Client
 from redis import Redis
 
+from bookings.event_types import BOOKING
 from bookings.models import Booking, Guest
 from bookings.services import guests
 from tests.kafka import Broker, Kafka
@@ -36,7 +37,6 @@ from wokibrain.core import clock, env
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.permissions import Role
 from wokibrain.core.retention import tidy
-from wokibrain.events.types import Topic
 from wokibrain.idempotency import keys
 from wokibrain.idempotency.models import IdempotencyKey
 
@@ -172,7 +172,7 @@ def _erase_and_search(
     pipeline.until_settled()
 
     # The canary of the search: what is put into each place is found there, and the guest is in the database.
-    kafka.send(Topic.BOOKING.kafka, PLANTED.encode())
+    kafka.send(BOOKING.kafka, PLANTED.encode())
     pipeline.until(
         lambda: pipeline.value("SELECT count(*) FROM events_failure WHERE raw IS NOT NULL") > 0, 30
     )

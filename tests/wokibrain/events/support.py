@@ -10,12 +10,13 @@ from uuid import UUID
 
 from django.db import transaction
 
+from bookings.event_types import BOOKING
 from wokibrain.core.ids import uuid7
 from wokibrain.events import registry, store
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.registry import Mode
 from wokibrain.events.store import Envelope
-from wokibrain.events.types import Group, Topic
+from wokibrain.events.types import Group
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -51,7 +52,7 @@ def append(
     booking_id = booking_id or str(uuid7())
     with transaction.atomic():
         return store.append(
-            aggregate_type=Topic.BOOKING,
+            aggregate_type=BOOKING,
             aggregate_id=booking_id,
             expected_version=version - 1,
             event_type=event_type,
@@ -70,7 +71,7 @@ def consumer(
     handler: Callable[[Sequence[Envelope]], None], *, name: str = "probe", mode: Mode = Mode.BATCH
 ) -> Iterator[registry.Consumer]:
     """A consumer registered for the block."""
-    registry.consumer(name=name, group=Group.PROJECTIONS, topics=[Topic.BOOKING], mode=mode)(handler)
+    registry.consumer(name=name, group=Group.PROJECTIONS, topics=[BOOKING], mode=mode)(handler)
     try:
         yield registry.get(name)
     finally:

@@ -12,6 +12,7 @@ import redis
 from django.db import connection
 from pytest_django import Settings
 
+from bookings.event_types import BOOKING
 from tests.kafka import Broker
 from tests.waiting import PATIENCE
 from tests.wokibrain.events import support
@@ -24,7 +25,6 @@ from wokibrain.events.models import AuditEntry, Failure, Receipt, Watermark
 from wokibrain.events.registry import Mode
 from wokibrain.events.relay import Relay, mark_published
 from wokibrain.events.store import Envelope
-from wokibrain.events.types import Topic
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -218,7 +218,7 @@ def test_an_event_whose_upcaster_fails_is_read_from_kafka_and_announced_there(
     relay = Relay(outlet)
     assert relay.step() == 1
     outlet.idle()
-    for topic in (Topic.BOOKING.kafka, Topic.BOOKING.dead_letters):
+    for topic in (BOOKING.kafka, BOOKING.dead_letters):
         messages = [Envelope.from_bytes(message.value() or b"") for message in kafka.read(topic)]
         assert [event for event in messages if event.event_id == row.event_id] == [Envelope.stored(row)]
     assert Failure.objects.get().announced_at is not None
@@ -338,14 +338,12 @@ def test_unsettled_names_what_was_handed_on_and_not_taken() -> None:
 
 def test_a_consumer_that_starts_now_skips_what_was_before() -> None:
     from wokibrain.events.registry import Start, consumer, unregister
-    from wokibrain.events.types import Group, Topic
+    from wokibrain.events.types import Group
 
     probe = Probe()
     old = support.append_many(2)
     _publish(old)
-    consumer(name="late", group=Group.WEBHOOKS, topics=[Topic.BOOKING], mode=Mode.EACH, start=Start.NOW)(
-        probe
-    )
+    consumer(name="late", group=Group.WEBHOOKS, topics=[BOOKING], mode=Mode.EACH, start=Start.NOW)(probe)
     try:
         sweeper.prepare()
         new = support.append_many(1)

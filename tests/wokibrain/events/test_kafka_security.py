@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 import pytest
 import redis
 
+from bookings.event_types import BOOKING
 from tests.kafka import PASSWORD, USER, Secured
 from tests.pipeline import Pipeline, event_row
 from tests.processes import Services, manage, private_services
 from wokibrain.core.ids import uuid7
-from wokibrain.events.types import Topic
 
 pytestmark = [pytest.mark.kafka, pytest.mark.fault]
 
@@ -53,7 +53,7 @@ def write(pipeline: Pipeline, count: int) -> None:
 def all_arrived(pipeline: Pipeline, broker: Secured, count: int) -> None:
     """Each event went through the broker and had its effect once."""
     pipeline.until_settled()
-    messages = broker.read(Topic.BOOKING.kafka)
+    messages = broker.read(BOOKING.kafka)
     assert len({message.key() for message in messages}) == count
     assert pipeline.value("SELECT count(*) FROM events_auditentry") == count
     assert pipeline.value("SELECT sum(bookings) FROM bookings_bookinghour") == count

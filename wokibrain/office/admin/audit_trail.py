@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from wokibrain.core.permissions import Permission
-from wokibrain.events.actions import ACTIONS
+from wokibrain.events import actions
 from wokibrain.events.models import AuditEntry
 from wokibrain.office.actors import actors_named
 from wokibrain.office.base import TenantAdmin, display
@@ -48,7 +48,7 @@ class AuditEntryAdmin(TenantAdmin):
 
     @display(description=_("what"), ordering="action")
     def what(self, obj: AuditEntry) -> str:
-        return str(ACTIONS.get(obj.action, obj.action))
+        return str(actions.words().get(obj.action, obj.action))
 
     @display(description=_("what changed"))
     def changes(self, obj: AuditEntry) -> SafeString | str:

@@ -6,8 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from wokibrain.events import store
-from wokibrain.events.types import Topic
+from wokibrain.events import store, types
 
 
 class Command(BaseCommand):
@@ -24,7 +23,7 @@ class Command(BaseCommand):
             "--aggregate", metavar="KIND/ID", help="only of one aggregate, e.g. booking/0199..."
         )
         parser.add_argument(
-            "--kind", choices=list(Topic), action="append", help="only of this kind of aggregate"
+            "--kind", choices=types.topics(), action="append", help="only of this kind of aggregate"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -37,8 +36,8 @@ class Command(BaseCommand):
             kind, slash, aggregate_id = options["aggregate"].partition("/")
             if not slash:
                 raise CommandError("--aggregate takes KIND/ID, e.g. booking/0199...")
-            if kind not in set(Topic):
-                raise CommandError(f"No such kind: {kind}. There are: {', '.join(Topic)}.")
+            if kind not in types.topics():
+                raise CommandError(f"No such kind: {kind}. There are: {', '.join(types.topics())}.")
             kinds = [kind]
         for event in store.stream(
             aggregate_types=kinds, aggregate_id=aggregate_id, after=options["after"], until=until

@@ -1,0 +1,45 @@
+"""The events that bookings emit, and what each is called in the audit trail and in a booking's history."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.utils.translation import gettext_lazy as _
+
+from wokibrain.events.types import EventType, Topic, register
+
+BOOKING: Final = Topic("booking")
+TABLE: Final = Topic("table")
+
+BOOKING_FIELDS: Final = (
+    "id", "reference", "restaurantId", "sectorId", "tableIds", "serviceDate", "partySize", "start", "end",
+    "durationMinutes", "status", "channel", "guestId", "createdAt",
+)  # fmt: skip
+"""``BookingRecord.payload``. A change adds ``changes``, a cancellation ``reason``, an undo ``undoes``, a swap
+``swappedWith``."""
+BLOCK_FIELDS: Final = ("restaurantId", "sectorId", "tableId", "blockId", "start", "end")
+
+BOOKING_CREATED: Final = register(
+    EventType("BookingCreated", BOOKING, _("booking made"), BOOKING_FIELDS, _("Booked"))
+)
+BOOKING_UPDATED: Final = register(
+    EventType("BookingUpdated", BOOKING, _("booking changed"), BOOKING_FIELDS, _("Changed"))
+)
+BOOKING_CANCELLED: Final = register(
+    EventType("BookingCancelled", BOOKING, _("booking cancelled"), BOOKING_FIELDS, _("Cancelled"))
+)
+BOOKING_SEATED: Final = register(
+    EventType("BookingSeated", BOOKING, _("party seated"), BOOKING_FIELDS, _("Seated"))
+)
+BOOKING_COMPLETED: Final = register(
+    EventType("BookingCompleted", BOOKING, _("party left"), BOOKING_FIELDS, _("Completed"))
+)
+BOOKING_NO_SHOW: Final = register(
+    EventType("BookingNoShow", BOOKING, _("party did not come"), BOOKING_FIELDS, _("No-show"))
+)
+TABLE_BLOCKED: Final = register(
+    EventType("TableBlocked", TABLE, _("table taken out of service"), BLOCK_FIELDS)
+)
+TABLE_UNBLOCKED: Final = register(
+    EventType("TableUnblocked", TABLE, _("table put back into service"), BLOCK_FIELDS)
+)
