@@ -14,18 +14,15 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter
 
 from bookings.admin.booking_form import BookingForm
-from bookings.event_types import BOOKING
 from bookings.floor import board
 from bookings.floor.bookings import OPEN
 from bookings.models import Booking
+from bookings.selectors.history import story
 from bookings.services import lifecycle
 from restaurants.models import Restaurant, Table
 from wokibrain.core import clock
 from wokibrain.core.errors import DomainError
 from wokibrain.core.permissions import Permission
-from wokibrain.events import types
-from wokibrain.events.models import StoredEvent
-from wokibrain.office.actors import actors_named
 from wokibrain.office.base import TenantAdmin, TenantRelatedFilter, action, caller_for, display, visible
 
 STEPS: Final[dict[str, tuple[str, ...]]] = {
@@ -168,20 +165,16 @@ class BookingAdmin(TenantAdmin):
     @display(description=_("what happened"))
     def story(self, obj: Booking) -> SafeString:
         zone = clock.zone(obj.restaurant.zone)
-        events = list(
-            StoredEvent.objects.filter(aggregate_type=BOOKING, aggregate_id=str(obj.pk)).order_by("version")
-        )
-        names = actors_named(event.metadata.get("actor", "") for event in events)
         return format_html_join(
             "",
             "<div>{} · {} · {}</div>",
             (
                 (
-                    f"{event.occurred_at.astimezone(zone):%d/%m/%Y %H:%M}",
-                    types.label(event.event_type),
-                    names[event.metadata.get("actor", "")],
+                    f"{entry.occurred_at.astimezone(zone):%d/%m/%Y %H:%M}",
+                    entry.label,
+                    entry.actor,
                 )
-                for event in events
+                for entry in story(obj.pk)
             ),
         )
 

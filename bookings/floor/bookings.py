@@ -9,15 +9,12 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 
-from bookings.event_types import BOOKING
 from bookings.models import Booking
 from bookings.repository.records import BookingRecord, fetch, seen_by
 from bookings.selectors.bookings import get_booking
+from bookings.selectors.history import story
 from wokibrain.core.callers import Caller
 from wokibrain.core.permissions import Permission
-from wokibrain.events import types
-from wokibrain.events.models import StoredEvent
-from wokibrain.office.actors import actors_named
 
 OPEN: Final = (Booking.Status.CONFIRMED, Booking.Status.SEATED)
 OCCUPYING: Final = (*OPEN, Booking.Status.COMPLETED)
@@ -40,7 +37,7 @@ def booking_with_story(*, caller: Caller, booking: str) -> dict[str, Any]:
     if record.status == Booking.Status.COMPLETED:
         left = departures(record.restaurant_id, record.service_date).get(record.id)
     flag = attention_flags(pk=record.id).get(record.id, "")
-    return booking_json(record, left, flag) | {"story": story(record)}
+    return booking_json(record, left, flag) | {"story": story_json(record.id)}
 
 
 def booking_json(booking: BookingRecord, left: datetime | None = None, attention: str = "") -> dict[str, Any]:
@@ -71,22 +68,18 @@ def booking_json(booking: BookingRecord, left: datetime | None = None, attention
     }
 
 
-def story(booking: BookingRecord) -> list[dict[str, Any]]:
-    """Return the booking's events, oldest first, each with the name of the person or key behind it."""
-    events = list(
-        StoredEvent.objects.filter(aggregate_type=BOOKING, aggregate_id=str(booking.id)).order_by("version")
-    )
-    names = actors_named(event.metadata.get("actor", "") for event in events)
+def story_json(booking_id: UUID) -> list[dict[str, Any]]:
+    """Return the booking's story as the board shows it."""
     return [
         {
-            "event": event.event_type,
-            "label": str(types.label(event.event_type)),
-            "at": milliseconds(event.occurred_at),
-            "by": names[event.metadata.get("actor", "")],
-            "undone": bool(event.payload.get("undoes")),
-            "changed": sorted(event.payload.get("changes") or {}),
+            "event": entry.event_type,
+            "label": str(entry.label),
+            "at": milliseconds(entry.occurred_at),
+            "by": entry.actor,
+            "undone": entry.is_undo,
+            "changed": list(entry.changed),
         }
-        for event in events
+        for entry in story(booking_id)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -12,11 +13,12 @@ from bookings.event_types import BOOKING, BOOKING_CANCELLED
 from bookings.selectors.bookings import DayList, find_booking
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
-from wokibrain.core.errors import NotFound
+from wokibrain.core.errors import NotFound, Text
 from wokibrain.core.permissions import Permission
-from wokibrain.events import store
+from wokibrain.events import store, types
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.store import Envelope, Payload
+from wokibrain.office.actors import actors_named
 
 NOT_STATE = frozenset({"changes", "reason", "undoes", "swappedWith"})
 """What an event says about the change and not about the booking after it."""
@@ -42,6 +44,35 @@ def evolve(state: Payload | None, event: Envelope) -> Payload:
 def history(booking_id: UUID | str) -> list[Envelope]:
     """The booking's events, oldest first; empty for a booking that never was."""
     return store.load(BOOKING, str(booking_id))
+
+
+@dataclass(frozen=True, slots=True)
+class StoryEntry:
+    """One event of a booking's story. ``actor`` is a name for people, ``changed`` the fields that changed."""
+
+    event_type: str
+    label: Text
+    occurred_at: datetime
+    actor: str
+    is_undo: bool
+    changed: tuple[str, ...]
+
+
+def story(booking_id: UUID | str) -> list[StoryEntry]:
+    """Return what happened to a booking, oldest first, with who did it."""
+    events = history(booking_id)
+    names = actors_named(event.metadata.get("actor", "") for event in events)
+    return [
+        StoryEntry(
+            event_type=event.event_type,
+            label=types.label(event.event_type),
+            occurred_at=event.occurred_at,
+            actor=names[event.metadata.get("actor", "")],
+            is_undo=bool(event.payload.get("undoes")),
+            changed=tuple(sorted(event.payload.get("changes") or {})),
+        )
+        for event in events
+    ]
 
 
 def as_of(booking_id: UUID | str, instant: datetime) -> Payload | None:
