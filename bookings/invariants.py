@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from bookings import statuses
 from wokibrain.events.invariants import count, register
 
 OVERLAPS: Final = """
@@ -23,15 +24,15 @@ WHERE (e.version, p ->> 'restaurantId', p ->> 'sectorId', p -> 'tableIds', (p ->
        b.start, b."end", b.party_size::int, b.status)
 """
 
-HELD_WRONGLY: Final = """
-SELECT count(*) FROM bookings_booking b WHERE CASE WHEN b.status IN ('CONFIRMED', 'SEATED')
+HELD_WRONGLY: Final = f"""
+SELECT count(*) FROM bookings_booking b WHERE CASE WHEN b.status IN ({statuses.sql(statuses.OPEN)})
     THEN (SELECT array_agg(table_id::text ORDER BY table_id) FROM bookings_allocation a
           WHERE a.booking_id = b.id AND a.active AND a.period = tstzrange(b.start, b."end"))
          IS DISTINCT FROM (SELECT array_agg(t ORDER BY t) FROM unnest(b.table_ids::text[]) AS t)
-    WHEN b.status IN ('CANCELLED', 'NO_SHOW')
+    WHEN b.status IN ({statuses.sql(statuses.FREED)})
     THEN EXISTS (SELECT FROM bookings_allocation a WHERE a.booking_id = b.id AND a.active)
     ELSE false END
-"""
+"""  # noqa: S608 - values of our own
 
 
 @register("no table is held twice at a time")

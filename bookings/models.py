@@ -14,6 +14,7 @@ from django.db import models
 from django.db.models import Deferrable, F, Q
 from django.utils.translation import gettext_lazy as _
 
+from bookings.statuses import Status
 from restaurants.models import MAX_COMBO_TABLES, MAX_PARTY, Restaurant, Sector, Table
 from wokibrain.core import ids
 from wokibrain.core.ids import uuid7
@@ -65,13 +66,6 @@ class Booking(models.Model):
     """
 
     tenant_path = "restaurant_id"
-
-    class Status(models.TextChoices):
-        CONFIRMED = "CONFIRMED", _("Confirmed")
-        SEATED = "SEATED", _("Seated")
-        COMPLETED = "COMPLETED", _("Completed")
-        CANCELLED = "CANCELLED", _("Cancelled")
-        NO_SHOW = "NO_SHOW", _("No-show")
 
     class Channel(models.TextChoices):
         API = "api", _("API")
@@ -140,7 +134,7 @@ class Booking(models.Model):
             ),
             models.CheckConstraint(
                 name="booking_status",
-                condition=Q(status__in=["CONFIRMED", "SEATED", "COMPLETED", "CANCELLED", "NO_SHOW"]),
+                condition=Q(status__in=Status.values),
             ),
         ]
 

@@ -14,8 +14,10 @@ from typing import Final, TypeAlias
 from django.db import connection
 from django.db.models import Model
 
+from bookings import statuses
 from bookings.models import BookingDay, BookingHour, BookingQuarter, TableDay
 from bookings.selectors.history import evolve
+from bookings.statuses import Status
 from wokibrain.events import readmodels
 from wokibrain.events.readmodels import ReadModel
 from wokibrain.events.store import Envelope, Payload, keep_snapshots, with_previous
@@ -23,8 +25,6 @@ from wokibrain.events.store import Envelope, Payload, keep_snapshots, with_previ
 Key: TypeAlias = tuple[str | int, ...]
 Figures: TypeAlias = dict[Key, dict[str, int]]
 
-SEATED: Final = frozenset({"SEATED", "COMPLETED"})
-GONE: Final = frozenset({"CANCELLED", "NO_SHOW"})
 QUARTER: Final = 900
 
 
@@ -52,36 +52,36 @@ ANALYTICS: Final = readmodels.register(
 
 
 def _day(booking: Payload) -> Figures:
-    comes = booking["status"] not in GONE
+    comes = booking["status"] not in statuses.FREED
     return {
         (booking["restaurantId"], booking["serviceDate"], booking["sectorId"]): {
             "bookings": int(comes),
             "covers": booking["partySize"] if comes else 0,
-            "seated": int(booking["status"] in SEATED),
-            "cancelled": int(booking["status"] == "CANCELLED"),
-            "no_shows": int(booking["status"] == "NO_SHOW"),
+            "seated": int(booking["status"] in statuses.ARRIVED),
+            "cancelled": int(booking["status"] == Status.CANCELLED),
+            "no_shows": int(booking["status"] == Status.NO_SHOW),
         }
     }
 
 
 def _hour(booking: Payload) -> Figures:
-    comes = booking["status"] not in GONE
+    comes = booking["status"] not in statuses.FREED
     # Written with the restaurant's own offset, so this is the hour on its clock.
     hour = datetime.fromisoformat(booking["start"]).hour
     return {
         (booking["restaurantId"], booking["serviceDate"], hour, booking["sectorId"]): {
             "bookings": 1,
             "covers": booking["partySize"] if comes else 0,
-            "seated": int(booking["status"] in SEATED),
-            "cancelled": int(booking["status"] == "CANCELLED"),
-            "no_shows": int(booking["status"] == "NO_SHOW"),
+            "seated": int(booking["status"] in statuses.ARRIVED),
+            "cancelled": int(booking["status"] == Status.CANCELLED),
+            "no_shows": int(booking["status"] == Status.NO_SHOW),
             "table_minutes": _minutes(booking) * len(booking["tableIds"]) if comes else 0,
         }
     }
 
 
 def _quarter(booking: Payload) -> Figures:
-    comes = booking["status"] not in GONE
+    comes = booking["status"] not in statuses.FREED
     start = datetime.fromisoformat(booking["start"]).timestamp()
     # In one spelling, whatever offset the restaurant had when the event was written.
     quarter = datetime.fromtimestamp(start // QUARTER * QUARTER, UTC).isoformat()
@@ -94,7 +94,7 @@ def _quarter(booking: Payload) -> Figures:
 
 
 def _tables(booking: Payload) -> Figures:
-    comes = booking["status"] not in GONE
+    comes = booking["status"] not in statuses.FREED
     return {
         (booking["restaurantId"], booking["serviceDate"], table_id): {
             "bookings": int(comes),

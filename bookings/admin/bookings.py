@@ -13,23 +13,26 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter
 
+from bookings import statuses
 from bookings.admin.booking_form import BookingForm
 from bookings.floor import board
-from bookings.floor.bookings import OPEN
 from bookings.models import Booking
 from bookings.selectors.history import story
 from bookings.services import lifecycle
+from bookings.statuses import Status
 from restaurants.models import Restaurant, Table
 from wokibrain.core import clock
 from wokibrain.core.errors import DomainError
 from wokibrain.core.permissions import Permission
 from wokibrain.office.base import TenantAdmin, TenantRelatedFilter, action, caller_for, display, visible
 
-STEPS: Final[dict[str, tuple[str, ...]]] = {
-    "CONFIRMED": ("_seat", "_no_show", "_cancel"),
-    "SEATED": ("_complete",),
+STEP_BUTTONS: Final = {
+    status.value: tuple(
+        f"_{name.replace('-', '_')}" for name, step in statuses.STEPS.items() if status in step.sources
+    )
+    for status in statuses.OPEN
 }
-"""Status -> the ends of the names of the buttons offered."""
+"""Status -> the endings of the names of the buttons offered."""
 
 
 class Attention(admin.ChoicesFieldListFilter):
@@ -37,7 +40,7 @@ class Attention(admin.ChoicesFieldListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Booking]) -> QuerySet[Booking]:
         if self.used_parameters:
-            queryset = queryset.filter(status__in=OPEN)
+            queryset = queryset.filter(status__in=statuses.OPEN)
         found = super().queryset(request, queryset)
         assert found is not None, "a filter by a field always answers"
         return found
@@ -115,7 +118,7 @@ class BookingAdmin(TenantAdmin):
     def get_actions_submit_line(self, request: HttpRequest, object_id: str) -> list[Any]:
         """The steps that the booking's status allows."""
         status = Booking.objects.filter(pk=object_id).values_list("status", flat=True).first()
-        wanted = STEPS.get(status or "", ())
+        wanted = STEP_BUTTONS.get(status or "", ())
         return [
             each
             for each in super().get_actions_submit_line(request, object_id)
@@ -124,7 +127,7 @@ class BookingAdmin(TenantAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Booking | None = None) -> bool:
         """What is over is looked at, not edited."""
-        over = obj is not None and obj.status not in (Booking.Status.CONFIRMED, Booking.Status.SEATED)
+        over = obj is not None and obj.status not in statuses.OPEN
         return not over and super().has_change_permission(request, obj)
 
     @display(description=_("when"), ordering="start")
@@ -147,20 +150,25 @@ class BookingAdmin(TenantAdmin):
 
     @display(description=_("needs attention"), ordering="attention", label="warning")
     def look_at(self, obj: Booking) -> str:
-        wrong = obj.attention and obj.status in OPEN
+        wrong = obj.attention and obj.status in statuses.OPEN
         return str(Booking.Attention(obj.attention).label) if wrong else ""
 
     @display(
         description=_("status"),
         ordering="status",
-        label={"CONFIRMED": "info", "SEATED": "success", "CANCELLED": "danger", "NO_SHOW": "warning"},
+        label={
+            Status.CONFIRMED: "info",
+            Status.SEATED: "success",
+            Status.CANCELLED: "danger",
+            Status.NO_SHOW: "warning",
+        },
     )
     def shown_status(self, obj: Booking) -> tuple[str, str]:
-        return obj.status, str(Booking.Status(obj.status).label)
+        return obj.status, str(Status(obj.status).label)
 
     @display(description=_("status"))
     def state(self, obj: Booking) -> str:
-        return str(Booking.Status(obj.status).label)
+        return str(Status(obj.status).label)
 
     @display(description=_("what happened"))
     def story(self, obj: Booking) -> SafeString:

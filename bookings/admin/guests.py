@@ -12,8 +12,9 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bookings.admin.booking_form import PHONE, typed
-from bookings.models import Booking, Guest
+from bookings.models import Guest
 from bookings.services.guests import update_guest
+from bookings.statuses import Status
 from wokibrain.core.permissions import Permission
 from wokibrain.office.base import TenantRelatedFilter, caller_for, display
 from wokibrain.office.service_admin import ServiceAdmin, changed_values
@@ -43,8 +44,8 @@ class GuestAdmin(ServiceAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Guest]:
         rows: QuerySet[Guest] = super().get_queryset(request)
         return rows.annotate(
-            came=Count("bookings", filter=Q(bookings__status=Booking.Status.COMPLETED)),
-            missed=Count("bookings", filter=Q(bookings__status=Booking.Status.NO_SHOW)),
+            came=Count("bookings", filter=Q(bookings__status=Status.COMPLETED)),
+            missed=Count("bookings", filter=Q(bookings__status=Status.NO_SHOW)),
         )
 
     def has_change_permission(self, request: HttpRequest, obj: Guest | None = None) -> bool:

@@ -12,13 +12,13 @@ import orjson
 from pydantic import Field, ValidationInfo, field_validator
 
 from bookings.engine import SLOT_MINUTES
-from bookings.models import Booking
 from bookings.repository.records import BookingRecord
 from bookings.selectors.bookings import DayList, Page
 from bookings.selectors.discover import Discovery
 from bookings.services.change import Change
 from bookings.services.create import NewBooking
 from bookings.services.guests import Contact
+from bookings.statuses import Status
 from wokibrain.core import clock
 from wokibrain.events.store import Envelope, Payload
 from wokibrain.rest import fields
@@ -71,7 +71,7 @@ class ListQuery(ApiModel):
     restaurant_id: Identifier = Field(examples=["R1"])
     sector_id: Identifier | None = Field(None, examples=["S1"])
     date: ServiceDate = Field(examples=["2025-10-22"])
-    status: Booking.Status | None = None
+    status: Status | None = None
     page: Annotated[QueryInt, Field(ge=1, le=10_000)] = 1
     limit: Annotated[QueryInt, Field(ge=1, le=200)] = 50
     as_of: fields.Instant | None = Field(
@@ -245,7 +245,7 @@ class BookingOut(ApiModel):
     start: datetime = Field(examples=["2025-10-22T20:30:00-03:00"])
     end: datetime = Field(examples=["2025-10-22T21:15:00-03:00"])
     duration_minutes: int = Field(examples=[45])
-    status: Booking.Status
+    status: Status
     guest_name: str | None
     guest_email: str | None
     guest_phone: str | None

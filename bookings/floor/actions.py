@@ -9,13 +9,11 @@ from typing import Any, Final, Literal
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from bookings.floor.bookings import OCCUPYING, OPEN
-from bookings.models import Booking
+from bookings import statuses
 from bookings.repository.records import BookingRecord
 from bookings.services import lifecycle
+from bookings.statuses import Status, Step
 from wokibrain.idempotency.keys import Replay
-
-Status = Booking.Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +22,15 @@ class Action:
 
     label: Promise
     service: Callable[..., BookingRecord | Replay]
-    sources: tuple[Booking.Status, ...]
-    target: Booking.Status
+    step: Step
     permission: Literal["update", "cancel"]
 
 
 ACTIONS: Final = {
-    "seat": Action(
-        _("Seat"), lifecycle.seat_booking, (Status.CONFIRMED, Status.NO_SHOW), Status.SEATED, "update"
-    ),
-    "complete": Action(
-        _("Complete"), lifecycle.complete_booking, (Status.SEATED,), Status.COMPLETED, "update"
-    ),
-    "no-show": Action(_("No-show"), lifecycle.no_show_booking, (Status.CONFIRMED,), Status.NO_SHOW, "update"),
-    "cancel": Action(
-        _("Cancel booking"), lifecycle.cancel_booking, (Status.CONFIRMED,), Status.CANCELLED, "cancel"
-    ),
+    "seat": Action(_("Seat"), lifecycle.seat_booking, statuses.SEAT, "update"),
+    "complete": Action(_("Complete"), lifecycle.complete_booking, statuses.COMPLETE, "update"),
+    "no-show": Action(_("No-show"), lifecycle.no_show_booking, statuses.MARK_NO_SHOW, "update"),
+    "cancel": Action(_("Cancel booking"), lifecycle.cancel_booking, statuses.CANCEL, "cancel"),
 }
 """By their name in the URL."""
 
@@ -49,8 +40,8 @@ def statuses_json() -> dict[str, Any]:
     return {
         status.value: {
             "label": str(status.label),
-            "open": status in OPEN,
-            "occupies": status in OCCUPYING,
+            "open": status in statuses.OPEN,
+            "occupies": status in statuses.COUNTED,
         }
         for status in Status
     }
@@ -61,8 +52,8 @@ def actions_json() -> dict[str, Any]:
     return {
         name: {
             "label": str(action.label),
-            "from": [status.value for status in action.sources],
-            "to": action.target.value,
+            "from": [status.value for status in action.step.sources],
+            "to": action.step.target.value,
             "permission": action.permission,
         }
         for name, action in ACTIONS.items()

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from bookings import statuses
 from bookings.availability import plan as plans
 from bookings.availability.plan import Plan, service_date_at
-from bookings.floor.bookings import OCCUPYING, attention_flags, booking_json, departures, milliseconds
+from bookings.floor.bookings import attention_flags, booking_json, departures, milliseconds
 from bookings.models import TableBlock
 from bookings.repository.records import BookingRecord, fetch, seen_by
 from restaurants.models import FALLBACK_TURN_MINUTES, ComboTable, Restaurant, Sector, Table, TableJoin
@@ -54,7 +55,7 @@ def day_json(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[
     begin, end = _shown_period(plan, service_date, bookings)
     left = departures(restaurant_id, service_date)
     flags = attention_flags(restaurant_id=restaurant_id, service_date=service_date)
-    taken = {table for each in bookings if each.status in OCCUPYING for table in each.table_ids}
+    taken = {table for each in bookings if each.status in statuses.COUNTED for table in each.table_ids}
     return {
         "restaurant": {"id": restaurant.pk, "name": restaurant.name, "zone": restaurant.zone},
         "date": service_date.isoformat(),

@@ -9,32 +9,32 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 
+from bookings import statuses
 from bookings.models import Booking
 from bookings.repository.records import BookingRecord, fetch, seen_by
 from bookings.selectors.bookings import get_booking
 from bookings.selectors.history import story
+from bookings.statuses import Status
 from wokibrain.core.callers import Caller
 from wokibrain.core.permissions import Permission
 
-OPEN: Final = (Booking.Status.CONFIRMED, Booking.Status.SEATED)
-OCCUPYING: Final = (*OPEN, Booking.Status.COMPLETED)
 MIN_SEARCH_LENGTH: Final = 2
 MAX_RESULTS: Final = 20
 MAX_CANDIDATES: Final = 5 * MAX_RESULTS
 """The newest matches, of which those nearest to the day shown are the results."""
-DEPARTURES: Final = """
+DEPARTURES: Final = f"""
 SELECT allocation.booking_id, max(upper(allocation.period))
 FROM bookings_allocation AS allocation JOIN bookings_booking AS booking ON booking.id = allocation.booking_id
-WHERE booking.restaurant_id = %s AND booking.service_date = %s AND booking.status = 'COMPLETED'
+WHERE booking.restaurant_id = %s AND booking.service_date = %s AND booking.status = '{Status.COMPLETED.value}'
 GROUP BY allocation.booking_id
-"""
+"""  # noqa: S608 - made of a constant
 
 
 def booking_with_story(*, caller: Caller, booking: str) -> dict[str, Any]:
     """Return one booking as the board draws it, with its story. Raises NotFound, Forbidden."""
     record = get_booking(caller=caller, booking=booking)
     left = None
-    if record.status == Booking.Status.COMPLETED:
+    if record.status == Status.COMPLETED:
         left = departures(record.restaurant_id, record.service_date).get(record.id)
     flag = attention_flags(pk=record.id).get(record.id, "")
     return booking_json(record, left, flag) | {"story": story_json(record.id)}
@@ -116,7 +116,7 @@ def departures(restaurant_id: str, service_date: date) -> dict[UUID, datetime]:
 
 def attention_flags(**filters: Any) -> dict[UUID, str]:
     """Return why staff must look at a booking, for those open bookings of the filter that they must look at."""
-    rows = Booking.objects.filter(status__in=OPEN, **filters).exclude(attention="")
+    rows = Booking.objects.filter(status__in=statuses.OPEN, **filters).exclude(attention="")
     return dict(rows.values_list("pk", "attention"))
 
 

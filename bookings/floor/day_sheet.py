@@ -10,7 +10,7 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 
-from bookings.floor.bookings import OCCUPYING
+from bookings import statuses
 from bookings.repository.records import BookingRecord, fetch, seen_by
 from restaurants.models import Restaurant, Sector, Table
 from wokibrain.core import clock
@@ -92,7 +92,7 @@ def read(*, caller: Caller, restaurant_id: str, service_date: date) -> Sheet:
             booking.end.astimezone(zone),
         )
         for booking in seen_by(caller, restaurant_id, rows)
-        if booking.status in OCCUPYING
+        if booking.status in statuses.COUNTED
     )
     by_table = tuple(
         (f"{sectors[table.sector_id]} · {table}", seated)

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import connection
 
 from bookings.models import Booking
+from bookings.statuses import Status
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.permissions import Permission
@@ -41,7 +42,7 @@ class BookingRecord:
     end: datetime
     duration_minutes: int
     party_size: int
-    status: Booking.Status
+    status: Status
     channel: Booking.Channel
     guest: GuestRecord | None
     notes: str
@@ -114,7 +115,7 @@ def _record(row: tuple[Any, ...]) -> BookingRecord:
 
 
 # Looking a member up by value is several times cheaper than calling the enum.
-_STATUS: Final = {member.value: member for member in Booking.Status}
+_STATUS: Final = {member.value: member for member in Status}
 _CHANNEL: Final = {member.value: member for member in Booking.Channel}
 
 

@@ -15,6 +15,7 @@ from bookings.event_types import BOOKING_CREATED
 from bookings.models import Booking
 from bookings.repository import writes
 from bookings.repository.records import BookingRecord
+from bookings.statuses import Status
 from restaurants.models import Restaurant, Sector, Table
 from restaurants.services.calendar import DEFAULT_HOURS
 from restaurants.services.restaurants import create_restaurant, create_sector, create_table
@@ -78,7 +79,7 @@ def example() -> None:
                     end=end,
                     duration_minutes=45,
                     party_size=3,
-                    status=Booking.Status.CONFIRMED,
+                    status=Status.CONFIRMED,
                     channel=Booking.Channel.API,
                     guest=None,
                     notes="",

@@ -11,8 +11,8 @@ from uuid import UUID
 from django.db import connection
 
 from bookings.availability.cache import open_day
-from bookings.models import Booking
 from bookings.repository.records import BookingRecord, fetch, seen_by
+from bookings.statuses import Status
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import NotFound
 from wokibrain.core.permissions import Permission
@@ -40,7 +40,7 @@ class DayList:
     restaurant_id: str
     sector_id: str | None
     service_date: date
-    status: Booking.Status | None = None
+    status: Status | None = None
     page: int = 1
     limit: int = 50
 

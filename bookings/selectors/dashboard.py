@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce
 from bookings.availability import plan as plans
 from bookings.availability.plan import service_date_at
 from bookings.models import Booking, BookingDay, BookingQuarter, TableDay
+from bookings.statuses import Status
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.permissions import Permission
@@ -70,8 +71,8 @@ def outlook(*, caller: Caller, restaurant_id: str) -> Outlook:
     today = service_date_at(plan, clock.now())
     since = today - timedelta(days=RATES_OVER)
     here = Booking.objects.filter(restaurant_id=restaurant_id, service_date=today).aggregate(
-        seated=Coalesce(Sum("party_size", filter=Q(status="SEATED")), 0),
-        to_come=Coalesce(Sum("party_size", filter=Q(status="CONFIRMED")), 0),
+        seated=Coalesce(Sum("party_size", filter=Q(status=Status.SEATED)), 0),
+        to_come=Coalesce(Sum("party_size", filter=Q(status=Status.CONFIRMED)), 0),
     )
     seats = sum(table.capacity_max for room in plan.sectors.values() for table in room.engine.tables)
     ahead = _days(restaurant_id, today, today + timedelta(days=AHEAD))

@@ -21,6 +21,7 @@ from bookings.repository.records import BookingRecord, GuestRecord
 from bookings.repository.ticket import Ticket
 from bookings.selectors.bookings import find_booking
 from bookings.services.lifecycle import locked
+from bookings.statuses import OPEN, Status
 from bookings.transactions.locks import SectorDay
 from bookings.transactions.sector_days import take_turn
 from wokibrain.core import clock
@@ -144,9 +145,9 @@ def _service_date(booking: BookingRecord, start: datetime | None) -> date:
 
 def check_open(booking: BookingRecord) -> None:
     """Raise for a booking that is over and cannot be changed."""
-    if booking.status is Booking.Status.CANCELLED:
+    if booking.status is Status.CANCELLED:
         raise AlreadyCancelled
-    if booking.status not in (Booking.Status.CONFIRMED, Booking.Status.SEATED):
+    if booking.status not in OPEN:
         raise InvalidTransition(
             format_lazy(_("A booking that is {status} cannot be changed."), status=booking.status.label)
         )

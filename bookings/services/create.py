@@ -20,7 +20,7 @@ from bookings.repository import writes
 from bookings.repository.records import BookingRecord
 from bookings.repository.ticket import Ticket
 from bookings.services.guests import Contact, guest_of
-from bookings.services.lifecycle import Status
+from bookings.statuses import Status
 from bookings.transactions.locks import SectorDay
 from bookings.transactions.sector_days import take_turn
 from wokibrain.core import clock, ids

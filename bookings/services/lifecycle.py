@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings import metrics
 from bookings.event_types import BOOKING_CANCELLED, BOOKING_COMPLETED, BOOKING_NO_SHOW, BOOKING_SEATED
-from bookings.models import Booking
 from bookings.repository import writes
 from bookings.repository.records import BookingRecord, fetch
 from bookings.repository.ticket import Ticket
 from bookings.selectors.bookings import find_booking
+from bookings.statuses import CANCEL, COMPLETE, MARK_NO_SHOW, SEAT, Status, Step
 from bookings.transactions.locks import SectorDay
 from bookings.transactions.sector_days import take_turn
 from wokibrain.core import clock
@@ -28,8 +28,6 @@ from wokibrain.core.callers import Caller
 from wokibrain.core.errors import AlreadyCancelled, Conflict, InvalidTransition, NotFound
 from wokibrain.core.permissions import Permission
 from wokibrain.idempotency.keys import Replay
-
-Status = Booking.Status
 
 
 def cancel_booking(
@@ -43,11 +41,11 @@ def cancel_booking(
     def cancel(before: BookingRecord) -> None:
         if before.status is Status.CANCELLED:
             raise AlreadyCancelled
-        _expect(before, Status.CONFIRMED)
+        _expect(before, CANCEL)
         writes.free(before.id)
 
     more = {"reason": reason or "requested"}
-    result = _step(caller, Permission.BOOKING_DELETE, booking, Status.CANCELLED, cancel, more, ticket)
+    result = _step(caller, Permission.BOOKING_DELETE, booking, CANCEL, cancel, more, ticket)
     if isinstance(result, BookingRecord):
         metrics.BOOKING_CANCELLED.inc()
     return result
@@ -57,31 +55,31 @@ def seat_booking(*, caller: Caller, booking: str, ticket: Ticket | None = None) 
     """CONFIRMED -> SEATED; NO_SHOW -> SEATED too, where the tables are still free (else Conflict)."""
 
     def seat(before: BookingRecord) -> None:
-        _expect(before, Status.CONFIRMED, Status.NO_SHOW)
+        _expect(before, SEAT)
         if before.status is Status.NO_SHOW and not writes.hold_again(before.id):
             raise Conflict(_("Its tables are no longer free for its time."))
 
-    return _step(caller, Permission.BOOKING_UPDATE, booking, Status.SEATED, seat, ticket=ticket)
+    return _step(caller, Permission.BOOKING_UPDATE, booking, SEAT, seat, ticket=ticket)
 
 
 def complete_booking(*, caller: Caller, booking: str, ticket: Ticket | None = None) -> BookingRecord | Replay:
     """SEATED -> COMPLETED; before its end it frees the rest of its time."""
 
     def complete(before: BookingRecord) -> None:
-        _expect(before, Status.SEATED)
+        _expect(before, COMPLETE)
         writes.shorten(before.id, clock.now_to_millisecond())
 
-    return _step(caller, Permission.BOOKING_UPDATE, booking, Status.COMPLETED, complete, ticket=ticket)
+    return _step(caller, Permission.BOOKING_UPDATE, booking, COMPLETE, complete, ticket=ticket)
 
 
 def no_show_booking(*, caller: Caller, booking: str, ticket: Ticket | None = None) -> BookingRecord | Replay:
     """CONFIRMED -> NO_SHOW, which frees the tables."""
 
     def no_show(before: BookingRecord) -> None:
-        _expect(before, Status.CONFIRMED)
+        _expect(before, MARK_NO_SHOW)
         writes.free(before.id)
 
-    return _step(caller, Permission.BOOKING_UPDATE, booking, Status.NO_SHOW, no_show, ticket=ticket)
+    return _step(caller, Permission.BOOKING_UPDATE, booking, MARK_NO_SHOW, no_show, ticket=ticket)
 
 
 EVENT_OF: Final = {
@@ -96,7 +94,7 @@ def _step(
     caller: Caller,
     permission: Permission,
     booking: str,
-    status: Booking.Status,
+    step: Step,
     effect: Callable[[BookingRecord], None],
     more: dict[str, str] | None = None,
     ticket: Ticket | None = None,
@@ -108,9 +106,9 @@ def _step(
         before = locked(seen.id)
         effect(before)
         after = replace(
-            before, status=status, version=before.version + 1, updated_at=clock.now_to_millisecond()
+            before, status=step.target, version=before.version + 1, updated_at=clock.now_to_millisecond()
         )
-        writes.update(after, event_type=EVENT_OF[status], actor=caller, more=more)
+        writes.update(after, event_type=EVENT_OF[step.target], actor=caller, more=more)
         if ticket:
             ticket.keep_for(after)
         return after
@@ -126,8 +124,8 @@ def locked(booking_id: UUID) -> BookingRecord:
     return found[0]
 
 
-def _expect(booking: BookingRecord, *allowed: Booking.Status) -> None:
-    if booking.status not in allowed:
+def _expect(booking: BookingRecord, step: Step) -> None:
+    if booking.status not in step.sources:
         raise InvalidTransition(
             format_lazy(_("A booking that is {status} does not allow this."), status=booking.status.label)
         )

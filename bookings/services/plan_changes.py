@@ -11,6 +11,7 @@ from uuid import UUID
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
+from bookings import statuses
 from bookings.availability import plan as plans
 from bookings.availability.plan import Plan
 from bookings.engine import SLOT_MINUTES
@@ -28,8 +29,8 @@ Cause = Booking.Attention
 SLOT: Final = timedelta(minutes=SLOT_MINUTES)
 
 
-FUTURE: Final = """
-WHERE booking.restaurant_id = %(restaurant_id)s AND booking.status IN ('CONFIRMED', 'SEATED')
+FUTURE: Final = f"""
+WHERE booking.restaurant_id = %(restaurant_id)s AND booking.status IN ({statuses.sql(statuses.OPEN)})
   AND booking."end" > %(now)s
 ORDER BY booking.start, booking.id
 """

@@ -22,6 +22,7 @@ from bookings.repository.records import BookingRecord
 from bookings.selectors.bookings import find_booking
 from bookings.services.change import CHANGED_SINCE
 from bookings.services.lifecycle import locked
+from bookings.statuses import OPEN, Status
 from bookings.transactions.locks import SectorDay
 from bookings.transactions.sector_days import take_turn
 from wokibrain.core import clock
@@ -35,7 +36,6 @@ OFFERED: Final = timedelta(seconds=10)
 """How long the board offers it."""
 GRACE: Final = timedelta(seconds=20)
 """How long after the offer a request may still be under way, over a bad network."""
-HOLDING: Final = (Booking.Status.CONFIRMED, Booking.Status.SEATED)
 
 
 def undo_booking(*, caller: Caller, booking: str, version: int) -> BookingRecord:
@@ -63,9 +63,9 @@ def undo_booking(*, caller: Caller, booking: str, version: int) -> BookingRecord
             _undone(locked(booking_id), versions[booking_id], earlier[booking_id], caller, moment)
             for booking_id in sorted(versions)
         ]
-        writes.reseat_together([after for after, _more in undone if after.status in HOLDING])
+        writes.reseat_together([after for after, _more in undone if after.status in OPEN])
         for after, more in undone:
-            if after.status not in HOLDING:
+            if after.status not in OPEN:
                 writes.free(after.id)
             event_type = BOOKING_UPDATED if earlier[after.id] else BOOKING_CANCELLED
             writes.update(after, event_type=event_type, actor=caller, more=more)
@@ -83,7 +83,7 @@ def _undone(
     latest = _event(before.id, version)
     assert latest is not None, "the latest version of a booking has its event"
     _may_undo(latest, caller)
-    restored = _restored(before, earlier) if earlier else replace(before, status=Booking.Status.CANCELLED)
+    restored = _restored(before, earlier) if earlier else replace(before, status=Status.CANCELLED)
     after = replace(restored, version=before.version + 1, updated_at=moment)
     undoes = {"undoes": {"version": version, "eventType": latest.event_type}}
     if earlier:
@@ -135,5 +135,5 @@ def _restored(before: BookingRecord, earlier: dict[str, Any]) -> BookingRecord:
         start=datetime.fromisoformat(earlier["start"]),
         end=datetime.fromisoformat(earlier["end"]),
         duration_minutes=earlier["durationMinutes"],
-        status=Booking.Status(earlier["status"]),
+        status=Status(earlier["status"]),
     )

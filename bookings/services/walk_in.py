@@ -21,6 +21,7 @@ from bookings.repository import writes
 from bookings.repository.records import BookingRecord
 from bookings.repository.ticket import Ticket
 from bookings.services.guests import Contact, guest_of
+from bookings.statuses import Status
 from bookings.transactions.locks import SectorDay
 from bookings.transactions.sector_days import take_turn
 from wokibrain.core import clock, ids
@@ -116,7 +117,7 @@ def seat_walk_in(*, caller: Caller, wanted: WalkIn, ticket: Ticket | None = None
             end=moment + timedelta(minutes=minutes),
             duration_minutes=minutes,
             party_size=wanted.party_size,
-            status=Booking.Status.SEATED,
+            status=Status.SEATED,
             channel=Booking.Channel.WALK_IN,
             guest=guest,
             notes=wanted.notes,

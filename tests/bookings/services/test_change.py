@@ -12,6 +12,7 @@ from bookings.models import Allocation, Booking, Guest
 from bookings.repository import writes
 from bookings.repository.records import BookingRecord
 from bookings.services.guests import find_guests
+from bookings.statuses import Status
 from restaurants.models import Restaurant, ServiceWindow, SpecialDay, Table
 from restaurants.services.calendar import Hours
 from restaurants.services.restaurants import create_sector, create_table
@@ -267,7 +268,7 @@ def walk_in(staff: Api) -> str:
     record = BookingRecord(
         id=uuid7(), reference="WALKIN", restaurant_id="R1", zone="America/Argentina/Buenos_Aires", sector_id="S1",
         table_ids=("T3",), service_date=date(2025, 10, 22), start=start, end=start + timedelta(minutes=60),
-        duration_minutes=60, party_size=2, status=Booking.Status.SEATED, channel=Booking.Channel.WALK_IN,
+        duration_minutes=60, party_size=2, status=Status.SEATED, channel=Booking.Channel.WALK_IN,
         guest=None, notes="", version=1, created_at=start, updated_at=start,
     )  # fmt: skip
     writes.insert(record, event_type=BOOKING_CREATED, actor=SYSTEM, new_guest=False, ticket=None)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bookings.models import Allocation, Booking
+from bookings.models import Allocation
+from bookings.statuses import Status
 from tests.api import Api, api_as, at, events_of, house, refused
 from wokibrain.core.clock import frozen
 from wokibrain.core.permissions import Role
@@ -140,7 +141,7 @@ def test_each_step_from_each_status(staff: Api, status: str, step: str) -> None:
         assert (reply.status, reply.body["status"]) == (200, allowed)
         assert reply.body["version"] == before["version"] + 1
     else:
-        label = Booking.Status(status).label
+        label = Status(status).label
         assert refused(reply, 409, "INVALID_TRANSITION") == f"A booking that is {label} does not allow this."
         assert staff.get("/woki/bookings/B1").body == before
 
