@@ -1,19 +1,19 @@
-"""The engine: which tables, at which quarter hour, for how good a fit. Standard library only."""
+"""The engine: find the tables and start times that fit a party best. Standard library only."""
 
 from bookings.engine.explain import Reason, Refusal, explain
 from bookings.engine.occupancy import Busy, Occupancy
 from bookings.engine.search import Candidate, find, merge, rank_key
 from bookings.engine.sector import Sector, Table, natural_key
-from bookings.engine.service_day import SLOT_MINUTES, AskedDay, ServiceDay, Window
+from bookings.engine.service_day import SLOT_MINUTES, RestrictedDay, ServiceDay, Window
 
 __all__ = [
     "SLOT_MINUTES",
-    "AskedDay",
     "Busy",
     "Candidate",
     "Occupancy",
     "Reason",
     "Refusal",
+    "RestrictedDay",
     "Sector",
     "ServiceDay",
     "Table",

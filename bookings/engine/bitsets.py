@@ -1,4 +1,4 @@
-"""Sets as integers: bit i says that i is in."""
+"""Sets of small integers kept as one integer: bit i is set if i is a member."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterable
 
 
 def bits(mask: int) -> list[int]:
-    """Positions of the bits set in ``mask``, ascending."""
-    found = []
+    """Return the positions of the bits set in ``mask``, ascending."""
+    positions = []
     while mask:
         low = mask & -mask
-        found.append(low.bit_length() - 1)
+        positions.append(low.bit_length() - 1)
         mask ^= low
-    return found
+    return positions
 
 
 def at_least_two(masks: Iterable[int]) -> int:
-    """The bits that are set in two or more of ``masks``."""
+    """Return the bits that are set in two or more of ``masks``."""
     once = twice = 0
     for mask in masks:
         twice |= once & mask

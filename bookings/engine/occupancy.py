@@ -15,7 +15,7 @@ SLOTS_A_DAY = 86_400 // SLOT_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """A table taken from ``start`` up to, not including, ``end`` (aware instants, on the grid or off it)."""
+    """A table taken from ``start`` up to but not including ``end``: aware instants, on the grid or off it."""
 
     table_id: str
     start: datetime
@@ -24,7 +24,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Occupancy:
-    """What is free in ``sector``: bit i of ``free[t]`` is slot i of ``day`` at table t."""
+    """When each table of ``sector`` is free: bit s of ``free[i]`` is set if table i is free in slot s of ``day``."""
 
     sector: Sector
     day: ServiceDay
@@ -32,27 +32,27 @@ class Occupancy:
 
     @classmethod
     def of(cls, sector: Sector, day: ServiceDay, busy: Iterable[Busy]) -> Occupancy:
-        """What ``busy`` leaves free. A slot touched is taken; other sectors' tables are passed over."""
+        """Return what ``busy`` leaves free. A slot touched is taken; tables of other sectors are ignored."""
         origin, slots, index = day.origin, day.slots, sector.index
         free = [(1 << slots) - 1] * len(sector.tables)
-        for each in busy:
-            at = index.get(each.table_id)
-            if at is None:
+        for interval in busy:
+            i = index.get(interval.table_id)
+            if i is None:
                 continue
-            # timedelta // timedelta, spelt out: twice as fast, and this loop is most of a find.
-            begin, end = each.start - origin, origin - each.end
+            # timedelta // timedelta spelt out is twice as fast, and this loop is most of the time of a `find`.
+            begin, end = interval.start - origin, origin - interval.end
             first = begin.days * SLOTS_A_DAY + begin.seconds // SLOT_SECONDS
             last = -(end.days * SLOTS_A_DAY + end.seconds // SLOT_SECONDS)
             if first < 0:
                 first = 0
             if last > slots:
                 last = slots
-            if first < last and each.start < each.end:
-                free[at] &= ~((1 << last) - (1 << first))
+            if first < last and interval.start < interval.end:
+                free[i] &= ~((1 << last) - (1 << first))
         return cls(sector, day, tuple(free))
 
     def starts(self, slots: int, offered: int) -> list[int]:
-        """Per table, the mask of ``offered`` starts that have ``slots`` free quarter hours ahead."""
+        """Return, per table, the mask of ``offered`` starts from which it is free for ``slots`` quarter hours."""
         masks = list(self.free)
         covered = 1
         while covered < slots:

@@ -1,4 +1,4 @@
-"""A sector's tables, put once into the shape that selection walks."""
+"""A sector's tables, joins and combos, indexed once for every search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DIGITS = re.compile(r"([0-9]+)")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table and the parties (covers) it takes: ``capacity_min`` to ``capacity_max``, inclusive."""
+    """A table for parties of ``capacity_min`` to ``capacity_max`` covers, both inclusive."""
 
     id: str
     capacity_min: int
@@ -25,23 +25,24 @@ class Table:
 
 
 def natural_key(table_id: str) -> tuple[tuple[str | int, ...], str]:
-    """Sort key of an identifier: runs of digits count as numbers (T2 before T10), the rest by code point.
+    """Return the sort key of an identifier: digits compare as numbers (T2 before T10), the rest by code point.
 
-    Total: identifiers that differ in leading zeros only (T1, T01) follow by their text.
+    The order is total: identifiers that differ only in leading zeros (T1, T01) compare by their text.
     """
     parts = _DIGITS.split(table_id)
-    return tuple(int(part) if at % 2 else part for at, part in enumerate(parts)), table_id
+    return tuple(int(part) if i % 2 else part for i, part in enumerate(parts)), table_id
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sector:
-    """One configuration of a sector. Compared by identity; `build` hands out shared ones.
+    """The active tables of a sector and how they combine. Compared by identity; `build` shares instances.
 
-    ``tables`` are in natural order and everything else names them by index. ``singles`` and
-    ``listed`` go by capacity_max, which with the kind decides the score. ``listed`` holds the combos
-    that are known one by one: those with a capacity of their own and, where tables join in pairs,
-    the sets connected through ``neighbours`` (bit j of entry i: tables i and j join). Where that is
-    None, further combos come from summing the ``combinable`` tables, except the sets in ``own``.
+    ``tables`` are in natural order; every other field refers to them by position, ``index`` maps an id to it.
+    ``singles`` and ``listed`` are keyed by capacity_max, which together with the kind decides the score.
+    ``own`` holds (smallest, largest party) of the combos that the restaurant gave a capacity of their own.
+    ``listed`` holds those and, if tables join in pairs, every set connected through ``neighbours``
+    (bit j of entry i: tables i and j join). If ``neighbours`` is None, any 2-4 ``combinable`` tables
+    combine as well, with the sum of their capacities; they are too many to list.
     """
 
     tables: tuple[Table, ...]
@@ -59,13 +60,14 @@ class Sector:
         joins: Iterable[tuple[str, str]] = (),
         combos: Mapping[frozenset[str], tuple[int, int]] = {},
     ) -> Sector:
-        """The sector of these tables, remembered for the next call.
+        """Return the sector of these tables; equal arguments return the same object.
 
-        ``joins``: pairs of ids; once there is any, a combo must be connected through them.
-        ``combos``: (smallest, largest party) of a set of 2-4 ids, in place of its sums, whether or
-        not it is joined or combinable. Ids of tables that are not given are passed over.
-        Raises ValueError for a repeated id, a capacity that is not 0 <= min <= max >= 1, or a combo
-        of another size.
+        ``joins``: pairs of table ids; with any join, a combo must be connected through joins.
+        ``combos``: (smallest, largest party) of sets of 2-4 ids; it replaces the sum of their capacities and
+        applies whether or not the tables are joined or combinable. Joins and combos that name an id
+        outside ``tables`` are ignored.
+        Raises ValueError for a repeated id, for a capacity that breaks 0 <= min <= max or has max < 1, for a
+        combo of another size, and for joins that connect more than MAX_CONNECTED_SETS sets.
         """
         return _build(
             tuple(sorted(tables, key=lambda table: natural_key(table.id))),
@@ -74,36 +76,36 @@ class Sector:
         )
 
     def capacity(self, tables: tuple[int, ...]) -> tuple[int, int] | None:
-        """Smallest and largest party of these tables (ascending indexes); None if they do not go together."""
+        """Return (smallest, largest) party of ``tables`` (ascending positions); None if they do not combine."""
         if len(tables) == 1:
             table = self.tables[tables[0]]
             return table.capacity_min, table.capacity_max
         if tables in self.own:
             return self.own[tables]
-        if len(tables) not in COMBO_SIZES or not all(self.tables[at].combinable for at in tables):
+        if len(tables) not in COMBO_SIZES or not all(self.tables[i].combinable for i in tables):
             return None
         if self.neighbours is not None and not connected(tables, self.neighbours):
             return None
         return self.sums(tables)
 
     def sums(self, tables: tuple[int, ...]) -> tuple[int, int]:
-        """Summed capacity_min and capacity_max of these indexes."""
+        """Return the summed capacity_min and capacity_max of ``tables`` (positions)."""
         return (
-            sum(self.tables[at].capacity_min for at in tables),
-            sum(self.tables[at].capacity_max for at in tables),
+            sum(self.tables[i].capacity_min for i in tables),
+            sum(self.tables[i].capacity_max for i in tables),
         )
 
 
 def connected(tables: tuple[int, ...], neighbours: tuple[int, ...]) -> bool:
-    """Whether these indexes hang together through ``neighbours`` (bit masks over indexes)."""
-    wanted = sum(1 << at for at in tables)
+    """Return whether ``tables`` (positions) are connected through ``neighbours`` (a mask per position)."""
+    members = sum(1 << i for i in tables)
     seen, reached = 0, 1 << tables[0]
     while seen != reached:
         seen = reached
-        for at in tables:
-            if seen >> at & 1:
-                reached |= neighbours[at] & wanted
-    return seen == wanted
+        for i in tables:
+            if seen >> i & 1:
+                reached |= neighbours[i] & members
+    return seen == members
 
 
 @lru_cache(maxsize=1024)
@@ -112,15 +114,15 @@ def _build(
     joins: frozenset[frozenset[str]],
     combos: frozenset[tuple[frozenset[str], tuple[int, int]]],
 ) -> Sector:
-    index = {table.id: at for at, table in enumerate(tables)}
+    index = {table.id: i for i, table in enumerate(tables)}
     if len(index) != len(tables):
         raise ValueError("two tables of a sector have the same id")
     for table in tables:
         _check(table.id, table.capacity_min, table.capacity_max)
     singles: dict[int, list[int]] = {}
-    for at, table in enumerate(tables):
-        singles.setdefault(table.capacity_max, []).append(at)
-    combinable = tuple(at for at, table in enumerate(tables) if table.combinable)
+    for i, table in enumerate(tables):
+        singles.setdefault(table.capacity_max, []).append(i)
+    combinable = tuple(i for i, table in enumerate(tables) if table.combinable)
 
     own: dict[tuple[int, ...], tuple[int, int]] = {}
     for ids, (smallest, largest) in combos:
@@ -128,7 +130,7 @@ def _build(
             raise ValueError("a combo is of 2 to 4 tables")
         _check("+".join(sorted(ids)), smallest, largest)
         if ids <= index.keys():
-            own[tuple(sorted(index[each] for each in ids))] = (smallest, largest)
+            own[tuple(sorted(index[table_id] for table_id in ids))] = (smallest, largest)
 
     neighbours = _neighbours(tables, index, joins) if joins else None
     mins = [table.capacity_min for table in tables]
@@ -162,7 +164,7 @@ def _neighbours(
     masks = [0] * len(tables)
     for pair in joins:
         if len(pair) == 2 and pair <= index.keys():
-            a, b = (index[each] for each in pair)
+            a, b = (index[table_id] for table_id in pair)
             if tables[a].combinable and tables[b].combinable:
                 masks[a] |= 1 << b
                 masks[b] |= 1 << a

@@ -1,7 +1,7 @@
-"""The service day: wall-clock windows laid on a grid of elapsed quarter hours.
+"""The service day: wall-clock windows on a grid of elapsed quarter hours.
 
-Bit ``i`` of every mask stands for the quarter hour that begins ``i`` x 15 elapsed minutes after
-the day's ``origin``. Wall times become instants here and nowhere else.
+Bit s of every mask stands for slot s, the quarter hour that begins s x 15 elapsed minutes after the
+day's ``origin``. In the engine, wall times become instants in this module only.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One service window of a service day, in wall-clock time on the quarter hour.
+    """One service window of a service day, in naive wall-clock times on the quarter hour.
 
-    ``closes <= opens`` means the next day. ``last_seating`` is the latest start allowed, as the
-    clock reads; earlier than ``opens`` it means the next day. None: until the booking no longer fits.
-    Raises ValueError for a time off the quarter hour or with a zone of its own.
+    ``closes <= opens`` means closing on the next day. ``last_seating`` is the latest start as the clock
+    reads, on the next day if earlier than ``opens``; None means any start from which the booking fits.
+    Raises ValueError for a time that is off the quarter hour or carries a time zone.
     """
 
     opens: time
@@ -43,10 +43,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The slots from ``lo`` up to ``hi`` in which one booking may lie, and the mask of starts offered.
+    """The slots from ``lo`` up to but not including ``hi`` that one booking may use, and masks of its starts.
 
-    ``seats`` is the mask of slots in which who is there may sit down: every one up to the last
-    seating, also those that a clock put back shows again and that are therefore not on offer.
+    ``starts`` are the slots offered to guests. ``seats`` are the slots in which a party that is already
+    there may sit down: all up to the last seating, including the repeated hour after the clock goes back,
+    which is never offered.
     """
 
     lo: int
@@ -56,23 +57,23 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AskedDay:
-    """A service day seen through the window a guest asked for.
+class RestrictedDay:
+    """A service day cut down to the window that a guest requested.
 
-    ``intervals`` are the asked window itself as instants (none when nothing was asked); ``spans``
-    are its meetings with the service windows, each of which a booking must lie inside alone.
+    ``intervals`` are the requested window as UTC instants, empty if none was requested. ``spans`` are its
+    intersections with the service windows; a booking must lie inside one of them.
     """
 
     day: ServiceDay
     intervals: tuple[tuple[datetime, datetime], ...]
     spans: tuple[Span, ...]
 
-    def standing(self) -> AskedDay:
-        """The same for who is there, or was promised the start: any slot to sit down in is on offer."""
+    def standing(self) -> RestrictedDay:
+        """Return the day as it is for a party that is already there or was promised its start: see `Span`."""
         return replace(self, spans=tuple(replace(span, starts=span.seats) for span in self.spans))
 
     def fit(self, slots: int) -> int:
-        """Mask of the offered starts from which ``slots`` (>= 1) quarter hours end inside the same span."""
+        """Return the mask of offered starts from which ``slots`` (>= 1) quarter hours fit into the same span."""
         mask = 0
         for span in self.spans:
             last = span.hi - slots
@@ -83,11 +84,11 @@ class AskedDay:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServiceDay:
-    """The service windows of one date in one zone. Compared by identity; `build` hands out shared ones.
+    """The service windows of one date in one zone. Compared by identity; `build` shares instances.
 
-    ``origin`` is the UTC instant of slot 0 (the first opening), ``slots`` how many quarter hours
-    there are up to the latest closing, ``spans`` the windows by their opening. Windows may touch or
-    overlap; a booking lies inside one of them alone all the same.
+    ``origin`` is the UTC instant of slot 0, the first opening; ``slots`` is the number of quarter hours
+    from there to the latest closing; ``spans`` are the windows in order of opening. Windows may touch or
+    overlap; a booking must still lie inside one of them.
     """
 
     date: dt.date
@@ -99,52 +100,53 @@ class ServiceDay:
 
     @classmethod
     def build(cls, date: dt.date, zone: ZoneInfo, windows: tuple[Window, ...]) -> ServiceDay:
-        """The day of these windows, remembered for the next call. No window: closed.
+        """Return the day with these windows, closed if there is none; equal arguments return the same object.
 
-        Starts are walked in wall time from each opening. A wall time that does not exist is skipped
-        and one that happens twice is offered the first time only. An edge that does not exist is
-        the instant of the clock change. Years 1 and 9999 are closed: their neighbours do not exist.
+        Starts go in steps of a quarter hour of wall time from each opening. A wall time that does not
+        exist is skipped, one that happens twice is offered the first time only. An opening or closing
+        that does not exist falls on the instant of the clock change. Years 1 and 9999 are closed, because
+        `datetime` has no days before and after them.
         """
         return _build(date, zone, tuple(windows))
 
-    def restrict(self, window_start: time | None = None, window_end: time | None = None) -> AskedDay:
-        """This day seen through an asked window of wall times.
+    def restrict(self, window_start: time | None = None, window_end: time | None = None) -> RestrictedDay:
+        """Return this day cut down to a requested window of wall times; None leaves that side open.
 
-        Both edges: read on the date and again on the next day, so that 00:30 may mean after
-        midnight; an end before the start crosses midnight. One edge alone means the next day only
-        when it falls within the opening hours there and not on the date.
-        Raises ValueError when both edges are equal.
+        With both edges, the window counts on the date and again on the next day, so that 00:30 may mean
+        after midnight; an end before the start crosses midnight. One edge alone falls on the next
+        day only if it is within the opening hours there and outside them on the date.
+        Raises ValueError if both edges are equal.
         """
         return _restrict(self, window_start, window_end)
 
     def opened(self) -> list[tuple[int, int]]:
-        """The slots, from and up to, in which there is service: windows that overlap count once."""
-        found: list[tuple[int, int]] = []
+        """Return the slots with service as (first, one past the last); overlapping windows are merged."""
+        merged: list[tuple[int, int]] = []
         for span in self.spans:
-            if found and span.lo < found[-1][1]:
-                found[-1] = found[-1][0], max(found[-1][1], span.hi)
+            if merged and span.lo < merged[-1][1]:
+                merged[-1] = merged[-1][0], max(merged[-1][1], span.hi)
             else:
-                found.append((span.lo, span.hi))
-        return found
+                merged.append((span.lo, span.hi))
+        return merged
 
     def slot_of(self, instant: datetime) -> int:
-        """Slot of the aware ``instant``; below 0 before the origin, ``slots`` or more after closing."""
+        """Return the slot of the aware ``instant``: negative before the origin, ``slots`` or more after closing."""
         return (instant - self.origin) // SLOT
 
     def instant_of(self, slot: int) -> datetime:
-        """UTC instant at which ``slot`` begins."""
+        """Return the UTC instant at which ``slot`` begins."""
         return self.origin + slot * SLOT
 
 
 def resolve(zone: ZoneInfo, wall: datetime) -> tuple[datetime, bool]:
-    """UTC instant of the naive ``wall`` time in ``zone``, and whether that wall time exists.
+    """Return the UTC instant of the naive ``wall`` time in ``zone``, and whether that wall time exists.
 
-    The first of two; for a time that does not exist, the instant of the clock change.
+    A wall time that happens twice gives its first instant; one that does not exist, the clock change.
     """
     instant = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if instant.astimezone(zone).replace(tzinfo=None) == wall:
         return instant, True
-    # PEP 495: in a gap fold=1 lands before the change and fold=0 after it.
+    # PEP 495: in a gap, fold=1 lands before the change and fold=0 after it; bisect between them.
     before = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
     offset = before.astimezone(zone).utcoffset()
     while instant - before > _SECOND:
@@ -160,7 +162,7 @@ def resolve(zone: ZoneInfo, wall: datetime) -> tuple[datetime, bool]:
 def _build(date: dt.date, zone: ZoneInfo, windows: tuple[Window, ...]) -> ServiceDay:
     if not 1 < date.year < 9999:
         return ServiceDay(date, zone, (), datetime.combine(date, time(), UTC), 0, ())
-    opened = sorted(_opened(date, zone, windows), key=lambda each: each[:2])
+    opened = sorted(_open_windows(date, zone, windows), key=lambda window: window[:2])
     if not opened:
         return ServiceDay(date, zone, windows, resolve(zone, datetime.combine(date, time()))[0], 0, ())
     origin = opened[0][0]
@@ -178,10 +180,10 @@ def _build(date: dt.date, zone: ZoneInfo, windows: tuple[Window, ...]) -> Servic
     return ServiceDay(date, zone, windows, origin, max(span.hi for span in spans), tuple(spans))
 
 
-def _opened(
+def _open_windows(
     date: dt.date, zone: ZoneInfo, windows: tuple[Window, ...]
 ) -> Iterator[tuple[datetime, datetime, list[datetime], datetime]]:
-    """Opening, closing, starts and last seating, as instants, of each window that is open at all."""
+    """Yield (opening, closing, starts, last seating) as instants of each window that is open at all."""
     for window in windows:
         wall = datetime.combine(date, window.opens)
         shut = datetime.combine(date, window.closes)
@@ -205,12 +207,12 @@ def _opened(
 
 
 @lru_cache(maxsize=4096)
-def _restrict(day: ServiceDay, window_start: time | None, window_end: time | None) -> AskedDay:
+def _restrict(day: ServiceDay, window_start: time | None, window_end: time | None) -> RestrictedDay:
     if window_start is not None and window_start == window_end:
-        raise ValueError("an asked window must not begin and end at the same time")
+        raise ValueError("a requested window must not begin and end at the same time")
     if not day.spans or (window_start is None and window_end is None):
-        return AskedDay(day, (), day.spans)
-    intervals = tuple(_asked(day, window_start, window_end))
+        return RestrictedDay(day, (), day.spans)
+    intervals = tuple(_readings(day, window_start, window_end))
     spans = []
     for begin, end in intervals:
         first, last = -((day.origin - begin) // SLOT), (end - day.origin) // SLOT
@@ -219,31 +221,31 @@ def _restrict(day: ServiceDay, window_start: time | None, window_end: time | Non
             if lo < hi:
                 within = (1 << hi) - (1 << lo)
                 spans.append(Span(lo, hi, span.starts & within, span.seats & within))
-    return AskedDay(day, intervals, tuple(spans))
+    return RestrictedDay(day, intervals, tuple(spans))
 
 
-def _asked(
+def _readings(
     day: ServiceDay, window_start: time | None, window_end: time | None
 ) -> Iterator[tuple[datetime, datetime]]:
-    """The asked window as instants, in each of its readings."""
+    """Yield the requested window as (begin, end) instants, once per reading: see `ServiceDay.restrict`."""
     opening, closing = day.origin, day.instant_of(day.slots)
 
-    def at(wall: time, days: int) -> datetime:
+    def instant(wall: time, days: int) -> datetime:
         return resolve(day.zone, datetime.combine(day.date, wall) + days * _DAY)[0]
 
     if window_start is not None and window_end is not None:
         crosses = int(window_end < window_start)
         for days in (0, 1):
-            begin, end = at(window_start, days), at(window_end, days + crosses)
+            begin, end = instant(window_start, days), instant(window_end, days + crosses)
             if begin < end:
                 yield begin, end
     elif window_start is not None:
-        begin = at(window_start, 0)
-        if begin < opening and at(window_start, 1) < closing:
-            begin = at(window_start, 1)
+        begin = instant(window_start, 0)
+        if begin < opening and instant(window_start, 1) < closing:
+            begin = instant(window_start, 1)
         yield begin, max(begin, closing)
     elif window_end is not None:
-        end = at(window_end, 0)
-        if end <= opening and at(window_end, 1) <= closing:
-            end = at(window_end, 1)
+        end = instant(window_end, 0)
+        if end <= opening and instant(window_end, 1) <= closing:
+            end = instant(window_end, 1)
         yield min(end, opening), end

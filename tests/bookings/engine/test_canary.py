@@ -35,8 +35,8 @@ def one_slot_too_few(patch: pytest.MonkeyPatch) -> None:
 
 
 def closing_overrun(patch: pytest.MonkeyPatch) -> None:
-    fit = service_day.AskedDay.fit
-    patch.setattr(service_day.AskedDay, "fit", lambda self, slots: fit(self, max(1, slots - 1)))
+    fit = service_day.RestrictedDay.fit
+    patch.setattr(service_day.RestrictedDay, "fit", lambda self, slots: fit(self, max(1, slots - 1)))
 
 
 def ids_as_text(patch: pytest.MonkeyPatch) -> None:
@@ -48,8 +48,8 @@ def combos_before_singles(patch: pytest.MonkeyPatch) -> None:
 
 
 def larger_tables_first(patch: pytest.MonkeyPatch) -> None:
-    levels = search._Walk.levels
-    patch.setattr(search._Walk, "levels", lambda self: levels(self)[::-1])
+    levels = search._ComboSearch.levels
+    patch.setattr(search._ComboSearch, "levels", lambda self: levels(self)[::-1])
 
 
 def sizes_mixed(patch: pytest.MonkeyPatch) -> None:
@@ -70,13 +70,13 @@ def sets_of_four_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def own_capacities_ignored(patch: pytest.MonkeyPatch) -> None:
-    sets = combos.Moment.sets
+    sets = combos.FreePool.sets
 
-    def both(self: combos.Moment, capacity: int) -> Iterator[tuple[int, ...]]:
-        self.mix.own = {}
+    def both(self: combos.FreePool, capacity: int) -> Iterator[tuple[int, ...]]:
+        self.pool.own = {}
         return sets(self, capacity)
 
-    patch.setattr(combos.Moment, "sets", both)
+    patch.setattr(combos.FreePool, "sets", both)
 
 
 def joins_ignored(patch: pytest.MonkeyPatch) -> None:

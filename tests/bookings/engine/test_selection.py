@@ -182,7 +182,7 @@ def test_a_chain_of_500_tables() -> None:
 
 
 def test_more_connected_sets_than_memory_should_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "SETS_AT_MOST", 4)
+    monkeypatch.setattr(listing, "MAX_CONNECTED_SETS", 4)
     tables = [Table(each, 1, 2) for each in "VWXYZ"]
     ring = list(zip("VWXYZ", "WXYZV", strict=True))
     with pytest.raises(ValueError, match="too many joins"):
