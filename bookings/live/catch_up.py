@@ -1,4 +1,4 @@
-"""What a socket may hear, and what it missed while it was away."""
+"""What a client may subscribe to, and the events that it missed while it was away."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from bookings.live.messages import restaurant_group, sector_group, told
+from bookings.live.messages import client_event, restaurant_group, sector_group
 from restaurants.models import Restaurant, Sector
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
@@ -17,24 +17,26 @@ from wokibrain.events import types
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.store import Envelope
 
-REPLAYED: Final = 500
-REPLAY_REACH: Final = 1_000
-"""How far before the last event seen one may lie that was published after it: ids commit out of order."""
+MAX_REPLAYED_EVENTS: Final = 500
+"""A client that missed more reads the day anew over REST, which is cheaper for both sides."""
+MAX_POSITIONS_BEFORE: Final = 1_000
+"""How far before the last event seen to look for events published after it: positions commit out of order."""
+MAX_POSITIONS_AFTER: Final = 20_000
+"""Events of all restaurants to scan for those of one; no index tells them apart."""
 
 
-REPLAY_SPAN: Final = 20_000
-"""Events of all restaurants that are looked through at most for those of one: no index knows them apart."""
+def subscription(caller: Caller, restaurant_id: str | None, sector_id: str | None) -> tuple[str, str]:
+    """Return the group to join and the id of its restaurant; one of the two ids must be set.
 
-
-def wanted_groups(caller: Caller, restaurant_id: str | None, sector_id: str | None) -> tuple[str, str]:
-    """The group to join and the restaurant it is of. Raises NotFound, Forbidden, Unauthorized."""
+    Raises NotFound, and Forbidden or Unauthorized for a caller who may not read its bookings.
+    """
     if sector_id is not None:
         owner = Sector.objects.filter(pk=sector_id).values_list("restaurant_id", flat=True).first()
         if owner is None or restaurant_id not in (None, owner):
             raise NotFound.at("sectorId")
         caller.require(Permission.BOOKING_READ, owner)
         return sector_group(sector_id), owner
-    assert restaurant_id is not None, "one of the two is given"
+    assert restaurant_id is not None, "the caller checks that one of the two ids is set"
     caller.require(Permission.BOOKING_READ, restaurant_id)
     if not Restaurant.objects.filter(pk=restaurant_id).exists():
         raise NotFound.at("restaurantId")
@@ -42,16 +44,16 @@ def wanted_groups(caller: Caller, restaurant_id: str | None, sector_id: str | No
 
 
 def missed(last: UUID, restaurant_id: str, sector_id: str | None) -> list[dict[str, Any]] | None:
-    """The events handed on after ``last``, oldest first; None where that is unknown or too much.
+    """Return the events published after ``last``, oldest first; None if it is unknown or they are too many.
 
-    The relay's order counts, not that of positions: a slow transaction's event has an early position
-    and is handed on late.
+    The order of publication decides, not that of positions: the event of a slow transaction has an
+    early position and is published late.
     """
     seen = StoredEvent.objects.filter(event_id=last).values("position", "published_at").first()
     if seen is None:
         return None
     newest = StoredEvent.objects.values_list("position", flat=True).latest("position")
-    if newest - seen["position"] > REPLAY_SPAN:
+    if newest - seen["position"] > MAX_POSITIONS_AFTER:
         return None
     later = Q(position__gt=seen["position"])
     if seen["published_at"] is not None:
@@ -62,15 +64,15 @@ def missed(last: UUID, restaurant_id: str, sector_id: str | None) -> list[dict[s
         )
     rows = StoredEvent.objects.filter(
         later,
-        position__gt=seen["position"] - REPLAY_REACH,
+        position__gt=seen["position"] - MAX_POSITIONS_BEFORE,
         payload__restaurantId=restaurant_id,
-        # Not what other aggregates keep in the same store, as webhooks do.
+        # Other aggregates, such as webhooks, have events in the same store.
         aggregate_type__in=types.topics(),
     ).order_by("position")
     if sector_id is not None:
         rows = rows.filter(Q(payload__sectorId=sector_id) | Q(payload__changes__sectorId__from=sector_id))
-    found = list(rows[: REPLAYED + 1])
-    if len(found) > REPLAYED:
+    events = list(rows[: MAX_REPLAYED_EVENTS + 1])
+    if len(events) > MAX_REPLAYED_EVENTS:
         return None
     zone = Restaurant.objects.values_list("zone", flat=True).get(pk=restaurant_id)
-    return [told(Envelope.from_row(each), clock.zone(zone)) for each in found]
+    return [client_event(Envelope.from_row(event), clock.zone(zone)) for event in events]

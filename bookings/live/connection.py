@@ -1,4 +1,4 @@
-"""One client of /ws/: what it may say, what it is told, and when it is cut off."""
+"""One client of /ws/: its messages, its queue of answers and events, and when it is cut off."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils.translation import gettext as _
 
-from bookings.live.catch_up import missed, wanted_groups
+from bookings.live.catch_up import missed, subscription
 from bookings.live.hub import hub
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import DomainError, RateLimitExceeded, ValidationFailed
@@ -35,61 +35,62 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Answer = TypeVar("Answer")
 
 MAX_SUBSCRIPTIONS: Final = 50
-MAX_MESSAGE: Final = 4_096
-MAX_WAITING: Final = 256
-"""Messages a socket may be behind before it is dropped."""
-MAX_HELD: Final = 1_000
-"""Events that may happen while what was missed is being told."""
-MAX_TOLD: Final = 2_000
-"""Events that a socket remembers having told: more than are ever told anew and held back meanwhile."""
-RATE: Final = (40, 10.0)
-"""So many messages of a client in so many seconds."""
+MAX_MESSAGE_CHARACTERS: Final = 4_096
+MAX_QUEUED_MESSAGES: Final = 256
+"""Messages that a client may be behind before it is dropped."""
+MAX_HELD_EVENTS: Final = 1_000
+"""Events that may arrive while the client still catches up on those it missed."""
+MAX_REMEMBERED_EVENTS: Final = 2_000
+"""Event ids kept to send each event once: more than one catch-up and the events held back during it."""
+MAX_MESSAGES: Final = 40
+MAX_MESSAGES_SECONDS: Final = 10.0
+"""A client may send MAX_MESSAGES within this many seconds."""
 
-THREADS: Final = 4
-"""So many sockets of a process look into the database at a time; each thread keeps a connection to Postgres."""
-_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="live")
+DATABASE_THREADS: Final = 4
+"""Clients of one process that read the database at a time; each thread keeps a connection to Postgres."""
+_threads = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="live")
 
 SLOW, NOT_ALLOWED, TOO_FAST, TRY_AGAIN = 4408, 4401, 4429, 1013
-"""Close codes: too slow a reader; credentials ended; too many messages; something of ours is away."""
+"""Close codes: the client reads too slowly; its credentials ended; it sends too much; the server failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A caller, and for staff in a browser the name others see."""
+    """A caller and, for staff in a browser, the name that other staff see."""
 
     caller: Caller
     name: str = ""
 
 
 async def in_thread(work: Callable[..., Answer], *args: Any) -> Answer:
-    """Database work beside the event loop, on a connection that is looked after."""
+    """Run database work in a thread beside the event loop, closing connections that are stale."""
 
-    def looked_after() -> Answer:
+    def run() -> Answer:
         close_old_connections()
         try:
             return work(*args)
         finally:
             close_old_connections()
 
-    return await sync_to_async(looked_after, thread_sensitive=False, executor=_threads)()
+    return await sync_to_async(run, thread_sensitive=False, executor=_threads)()
 
 
 class Socket:
-    """One client. What is for it waits in a bounded queue; who reads too slowly is dropped."""
+    """One client. Its messages wait in a bounded queue; a client that reads too slowly is dropped."""
 
-    def __init__(self, visitor: Visitor, look_again: Callable[[], Visitor], send: Send) -> None:
+    def __init__(self, visitor: Visitor, authenticate: Callable[[], Visitor], send: Send) -> None:
         self.id = uuid4().hex
         self.visitor = visitor
-        self._look_again = look_again
+        self._authenticate = authenticate
         self.present: set[str] = set()
         self._send = send
         self._groups: dict[str, str] = {}
-        self._waiting: asyncio.Queue[str] = asyncio.Queue(MAX_WAITING)
-        self._told: OrderedDict[str, None] = OrderedDict()
-        """The latest events told, live or anew: an event is told once, whichever way it comes first."""
+        self._queue: asyncio.Queue[str] = asyncio.Queue(MAX_QUEUED_MESSAGES)
+        self._sent: OrderedDict[str, None] = OrderedDict()
+        """Ids of the latest events sent: each is sent once, live or as a missed one, whichever comes first."""
         self._held: list[tuple[str, str]] | None = None
-        """What happens while what was missed is being told: it comes afterwards, and once."""
-        self._heard: deque[float] = deque(maxlen=RATE[0])
+        """Events that arrived while the client catches up, to be sent afterwards; None at other times."""
+        self._received: deque[float] = deque(maxlen=MAX_MESSAGES)
         self._closing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     @property
@@ -98,34 +99,38 @@ class Socket:
         return self.visitor.name
 
     def hand(self, text: str, event_id: str | None = None) -> None:
-        """Put a message into the queue; never waits."""
+        """Queue a message without waiting; drop the client if the queue is full.
+
+        ``event_id`` marks an event: it is sent once, and held back while the client catches up.
+        """
         if event_id is not None and self._held is not None:
             self._held.append((text, event_id))
-            if len(self._held) > MAX_HELD:
+            if len(self._held) > MAX_HELD_EVENTS:
                 self.end(SLOW)
             return
         if event_id is not None and not self._first_time(event_id):
             return
         try:
-            self._waiting.put_nowait(text)
+            self._queue.put_nowait(text)
         except asyncio.QueueFull:
             self.end(SLOW)
 
     def _first_time(self, event_id: str) -> bool:
-        """Whether it was not told yet; from now on it was."""
-        if event_id in self._told:
+        """Record the event as sent; return whether it was not before."""
+        if event_id in self._sent:
             return False
-        self._told[event_id] = None
-        if len(self._told) > MAX_TOLD:
-            self._told.popitem(last=False)
+        self._sent[event_id] = None
+        if len(self._sent) > MAX_REMEMBERED_EVENTS:
+            self._sent.popitem(last=False)
         return True
 
     def end(self, code: int) -> None:
+        """Have `serve` close the connection with ``code``; the first code counts."""
         if not self._closing.done():
             self._closing.set_result(code)
 
     async def serve(self, receive: Receive) -> None:
-        """Until either side ends it."""
+        """Serve the client until either side closes the connection."""
         work: list[asyncio.Future[Any]] = [
             asyncio.create_task(self._write()),
             asyncio.create_task(self._read(receive)),
@@ -135,9 +140,9 @@ class Socket:
             await asyncio.wait([*work, self._closing], return_when=asyncio.FIRST_COMPLETED)
             for task in work:
                 error = task.exception() if task.done() else None
-                # An OSError is the client's going.
+                # An OSError means that the client has gone.
                 if error is not None and not isinstance(error, OSError):
-                    logger.warning("a socket ends: %s", type(error).__name__, exc_info=error)
+                    logger.warning("a live connection fails: %s", type(error).__name__, exc_info=error)
                     self.end(TRY_AGAIN)
             if self._closing.done():
                 with contextlib.suppress(Exception):
@@ -154,7 +159,7 @@ class Socket:
 
     async def _write(self) -> None:
         while True:
-            await self._send({"type": "websocket.send", "text": await self._waiting.get()})
+            await self._send({"type": "websocket.send", "text": await self._queue.get()})
 
     async def _read(self, receive: Receive) -> None:
         while not self._closing.done():
@@ -162,31 +167,31 @@ class Socket:
             if message["type"] == "websocket.disconnect":
                 return
             if message["type"] == "websocket.receive":
-                await self._take(message.get("text"))
+                await self._handle(message.get("text"))
 
     async def _recheck(self) -> None:
-        """A key that was revoked or a person who was let go does not listen on."""
+        """Close the connection soon after its key is revoked or its user loses access."""
         while True:
             await asyncio.sleep(settings.LIVE_RECHECK_SECONDS)
             try:
-                self.visitor = await in_thread(self._look_again)
+                self.visitor = await in_thread(self._authenticate)
             except DomainError:
                 self.end(NOT_ALLOWED)
                 return
             except (OperationalError, InterfaceError):
-                # Postgres is away; who may listen is asked again when it is back.
+                # Postgres is away; check again when it is back.
                 continue
-            places = self.visitor.caller.restaurants(Permission.BOOKING_READ)
-            if places is not None and not set(self._groups.values()) <= places:
+            restaurants = self.visitor.caller.restaurants(Permission.BOOKING_READ)
+            if restaurants is not None and not set(self._groups.values()) <= restaurants:
                 self.end(NOT_ALLOWED)
 
-    async def _take(self, text: str | None) -> None:
+    async def _handle(self, text: str | None) -> None:
         now = time.monotonic()
-        if len(self._heard) == RATE[0] and now - self._heard[0] < RATE[1]:
+        if len(self._received) == MAX_MESSAGES and now - self._received[0] < MAX_MESSAGES_SECONDS:
             self._answer({"type": "error"} | error_body(RateLimitExceeded()))
             self.end(TOO_FAST)
             return
-        self._heard.append(now)
+        self._received.append(now)
         try:
             message = _parsed(text)
             match message["type"]:
@@ -200,26 +205,24 @@ class Socket:
             self._answer({"type": "error"} | error_body(error))
 
     async def _subscribe(self, message: Message) -> None:
-        named = {
-            name: message[name] for name in ("restaurantId", "sectorId") if message.get(name) is not None
-        }
-        done = {"type": f"{message['type']}d", "success": True} | named
+        ids = {name: message[name] for name in ("restaurantId", "sectorId") if message.get(name) is not None}
+        answer = {"type": f"{message['type']}d", "success": True} | ids
         try:
-            for name, value in named.items():
+            for name, value in ids.items():
                 if not isinstance(value, str) or not 1 <= len(value) <= 50 or "\x00" in value:
                     raise ValidationFailed.at(name, _("This value is not valid."))
-            if not named:
+            if not ids:
                 raise ValidationFailed.at("restaurantId", _("This field is required."))
             group, restaurant_id = await in_thread(
-                wanted_groups, self.visitor.caller, named.get("restaurantId"), named.get("sectorId")
+                subscription, self.visitor.caller, ids.get("restaurantId"), ids.get("sectorId")
             )
             if message["type"] == "unsubscribe":
                 if self._groups.pop(group, None):
                     await hub().leave(group, self)
-                    # Who comes back to a place that it left may ask for all of it anew.
+                    # A client that returns to a restaurant that it left may request all its events again.
                     if restaurant_id not in self._groups.values():
-                        self._told.clear()
-                self._answer(done)
+                        self._sent.clear()
+                self._answer(answer)
                 return
             last = _event_id(message.get("lastEventId"))
             if last is not None:
@@ -230,46 +233,46 @@ class Socket:
                 self._groups[group] = restaurant_id
                 await hub().join(group, self)
         except DomainError as error:
-            self._answer(done | {"success": False} | error_body(error))
+            self._answer(answer | {"success": False} | error_body(error))
             await self._release()
             return
-        self._answer(done)
+        self._answer(answer)
         if last is not None:
-            await self._replay(last, restaurant_id, named.get("sectorId"))
+            await self._catch_up(last, restaurant_id, ids.get("sectorId"))
             await self._release()
-        if message.get("presence") and self.name and "sectorId" not in named:
+        if message.get("presence") and self.name and "sectorId" not in ids:
             self.present.add(restaurant_id)
             await hub().announce(restaurant_id, self, hello=True)
 
-    async def _replay(self, last: UUID, restaurant_id: str, sector_id: str | None) -> None:
+    async def _catch_up(self, last: UUID, restaurant_id: str, sector_id: str | None) -> None:
         self._first_time(str(last))
         try:
             events = await in_thread(partial(missed, last, restaurant_id, sector_id))
         except OperationalError:
-            logger.warning("what a socket missed cannot be told", exc_info=True)
+            logger.warning("a client cannot catch up on missed events", exc_info=True)
             events = None
         if events is None:
             self._answer({"type": "resync"})
             return
         for event in events:
             if self._first_time(event["id"]):
-                await self._room()
+                await self._wait_for_space()
                 self._answer({"type": "booking-event", "event": event})
 
     async def _release(self) -> None:
-        """Hand on what was held back, in its order, and hold back no more."""
+        """Send the events held back, in their order, and stop holding back."""
         at = 0
         while self._held is not None and at < len(self._held):
-            await self._room()
+            await self._wait_for_space()
             text, event_id = self._held[at]
             if self._first_time(event_id):
-                self._waiting.put_nowait(text)
+                self._queue.put_nowait(text)
             at += 1
         self._held = None
 
-    async def _room(self) -> None:
-        """As fast as it is read: what is told at once may be more than may wait."""
-        while self._waiting.qsize() >= MAX_WAITING // 2:
+    async def _wait_for_space(self) -> None:
+        """Wait until the client has read half its queue: a catch-up may be longer than the queue."""
+        while self._queue.qsize() >= MAX_QUEUED_MESSAGES // 2:
             await asyncio.sleep(0.01)
 
     def _answer(self, message: Message) -> None:
@@ -277,7 +280,7 @@ class Socket:
 
 
 def _parsed(text: str | None) -> Message:
-    if text is None or len(text) > MAX_MESSAGE:
+    if text is None or len(text) > MAX_MESSAGE_CHARACTERS:
         raise ValidationFailed(_("Send JSON text of at most 4096 characters."))
     try:
         message = orjson.loads(text)
@@ -288,10 +291,10 @@ def _parsed(text: str | None) -> Message:
     return message
 
 
-def _event_id(given: object) -> UUID | None:
-    if given is None:
+def _event_id(value: object) -> UUID | None:
+    if value is None:
         return None
     try:
-        return UUID(str(given))
+        return UUID(str(value))
     except ValueError:
         raise ValidationFailed.at("lastEventId", _("This value is not valid.")) from None

@@ -1,4 +1,4 @@
-"""Pages that document the live channel: AsyncAPI and its rendering for people."""
+"""Pages that document the live channel: the AsyncAPI document and a rendering for people."""
 
 from __future__ import annotations
 

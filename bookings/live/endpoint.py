@@ -1,4 +1,4 @@
-"""The door of the live bookings over WebSocket (/ws/): who is asking, before the socket is accepted."""
+"""The ASGI application of /ws/: it authenticates the handshake before it accepts the socket."""
 
 from __future__ import annotations
 
@@ -33,11 +33,13 @@ from wokibrain.rest.views import domain_error, error_response
 Scope = MutableMapping[str, Any]
 
 CLOSING_SECONDS: Final = 2
+"""How long to wait for the server to finish a refused handshake."""
+MAX_TOKEN_CHARACTERS: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a handshake brought along: a token, else a session's key, else neither."""
+    """The credentials of a handshake: a token, else a session key, else neither."""
 
     token: str | None
     session: str | None
@@ -45,26 +47,27 @@ class Credentials:
 
 
 def credentials_of(scope: Scope) -> Credentials:
-    """Raises Unauthorized for two tokens that disagree and for what is none, Forbidden for a foreign page.
+    """Return the credentials of a handshake, unverified.
 
-    A browser sends cookies whoever made the page, so a session counts from our own pages only.
+    Raises Unauthorized for malformed credentials and for two different tokens. Raises Forbidden for a
+    session cookie from another origin: browsers send cookies with the requests of any page.
     """
     headers = _headers(scope)
     try:
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
     except ValueError:
         raise Unauthorized from None
-    given = {*query.get("token", ())}
+    tokens = {*query.get("token", ())}
     if key := headers.get("x-api-key"):
-        given.add(key)
+        tokens.add(key)
     if authorization := headers.get("authorization"):
         scheme, _space, bearer = authorization.partition(" ")
         if scheme.lower() != "bearer" or not bearer.strip():
             raise Unauthorized
-        given.add(bearer.strip())
+        tokens.add(bearer.strip())
     address = _address_of(scope)
-    if given:
-        if len(given) > 1 or len(token := given.pop()) > 4_096 or "\x00" in token:
+    if tokens:
+        if len(tokens) > 1 or len(token := tokens.pop()) > MAX_TOKEN_CHARACTERS or "\x00" in token:
             raise Unauthorized
         return Credentials(token, None, address)
     session = parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
@@ -80,7 +83,7 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 def _address_of(scope: Scope) -> str:
-    """The client's address by the rule every request goes by: proxies are believed where TRUSTED_PROXIES says so."""
+    """Return the client's address by the rule of every request: only TRUSTED_PROXIES may forward one."""
     forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
     remote = (scope.get("client") or ("",))[0]
     return client_address({"REMOTE_ADDR": remote, "HTTP_X_FORWARDED_FOR": ",".join(forwarded)})
@@ -96,7 +99,7 @@ def _own_page(origin: str | None, host: str) -> bool:
 
 
 def visitor_of(credentials: Credentials) -> Visitor:
-    """Raises Unauthorized for a token that is not, or no longer, good."""
+    """Return the visitor of the credentials. Raises Unauthorized for a token that is invalid or expired."""
     if credentials.token is not None:
         return Visitor(caller_of(credentials.token))
     if credentials.session is not None and (user := _user_of(credentials.session)):
@@ -111,9 +114,9 @@ def _user_of(key: str) -> User | None:
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """The ASGI application of /ws/. Bad credentials are refused before the socket is accepted.
+    """Serve one WebSocket connection; bad credentials are refused before the socket is accepted.
 
-    Whatever is refused on a connection bears the id of its handshake, and is said in the language asked for there.
+    Every error on the connection bears the request id of the handshake, in the language of its Accept-Language.
     """
     await receive()
     headers, request = _headers(scope), HttpRequest()
@@ -140,8 +143,8 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, response: HttpResp
     status = response.status_code
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": response.content})
-    # Uvicorn says goodbye twice: once it has the answer, and when the connection is gone. Only then does it
-    # take the handshake for done; whoever returns earlier is logged as having left it open.
+    # Uvicorn sends two disconnects: on the response, and when the connection has closed. An application
+    # that returns before the second is logged as having left the handshake unfinished.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(CLOSING_SECONDS):
             await receive()

@@ -1,4 +1,4 @@
-"""What goes out to those who watch a restaurant live, and under which group names."""
+"""The messages of the live channel, and the names of the Channels groups that they go to."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def sector_group(sector_id: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """The id itself, or a stand-in for one with a '~', which Channels does not take in a group's name.
+    """Return the id, or a hash in place of one with a "~", which Channels does not allow in a group's name.
 
-    No id begins with '-', so a stand-in is never another's id.
+    No id begins with "-", so a hash never equals another id.
     """
     return name if "~" not in name else f"-{hashlib.sha256(name.encode()).hexdigest()[:40]}"
 
 
 def message(event: Envelope, zone: ZoneInfo) -> dict[str, Any]:
-    """The Channels message of an event; the same event may reach a socket by several groups and again later."""
-    return {"type": "booking.event", "event": told(event, zone)}
+    """Return the Channels message of an event. A socket may get it from several groups, and again later."""
+    return {"type": "booking.event", "event": client_event(event, zone)}
 
 
-def told(event: Envelope, zone: ZoneInfo) -> dict[str, Any]:
-    """The event as a socket's client hears it, live or afterwards: by the restaurant's clock."""
+def client_event(event: Envelope, zone: ZoneInfo) -> dict[str, Any]:
+    """Return the event as clients get it, live or when they catch up: its time on the restaurant's clock."""
     return {
         "type": event.event_type,
         "data": event.payload,
@@ -44,14 +44,14 @@ def told(event: Envelope, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def zones_of(events: Iterable[Envelope]) -> Mapping[str, ZoneInfo]:
-    """The zones of the restaurants that the events are of; UTC for one that is gone."""
+    """Return the time zone of each event's restaurant, by id; UTC for a restaurant that was deleted."""
     ids = {event.payload["restaurantId"] for event in events}
-    known = Restaurant.objects.filter(pk__in=ids).values_list("pk", "zone")
-    return dict.fromkeys(ids, ZoneInfo("UTC")) | {id_: clock.zone(name) for id_, name in known}
+    zones = Restaurant.objects.filter(pk__in=ids).values_list("pk", "zone")
+    return dict.fromkeys(ids, ZoneInfo("UTC")) | {id_: clock.zone(name) for id_, name in zones}
 
 
 def groups_of(payload: Mapping[str, Any]) -> Sequence[str]:
-    """Where an event is of interest, by its payload: its restaurant and its sector, and the sector it left."""
+    """Return the groups that an event goes to: its restaurant, its sector, and the sector that it left."""
     sectors = [payload["sectorId"]]
     if (left := (payload.get("changes") or {}).get("sectorId")) is not None:
         sectors.append(left["from"])

@@ -17,7 +17,7 @@ from django.db import connection, connections, transaction
 from pytest_django import Settings
 
 from bookings.live import catch_up
-from bookings.live.connection import THREADS, Socket, Visitor, in_thread
+from bookings.live.connection import DATABASE_THREADS, Socket, Visitor, in_thread
 from bookings.live.hub import hub
 from bookings.live.messages import restaurant_group
 from bookings.repository.records import BookingRecord
@@ -122,7 +122,7 @@ def test_what_was_heard_live_is_not_told_again_with_what_was_missed() -> None:
 @pytest.mark.usefixtures("committed")
 def test_who_was_away_for_too_many_events_is_to_look_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most of them may be other restaurants': what costs is to look through them."""
-    monkeypatch.setattr(catch_up, "REPLAY_SPAN", 2)
+    monkeypatch.setattr(catch_up, "MAX_POSITIONS_AFTER", 2)
     first, second, third = book(0), book(1), book(2)
     assert [each["id"] for each in catch_up.missed(UUID(first["id"]), "R1", None) or ()] == [
         second["id"],
@@ -212,7 +212,7 @@ def test_who_is_here_is_shown_again_after_redis_was_away(redis: Redis, settings:
 
 def test_many_sockets_look_into_the_database_through_few_connections() -> None:
     """All at once, as after an upgrade of the server: each thread would keep its connection."""
-    together = threading.Barrier(THREADS)
+    together = threading.Barrier(DATABASE_THREADS)
     looking: set[int] = set()
 
     def look() -> None:
@@ -220,7 +220,7 @@ def test_many_sockets_look_into_the_database_through_few_connections() -> None:
         together.wait(PATIENCE)
 
     async def run() -> None:
-        await asyncio.gather(*(in_thread(look) for _ in range(THREADS * 8)))
+        await asyncio.gather(*(in_thread(look) for _ in range(DATABASE_THREADS * 8)))
 
     asyncio.run(run())
     assert len(looking) == 4
