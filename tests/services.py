@@ -8,6 +8,7 @@ TEST_DATABASE_URL and TEST_REDIS_URL name servers to use instead; workers then s
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -46,7 +47,20 @@ def _environment() -> None:
     os.environ["RATE_LIMIT_MAX"] = "0"
 
 
+def _keep_bytecode() -> None:
+    """Have each module compiled once a run, also where Python is told to leave no bytecode beside the sources.
+
+    Hundreds of tests start processes of ours, and without bytecode each of them spends seconds compiling.
+    """
+    if sys.dont_write_bytecode:
+        sys.dont_write_bytecode = False
+        sys.pycache_prefix = str(_run / "bytecode")
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+
+
 _environment()
+_keep_bytecode()
 
 
 def _needed(session: pytest.Session) -> bool:
