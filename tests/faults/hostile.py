@@ -70,7 +70,7 @@ def reset(connection: socket.socket) -> None:
 
 
 def says_nothing(connection: socket.socket) -> None:
-    time.sleep(15)
+    time.sleep(60)
 
 
 def not_http(connection: socket.socket) -> None:

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from bisect import bisect
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 from pytest_django import Settings
 
 from tests.faults.receivers import Receivers, receivers
+from tests.waiting import PATIENCE
 from tests.webhooks import support
 from webhooks import sender as pump
 from webhooks.models import Attempt, Delivery
@@ -31,7 +33,14 @@ HEALTHY = 30
 """How many events."""
 EVERY = 0.15
 OTHERS = 3
-PROMISED = 2.0
+PROMISED_TURNS = int(2.0 / pump.POLL)
+"""How many turns of the sender a delivery to those who answer may take: 2 s of a machine that is not busy.
+
+A turn lasts POLL seconds where nothing happens, and longer on a machine that is slow in everything.
+"""
+TIMEOUT = 5.0
+OVER_WITHIN = 2 * TIMEOUT
+"""Seconds: the deadline, and as much again for a machine that is slow to notice. By themselves they last a minute."""
 
 
 @pytest.fixture
@@ -104,16 +113,46 @@ def happen_over_time() -> tuple[float, dict[str, float]]:
     return real, due
 
 
-def p95(there: Receivers, real: float, due: dict[str, float]) -> float:
-    """From when a delivery was due to its arrival, in seconds; all of them have arrived, at all of those there."""
-    waits = sorted(
-        receipt.at - real - due[receipt.headers["webhook-id"]]
-        for receipt in there.receipts()
-        if receipt.headers["webhook-id"] in due
-    )
+class Turns:
+    """A sender, and when each of its turns began."""
+
+    def __init__(self, sender: pump.Sender) -> None:
+        self.sender = sender
+        self.began: list[float] = []
+
+    def turn(self) -> int:
+        self.began.append(time.monotonic())
+        return pump._turn(self.sender)
+
+    def until(self, over: Callable[[], bool]) -> None:
+        ends = time.monotonic() + PATIENCE
+        while not over():
+            self.turn()
+            assert time.monotonic() < ends, "it never ends"
+
+    def between(self, earlier: float, later: float) -> int:
+        return bisect(self.began, later) - bisect(self.began, earlier)
+
+    def waits(self, there: Receivers, real: float, due: dict[str, float]) -> list[int]:
+        """Turns from when a delivery was due to its arrival, of all that have arrived, in order."""
+        return sorted(
+            self.between(real + due[receipt.headers["webhook-id"]], receipt.at)
+            for receipt in there.receipts()
+            if receipt.headers["webhook-id"] in due
+        )
+
+
+def all_arrived(there: Receivers, due: dict[str, float]) -> bool:
+    arrived = sum(receipt.headers["webhook-id"] in due for receipt in there.receipts())
+    return arrived >= len(due) * len(there.urls)
+
+
+def p95(turns: Turns, there: Receivers, real: float, due: dict[str, float]) -> int:
+    """Turns from when a delivery was due to its arrival; all of them have arrived, at all of those there."""
+    waits = turns.waits(there, real, due)
     assert len(waits) == len(due) * len(there.urls)
     print(
-        f"p50 {waits[len(waits) // 2]:.2f} s, p95 {waits[int(len(waits) * 0.95)]:.2f} s, last {waits[-1]:.2f} s"
+        f"turns waited: p50 {waits[len(waits) // 2]}, p95 {waits[int(len(waits) * 0.95)]}, last {waits[-1]}"
     )
     return waits[int(len(waits) * 0.95)]
 
@@ -121,6 +160,7 @@ def p95(there: Receivers, real: float, due: dict[str, float]) -> float:
 def test_hostile_receivers_are_bounded_and_delay_nobody(settings: Settings, hostile: dict[str, str]) -> None:
     settings.WEBHOOK_RETRY_PAUSES = []
     settings.WEBHOOK_QUICK_ATTEMPTS = [0]
+    settings.WEBHOOK_TIMEOUT_SECONDS = TIMEOUT
     with ExitStack() as stack:
         known: dict[UUID, tuple[str, set[str]]] = {}
         for name, recorded in HOSTILE.items():
@@ -132,21 +172,23 @@ def test_hostile_receivers_are_bounded_and_delay_nobody(settings: Settings, host
         process = psutil.Process(os.getpid())
         before = peak = process.memory_info().rss
         real, due = happen_over_time()
+        attempts = Attempt.objects.select_related("delivery").filter(delivery__webhook_id__in=list(known))
+
+        def over() -> bool:
+            nonlocal peak
+            peak = max(peak, process.memory_info().rss)
+            tried = attempts.values("delivery__webhook_id").distinct().count()
+            return tried == len(known) and all_arrived(others, due)
+
         with pump.Sender(pump.make_client) as sender:
-            while time.monotonic() - real < 11.5:
-                pump._turn(sender)
-                peak = max(peak, process.memory_info().rss)
-        assert p95(others, real, due) <= PROMISED
+            turns = Turns(sender)
+            turns.until(over)
+        assert p95(turns, others, real, due) <= PROMISED_TURNS
     assert peak - before < 50 * 2**20
-    seen = {
-        (attempt.delivery.webhook_id, attempt.error or str(attempt.status_code)): attempt.milliseconds / 1000
-        for attempt in Attempt.objects.select_related("delivery").filter(delivery__webhook_id__in=list(known))
-    }
-    for (webhook_id, came), took in seen.items():
-        name, expected = known[webhook_id]
-        assert came in expected, name
-        assert took <= 11, name
-    assert {webhook_id for webhook_id, _ in seen} == set(known)
+    for attempt in attempts:
+        name, expected = known[attempt.delivery.webhook_id]
+        assert (attempt.error or str(attempt.status_code)) in expected, name
+        assert attempt.milliseconds / 1000 <= OVER_WITHIN, name
     assert max(Attempt.objects.values_list("response_head", flat=True), key=len) == "x" * 2048
 
 
@@ -157,7 +199,7 @@ def test_without_a_deadline_the_proof_would_see_it(settings: Settings, hostile: 
     support.happen()
     with pump.Sender(pump.make_client) as sender:
         real = time.monotonic()
-        while time.monotonic() - real < 11.5:
+        while time.monotonic() - real < OVER_WITHIN + 0.5:
             assert pump._turn(sender) == 0
             time.sleep(0.05)
     assert Delivery.objects.get().leased_until is not None
@@ -171,26 +213,28 @@ def test_hundred_hanging_endpoints_do_not_delay_the_others(hostile: dict[str, st
     with healthy() as others:
         real, due = happen_over_time()
         with pump.Sender(pump.make_client) as sender:
-            while time.monotonic() - real < HEALTHY * EVERY + 4:
-                pump._turn(sender)
-        assert p95(others, real, due) <= PROMISED
+            turns = Turns(sender)
+            turns.until(lambda: all_arrived(others, due))
+        assert p95(turns, others, real, due) <= PROMISED_TURNS
 
 
 PLACES = 40
 
 
-def crowded(hostile: dict[str, str], others: Receivers) -> tuple[float, dict[str, float]]:
-    """More endpoints that hang than there are places, next to some who have answered already."""
+def crowded(hostile: dict[str, str], others: Receivers) -> tuple[Turns, float, dict[str, float]]:
+    """More endpoints that hang than there are places, next to some who have answered already.
+
+    Ends when all deliveries to those who answer have arrived, or when those that hang give up their places.
+    """
     with pump.Sender(pump.make_client) as sender:
+        turns = Turns(sender)
         support.happen()
-        while len(others.receipts()) < len(others.urls) or sender.under_way:
-            pump._turn(sender)
+        turns.until(lambda: len(others.receipts()) == len(others.urls) and not sender.under_way)
         for number in range(2 * PLACES):
             support.webhook(f"{hostile['says_nothing']}{number}")
         real, due = happen_over_time()
-        while time.monotonic() - real < HEALTHY * EVERY + 4:
-            pump._turn(sender)
-    return real, due
+        turns.until(lambda: all_arrived(others, due) or Attempt.objects.filter(error="timeout").exists())
+    return turns, real, due
 
 
 def test_those_who_hang_never_take_the_last_places(
@@ -198,7 +242,8 @@ def test_those_who_hang_never_take_the_last_places(
 ) -> None:
     monkeypatch.setattr(pump, "MOST", PLACES)
     with healthy() as others:
-        assert p95(others, *crowded(hostile, others)) <= PROMISED
+        turns, real, due = crowded(hostile, others)
+        assert p95(turns, others, real, due) <= PROMISED_TURNS
 
 
 def test_without_places_kept_the_proof_would_see_it(
@@ -207,10 +252,6 @@ def test_without_places_kept_the_proof_would_see_it(
     monkeypatch.setattr(pump, "MOST", PLACES)
     monkeypatch.setattr(pump, "_room", lambda sender: (PLACES - sender.under_way, None))
     with healthy() as others:
-        real, due = crowded(hostile, others)
-        in_time = sum(
-            receipt.at - real - due[receipt.headers["webhook-id"]] <= PROMISED
-            for receipt in others.receipts()
-            if receipt.headers["webhook-id"] in due
-        )
-    assert in_time < len(due) * len(others.urls) * 0.95
+        turns, real, due = crowded(hostile, others)
+        waits = turns.waits(others, real, due)
+    assert sum(wait <= PROMISED_TURNS for wait in waits) < len(due) * len(others.urls) * 0.95
