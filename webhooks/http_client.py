@@ -248,6 +248,9 @@ class Client:
         except ValueError:
             # h11 and httpx on what is not HTTP at all.
             trouble = Trouble.PROTOCOL
+        if status is not None:
+            # The answer was read in time: what closing the connection brings does not take it back.
+            trouble = None
         return Outcome(status, trouble, round((time.monotonic() - began) * 1000), head, retry_after)
 
 

@@ -90,13 +90,16 @@ def tls_server(certificate: Path, asked: list[str | None]) -> Iterator[int]:
 
 
 def post(
-    url: str, tls: ssl.SSLContext | None = None, resolver: http_client.Resolver | None = None
+    url: str,
+    tls: ssl.SSLContext | None = None,
+    resolver: http_client.Resolver | None = None,
+    timeout: float = 10,
 ) -> Outcome:
     async def here(host: str, port: int) -> list[Address]:
         return [ip_address("127.0.0.1")]
 
     async def run() -> Outcome:
-        client = Client(timeout=3, resolver=resolver or here, tls=tls)
+        client = Client(timeout=timeout, resolver=resolver or here, tls=tls)
         return await client.post(url, headers={}, body=b"{}")
 
     return asyncio.run(run())
@@ -161,6 +164,19 @@ def test_name_server_that_hangs_counts_against_the_deadline(monkeypatch: pytest.
     assert not answers, "the name server still hangs"
     ended.set()
     assert outcome.trouble is Trouble.TIMEOUT
+
+
+def test_answer_counts_where_the_deadline_comes_while_the_connection_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def close_late(_: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(http_client._Stream, "aclose", close_late)
+    more_than_is_read = support.Answer(body=b"x" * 2 * http_client.BODY_BYTES)
+    with support.Receiver(more_than_is_read) as receiver:
+        outcome = post(receiver.url.replace("127.0.0.1", NAME), timeout=1)
+    assert (outcome.status, outcome.trouble) == (200, None)
 
 
 def test_lookups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
