@@ -27,6 +27,7 @@ import redis
 from psycopg.types.json import Jsonb
 
 from tests.processes import Services, manage
+from tests.waiting import PATIENCE
 from tests.wokibrain.events.support import payload
 from wokibrain.core import env
 from wokibrain.core.ids import uuid7
@@ -201,7 +202,7 @@ class Pipeline:
             )
         )
 
-    def until_settled(self, timeout: float = 60) -> None:
+    def until_settled(self, timeout: float = PATIENCE) -> None:
         def done() -> bool:
             # The first thing a relay does is to give the consumers their watermarks.
             return bool(self.value("SELECT count(*) FROM events_watermark")) and not self.unsettled()
@@ -209,7 +210,7 @@ class Pipeline:
         self.until(done, timeout, self._explain)
 
     def until(
-        self, done: Callable[[], bool], timeout: float, explain: Callable[[], str] = lambda: ""
+        self, done: Callable[[], bool], timeout: float = PATIENCE, explain: Callable[[], str] = lambda: ""
     ) -> None:
         deadline = time.monotonic() + timeout
         while not done():

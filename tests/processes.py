@@ -27,7 +27,7 @@ from wokibrain import embedded
 from wokibrain.core import env
 from wokibrain.server import sockets
 
-READY_TIMEOUT = 60.0
+READY_TIMEOUT = 120.0
 RUN_FOLDER = "WOKIBRAIN_TEST_FOLDER"
 """The environment's name for the folder that all processes of a run of pytest share."""
 

@@ -15,6 +15,7 @@ from websockets.typing import Origin
 from tests.e2e.conftest import Product
 from tests.e2e.test_board import iso, quarter, tomorrow
 from tests.processes import api_servers
+from tests.waiting import PATIENCE
 
 
 def say(socket: ClientConnection, **message: Any) -> None:
@@ -22,7 +23,7 @@ def say(socket: ClientConnection, **message: Any) -> None:
 
 
 def hear(socket: ClientConnection) -> dict[str, Any]:
-    heard: dict[str, Any] = json.loads(socket.recv(timeout=20))
+    heard: dict[str, Any] = json.loads(socket.recv(timeout=PATIENCE))
     return heard
 
 

@@ -108,7 +108,7 @@ class Storm:
         assert made.status == 201, made
         heard = "SELECT count(*) FROM webhooks_delivery WHERE status = 'SUCCEEDED'"
         wanted = self.form.receivers - self.form.hanging
-        pipeline.until(lambda: pipeline.value(heard) == wanted, 90)
+        pipeline.until(lambda: pipeline.value(heard) == wanted)
 
     def run(self) -> None:
         """Let it rage; returns when the last request was answered and everything that was killed is back."""

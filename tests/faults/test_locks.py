@@ -154,12 +154,14 @@ def report(normal: list[Entry], frozen: list[Entry]) -> float:
     return max(slow - 25, 0) / usual
 
 
+@pytest.mark.alone
 def test_frozen_redis_is_hardly_noticed() -> None:
     normal, frozen = frozen_redis(100, {})
     assert Counter(entry.status for entry in normal + frozen) == {201: 200}
     assert report(normal, frozen) <= 2
 
 
+@pytest.mark.alone
 def test_canary_without_the_breaker_a_frozen_redis_is_felt_by_every_create() -> None:
     normal, frozen = frozen_redis(12, {"REDIS_TIMEOUT_MS": "600", "REDIS_COOL_DOWN_MS": "1"})
     assert report(normal, frozen) > 2

@@ -64,7 +64,7 @@ def _writing(pipeline: Pipeline, pause: float = 0.02) -> Iterator[None]:
 
 
 def _all_there(pipeline: Pipeline) -> None:
-    pipeline.until_settled(90)
+    pipeline.until_settled()
     stored = pipeline.value("SELECT count(*) FROM events_storedevent")
     assert pipeline.value("SELECT sum(bookings) FROM bookings_bookinghour") == stored
     assert pipeline.value("SELECT count(*) FROM events_auditentry") == stored
@@ -76,7 +76,7 @@ def test_redis_flushed_with_the_queue_full(direct: Pipeline) -> None:
     direct.start("relay")
     _write(direct, 300)
     direct.until(
-        lambda: direct.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0, 20
+        lambda: direct.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0
     )
     redis.Redis.from_url(direct.services.redis.url).flushall()
     direct.start("worker")
@@ -91,9 +91,9 @@ def test_redis_full_and_emptied_again(direct: Pipeline) -> None:
     client.config_set("maxmemory", 1)
     try:
         _write(direct, 10)
-        direct.until(lambda: "events wait: the queue does not take work" in relay.output(), 20)
+        direct.until(lambda: "events wait: the queue does not take work" in relay.output())
         # The sweeper asks it for more all the while.
-        direct.until(lambda: relay.output().count("events wait") >= 4, 20)
+        direct.until(lambda: relay.output().count("events wait") >= 4)
     finally:
         client.config_set("maxmemory", 0)
     _all_there(direct)
@@ -154,10 +154,7 @@ def test_a_topic_deleted_with_messages_nobody_read(through_kafka: Pipeline, real
     through_kafka.start("relay", "worker")
     _write(through_kafka, 200)
     through_kafka.until(
-        lambda: (
-            through_kafka.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0
-        ),
-        20,
+        lambda: through_kafka.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0
     )
     real_kafka.delete(BOOKING.kafka)
     through_kafka.start("consume")

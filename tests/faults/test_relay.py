@@ -174,8 +174,7 @@ def _kill_at_every_point(
             writer.join()
         pipeline.start("relay")
         pipeline.until(
-            lambda: pipeline.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0,
-            60,
+            lambda: pipeline.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0
         )
         messages = broker.read(BOOKING.kafka)
         (stored,) = pipeline.sql("SELECT count(*) FROM events_storedevent")[0]
@@ -216,4 +215,4 @@ def test_a_standby_takes_over(services: Services) -> None:
         pipeline.until_settled()
         first.kill()
         pipeline.append()
-        pipeline.until_settled(20)
+        pipeline.until_settled()

@@ -180,7 +180,10 @@ def test_who_subscribes_first_while_redis_is_away_hears_all_once_it_is_back(
         layer = get_channel_layer()
         await layer.group_send(restaurant_group("R1"), {"type": "booking.event", "event": event})
         for each in (client, other):
-            assert await each.hear() == {"type": "booking-event", "event": event}
+            # On a busy machine Redis may be missed once more meanwhile: then it is said again, and nothing is lost.
+            while (message := await each.hear()) == {"type": "resync"}:
+                pass
+            assert message == {"type": "booking-event", "event": event}
         # What a try left behind would fill the memory of a process that waits for long.
         assert len(layer.channels) == 1
         await other.leave()

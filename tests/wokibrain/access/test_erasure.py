@@ -173,9 +173,7 @@ def _erase_and_search(
 
     # The canary of the search: what is put into each place is found there, and the guest is in the database.
     kafka.send(BOOKING.kafka, PLANTED.encode())
-    pipeline.until(
-        lambda: pipeline.value("SELECT count(*) FROM events_failure WHERE raw IS NOT NULL") > 0, 30
-    )
+    pipeline.until(lambda: pipeline.value("SELECT count(*) FROM events_failure WHERE raw IS NOT NULL") > 0)
     Redis.from_url(house.redis.url).set("planted", PLANTED)
     (house.folder / "planted.log").write_text(PLANTED)
     httpx.post(receiver.url, content=PLANTED)

@@ -105,9 +105,9 @@ def test_events_wait_for_wrong_settings_to_be_mended(
         relay = started[0]
         write(pipeline, 5)
         # It tries again and again.
-        pipeline.until(lambda: relay.output().count("events wait: Kafka: ") >= 2, 60)
+        pipeline.until(lambda: relay.output().count("events wait: Kafka: ") >= 2)
         for process in started:
-            pipeline.until(lambda process=process: all(word in process.output() for word in says), 30)  # type: ignore[misc]
+            pipeline.until(lambda process=process: all(word in process.output() for word in says))  # type: ignore[misc]
         shown = manage("status", environment=pipeline.settings | off | broken)
         (line,) = (line for line in shown.splitlines() if line.startswith("kafka  "))
         assert [word for word in says if word not in line] == []
