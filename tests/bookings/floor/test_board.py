@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 
 from bookings.models import Booking
+from bookings.statuses import Status
 from restaurants.services.plan_guard import StrandsBookings
 from restaurants.services.restaurants import update_table
 from tests.wokibrain.office.pages import DAY, make_places, person
@@ -20,6 +24,10 @@ from wokibrain.core.permissions import Role
 
 # B1 is on T2 on 2025-10-22 20:30-21:15 for 3.
 BEFORE = datetime(2025, 10, 20, 12, tzinfo=UTC)
+
+
+class Undone(Exception):
+    """Takes back what a test did within a transaction."""
 
 
 @pytest.fixture
@@ -152,3 +160,55 @@ def test_a_key_that_is_none_is_refused(client: Client) -> None:
     refused = send(client, "bookings", NEW, "é")
     assert (refused.status_code, refused.json()["issues"][0]["path"]) == (400, "Idempotency-Key")
     assert Booking.objects.filter(channel="staff").count() == 0
+
+
+def page_data(client: Client) -> Any:
+    page = client.get("/admin/floor/", {"restaurant": "R1", "date": DAY}).content.decode()
+    found = re.search(r'<script id="page-data" type="application/json">(.*?)</script>', page)
+    assert found, "the page carries its data"
+    return json.loads(found[1])
+
+
+def test_the_page_tells_its_scripts_what_follows_from_a_status(client: Client) -> None:
+    data = page_data(client)
+    assert {name: (facts["open"], facts["occupies"]) for name, facts in data["statuses"].items()} == {
+        "CONFIRMED": (True, True),
+        "SEATED": (True, True),
+        "COMPLETED": (False, True),
+        "CANCELLED": (False, False),
+        "NO_SHOW": (False, False),
+    }
+    assert {name: (action["from"], action["to"]) for name, action in data["actions"].items()} == {
+        "seat": (["CONFIRMED", "NO_SHOW"], "SEATED"),
+        "complete": (["SEATED"], "COMPLETED"),
+        "no-show": (["CONFIRMED"], "NO_SHOW"),
+        "cancel": (["CONFIRMED"], "CANCELLED"),
+    }
+
+
+@pytest.mark.parametrize("name", ["seat", "complete", "no-show", "cancel"])
+def test_an_action_is_possible_in_just_the_statuses_that_the_page_names(client: Client, name: str) -> None:
+    action = page_data(client)["actions"][name]
+    pk = Booking.objects.get(reference="B1").pk
+    possible = {}
+    for status in Status.values:
+        Booking.objects.filter(pk=pk).update(status=status)
+        with contextlib.suppress(Undone), transaction.atomic():
+            possible[status] = client.post(f"/admin/floor/bookings/{pk}/{name}").status_code == 200
+            raise Undone
+    assert [status for status, is_possible in possible.items() if is_possible] == action["from"]
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence", "status"),
+    [("en", "Best free table", "Confirmed"), ("es", "La mejor mesa libre", "Confirmada")],
+)
+def test_the_scripts_speak_the_language_of_the_page(
+    client: Client, language: str, sentence: str, status: str
+) -> None:
+    client.cookies["django_language"] = language
+    catalogue = client.get("/admin/floor/catalogue.js")
+    assert catalogue.headers["Content-Type"].startswith("text/javascript")
+    assert f'"Best free table": "{sentence}"' in catalogue.content.decode()
+    data = page_data(client)
+    assert (data["language"], data["statuses"]["CONFIRMED"]["label"]) == (language, status)
