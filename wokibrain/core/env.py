@@ -1,8 +1,12 @@
 """Typed settings from the environment.
 
 A value comes from the process environment, else from the file `.env` at the root of the checkout, else from the
-default. A variable set to nothing counts as not set, so that `DATABASE_URL=` in a compose file means "no database
-given". Under ENVIRONMENT=test the file is not read: tests say themselves what they run with.
+default. A variable that is set but empty counts as unset, so that a compose file may say `DATABASE_URL=`. Under
+ENVIRONMENT=test the file is not read: each test names the settings it needs.
+
+These readers are our own because django-environ's let mistakes pass: it reads TLS=ture as false, skips a broken line
+of the file, takes the rest of a secret that starts with `$` for a variable's name, and does not name the setting in
+its errors. It does parse the database URL.
 """
 
 import os
@@ -19,10 +23,16 @@ ROOT = Path(__file__).resolve().parents[2]
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off"})
 ENVIRONMENTS = ("development", "production", "test")
+MAX_SECONDS = 1_000_000_000.0
+"""About 32 years: beyond it a duration is a mistake, and `datetime` overflows soon after."""
+MAX_LISTED_SECONDS = 10_000_000.0
 
 
 def read_file(path: Path) -> dict[str, str]:
-    """`NAME=value` lines; `#` starts a comment line; one pair of quotes around a value is taken off."""
+    """Return the `NAME=value` lines of a file; `#` starts a comment line, one pair of quotes is taken off a value.
+
+    Raises ImproperlyConfigured with the number of a line that is neither.
+    """
     if not path.is_file():
         return {}
     values = {}
@@ -56,7 +66,7 @@ def integer(name: str, default: int, minimum: int | None = None, maximum: int | 
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {raw!r}") from None
     if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
-        raise ImproperlyConfigured(f"{name} must be {_between(minimum, maximum)}, not {value}")
+        raise ImproperlyConfigured(f"{name} must be {_bounds(minimum, maximum)}, not {value}")
     return value
 
 
@@ -68,20 +78,22 @@ def seconds(name: str, default: float, minimum: float = 0, maximum: float | None
         value = float(raw)
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be a number of seconds, not {raw!r}") from None
-    # Written so that NaN fails as well: it compares false with everything.
-    if not (minimum <= value <= (float("1e9") if maximum is None else maximum)):
-        raise ImproperlyConfigured(f"{name} must be {_between(minimum, maximum)} seconds, not {raw}")
+    # Not `value < minimum or ...`: NaN compares false with everything and would pass.
+    if not (minimum <= value <= (MAX_SECONDS if maximum is None else maximum)):
+        raise ImproperlyConfigured(f"{name} must be {_bounds(minimum, maximum)} seconds, not {raw}")
     return value
 
 
 def numbers(name: str, default: list[float]) -> list[float]:
-    """A comma-separated list of seconds in ascending order, none negative."""
+    """Return a comma-separated list of seconds, ascending and none negative."""
     try:
-        values = [float(item) for item in items(name, [str(each) for each in default])]
+        values = [float(item) for item in items(name, [str(value) for value in default])]
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be numbers with commas between") from None
-    if not all(0 <= value <= 1e7 for value in values) or values != sorted(values):
-        raise ImproperlyConfigured(f"{name} must be in ascending order, each from 0 to 10000000 seconds")
+    if not all(0 <= value <= MAX_LISTED_SECONDS for value in values) or values != sorted(values):
+        raise ImproperlyConfigured(
+            f"{name} must be in ascending order, each from 0 to {MAX_LISTED_SECONDS:.0f} seconds"
+        )
     return values
 
 
@@ -89,15 +101,13 @@ def flag(name: str, default: bool = False) -> bool:
     raw = text(name).lower()
     if not raw:
         return default
-    if raw in TRUE:
-        return True
-    if raw in FALSE:
-        return False
-    raise ImproperlyConfigured(f"{name} must be true or false, not {raw!r}")
+    if raw not in TRUE | FALSE:
+        raise ImproperlyConfigured(f"{name} must be true or false, not {raw!r}")
+    return raw in TRUE
 
 
 def items(name: str, default: tuple[str, ...] | list[str] = ()) -> list[str]:
-    """A comma-separated list; `none` is the empty list, for where the default is not empty."""
+    """Return a comma-separated list; `none` is the empty list, for settings whose default is not empty."""
     raw = text(name)
     if not raw:
         return list(default)
@@ -114,44 +124,48 @@ def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
 
 
 def environment() -> str:
-    """development, production or test: what the defaults of everything else follow."""
+    """Return development, production or test; the defaults of other settings depend on it."""
     return choice("ENVIRONMENT", "development", ENVIRONMENTS)
 
 
 def data_dir() -> Path:
-    """Where the embedded servers keep their files; `.data` in the checkout unless DATA_DIR says otherwise."""
+    """Return the folder for data, metrics and static files: DATA_DIR, relative to the checkout, `.data` by default."""
     return (ROOT / text("DATA_DIR", ".data")).resolve()
 
 
 def database(url: str, defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A `DATABASES` entry from a libpq URL; `?host=` may name the folder of a socket, as libpq has it.
+    """Return a `DATABASES` entry for a libpq URL; as in libpq, `?host=` may name the folder of a socket.
 
-    ``defaults`` are libpq's parameters for what the URL does not say; of `options`, the server's settings, each.
+    ``defaults`` are libpq parameters; those in the URL replace them, except `options`, where the URL's follow the
+    defaults, so that a default applies unless the URL sets the same one. Raises ImproperlyConfigured.
     """
     if urlsplit(url).scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured("DATABASE_URL must start with postgresql://")
     try:
         entry: dict[str, Any] = dict(environ.Env.db_url_config(url))
     except (ValueError, KeyError):
-        # Not the parser's own message: it may quote the URL, and with it the password.
+        # The parser's own message may quote the URL, and with it the password.
         raise ImproperlyConfigured("DATABASE_URL is not a database URL") from None
     if not entry.get("NAME"):
         raise ImproperlyConfigured("DATABASE_URL names no database")
-    options: dict[str, Any] = entry.setdefault("OPTIONS", {})
-    for option, key in (("host", "HOST"), ("port", "PORT")):
-        if option in options:
-            entry[key] = str(options.pop(option))
-    # Of a setting that is given twice the last one counts.
-    given = [str(each["options"]) for each in (defaults or {}, options) if each.get("options")]
-    entry["OPTIONS"] = dict(defaults or {}) | options | ({"options": " ".join(given)} if given else {})
+    parameters: dict[str, Any] = entry.setdefault("OPTIONS", {})
+    for parameter, key in (("host", "HOST"), ("port", "PORT")):
+        if parameter in parameters:
+            entry[key] = str(parameters.pop(parameter))
+    # Where Postgres reads the same option twice, the last one counts.
+    options = " ".join(source["options"] for source in (defaults or {}, parameters) if source.get("options"))
+    entry["OPTIONS"] = {**(defaults or {}), **parameters, **({"options": options} if options else {})}
     return entry
 
 
 def redis_database(url: str, number: int, name: str = "REDIS_URL") -> str:
-    """The same Redis server, another of its numbered databases. ``name``: of the setting, for what is wrong with it."""
+    """Return the URL of another numbered database of the same Redis server.
+
+    Raises ImproperlyConfigured, naming the setting ``name``, for a URL that is not one of Redis.
+    """
     parts = urlsplit(url)
     if parts.scheme == "unix":
-        # By hand: urlunsplit leaves out the empty host, and Redis clients insist on its two slashes.
+        # Not urlunsplit: it drops the two slashes of an empty host, which Redis clients require.
         return f"unix://{parts.netloc}{parts.path}?db={number}"
     if parts.scheme in {"redis", "rediss"}:
         return urlunsplit(parts._replace(path=f"/{number}"))
@@ -159,7 +173,7 @@ def redis_database(url: str, number: int, name: str = "REDIS_URL") -> str:
 
 
 def celery_broker(url: str, number: int, name: str = "REDIS_URL") -> str:
-    """The same again in Celery's spelling, which has a scheme of its own for sockets."""
+    """Return the same as ``redis_database`` for Celery, which has a scheme of its own for sockets."""
     parts = urlsplit(redis_database(url, number, name))
     if parts.scheme != "unix":
         return urlunsplit(parts)
@@ -168,17 +182,17 @@ def celery_broker(url: str, number: int, name: str = "REDIS_URL") -> str:
 
 
 def redis_number(url: str, name: str = "REDIS_URL") -> int:
-    """The numbered database a Redis URL names; 0 when it names none."""
+    """Return the number of the database in a Redis URL, 0 by default. Raises ImproperlyConfigured."""
     parts = urlsplit(url)
-    named = (
+    number = (
         parse_qs(parts.query).get("db", ["0"])[0] if parts.scheme == "unix" else parts.path.strip("/") or "0"
     )
-    if not named.isdigit():
+    if not number.isdigit():
         raise ImproperlyConfigured(f"{name} must end in the number of a database")
-    return int(named)
+    return int(number)
 
 
-def _between(minimum: float | None, maximum: float | None) -> str:
+def _bounds(minimum: float | None, maximum: float | None) -> str:
     if minimum is None:
         return f"at most {maximum}"
     return f"at least {minimum}" if maximum is None else f"between {minimum} and {maximum}"

@@ -148,6 +148,10 @@ class RateLimitExceeded(DomainError):
         return error
 
 
+class CannotStart(Exception):
+    """The product cannot start on this machine; the message tells the operator why, in one line."""
+
+
 class ServiceUnavailable(DomainError):
     code = Code.SERVICE_UNAVAILABLE
     message = _("The service is briefly unavailable; try again shortly.")

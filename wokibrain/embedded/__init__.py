@@ -1,10 +1,14 @@
-"""The PostgreSQL and Redis that come with the checkout, for when no DATABASE_URL / REDIS_URL is given.
+"""The PostgreSQL and Redis that come with the checkout, for when DATABASE_URL or REDIS_URL is not set.
 
-Both are ordinary servers on unix sockets, with their files under DATA_DIR. Their addresses follow from DATA_DIR alone,
-so every process of a checkout finds them without asking anyone. ``lease`` says who keeps them alive.
+Both are ordinary servers on Unix sockets with their files under DATA_DIR. Their addresses follow from DATA_DIR alone,
+so every process of a checkout finds them without asking. ``lease`` keeps them alive for as long as a process uses them.
 
-The classes ``Postgres`` and ``Redis`` work on any folder: tests start private ones, freeze them and kill them.
+The classes ``Postgres`` and ``Redis`` work on any folder: tests start private servers, freeze them and kill them.
+Settings import this package in development and tests only; production knows nothing of it.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from wokibrain.core import env
 from wokibrain.embedded.lease import Lease
@@ -21,45 +25,37 @@ __all__ = [
     "Server",
     "answers",
     "database_url",
-    "needed",
     "postgres_binary",
     "redis_url",
+    "running",
     "servers",
-    "start",
-    "stop",
 ]
-
-_lease: Lease | None = None
 
 
 def database_url() -> str:
+    """Return the address of the checkout's PostgreSQL, whether or not it runs."""
     return servers()[0].url
 
 
 def redis_url() -> str:
+    """Return the address of the checkout's Redis, whether or not it runs."""
     return servers()[1].url
 
 
-def needed() -> list[str]:
-    """Which embedded servers this process's settings lead to."""
-    if env.environment() == "production":
-        return []
-    given = zip(servers(), ("DATABASE_URL", "REDIS_URL"), strict=True)
-    return [server.name for server, setting in given if not env.text(setting)]
+@contextmanager
+def running() -> Iterator[None]:
+    """Keep those servers running during the block that DATABASE_URL and REDIS_URL do not replace.
 
-
-def start() -> None:
-    """Make sure the servers that are needed run, and keep them running while this process lives or until `stop()`."""
-    global _lease
-    if _lease is None:
-        lease = Lease(env.data_dir(), needed())
-        lease.take()
-        _lease = lease
-
-
-def stop() -> None:
-    """Give them up; the last one to do so ends them."""
-    global _lease
-    if _lease is not None:
-        _lease.release()
-        _lease = None
+    Other processes may use them too; the last to leave stops them. Raises EmbeddedError.
+    """
+    names = [
+        server.name
+        for server, setting in zip(servers(), ("DATABASE_URL", "REDIS_URL"), strict=True)
+        if not env.text(setting)
+    ]
+    lease = Lease(env.data_dir(), names)
+    lease.take()
+    try:
+        yield
+    finally:
+        lease.release()

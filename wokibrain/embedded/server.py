@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from wokibrain.core.errors import CannotStart
 from wokibrain.embedded.accounts import Account, account_for, in_child
 
 SOCKET_PATH_LIMIT = 107
@@ -27,8 +28,8 @@ START_TIMEOUT = 60.0
 STOP_TIMEOUT = 15.0
 
 
-class EmbeddedError(Exception):
-    """An embedded server could not be started; the message says why in one line and is meant for the user."""
+class EmbeddedError(CannotStart):
+    """An embedded server could not be started or stopped."""
 
 
 class Server(abc.ABC):

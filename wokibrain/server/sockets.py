@@ -7,11 +7,13 @@ import signal
 import socket
 import sys
 
+from wokibrain.core.errors import CannotStart
+
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-class PortTaken(Exception):
-    """Somebody else listens there."""
+class PortTaken(CannotStart):
+    """The address is in use, or is none of this machine."""
 
 
 def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:

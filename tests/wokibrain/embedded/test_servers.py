@@ -342,8 +342,8 @@ def test_only_what_is_asked_for_is_started_and_stopped(folder: Path) -> None:
 )
 def test_a_server_that_is_given_is_not_started(folder: Path, given: dict[str, str], runs: list[bool]) -> None:
     say = (
-        "from wokibrain import embedded; embedded.start();"
-        "print([server.running() for server in embedded.servers()]); embedded.stop()"
+        "from wokibrain import embedded\n"
+        "with embedded.running(): print([server.running() for server in embedded.servers()])"
     )
     urls = {"DATABASE_URL": "", "REDIS_URL": ""}
     done = subprocess.run(

@@ -4,18 +4,18 @@ import io
 import os
 import shutil
 import socket
-import sys
 import time
 import urllib.request
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from django.db import connections
+from django.utils.module_loading import import_string
 
-from wokibrain import embedded, serve
-from wokibrain.server import sockets as processes
+from wokibrain import serve
 from wokibrain.server.supervisor import Program, Supervisor
 
 # A process of its own, because its task sends webhooks for minutes. Threads, because it mostly waits for other
@@ -41,25 +41,15 @@ class Command(BaseCommand):
     help = "Start everything: servers, migrations, sample data, web and workers. Ctrl-C stops it."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            sockets = serve.listen()
-        except processes.PortTaken as error:
-            sys.exit(f"wokibrain: {error}")
-        try:
-            if embedded.needed():
-                embedded.start()
+        # Before the servers are started: a port that is taken ends the command at once.
+        sockets = serve.listen()
+        # Ctrl-C before the supervisor runs finds nothing to stop in order.
+        with suppress(KeyboardInterrupt), import_string(settings.EMBEDDED_SERVERS)():
             # The child processes take the addresses from here and start no servers of their own.
             os.environ |= {"DATABASE_URL": settings.DATABASE_URL, "REDIS_URL": settings.REDIS_URL}
             credentials = prepare()
             watch = Supervisor([*serve.programs(sockets), *PROGRAMS])
             watch.run(lambda watch: announce(watch, address(sockets[0]), credentials))
-        except embedded.EmbeddedError as error:
-            raise CommandError(str(error)) from None
-        except KeyboardInterrupt:
-            # Ctrl-C before the supervisor ran: there is nothing to stop in order.
-            pass
-        finally:
-            embedded.stop()
 
 
 def prepare() -> list[str]:
