@@ -1,7 +1,7 @@
-"""Two restaurants with a life: rooms, guests, and three weeks of bookings around today.
+"""The demo: two restaurants with sectors, guests and three weeks of bookings around today.
 
-Everything goes through the services, with the clock held at the moment each thing would have
-happened, so that events, allocations and statuses are what a real month would have left.
+Everything goes through the services with the clock frozen at the moment it would have happened, so that
+events, allocations and statuses are those of a restaurant in use.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from typing import Final
 from bookings.availability import plan
 from bookings.models import Booking, TableBlock
 from bookings.repository.records import BookingRecord
-from bookings.services import create, table_blocks, walk_in
-from bookings.services import lifecycle as services
+from bookings.services import create, lifecycle, table_blocks, walk_in
 from bookings.services.create import NewBooking
 from bookings.services.guests import Contact
 from restaurants.models import (
@@ -41,57 +40,61 @@ DAYS_AHEAD: Final = 10
 SEED: Final = 20_251_022
 
 Progress = Callable[[int, int], None]
-Spot = tuple[str, int, int, int, int, int, int, str]
-"""Name, least, most, x, y, width, height, shape: centimetres from the room's top left."""
+DemoTable = tuple[str, int, int, int, int, int, int, str]
+"""Name, capacity_min, capacity_max, x, y, width, height (cm from the sector's top left), shape."""
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class DemoSector:
     id: str
     name: str
-    spots: tuple[Spot, ...]
+    tables: tuple[DemoTable, ...]
     joins: tuple[tuple[str, str], ...] = ()
     combos: tuple[tuple[tuple[str, ...], int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """A restaurant of the demo: its services as (first arrival, last arrival, how full, 0-1)."""
+class DemoRestaurant:
+    """A restaurant of the demo.
+
+    ``services`` are (first, busiest, last arrival, share of seats booked 0-1); ``people`` are first names,
+    last names and a pattern of phone numbers.
+    """
 
     id: str
     name: str
     zone: str
     hours: tuple[Hours, ...]
     services: tuple[tuple[time, time, time, float], ...]
-    rooms: tuple[Room, ...]
+    sectors: tuple[DemoSector, ...]
     people: tuple[tuple[str, ...], tuple[str, ...], str]
     notes: tuple[str, ...]
 
 
-def _two(name: str, x: int, y: int) -> Spot:
+def _two(name: str, x: int, y: int) -> DemoTable:
     return (name, 1, 2, x, y, 100, 100, "round")
 
 
-def _four(name: str, x: int, y: int) -> Spot:
+def _four(name: str, x: int, y: int) -> DemoTable:
     return (name, 2, 4, x, y, 115, 115, "square")
 
 
-def _six(name: str, x: int, y: int) -> Spot:
+def _six(name: str, x: int, y: int) -> DemoTable:
     return (name, 4, 6, x, y, 190, 110, "square")
 
 
-def _eight(name: str, x: int, y: int) -> Spot:
+def _eight(name: str, x: int, y: int) -> DemoTable:
     return (name, 6, 8, x, y, 170, 170, "round")
 
 
-LUMBRE: Final = House(
+LUMBRE: Final = DemoRestaurant(
     id="LUMBRE",
     name="La Lumbre",
     zone="America/Argentina/Buenos_Aires",
     hours=(Hours(time(13), time(16, 30), time(15, 30)), Hours(time(20), time(0, 30), time(23, 15))),
     services=((time(13), time(14), time(15), 0.55), (time(20), time(21, 30), time(23), 0.85)),
-    rooms=(
-        Room(
+    sectors=(
+        DemoSector(
             "LUMBRE-SALON",
             "Salón",
             (
@@ -107,7 +110,7 @@ LUMBRE: Final = House(
             ),
             combos=((("11", "12"), 8, 12), (("5", "6"), 5, 8)),
         ),
-        Room(
+        DemoSector(
             "LUMBRE-TERRAZA",
             "Terraza",
             (
@@ -130,14 +133,14 @@ LUMBRE: Final = House(
     notes=("Alergia a los frutos secos", "Cumpleaños", "Silla de bebé", "Prefiere ventana", "Celíaca"),
 )  # fmt: skip
 
-HARBOUR: Final = House(
+HARBOUR: Final = DemoRestaurant(
     id="HARBOUR",
     name="Harbour House",
     zone="Europe/London",
     hours=(Hours(time(12), time(15), time(14)), Hours(time(17, 30), time(23), time(21, 30))),
     services=((time(12), time(12, 45), time(13, 45), 0.5), (time(17, 30), time(19, 30), time(21, 15), 0.8)),
-    rooms=(
-        Room(
+    sectors=(
+        DemoSector(
             "HARBOUR-DINING",
             "Dining room",
             (
@@ -148,8 +151,8 @@ HARBOUR: Final = House(
             joins=(("1", "2"), ("2", "3"), ("4", "5"), ("5", "6"), ("7", "8")),
             combos=((("7", "8"), 7, 10),),
         ),
-        Room("HARBOUR-BAR", "Bar", tuple(_two(f"B{number}", 140 * number - 80, 60) for number in range(1, 5))),
-        Room(
+        DemoSector("HARBOUR-BAR", "Bar", tuple(_two(f"B{number}", 140 * number - 80, 60) for number in range(1, 5))),
+        DemoSector(
             "HARBOUR-GARDEN",
             "Garden",
             (_four("G1", 60, 80), _four("G2", 240, 80), _four("G3", 420, 80), _six("G4", 600, 80)),
@@ -169,75 +172,78 @@ HARBOUR: Final = House(
     notes=("Nut allergy", "Birthday", "High chair", "Window if possible", "Coeliac", "Anniversary"),
 )  # fmt: skip
 
-HOUSES: Final = (LUMBRE, HARBOUR)
-PARTIES: Final = ((1, 2, 3, 4, 5, 6, 7, 8, 10), (4, 42, 13, 24, 6, 6, 2, 2, 1))
-LEADS: Final = ((0.1, 1, 3, 7, 14), (20, 30, 25, 15, 10))
-"""Days ahead that people book, and how often."""
+RESTAURANTS: Final = (LUMBRE, HARBOUR)
+PARTY_SIZES: Final = ((1, 2, 3, 4, 5, 6, 7, 8, 10), (4, 42, 13, 24, 6, 6, 2, 2, 1))
+DAYS_BOOKED_AHEAD: Final = ((0.1, 1, 3, 7, 14), (20, 30, 25, 15, 10))
+"""Days ahead that guests book, and the weight of each."""
 
 
 def demo(progress: Progress = lambda done, total: None) -> int:
-    """Make the demo's restaurants and the days around today that have no booking yet.
+    """Create the demo's restaurants, and bookings on the days around today that have none yet.
 
-    Returns how many bookings were made: none where nothing was missing. ``progress`` is told
-    (done, total) after each day of a restaurant.
+    Returns the number of new bookings and walk-ins. ``progress`` is called with (days done, days in total).
     """
-    made = 0
-    total = len(HOUSES) * (DAYS_BACK + DAYS_AHEAD + 1)
+    count = 0
+    total = len(RESTAURANTS) * (DAYS_BACK + DAYS_AHEAD + 1)
     done = 0
-    for house in HOUSES:
-        _build(house)
-        today = clock.now().astimezone(clock.zone(house.zone)).date()
+    for restaurant in RESTAURANTS:
+        _build(restaurant)
+        today = clock.now().astimezone(clock.zone(restaurant.zone)).date()
         booked = set(
-            Booking.objects.filter(restaurant_id=house.id).values_list("service_date", flat=True).distinct()
+            Booking.objects.filter(restaurant_id=restaurant.id)
+            .values_list("service_date", flat=True)
+            .distinct()
         )
         for offset in range(-DAYS_BACK, DAYS_AHEAD + 1):
             service_date = today + timedelta(days=offset)
             if service_date not in booked:
-                made += _fill(house, service_date, offset)
+                count += _fill(restaurant, service_date, offset)
             done += 1
             progress(done, total)
-        _block(house, today)
-    return made
+        _block(restaurant, today)
+    return count
 
 
-def _build(house: House) -> None:
-    """The restaurant with its rooms, where it is not there yet."""
-    if Restaurant.objects.filter(pk=house.id).exists():
+def _build(restaurant: DemoRestaurant) -> None:
+    """Create the restaurant with its sectors, unless it exists."""
+    if Restaurant.objects.filter(pk=restaurant.id).exists():
         return
-    create_restaurant(caller=SYSTEM, id=house.id, name=house.name, zone=house.zone, hours=house.hours)
-    place = Restaurant.objects.get(pk=house.id)
+    create_restaurant(
+        caller=SYSTEM, id=restaurant.id, name=restaurant.name, zone=restaurant.zone, hours=restaurant.hours
+    )
+    row = Restaurant.objects.get(pk=restaurant.id)
     for party, minutes in ((2, 90), (4, 105), (6, 120), (50, 150)):
-        TurnTime.objects.create(restaurant=place, party_up_to=party, minutes=minutes)
+        TurnTime.objects.create(restaurant=row, party_up_to=party, minutes=minutes)
     year = clock.now().year
-    SpecialDay.objects.create(restaurant=place, date=date(year, 12, 25), name="Navidad / Christmas")
+    SpecialDay.objects.create(restaurant=row, date=date(year, 12, 25), name="Navidad / Christmas")
     eve = SpecialDay.objects.create(
-        restaurant=place, date=date(year, 12, 31), name="Nochevieja / New Year's Eve"
+        restaurant=row, date=date(year, 12, 31), name="Nochevieja / New Year's Eve"
     )
     SpecialWindow.objects.create(day=eve, opens=time(19), closes=time(1))
-    for position, room in enumerate(house.rooms):
-        create_sector(caller=SYSTEM, id=room.id, restaurant_id=house.id, name=room.name)
-        sector = Sector.objects.get(pk=room.id)
-        Sector.objects.filter(pk=room.id).update(position=position)
-        for place_in_order, (name, least, most, x, y, width, height, shape) in enumerate(room.spots):
+    for position, demo_sector in enumerate(restaurant.sectors):
+        create_sector(caller=SYSTEM, id=demo_sector.id, restaurant_id=restaurant.id, name=demo_sector.name)
+        sector = Sector.objects.get(pk=demo_sector.id)
+        Sector.objects.filter(pk=demo_sector.id).update(position=position)
+        for table_position, (name, least, most, x, y, width, height, shape) in enumerate(demo_sector.tables):
             create_table(
                 caller=SYSTEM,
-                id=f"{house.id}-{name}",
-                sector_id=room.id,
+                id=f"{restaurant.id}-{name}",
+                sector_id=demo_sector.id,
                 capacity_min=least,
                 capacity_max=most,
                 name=name,
-                position=place_in_order,
+                position=table_position,
                 x=x,
                 y=y,
                 width=width,
                 height=height,
                 shape=shape,
             )
-        for pair in room.joins:
-            first, second = sorted(f"{house.id}-{name}" for name in pair)
+        for pair in demo_sector.joins:
+            first, second = sorted(f"{restaurant.id}-{name}" for name in pair)
             TableJoin.objects.create(sector=sector, first_id=first, second_id=second)
-        for names, least, most in room.combos:
-            tables = sorted(f"{house.id}-{name}" for name in names)
+        for names, least, most in demo_sector.combos:
+            tables = sorted(f"{restaurant.id}-{name}" for name in names)
             combo = Combo.objects.create(
                 sector=sector, key="+".join(tables), capacity_min=least, capacity_max=most
             )
@@ -245,44 +251,44 @@ def _build(house: House) -> None:
                 ComboTable.objects.create(combo=combo, sector=sector, table_id=table_id)
 
 
-def _fill(house: House, service_date: date, offset: int) -> int:
-    """One service day: bookings, walk-ins where it is past, and what became of them."""
-    dice = random.Random(f"{SEED} {house.id} {service_date}")  # noqa: S311
-    zone = clock.zone(house.zone)
-    present = clock.now()
-    seats = sum(len(room.spots) for room in house.rooms)
+def _fill(restaurant: DemoRestaurant, service_date: date, offset: int) -> int:
+    """Create one service day: bookings and, up to now, walk-ins and what became of them. Returns their number."""
+    rng = random.Random(f"{SEED} {restaurant.id} {service_date}")  # noqa: S311
+    zone = clock.zone(restaurant.zone)
+    now = clock.now()
+    seats = sum(len(demo_sector.tables) for demo_sector in restaurant.sectors)
     weekend = 1.0 if service_date.weekday() in (4, 5) else 0.72
-    # Further ahead, fewer have booked so far.
-    known = max(0.25, 1 - max(offset, 0) * 0.085)
-    made = 0
-    for first, peak, last, full in house.services:
-        wanted = round(seats * 1.35 * full * weekend * known)
-        for start in sorted(_arrivals(dice, service_date, first, peak, last, wanted)):
+    # The further ahead a day is, the fewer guests have booked it so far.
+    booked_share = max(0.25, 1 - max(offset, 0) * 0.085)
+    count = 0
+    for first, peak, last, full in restaurant.services:
+        arrivals = round(seats * 1.35 * full * weekend * booked_share)
+        for start in sorted(_arrivals(rng, service_date, first, peak, last, arrivals)):
             instant = start.replace(tzinfo=zone)
-            if offset <= 0 and dice.random() < 0.12:
-                arrival = instant + timedelta(minutes=dice.randrange(1, 14))
-                if arrival < present:
-                    made += _walk_in(house, dice, arrival)
+            if offset <= 0 and rng.random() < 0.12:
+                arrival = instant + timedelta(minutes=rng.randrange(1, 14))
+                if arrival < now:
+                    count += _walk_in(restaurant, rng, arrival)
             else:
-                made += _booking(house, dice, service_date, instant, present)
-    return made
+                count += _booking(restaurant, rng, service_date, instant, now)
+    return count
 
 
 def _arrivals(
-    dice: random.Random, service_date: date, first: time, peak: time, last: time, count: int
+    rng: random.Random, service_date: date, first: time, peak: time, last: time, count: int
 ) -> Iterator[datetime]:
-    """Wall times on the grid, thickest around ``peak``."""
-    low, top, high = (each.hour * 4 + each.minute // 15 for each in (first, peak, last))
+    """Yield ``count`` wall times on the grid, most of them around ``peak``."""
+    low, top, high = (wall.hour * 4 + wall.minute // 15 for wall in (first, peak, last))
     for _ in range(count):
-        slot = round(dice.triangular(low, high, top))
+        slot = round(rng.triangular(low, high, top))
         yield datetime.combine(service_date, time(slot // 4, slot % 4 * 15))
 
 
-def _contact(house: House, dice: random.Random) -> Contact:
-    first_names, last_names, phone = house.people
-    # A few regulars among many: the index is squared towards its small end.
-    number = int(dice.random() ** 2 * 240)
-    person = random.Random(f"{house.id} {number}")  # noqa: S311
+def _contact(restaurant: DemoRestaurant, rng: random.Random) -> Contact:
+    first_names, last_names, phone = restaurant.people
+    # Squaring favours small numbers: a few guests come often.
+    number = int(rng.random() ** 2 * 240)
+    person = random.Random(f"{restaurant.id} {number}")  # noqa: S311
     first, last = person.choice(first_names), person.choice(last_names)
     digits = (person.randrange(100), person.randrange(10), person.randrange(100))
     return Contact(
@@ -292,93 +298,93 @@ def _contact(house: House, dice: random.Random) -> Contact:
     )
 
 
-def _party(dice: random.Random) -> int:
-    return dice.choices(*PARTIES)[0]
+def _party(rng: random.Random) -> int:
+    return rng.choices(*PARTY_SIZES)[0]
 
 
 def _booking(
-    house: House, dice: random.Random, service_date: date, start: datetime, present: datetime
+    restaurant: DemoRestaurant, rng: random.Random, service_date: date, start: datetime, now: datetime
 ) -> int:
-    booked = min(start - timedelta(days=dice.choices(*LEADS)[0], minutes=dice.randrange(180)), present)
+    booked = min(start - timedelta(days=rng.choices(*DAYS_BOOKED_AHEAD)[0], minutes=rng.randrange(180)), now)
     wanted = NewBooking(
-        restaurant_id=house.id,
-        party_size=_party(dice),
+        restaurant_id=restaurant.id,
+        party_size=_party(rng),
         date=service_date,
         start=start,
-        contact=_contact(house, dice),
-        notes=dice.choice(house.notes) if dice.random() < 0.14 else "",
-        channel=Booking.Channel.STAFF if dice.random() < 0.35 else Booking.Channel.API,
+        contact=_contact(restaurant, rng),
+        notes=rng.choice(restaurant.notes) if rng.random() < 0.14 else "",
+        channel=Booking.Channel.STAFF if rng.random() < 0.35 else Booking.Channel.API,
     )
-    fate = dice.random()
-    late = timedelta(minutes=dice.randrange(-5, 14))
-    stayed = dice.uniform(0.8, 1.0)
-    if start < present and booked >= start:
+    fate = rng.random()
+    late = timedelta(minutes=rng.randrange(-5, 14))
+    stayed = rng.uniform(0.8, 1.0)
+    if start < now and booked >= start:
         return 0
     try:
         with clock.frozen(booked):
-            made = create.create_booking(caller=SYSTEM, wanted=wanted)
+            booking = create.create_booking(caller=SYSTEM, wanted=wanted)
     except DomainError:
         return 0
-    assert isinstance(made, BookingRecord), "there is no ticket to replay"
-    _live(made, fate, late, stayed, present)
+    assert isinstance(booking, BookingRecord), "there is no ticket to replay"
+    _play_out(booking, fate, late, stayed, now)
     return 1
 
 
-def _live(made: BookingRecord, fate: float, late: timedelta, stayed: float, present: datetime) -> None:
-    """What became of a booking up to ``present``."""
-    name = made.reference
+def _play_out(booking: BookingRecord, fate: float, late: timedelta, stayed: float, now: datetime) -> None:
+    """Cancel, seat, complete or mark the booking a no-show, as far as that happens before ``now``."""
+    reference = booking.reference
     if fate < 0.07:
-        moment = made.created_at + (made.start - made.created_at) * 0.6
-        if moment < present:
+        moment = booking.created_at + (booking.start - booking.created_at) * 0.6
+        if moment < now:
             with clock.frozen(moment):
-                services.cancel_booking(caller=SYSTEM, booking=name)
+                lifecycle.cancel_booking(caller=SYSTEM, booking=reference)
         return
     if fate < 0.11:
-        moment = made.start + timedelta(minutes=20)
-        if moment < present:
+        moment = booking.start + timedelta(minutes=20)
+        if moment < now:
             with clock.frozen(moment):
-                services.no_show_booking(caller=SYSTEM, booking=name)
+                lifecycle.no_show_booking(caller=SYSTEM, booking=reference)
         return
-    seated = made.start + late
-    if seated < present:
+    seated = booking.start + late
+    if seated < now:
         with clock.frozen(seated):
-            services.seat_booking(caller=SYSTEM, booking=name)
-        _leave(made, seated, stayed, present)
+            lifecycle.seat_booking(caller=SYSTEM, booking=reference)
+        _leave(booking, seated, stayed, now)
 
 
-def _leave(made: BookingRecord, seated: datetime, stayed: float, present: datetime) -> None:
-    left = max(seated, made.start) + (made.end - max(seated, made.start)) * stayed
-    if left < present:
+def _leave(booking: BookingRecord, seated: datetime, stayed: float, now: datetime) -> None:
+    left = max(seated, booking.start) + (booking.end - max(seated, booking.start)) * stayed
+    if left < now:
         with clock.frozen(left):
-            services.complete_booking(caller=SYSTEM, booking=made.reference)
+            lifecycle.complete_booking(caller=SYSTEM, booking=booking.reference)
 
 
-def _walk_in(house: House, dice: random.Random, arrival: datetime) -> int:
-    present = clock.now()
-    party, stayed = min(_party(dice), 6), dice.uniform(0.7, 1.0)
+def _walk_in(restaurant: DemoRestaurant, rng: random.Random, arrival: datetime) -> int:
+    now = clock.now()
+    party, stayed = min(_party(rng), 6), rng.uniform(0.7, 1.0)
     try:
         with clock.frozen(arrival):
-            made = walk_in.seat_walk_in(caller=SYSTEM, wanted=walk_in.WalkIn(house.id, party))
+            booking = walk_in.seat_walk_in(caller=SYSTEM, wanted=walk_in.WalkIn(restaurant.id, party))
     except DomainError:
         return 0
-    _leave(made, made.start, stayed, present)
+    _leave(booking, booking.start, stayed, now)
     return 1
 
 
-def _block(house: House, today: date) -> None:
-    """A wobbly table tonight and a private party's corner the day after tomorrow."""
-    zone = clock.zone(house.zone)
-    room = house.rooms[-1]
+def _block(restaurant: DemoRestaurant, today: date) -> None:
+    """Block one table tonight and another the day after tomorrow."""
+    zone = clock.zone(restaurant.zone)
+    last_sector = restaurant.sectors[-1]
     for days, (name, *_), reason in (
-        (0, room.spots[-1], "Pata rota / broken leg"),
-        (2, room.spots[0], "Reservado"),
+        (0, last_sector.tables[-1], "Pata rota / broken leg"),
+        (2, last_sector.tables[0], "Reservado"),
     ):
-        day = plan.recent(house.id).day(today + timedelta(days=days))
-        table_id = f"{house.id}-{name}"
+        day = plan.recent(restaurant.id).day(today + timedelta(days=days))
+        table_id = f"{restaurant.id}-{name}"
         if not day.slots or TableBlock.objects.filter(table_id=table_id, start__date=day.date).exists():
             continue
-        start = datetime.combine(day.date, house.services[-1][0], zone)
-        # Where a booking has the table already, it keeps it.
+        start = datetime.combine(day.date, restaurant.services[-1][0], zone)
+        # A booking that already has the table keeps it.
         with suppress(DomainError):
             table_blocks.block_table(
                 caller=SYSTEM, table_id=table_id, start=start, end=start + timedelta(hours=2), reason=reason

@@ -1,4 +1,4 @@
-"""Data for a first look: the example of the documentation, and credentials. (The demo: ``demo.py``.)"""
+"""The example restaurant of the documentation, and credentials for a first look. The demo is in demo.py."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ BOOKING: Final = "B1"
 
 
 def example() -> None:
-    """R1 "Bistro Central" with S1, T1-T5 and booking B1 on 2025-10-22. What is there already stays."""
+    """Create R1 "Bistro Central" with S1, T1-T5 and booking B1 on 2025-10-22; what exists stays as it is."""
     with transaction.atomic():
-        # Several at once take turns, so that each finds what the one before made.
+        # Concurrent seeds wait for each other, so that each sees what the previous one created.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_number("seed")])
         if not Restaurant.objects.filter(pk="R1").exists():
@@ -49,14 +49,14 @@ def example() -> None:
             )
         if not Sector.objects.filter(pk="S1").exists():
             create_sector(caller=SYSTEM, id="S1", restaurant_id="R1", name="Main Hall")
-        for position, (table_id, least, most) in enumerate(TABLES):
+        for position, (table_id, capacity_min, capacity_max) in enumerate(TABLES):
             if not Table.objects.filter(pk=table_id).exists():
                 create_table(
                     caller=SYSTEM,
                     id=table_id,
                     sector_id="S1",
-                    capacity_min=least,
-                    capacity_max=most,
+                    capacity_min=capacity_min,
+                    capacity_max=capacity_max,
                     position=position,
                     x=60 + 160 * position,
                     y=80,
@@ -65,7 +65,7 @@ def example() -> None:
             zone = clock.zone("America/Argentina/Buenos_Aires")
             start = datetime(2025, 10, 22, 20, 30, tzinfo=zone).astimezone(UTC)
             end = datetime(2025, 10, 22, 21, 15, tzinfo=zone).astimezone(UTC)
-            made_at = clock.now_to_millisecond()
+            created_at = clock.now_to_millisecond()
             _insert(
                 BookingRecord(
                     id=uuid7(),
@@ -84,15 +84,15 @@ def example() -> None:
                     guest=None,
                     notes="",
                     version=1,
-                    created_at=made_at,
-                    updated_at=made_at,
+                    created_at=created_at,
+                    updated_at=created_at,
                 )
             )
 
 
 @dataclass(frozen=True, slots=True)
 class FirstLook:
-    """Credentials for somebody who starts the product for the first time."""
+    """Credentials for a developer who starts the product for the first time."""
 
     api_key: str
     username: str
@@ -100,32 +100,32 @@ class FirstLook:
 
 
 def first_look() -> FirstLook:
-    """An API key and a staff login that may do everything, made once and kept in DATA_DIR.
+    """Return an API key and a staff login with every permission, created once and stored in DATA_DIR.
 
-    Only somebody who can read the data folder can read them; made anew when the key is gone.
+    Only the owner of the data folder can read the file. Both are created again if the key was revoked.
     """
     file = env.data_dir() / "first-look.json"
     if file.exists():
-        kept = FirstLook(**json.loads(file.read_text()))
-        if ApiKey.objects.filter(digest=digest_of(kept.api_key), revoked_at__isnull=True).exists():
-            return kept
-    made = FirstLook(new_token(), "host", secrets.token_urlsafe(9))
+        stored = FirstLook(**json.loads(file.read_text()))
+        if ApiKey.objects.filter(digest=digest_of(stored.api_key), revoked_at__isnull=True).exists():
+            return stored
+    look = FirstLook(new_token(), "host", secrets.token_urlsafe(9))
     with transaction.atomic():
         ApiKey.objects.filter(name="First look").delete()
         ApiKey.objects.create(
             name="First look",
-            prefix=prefix_of(made.api_key),
-            digest=digest_of(made.api_key),
+            prefix=prefix_of(look.api_key),
+            digest=digest_of(look.api_key),
             role=Role.SUPER_ADMIN,
         )
-        user, _ = User.objects.get_or_create(username=made.username)
+        user, _ = User.objects.get_or_create(username=look.username)
         user.is_staff = user.is_superuser = True
-        user.set_password(made.password)
+        user.set_password(look.password)
         user.save()
         Membership.objects.get_or_create(user=user, restaurant=None, defaults={"role": Role.SUPER_ADMIN})
     file.touch(mode=0o600)
-    file.write_text(json.dumps(asdict(made)))
-    return made
+    file.write_text(json.dumps(asdict(look)))
+    return look
 
 
 def _insert(booking: BookingRecord, *, new_guest: bool = False) -> None:

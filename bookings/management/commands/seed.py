@@ -24,7 +24,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--first-look",
             action="store_true",
-            help="seed only a database without restaurants, and print an API key and a login; nothing in production",
+            help="seed R1 if there is no restaurant, and print an API key and a login; does nothing in production",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -33,15 +33,15 @@ class Command(BaseCommand):
             return
         if options["demo"] and settings.PRODUCTION and not options["in_production"]:
             raise CommandError(
-                "--demo makes up weeks of bookings, whose events and audit entries can never be deleted. "
-                "If this production system is for nothing else, say --in-production as well."
+                "--demo creates weeks of bookings, and their events and audit entries can never be deleted. "
+                "Add --in-production if this production system serves the demo only."
             )
         example.example()
         self.stdout.write("Seeded R1 (Bistro Central): S1, T1-T5, B1.")
         if options["demo"]:
-            made = demo.demo(self._progress)
+            count = demo.demo(self._progress)
             self.stdout.write(
-                f"\nSeeded {' and '.join(house.name for house in demo.HOUSES)}: {made} new bookings."
+                f"\nSeeded {' and '.join(restaurant.name for restaurant in demo.RESTAURANTS)}: {count} new bookings."
             )
 
     def _first_look(self) -> None:

@@ -117,7 +117,7 @@ def test_dead_letters_are_listed_shown_replayed_and_discarded() -> None:
         (["apikey", "create", "Desk", "--days", "0"], "between 1 and 36500"),
         (["apikey", "create", "Desk", "--restaurant", "R404"], "R404|There is no|not"),
         (["apikey", "revoke", "nobody"], "no such|not|There is"),
-        (["guest", "erase", "nobody@example.org"], "no such guest"),
+        (["guest", "erase", "nobody@example.org"], "No guest has this id"),
     ],
 )
 def test_a_mistake_is_answered_with_what_to_do(arguments: list[str], says: str) -> None:
