@@ -54,7 +54,7 @@ class Windowed(ApiModel):
     @classmethod
     def _edges_differ(cls, window_end: time | None, info: ValidationInfo) -> time | None:
         if window_end is not None and window_end == info.data.get("window_start"):
-            raise fields.wrong("equal_edges")
+            raise fields.invalid("equal_edges")
         return window_end
 
 

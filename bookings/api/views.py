@@ -37,7 +37,7 @@ from bookings.services import create, lifecycle
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Code
 from wokibrain.idempotency.keys import Replay, settle
-from wokibrain.rest.idempotency import Keyed, replayed, ticket_of
+from wokibrain.rest.idempotency import Idempotency, replayed, ticket_of
 from wokibrain.rest.openapi import operation
 from wokibrain.rest.views import ApiView, caller_of, parse_body, parse_query, reply_json
 
@@ -106,8 +106,8 @@ class BookingsView(ApiView):
         out=BookingOut,
         status=201,
         errors=(Code.NOT_FOUND, *SEATING),
-        keyed=Keyed.DEEPER,
-        makes="booking",
+        idempotency=Idempotency.SERVICE,
+        creates="booking",
     )
     def post(self, request: Request) -> HttpResponse:
         wanted = parse_body(NewBookingBody, request.data).wanted()
@@ -143,7 +143,7 @@ class BookingView(ApiView):
         body=ChangeBody,
         out=BookingOut,
         errors=(Code.NOT_FOUND, *SEATING, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION),
-        keyed=Keyed.DEEPER,
+        idempotency=Idempotency.SERVICE,
     )
     def patch(self, request: Request, booking: str) -> HttpResponse:
         change = parse_body(ChangeBody, request.data).change()
@@ -161,7 +161,7 @@ class BookingView(ApiView):
         "Frees its tables. A second time is ALREADY_CANCELLED, unless it carries the same `Idempotency-Key`.",
         status=204,
         errors=(Code.NOT_FOUND, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION, Code.CONFLICT),
-        keyed=Keyed.DEEPER,
+        idempotency=Idempotency.SERVICE,
     )
     def delete(self, request: Request, booking: str) -> HttpResponse:
         caller = caller_of(request)
@@ -210,7 +210,7 @@ class SeatView(_StepView):
         "From CONFIRMED; from NO_SHOW too, where the tables are still free (they came after all).",
         out=BookingOut,
         errors=STEP_ERRORS,
-        keyed=Keyed.DEEPER,
+        idempotency=Idempotency.SERVICE,
     )
     def post(self, request: Request, booking: str) -> HttpResponse:
         return super().post(request, booking)
@@ -225,7 +225,7 @@ class CompleteView(_StepView):
         "From SEATED. Before the booking's end it frees the rest of its time.",
         out=BookingOut,
         errors=STEP_ERRORS,
-        keyed=Keyed.DEEPER,
+        idempotency=Idempotency.SERVICE,
     )
     def post(self, request: Request, booking: str) -> HttpResponse:
         return super().post(request, booking)
@@ -240,7 +240,7 @@ class NoShowView(_StepView):
         "From CONFIRMED. Frees the tables.",
         out=BookingOut,
         errors=STEP_ERRORS,
-        keyed=Keyed.DEEPER,
+        idempotency=Idempotency.SERVICE,
     )
     def post(self, request: Request, booking: str) -> HttpResponse:
         return super().post(request, booking)

@@ -25,7 +25,7 @@ class SetUpView(ApiView):
 
     authentication_classes = []
 
-    def holder(self, request: Request) -> str:
+    def key_owner(self, request: Request) -> str:
         return "set-up"
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
@@ -63,7 +63,7 @@ class RestaurantsView(SetUpView):
         status=201,
         tag="set-up",
         secret=True,
-        makes="restaurant",
+        creates="restaurant",
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(RestaurantBody, request.data)
@@ -90,7 +90,7 @@ class SectorsView(SetUpView):
         errors=(Code.NOT_FOUND,),
         tag="set-up",
         secret=True,
-        makes="sector",
+        creates="sector",
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(SectorBody, request.data)
@@ -111,7 +111,7 @@ class TablesView(SetUpView):
         errors=(Code.NOT_FOUND,),
         tag="set-up",
         secret=True,
-        makes="table",
+        creates="table",
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(TableBody, request.data)

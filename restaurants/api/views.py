@@ -55,7 +55,7 @@ class RestaurantsView(ApiView):
         out=RestaurantOut,
         status=201,
         tag="management",
-        makes="restaurant",
+        creates="restaurant",
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(RestaurantBody, request.data)
@@ -152,7 +152,7 @@ class RestaurantSectorsView(ApiView):
         status=201,
         errors=(Code.NOT_FOUND,),
         tag="management",
-        makes="sector",
+        creates="sector",
     )
     def post(self, request: Request, restaurant: str) -> HttpResponse:
         body = parse_body(NewSectorBody, request.data)
@@ -247,7 +247,7 @@ class TablesView(ApiView):
         status=201,
         errors=(Code.NOT_FOUND,),
         tag="management",
-        makes="table",
+        creates="table",
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(TableBody, request.data)

@@ -39,7 +39,7 @@ class _Window(models.Model):
         # A form that failed on one leaves it None.
         times = [getattr(self, name) for name in ("opens", "closes", "last_seating")]
         if None not in times and not lies_within(*times):
-            raise ValidationError({"last_seating": _("The last seating lies within the window.")})
+            raise ValidationError({"last_seating": _("The last seating must be within the window.")})
 
 
 class Weekday(models.IntegerChoices):

@@ -26,7 +26,7 @@ def _known(events: list[str]) -> list[str]:
     if not set(events) <= set(NAMES):
         raise PydanticCustomError("literal_error", "unknown", {"expected": ", ".join(NAMES)})
     if len(set(events)) != len(events):
-        raise fields.wrong("repeated")
+        raise fields.invalid("repeated")
     return events
 
 

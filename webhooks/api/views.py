@@ -85,11 +85,11 @@ class WebhooksView(ApiView):
         body=NewWebhookBody,
         prepare=_url_of(NewWebhookBody),
         out=WebhookWithSecretOut,
-        vault=encryption,
+        encryption=encryption,
         status=201,
         errors=ABSENT,
         tag="webhooks",
-        makes="webhook",
+        creates="webhook",
     )
     def post(self, request: Request, prepared: CheckedUrl) -> HttpResponse:
         body = parse_body(NewWebhookBody, request.data)
@@ -116,7 +116,7 @@ class WebhookView(ApiView):
         body=ReplaceWebhookBody,
         prepare=_url_of(ReplaceWebhookBody),
         out=WebhookOut,
-        vault=encryption,
+        encryption=encryption,
         errors=ABSENT,
         tag="webhooks",
     )
@@ -140,7 +140,7 @@ class WebhookView(ApiView):
         body=ChangeWebhookBody,
         prepare=_url_of(ChangeWebhookBody),
         out=WebhookOut,
-        vault=encryption,
+        encryption=encryption,
         errors=ABSENT,
         tag="webhooks",
     )
@@ -176,7 +176,7 @@ class RotateSecretView(ApiView):
         "The present one signs as well for a grace period, 24 hours by default. The body may be left out.",
         body=RotateBody,
         out=WebhookWithSecretOut,
-        vault=encryption,
+        encryption=encryption,
         errors=ABSENT,
         tag="webhooks",
     )
@@ -199,7 +199,7 @@ class TestView(ApiView):
         status=202,
         errors=ABSENT,
         tag="webhooks",
-        makes="delivery",
+        creates="delivery",
     )
     def post(self, request: Request, webhook: str) -> HttpResponse:
         body = parse_body(TestBody, request.data)

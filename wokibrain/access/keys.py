@@ -52,7 +52,7 @@ def create_key(
             "scopes", format_lazy(_("This role does not hold: {scopes}."), scopes=", ".join(sorted(foreign)))
         )
     if expires_at is not None and expires_at <= clock.now():
-        raise ValidationFailed.at("expiresAt", _("This is past."))
+        raise ValidationFailed.at("expiresAt", _("The expiry date must be in the future."))
     if not permissions_of(role, wanted) <= caller.permissions_at(restaurant_id or EVERYWHERE):
         raise Forbidden
     token = new_token()

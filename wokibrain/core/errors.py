@@ -77,7 +77,7 @@ class ValidationFailed(DomainError):
 
 class Unauthorized(DomainError):
     code = Code.UNAUTHORIZED
-    message = _("Valid credentials are needed here.")
+    message = _("Valid credentials are required.")
 
 
 class Forbidden(DomainError):
@@ -87,7 +87,7 @@ class Forbidden(DomainError):
 
 class NotFound(DomainError):
     code = Code.NOT_FOUND
-    message = _("There is nothing here, or it is not yours to see.")
+    message = _("Not found, or you do not have access to it.")
 
     @classmethod
     def at(cls, path: str) -> NotFound:
@@ -107,7 +107,7 @@ class NoCapacity(DomainError):
 
 class Conflict(DomainError):
     code = Code.CONFLICT
-    message = _("The tables or the time asked for were just taken.")
+    message = _("The requested tables or time have just been taken.")
 
 
 class AlreadyCancelled(DomainError):

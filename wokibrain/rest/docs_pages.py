@@ -1,4 +1,4 @@
-"""Health, metrics and documentation: what operators and integrators look at, outside the API proper."""
+"""The API's documentation: OpenAPI, its rendered reference, and the Postman collection."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from django.views.decorators.gzip import gzip_page
 from wokibrain.rest import openapi, postman
 from wokibrain.rest.views import json_response, limited, require_safe
 
-DAY: Final = 86_400
-# ReDoc styles itself as it goes and searches in a worker that it makes of a blob.
+REDOC_CACHE_SECONDS: Final = 86_400
+# ReDoc sets inline styles, and searches in a worker made from a blob.
 DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; "
@@ -45,7 +45,7 @@ def openapi_yaml(request: HttpRequest) -> HttpResponse:
 @require_safe
 @limited
 def docs(request: HttpRequest) -> HttpResponse:
-    """The reference, rendered by a ReDoc that this server serves itself."""
+    """Show the reference, rendered by a ReDoc that this server serves itself."""
     response = render(request, "docs/redoc.html")
     response["Content-Security-Policy"] = DOCS_POLICY
     return response
@@ -54,9 +54,9 @@ def docs(request: HttpRequest) -> HttpResponse:
 @require_safe
 @gzip_page
 def redoc(request: HttpRequest) -> HttpResponse:
-    """ReDoc's script, without the logo that it would fetch from its makers' server on every visit."""
+    """Serve ReDoc's script, without the logo that it would fetch from its vendor on every visit."""
     response = HttpResponse(_redoc(), content_type="text/javascript; charset=utf-8")
-    response["Cache-Control"] = f"public, max-age={DAY}"
+    response["Cache-Control"] = f"public, max-age={REDOC_CACHE_SECONDS}"
     return response
 
 

@@ -1,4 +1,4 @@
-"""Field types of the API, for query strings and JSON bodies, and what people read when one is wrong."""
+"""Field types of the API's query strings and JSON bodies, and the messages for invalid values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LAST_DATE: Final = date(2099, 12, 31)
 
 MESSAGES: Final[Mapping[str, str]] = {
     "missing": gettext_noop("This field is required."),
-    "extra_forbidden": gettext_noop("This field is not known here."),
+    "extra_forbidden": gettext_noop("Unknown field."),
     "int_type": gettext_noop("Expected a whole number."),
     "int_parsing": gettext_noop("Expected a whole number."),
     "int_from_float": gettext_noop("Expected a whole number."),
@@ -42,7 +42,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     "string_unicode": gettext_noop("Expected text."),
     "string_too_long": gettext_noop("At most %(max_length)s characters."),
     "string_too_short": gettext_noop("At least %(min_length)s characters."),
-    "string_pattern_mismatch": gettext_noop("This is not in the expected form."),
+    "string_pattern_mismatch": gettext_noop("This is not in the expected format."),
     "list_type": gettext_noop("Expected a list."),
     "too_long": gettext_noop("At most %(max_length)s entries."),
     "too_short": gettext_noop("At least %(min_length)s entries."),
@@ -59,43 +59,43 @@ MESSAGES: Final[Mapping[str, str]] = {
     ),
     "datetime_type": gettext_noop("Expected an instant with its UTC offset, e.g. 2025-10-22T20:00:00-03:00."),
     "uuid_parsing": gettext_noop("Expected a UUID."),
-    # Ours.
-    "date_form": gettext_noop("Expected a date that exists, as YYYY-MM-DD."),
+    # Raised by the validators below.
+    "date_form": gettext_noop("Expected a valid date as YYYY-MM-DD."),
     "date_range": gettext_noop("Expected a date from 2000-01-01 to 2099-12-31."),
     "instant_form": gettext_noop("Expected an instant with its UTC offset, e.g. 2025-10-22T20:00:00-03:00."),
-    "instant_grid": gettext_noop("A start lies on a quarter hour."),
+    "instant_grid": gettext_noop("A booking must start on a quarter hour."),
     "wall_time": gettext_noop("Expected a time of day as HH:MM."),
     "nul": gettext_noop("A NUL character is not allowed."),
     "identifier": gettext_noop(
-        "Use 1-50 letters, digits, '.', '_', '~' or '-', the first a letter or a digit."
+        "Use 1-50 letters, digits, '.', '_', '~' or '-', starting with a letter or a digit."
     ),
     "email": gettext_noop("Expected an e-mail address."),
     "phone": gettext_noop("Expected a phone number of 5 to 20 digits."),
-    "repeated": gettext_noop("No entry may stand twice."),
-    "last_seating": gettext_noop("The last seating lies within the window."),
+    "repeated": gettext_noop("Entries must be unique."),
+    "last_seating": gettext_noop("The last seating must be within the window."),
     "equal_edges": gettext_noop("The window must end after it starts."),
 }
 
 
-def wrong(kind: str) -> PydanticCustomError:
-    """A complaint of ours: a key of MESSAGES."""
+def invalid(kind: str) -> PydanticCustomError:
+    """Return the error for a key of MESSAGES."""
     return PydanticCustomError(kind, MESSAGES[kind])
 
 
 def message_for(error: ErrorDetails) -> Text:
-    """The sentence for one of pydantic's errors, in the caller's language when it is read."""
-    kind, told = error["type"], error.get("ctx", {})
-    if kind in ("too_long", "too_short") and told.get("field_type") == "Value":
-        # What a validator of ours handed on is of no type to pydantic; lists it knows.
+    """Return the sentence for a pydantic error, translated when it is rendered."""
+    kind, values = error["type"], error.get("ctx", {})
+    if kind in ("too_long", "too_short") and values.get("field_type") == "Value":
+        # Behind a custom validator pydantic reports text like this; lists it calls "List".
         kind = f"string_{kind}"
     template = MESSAGES.get(kind)
     if template is None:
         return gettext_lazy("This value is not valid.")
-    return _Message(template, told)
+    return _Message(template, values)
 
 
 class _Message(str):
-    """Translated when it is rendered, not when it is raised."""
+    """A message that is translated when it is rendered, not when it is raised."""
 
     __slots__ = ("template", "values")
     template: str
@@ -114,25 +114,25 @@ class _Message(str):
 
 
 class ApiModel(BaseModel):
-    """camelCase outside, snake_case inside."""
+    """The base of the API's models: camelCase in JSON, snake_case in code."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
 
 class BodyModel(ApiModel):
-    """A JSON body: types are not coerced, and a field that is not known is an error, not a typo lost."""
+    """The base of JSON bodies: types are not coerced, and unknown fields are errors, so typos are noticed."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
 def example(value: dict[str, Any]) -> ConfigDict:
-    """A model's configuration that shows ``value`` in the documentation."""
+    """Return the model configuration that shows ``value`` as the documentation's example."""
     return ConfigDict(json_schema_extra={"examples": [value]})
 
 
 def _no_nul(text: str) -> str:
     if "\x00" in text:
-        raise wrong("nul")
+        raise invalid("nul")
     return text
 
 
@@ -146,19 +146,19 @@ def _whole(value: object) -> object:
 
 def _date(value: object) -> date:
     if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
-        raise wrong("date_form")
+        raise invalid("date_form")
     try:
         day = date.fromisoformat(value)
     except ValueError:
-        raise wrong("date_form") from None
+        raise invalid("date_form") from None
     if not FIRST_DATE <= day <= LAST_DATE:
-        raise wrong("date_range")
+        raise invalid("date_range")
     return day
 
 
 def _wall_time(value: object) -> time:
     if not isinstance(value, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value, re.ASCII):
-        raise wrong("wall_time")
+        raise invalid("wall_time")
     return time.fromisoformat(value)
 
 
@@ -169,45 +169,45 @@ _INSTANT: Final = re.compile(
 
 def _instant(value: object) -> datetime:
     if not isinstance(value, str) or not _INSTANT.fullmatch(value):
-        raise wrong("instant_form")
+        raise invalid("instant_form")
     try:
         instant = datetime.fromisoformat(value)
     except ValueError:
-        raise wrong("instant_form") from None
+        raise invalid("instant_form") from None
     if not FIRST_DATE <= instant.date() <= LAST_DATE:
-        raise wrong("date_range")
-    # Written into a range as it is, an offset of 16 hours or more is none that Postgres knows.
+        raise invalid("date_range")
+    # Postgres rejects offsets of 16 hours or more in ranges.
     return instant.astimezone(UTC)
 
 
 def _start(instant: datetime) -> datetime:
     if instant.timestamp() % 900:
-        raise wrong("instant_grid")
+        raise invalid("instant_grid")
     return instant
 
 
 def _identifier(text: str) -> str:
     if not ids.NAME.fullmatch(text):
-        raise wrong("identifier")
+        raise invalid("identifier")
     return text
 
 
 def _email(text: str) -> str:
     if not re.fullmatch(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+", text):
-        raise wrong("email")
+        raise invalid("email")
     return text
 
 
 def _phone(text: str) -> str:
     digits = sum(character.isascii() and character.isdigit() for character in text)
     if not re.fullmatch(r"\+?[0-9 ()./-]+", text, re.ASCII) or not 5 <= digits <= 20:
-        raise wrong("phone")
+        raise invalid("phone")
     return text
 
 
-def once(entries: list[str]) -> list[str]:
+def unique(entries: list[str]) -> list[str]:
     if len(set(entries)) != len(entries):
-        raise wrong("repeated")
+        raise invalid("repeated")
     return entries
 
 
@@ -219,7 +219,7 @@ Identifier = Annotated[
     AfterValidator(_identifier),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 50, "pattern": rf"^{ids.NAME.pattern}$"}),
 ]
-TableIds = Annotated[list[Identifier], Field(min_length=1, max_length=4), AfterValidator(once)]
+TableIds = Annotated[list[Identifier], Field(min_length=1, max_length=4), AfterValidator(unique)]
 QueryInt = Annotated[int, BeforeValidator(_whole)]
 ServiceDate = Annotated[date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
 WallTime = Annotated[
@@ -235,7 +235,7 @@ Stamp = Annotated[
     PlainSerializer(lambda instant: instant.isoformat(timespec="milliseconds"), when_used="json-unless-none"),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2025-10-20T09:00:00.000-03:00"]}),
 ]
-"""When something happened, on its way out: in the offset it is given in, to the millisecond."""
+"""When something happened, in output: keeps its UTC offset, to the millisecond."""
 Start = Annotated[Instant, AfterValidator(_start)]
 Email = Annotated[
     str,

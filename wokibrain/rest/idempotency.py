@@ -1,4 +1,4 @@
-"""Idempotency-Keys over REST: from the header to a ticket, and a view that is run once per key."""
+"""Idempotency-Keys over REST: from the header to a ticket, and methods that run once per key."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from wokibrain.idempotency.keys import Replay, Ticket, settle
 from wokibrain.rest.views import ApiView, reply_json
 
 HEADER: Final = "Idempotency-Key"
-FORM: Final = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
+KEY_FORMAT: Final = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
 RECEIVED: Final = "wokibrain.received"
-"""Where the bridge notes, in the environ, when a request came in."""
+"""The key of the WSGI environ under which the bridge puts the time a request arrived (monotonic)."""
 
 Method = Callable[..., HttpResponse]
 
 
-class Keyed(Enum):
-    """Who sees to an operation's Idempotency-Keys."""
+class Idempotency(Enum):
+    """What handles an operation's Idempotency-Keys."""
 
-    HERE = "once"
-    """``once`` does, with one transaction around the whole operation."""
-    DEEPER = "service"
-    """The view and its service do."""
-    NEVER = "never"
-    """Nobody; its description says why."""
+    VIEW = "view"
+    """``once``, with one transaction around the whole operation."""
+    SERVICE = "service"
+    """The view passes a ticket to its service, which stores the result."""
+    NONE = "none"
+    """The operation takes no key; its description says why."""
 
 
-class Vault(Protocol):
-    """Encrypts what may not lie about as it is."""
+class Encryption(Protocol):
+    """Encrypts responses that must not be stored in the clear."""
 
     def seal(self, secret: str) -> str: ...
 
@@ -51,34 +51,34 @@ class Vault(Protocol):
 
 
 def ticket_of(view: ApiView, request: Request, body: object = None) -> Ticket | None:
-    """The request's key with what was asked; None without one. Raises ValidationFailed for a malformed one."""
-    return ticket_for(view.holder(request), request, body)
+    """Return the ticket of the request's Idempotency-Key; None without one. Raises ValidationFailed if malformed."""
+    return ticket_for(view.key_owner(request), request, body)
 
 
-def ticket_for(holder: str, request: Request | HttpRequest, body: object = None) -> Ticket | None:
-    """``ticket_of`` where there is no such view; ``holder`` is whose key it is."""
+def ticket_for(owner: str, request: Request | HttpRequest, body: object = None) -> Ticket | None:
+    """Return the ticket of a request outside an ApiView; ``owner`` is the owner of its key."""
     key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None or without("idempotency"):
         return None
-    if not FORM.fullmatch(key):
+    if not KEY_FORMAT.fullmatch(key):
         raise ValidationFailed.at(HEADER, _("Use 1-255 printable ASCII characters."))
     received: float = request.META.get(RECEIVED) or time.monotonic()
-    return Ticket(holder, key, fingerprints(request, body), received)
+    return Ticket(owner, key, fingerprints(request, body), received)
 
 
 def fingerprints(request: Request | HttpRequest, body: object) -> tuple[bytes, ...]:
-    """Stand for method, path, query and body; keyed, since a body may hold what is worth guessing at.
+    """Return keyed hashes of method, path, query and body: a plain hash would let short bodies be guessed.
 
-    The first, under SECRET_KEY, is what is kept; under each of SECRET_KEY_FALLBACKS it may have been.
+    The first, under SECRET_KEY, is stored; the others, under SECRET_KEY_FALLBACKS, may have been stored earlier.
     """
-    asked = [request.method, request.path, request.META.get("QUERY_STRING", ""), body]
-    said = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+    content = [request.method, request.path, request.META.get("QUERY_STRING", ""), body]
+    message = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    return tuple(hmac.digest(secret.encode(), said, hashlib.sha256) for secret in secrets)
+    return tuple(hmac.digest(secret.encode(), message, hashlib.sha256) for secret in secrets)
 
 
 def replayed(replay: Replay) -> HttpResponse:
-    """The response of a result given before."""
+    """Return a stored result as a response, marked as a replay."""
     return reply_json(replay.body.encode() or None, replay.status, {"Idempotent-Replayed": "true"})
 
 
@@ -86,14 +86,13 @@ def once(
     method: Method,
     *,
     has_body: bool,
-    vault: Vault | None = None,
+    encryption: Encryption | None = None,
     prepare: Callable[[Request], object] | None = None,
 ) -> Method:
-    """Run a view's method once per Idempotency-Key, in one transaction with the keeping of its answer.
+    """Run a view's method once per Idempotency-Key, storing its response in the same transaction.
 
-    ``vault``: what its answer is encrypted with, where that shows a secret, or a URL, which may hold one.
-    ``prepare`` comes before the transaction, for what may take its time, and what it returns is given to
-    the method as ``prepared``.
+    ``encryption`` encrypts the stored response where it shows a secret, or a URL, which may contain one.
+    ``prepare`` runs before the transaction, for slow work; its result is passed to the method as ``prepared``.
     """
 
     @wraps(method)
@@ -116,15 +115,17 @@ def once(
                 response = method(view, request, *args, **more)
                 past.check()
                 body = response.content.decode()
-                ticket.keep(Replay(response.status_code, vault.seal(body) if vault and body else body))
+                ticket.keep(
+                    Replay(response.status_code, encryption.seal(body) if encryption and body else body)
+                )
                 point("answer-kept")
             return response
 
         result = settle(ticket, work)
         if not isinstance(result, Replay):
             return result
-        if vault and result.body:
-            result = Replay(result.status, vault.unseal(result.body))
+        if encryption and result.body:
+            result = Replay(result.status, encryption.unseal(result.body))
         return replayed(result)
 
     return answered

@@ -1,4 +1,4 @@
-"""JSON in and out of REST."""
+"""JSON for REST: negotiation, rendering and strict parsing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wokibrain.core.errors import PayloadTooLarge, ValidationFailed
 
 
 class Negotiation(DefaultContentNegotiation):
-    """DRF's, after a glance at what nearly everybody sends."""
+    """DRF's negotiation, with a short cut for the Accept headers that nearly all clients send."""
 
     def select_renderer(  # type: ignore[override]
         self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
@@ -65,9 +65,9 @@ class JsonParser(BaseParser):
             parsed = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise ValidationFailed.at("body", _("The body is not valid JSON.")) from error
-        # Fewer brackets than the limit cannot be nested deeper than it.
+        # With at most as many brackets as the limit, the nesting cannot exceed it.
         if body.count(b"[") + body.count(b"{") > settings.MAX_JSON_DEPTH and _too_deep(parsed):
-            raise ValidationFailed.at("body", _("The body is nested too deep."))
+            raise ValidationFailed.at("body", _("The body is nested too deeply."))
         return parsed
 
 
@@ -75,12 +75,12 @@ def _too_deep(parsed: Any) -> bool:
     layer, depth = [parsed], 0
     while layer:
         inner: list[Any] = []
-        for each in layer:
-            if isinstance(each, dict):
-                inner.extend(each.values())
-            elif isinstance(each, list):
-                inner.extend(each)
-        layer = [each for each in inner if isinstance(each, dict | list)]
+        for value in layer:
+            if isinstance(value, dict):
+                inner.extend(value.values())
+            elif isinstance(value, list):
+                inner.extend(value)
+        layer = [value for value in inner if isinstance(value, dict | list)]
         depth += 1
         if depth > settings.MAX_JSON_DEPTH:
             return True

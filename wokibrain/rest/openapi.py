@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document: what each operation takes, gives and refuses, from the code itself."""
+"""The OpenAPI 3.1 document, generated from the views: parameters, bodies, responses and errors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Final, TypeVar, cast
 
 from django.conf import settings
+from django.utils import translation
 from drf_spectacular.contrib.pydantic import PydanticExtension
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
@@ -18,63 +19,53 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from pydantic import BaseModel, Field
 from rest_framework.request import Request
 
-from wokibrain.core.errors import Code
+from wokibrain.core import errors as domain_errors
+from wokibrain.core.errors import Code, DomainError, Text
 from wokibrain.rest.fields import ApiModel
-from wokibrain.rest.idempotency import Keyed, Vault, once
-from wokibrain.rest.views import STATUS
+from wokibrain.rest.idempotency import Encryption, Idempotency, once
+from wokibrain.rest.views import HTTP_DETAILS, STATUS
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
 class IssueOut(ApiModel):
-    path: str = Field(description="The field, as the caller spelled it.", examples=["partySize"])
+    path: str = Field(description="The field, as the request spells it.", examples=["partySize"])
     message: str = Field(examples=["Must be at most 50."])
 
 
 class Error(ApiModel):
-    """Every refusal. `error` is stable; `detail` follows Accept-Language (en, es)."""
+    """Every error. `error` is a stable code; `detail` is in the language of Accept-Language (en, es)."""
 
     error: Code
     detail: str
-    issues: list[IssueOut] = Field(default=[], description="Which fields are at fault; absent when none is.")
+    issues: list[IssueOut] = Field(default=[], description="The invalid fields; absent when there are none.")
     acknowledge: str = Field(
-        "", description="With CONFLICT over bookings that would lose their place: send it as `?acknowledge=`."
+        "",
+        description="With CONFLICT, when bookings would lose their place: send it as `?acknowledge=` to confirm.",
     )
     request_id: str = Field(examples=["5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"])
 
 
 EXAMPLES: Final[Mapping[Code, str]] = {
     Code.VALIDATION_ERROR: "partySize: Must be at most 50.",
-    Code.UNAUTHORIZED: "Valid credentials are needed here.",
-    Code.FORBIDDEN: "You do not have permission to do this.",
-    Code.NOT_FOUND: "There is nothing here, or it is not yours to see.",
-    Code.METHOD_NOT_ALLOWED: "This method is not allowed here.",
-    Code.NOT_ACCEPTABLE: "Only application/json is served here.",
-    Code.UNSUPPORTED_MEDIA_TYPE: "Send the body as application/json.",
-    Code.PAYLOAD_TOO_LARGE: "The request body is too large.",
     Code.NO_CAPACITY: "No table for 4 is free then. The nearest times that would work: 22:15.",
-    Code.CONFLICT: "The tables or the time asked for were just taken.",
-    Code.ALREADY_CANCELLED: "This booking is already cancelled.",
     Code.INVALID_TRANSITION: "A booking that is Completed does not allow this.",
-    Code.IDEMPOTENCY_IN_PROGRESS: "A request with this Idempotency-Key is still running.",
-    Code.IDEMPOTENCY_KEY_REUSED: "This Idempotency-Key was used before with another request.",
     Code.OUTSIDE_SERVICE_WINDOW: "The restaurant is closed on that date.",
-    Code.RATE_LIMIT_EXCEEDED: "Too many requests; slow down.",
-    Code.SERVICE_UNAVAILABLE: "The service is briefly unavailable; try again shortly.",
-    Code.INTERNAL_SERVER_ERROR: "Something went wrong on our side.",
 }
-ALWAYS: Final = (
+"""Details for codes whose usual sentence is more specific than the error's own message."""
+COMMON_ERRORS: Final = (
     Code.VALIDATION_ERROR,
     Code.NOT_ACCEPTABLE,
     Code.RATE_LIMIT_EXCEEDED,
     Code.INTERNAL_SERVER_ERROR,
     Code.SERVICE_UNAVAILABLE,
 )
-MAKES: Final = "x-makes"
+CREATES: Final = "x-creates"
+"""Carries ``creates`` to the hook that links operations; removed from the document."""
 ADMIN_SECRET: Final[Any] = [{"adminSecret": []}]
-TO_CALLERS: Final = (Code.UNAUTHORIZED, Code.FORBIDDEN)
-WITH_BODY: Final = (Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE)
-WITH_KEY: Final = (Code.IDEMPOTENCY_IN_PROGRESS, Code.IDEMPOTENCY_KEY_REUSED)
+CREDENTIAL_ERRORS: Final = (Code.UNAUTHORIZED, Code.FORBIDDEN)
+BODY_ERRORS: Final = (Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE)
+KEY_ERRORS: Final = (Code.IDEMPOTENCY_IN_PROGRESS, Code.IDEMPOTENCY_KEY_REUSED)
 
 IDEMPOTENCY_KEY: Final = OpenApiParameter(
     "Idempotency-Key",
@@ -95,32 +86,32 @@ def operation(
     out: type[BaseModel] | None = None,
     status: int = 200,
     errors: Iterable[Code] = (),
-    keyed: Keyed = Keyed.HERE,
-    vault: Vault | None = None,
+    idempotency: Idempotency = Idempotency.VIEW,
+    encryption: Encryption | None = None,
     prepare: Callable[[Request], object] | None = None,
     tag: str = "bookings",
     open_to_all: bool = False,
     secret: bool = False,
-    makes: str | None = None,
+    creates: str | None = None,
 ) -> Callable[[View], View]:
-    """Document a view's method and, unless it only reads, have it take an Idempotency-Key (see ``once``).
+    """Document a view's method and, unless it only reads, make it accept an Idempotency-Key (see ``once``).
 
-    ``errors`` are those beyond the ones every operation may give. ``secret``: it is guarded by
-    ADMIN_SECRET and takes no credentials. ``makes``: the path parameter by which other operations name
-    what this one made; they are linked to its answer's ``id``. The examples of ``body`` and ``out`` are
-    their models' own, else put together from their fields.
+    ``errors`` are added to those that every operation may return. ``secret`` means that the operation
+    takes ADMIN_SECRET instead of credentials. ``creates`` is the path parameter by which other operations
+    name what this one creates; they are linked to its response's ``id``. Examples come from the models
+    ``body`` and ``out``, or are put together from their fields.
     """
 
     def define(view: View) -> View:
-        takes_key = view.__name__ != "get" and keyed is not Keyed.NEVER
-        to_whom = () if open_to_all else TO_CALLERS[:1] if secret else TO_CALLERS
+        takes_key = view.__name__ != "get" and idempotency is not Idempotency.NONE
+        credential_errors = () if open_to_all else CREDENTIAL_ERRORS[:1] if secret else CREDENTIAL_ERRORS
         codes = dict.fromkeys(
             [
-                *ALWAYS,
-                *to_whom,
-                *(WITH_BODY if body else ()),
+                *COMMON_ERRORS,
+                *credential_errors,
+                *(BODY_ERRORS if body else ()),
                 *errors,
-                *(WITH_KEY if takes_key else ()),
+                *(KEY_ERRORS if takes_key else ()),
             ]
         )
         parameters = [*_parameters(query)] if query else []
@@ -136,10 +127,10 @@ def operation(
             responses={status: OpenApiResponse(out, summary)} | _responses(codes),
             examples=[*_good_examples(body, out, status), *_error_examples(codes)],
             auth=[] if open_to_all else ADMIN_SECRET if secret else None,
-            extensions={MAKES: makes} if makes else None,
+            extensions={CREATES: creates} if creates else None,
         )
-        if takes_key and keyed is Keyed.HERE:
-            view = cast(View, once(view, has_body=body is not None, vault=vault, prepare=prepare))
+        if takes_key and idempotency is Idempotency.VIEW:
+            view = cast(View, once(view, has_body=body is not None, encryption=encryption, prepare=prepare))
         return documented(view)
 
     return define
@@ -177,9 +168,9 @@ SAMPLES: Final[Mapping[str, str]] = {
 
 
 def _sample(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
-    """A value that fits a schema: its own example where it has one, else one made of its parts.
+    """Return a value that fits the schema: its example, else one put together from its parts.
 
-    Of an object's fields those that are required or have an example.
+    Objects get the fields that are required or have an example.
     """
     if schema.get("examples"):
         return schema["examples"][0]
@@ -195,9 +186,9 @@ def _sample(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
         case "object":
             required = schema.get("required", ())
             return {
-                name: _sample(each, definitions)
-                for name, each in schema.get("properties", {}).items()
-                if name in required or each.get("examples")
+                name: _sample(field, definitions)
+                for name, field in schema.get("properties", {}).items()
+                if name in required or field.get("examples")
             }
         case "array":
             return [_sample(schema["items"], definitions)]
@@ -217,11 +208,23 @@ def _responses(codes: Iterable[Code]) -> dict[int, OpenApiResponse]:
     return {status: OpenApiResponse(Error, ", ".join(names)) for status, names in sorted(by_status.items())}
 
 
+def _example_detail(code: Code) -> str:
+    with translation.override("en"):
+        return EXAMPLES.get(code) or str(_MESSAGES[code])
+
+
+_MESSAGES: Final[Mapping[Code, Text]] = HTTP_DETAILS | {
+    error.code: error.message
+    for error in vars(domain_errors).values()
+    if isinstance(error, type) and issubclass(error, DomainError)
+}
+
+
 def _error_examples(codes: Iterable[Code]) -> Iterable[OpenApiExample]:
     for code in codes:
-        value: dict[str, Any] = {"error": code.value, "detail": EXAMPLES[code]}
+        value: dict[str, Any] = {"error": code.value, "detail": _example_detail(code)}
         if code is Code.VALIDATION_ERROR:
-            path, _, message = EXAMPLES[code].partition(": ")
+            path, _, message = value["detail"].partition(": ")
             value["issues"] = [{"path": path, "message": message}]
         value["requestId"] = "5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"
         yield OpenApiExample(code.value, value, response_only=True, status_codes=[str(int(STATUS[code]))])
@@ -242,14 +245,14 @@ def _parameters(model: type[BaseModel]) -> Iterable[OpenApiParameter]:
 
 
 def _plain(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """A parameter's schema without references, and without the null that a query cannot say."""
+    """Return a parameter's schema without references, and without null, which a query string cannot carry."""
     if "$ref" in schema:
         return _plain(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     if "anyOf" in schema:
         (only,) = [each for each in schema["anyOf"] if each.get("type") != "null"]
         rest = {key: schema[key] for key in ("examples",) if key in schema}
         return _plain(only, definitions) | rest
-    # Constraints behind a validator of ours keep pydantic's names.
+    # Behind a custom validator, constraints keep pydantic's names.
     schema = {JSON_SCHEMA_NAMES.get(key, key): value for key, value in schema.items()}
     dropped = {"title", "description"} | ({"default"} if schema.get("default", 0) is None else set())
     return {key: value for key, value in schema.items() if key not in dropped}
@@ -260,9 +263,9 @@ JSON_SCHEMA_NAMES: Final = {"ge": "minimum", "le": "maximum", "multiple_of": "mu
 
 
 class ModelExtension(PydanticExtension):  # type: ignore[no-untyped-call]
-    """Pydantic models as components, their enums written where they stand.
+    """Pydantic models as components, with enums inlined.
 
-    An enum of its own would be a component named after its class, and half the models here have a Status.
+    An enum would otherwise become a component named after its class, and several models have a Status.
     """
 
     priority = 1
@@ -308,7 +311,7 @@ class CredentialScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyp
 
 
 def finish(result: dict[str, Any], generator: SchemaGenerator, **_: Any) -> dict[str, Any]:
-    """Last touches: the title page, and credentials that PUBLIC_PERMISSIONS may make optional."""
+    """Complete the document: its description, alternative credentials, links and servers."""
     result["info"]["description"] = (
         "Seats parties at restaurant tables. Instants carry the restaurant's own UTC offset; `date` is the "
         "service date in its zone; starts lie on quarter hours."
@@ -316,7 +319,7 @@ def finish(result: dict[str, Any], generator: SchemaGenerator, **_: Any) -> dict
     for path in result["paths"].values():
         for each in path.values():
             if "security" in each:
-                # Each alone will do; what is written as one requirement would ask for all at once.
+                # Any one is enough; listed in one requirement, all would be required together.
                 names = [name for requirement in each["security"] for name in requirement]
                 each["security"] = [{name: []} for name in names]
                 if "adminSecret" not in names and settings.PUBLIC_PERMISSIONS:
@@ -326,39 +329,39 @@ def finish(result: dict[str, Any], generator: SchemaGenerator, **_: Any) -> dict
         "type": "apiKey",
         "in": "header",
         "name": "X-Admin-Secret",
-        "description": "ADMIN_SECRET of the installation; for a first look only.",
+        "description": "The installation's ADMIN_SECRET; for trying out only.",
     }
     result.setdefault("servers", [{"url": "/"}])
     return result
 
 
 def _link(paths: Mapping[str, dict[str, Any]]) -> None:
-    """Lead from what an operation made to every operation on it."""
-    whole = [
-        (path, each, frozenset(PARAMETER.findall(path)))
+    """Link each operation that creates something to the operations on what it created."""
+    operations = [
+        (operation, frozenset(PARAMETER.findall(path)))
         for path, item in paths.items()
-        for each in item.values()
+        for operation in item.values()
     ]
-    for _path, maker, known in whole:
-        made = maker.pop(MAKES, None)
-        if made is None:
+    for creator, parameters in operations:
+        created = creator.pop(CREATES, None)
+        if created is None:
             continue
         links = {
-            each["operationId"]: {
-                "operationId": each["operationId"],
-                "parameters": {made: "$response.body#/id"}
-                | {name: f"$request.path.{name}" for name in sorted(named - {made})},
+            target["operationId"]: {
+                "operationId": target["operationId"],
+                "parameters": {created: "$response.body#/id"}
+                | {name: f"$request.path.{name}" for name in sorted(names - {created})},
             }
-            for _path, each, named in whole
-            if made in named and named <= known | {made}
+            for target, names in operations
+            if created in names and names <= parameters | {created}
         }
-        (answer,) = (each for status, each in maker["responses"].items() if status.startswith("2"))
-        answer["links"] = links
+        (success,) = (response for status, response in creator["responses"].items() if status.startswith("2"))
+        success["links"] = links
 
 
 @cache
 def document() -> dict[str, Any]:
-    """The document, made once a process."""
+    """Return the document, generated once per process."""
     schema: dict[str, Any] = SchemaGenerator().get_schema(  # type: ignore[no-untyped-call]
         request=None, public=True
     )

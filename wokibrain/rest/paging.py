@@ -1,4 +1,4 @@
-"""Lists in pages, as the API gives them."""
+"""Pages of lists in the API."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ class Pagination(ApiModel):
 
 
 def pagination(page: int, limit: int, total: int) -> Pagination:
-    """Which page of how many, where there are ``total`` rows in all."""
+    """Return the position of a page among those of ``total`` rows."""
     return Pagination(page=page, limit=limit, total=total, total_pages=-(-total // limit))

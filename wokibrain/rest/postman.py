@@ -1,4 +1,7 @@
-"""A Postman collection (v2.1) made from the OpenAPI document: every operation with its example, ready to send."""
+"""A Postman collection (v2.1) generated from the OpenAPI document: each operation with an example and a test.
+
+Postman can import the OpenAPI document itself, but not with variables for credentials and ids, nor with tests.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ VARIABLES: Final = {
     "table": "T1",
     "booking": "B1",
 }
-# The document says which answers there may be; any other is a defect.
+# Any response that the document does not list is a defect.
 TEST: Final = """pm.test('is a documented answer', () => pm.expect({statuses}).to.include(pm.response.code));
 if (pm.response.code !== 204) {{
     pm.test('is JSON', () => pm.response.to.be.json);
@@ -26,7 +29,7 @@ if (pm.response.code !== 204) {{
 
 
 def collection(base_url: str) -> dict[str, Any]:
-    """The collection for the API at that address; its variables say where to send and as whom."""
+    """Return the collection for the API at ``base_url``; its variables hold the address, credentials and ids."""
     variables = {"baseUrl": base_url} | VARIABLES
     return _collection() | {"variable": [{"key": name, "value": value} for name, value in variables.items()]}
 
@@ -52,11 +55,15 @@ def _collection() -> dict[str, Any]:
 
 
 def _item(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
-    spelled = re.sub(r"\{(\w+)\}", r"{{\1}}", path)
+    url_path = re.sub(r"\{(\w+)\}", r"{{\1}}", path)
     query = [
-        {"key": each["name"], "value": _value(each), "disabled": not each.get("required", False)}
-        for each in operation.get("parameters", [])
-        if each["in"] == "query"
+        {
+            "key": parameter["name"],
+            "value": _value(parameter),
+            "disabled": not parameter.get("required", False),
+        }
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] == "query"
     ]
     headers = [{"key": "Accept", "value": "application/json"}]
     if operation["tags"] == ["set-up"]:
@@ -66,17 +73,17 @@ def _item(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
         "description": operation.get("description", ""),
         "header": headers,
         "url": {
-            "raw": "{{baseUrl}}" + spelled,
+            "raw": "{{baseUrl}}" + url_path,
             "host": ["{{baseUrl}}"],
-            "path": spelled.strip("/").split("/"),
+            "path": url_path.strip("/").split("/"),
             "query": query,
         },
     }
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if content:
         headers.append({"key": "Content-Type", "value": "application/json"})
-        shown: Any = next((each["value"] for each in content.get("examples", {}).values()), {})
-        request["body"] = {"mode": "raw", "raw": json.dumps(shown, indent=2, ensure_ascii=False)}
+        example: Any = next((example["value"] for example in content.get("examples", {}).values()), {})
+        request["body"] = {"mode": "raw", "raw": json.dumps(example, indent=2, ensure_ascii=False)}
     statuses = sorted(int(status) for status in operation["responses"])
     script = TEST.format(statuses=statuses).splitlines()
     return {

@@ -1,8 +1,8 @@
-"""How often a caller may ask: so many requests a minute at each endpoint.
+"""The rate limit: at most RATE_LIMIT_MAX requests per minute, per caller and endpoint.
 
-A window of a minute begins with a caller's first request at an endpoint. Counting is one Redis
-script, so it is exact however many ask at once in however many processes. When Redis is away each
-process counts on from what it last knew: a limit that is too wide by the number of processes, not none.
+A one-minute window begins with a caller's first request at an endpoint. One Redis script counts and
+reads the window, so the count is exact across concurrent requests and processes. While Redis is away,
+each process continues from the last count it saw: the limit is then wider by the number of processes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from wokibrain.core.errors import RateLimitExceeded
 from wokibrain.core.redis import PATIENCE, Away, Script
 
 WINDOW_MS: Final = 60_000
-COUNTED_LOCALLY: Final = 20_000
+MAX_LOCAL_WINDOWS: Final = 20_000
+"""Windows kept in each process for when Redis is away; the oldest are dropped first."""
 
 COUNT: Final = Script("""
 local count = redis.call('incr', KEYS[1])
@@ -33,7 +34,7 @@ return {count, left}
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Where a caller stands at an endpoint: of ``limit`` requests, ``count`` were made; seconds to the next window."""
+    """A caller's use of an endpoint: ``count`` of ``limit`` requests; ``reset`` in seconds to the next window."""
 
     limit: int
     count: int
@@ -56,7 +57,7 @@ class Rate:
 
 
 class Exceeded(RateLimitExceeded):
-    """Refused, with the headers that say for how long."""
+    """The limit is exceeded; ``headers`` say for how long."""
 
     def __init__(self, rate: Rate) -> None:
         super().__init__()
@@ -65,9 +66,9 @@ class Exceeded(RateLimitExceeded):
 
 
 def admit(caller: Caller, endpoint: str) -> Rate | None:
-    """Count one request of ``caller`` at ``endpoint`` (method and route); None when there is no limit.
+    """Count one request of ``caller`` at ``endpoint`` (method and route) and return the rate so far.
 
-    Raises Exceeded.
+    Returns None when no limit is set. Raises Exceeded.
     """
     limit: int = settings.RATE_LIMIT_MAX
     if not limit:
@@ -85,26 +86,26 @@ def admit(caller: Caller, endpoint: str) -> Rate | None:
 
 
 def _count(key: str) -> tuple[int, int]:
-    """(requests in the window, milliseconds left of it), this one counted."""
+    """Count a request; return the requests in its window and the milliseconds left of it."""
     count, left = COUNT.run([key], WINDOW_MS, patience=PATIENCE)
     return int(count), int(left)
 
 
-class _Local:
-    """The same count within this process."""
+class _LocalWindows:
+    """The windows as this process knows them, to continue from while Redis is away."""
 
     def __init__(self) -> None:
         self._windows: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._lock = Lock()
 
     def learn(self, key: str, count: int, left: int) -> None:
-        """What Redis says, to go on from should it go away."""
+        """Remember what Redis answered."""
         with self._lock:
             self._windows[key] = (count, time.monotonic() + left / 1000)
-            self._forget()
+            self._drop_oldest()
 
-    def _forget(self) -> None:
-        while len(self._windows) > COUNTED_LOCALLY:
+    def _drop_oldest(self) -> None:
+        while len(self._windows) > MAX_LOCAL_WINDOWS:
             self._windows.popitem(last=False)
 
     def count(self, key: str) -> tuple[int, int]:
@@ -115,8 +116,8 @@ class _Local:
                 count, until = 0, now + WINDOW_MS / 1000
             self._windows[key] = (count + 1, until)
             self._windows.move_to_end(key)
-            self._forget()
+            self._drop_oldest()
         return count + 1, int((until - now) * 1000)
 
 
-_local: Final = _Local()
+_local: Final = _LocalWindows()

@@ -1,4 +1,4 @@
-"""REST's side of every view: bodies in and out, validation, and one shape for every error."""
+"""The base of every REST view: parsing and validation, responses, and one shape for every error."""
 
 from __future__ import annotations
 
@@ -54,35 +54,35 @@ STATUS: Final[Mapping[Code, HTTPStatus]] = {
     Code.INTERNAL_SERVER_ERROR: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
-QUERY_FIELDS: Final = 100
-SENTENCES: Final[Mapping[Code, errors.Text]] = {
+MAX_QUERY_PARAMETERS: Final = 100
+HTTP_DETAILS: Final[dict[Code, errors.Text]] = {
     Code.METHOD_NOT_ALLOWED: _("This method is not allowed here."),
-    Code.NOT_ACCEPTABLE: _("Only application/json is served here."),
+    Code.NOT_ACCEPTABLE: _("Only application/json is available here."),
     Code.UNSUPPORTED_MEDIA_TYPE: _("Send the body as application/json."),
 }
 
 
-class Refused(DomainError):
-    """A refusal that belongs to HTTP alone, e.g. 405."""
+class HttpError(DomainError):
+    """An error that only HTTP knows, e.g. 405."""
 
     def __init__(self, code: Code) -> None:
-        super().__init__(SENTENCES[code])
+        super().__init__(HTTP_DETAILS[code])
         self.code = code  # type: ignore[misc]
 
 
 class ApiView(APIView):
-    """The base of every REST view. Its user is a ``Caller``, who has so many requests a minute here."""
+    """The base of every REST view. ``request.user`` is a ``Caller``, and requests are rate-limited."""
 
     rate: Rate | None = None
 
-    def holder(self, request: Request) -> str:
-        """Whose Idempotency-Keys the request's are."""
+    def key_owner(self, request: Request) -> str:
+        """Return the owner of the request's Idempotency-Key; keys of different owners never collide."""
         caller = caller_of(request)
         return f"{caller.kind.value}:{caller.id}"
 
     @property
     def default_response_headers(self) -> dict[str, str]:
-        """None: 405 says what is allowed, and answers do not vary by Accept."""
+        """Send none of DRF's: only a 405 lists the methods, and responses do not vary by Accept."""
         return {}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -90,7 +90,7 @@ class ApiView(APIView):
         try:
             caller = cast(Caller | None, request.user)
         except errors.Unauthorized:
-            # Whoever guesses at credentials is limited by address.
+            # Guesses at credentials are limited by address.
             self._admit(anonymous(client_address(request.META)), endpoint)
             raise
         self._admit(caller or anonymous(client_address(request.META)), endpoint)
@@ -99,14 +99,14 @@ class ApiView(APIView):
     def _admit(self, caller: Caller, endpoint: str) -> None:
         try:
             self.rate = throttle.admit(caller, endpoint)
-        except throttle.Exceeded as refused:
-            self.rate = refused.rate
+        except throttle.Exceeded as exceeded:
+            self.rate = exceeded.rate
             raise
 
     def options(  # type: ignore[override]
         self, request: Request, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """What may be done here, and nothing about it: that is what the documentation is for."""
+        """List the methods, without DRF's metadata: the documentation describes them."""
         return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
 
     def finalize_response(  # type: ignore[override]
@@ -117,13 +117,13 @@ class ApiView(APIView):
                 response[name] = value
         if response.status_code == 204:
             del response["Content-Type"]
-        # A cache on the way knows of Authorization at best, and not of X-API-Key.
+        # Shared caches respect Authorization at best, and do not know X-API-Key.
         response.headers.setdefault("Cache-Control", "no-store")
         return super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
 
 
 def endpoint_of(request: HttpRequest) -> str:
-    """Method and route, as the rate limit counts them."""
+    """Return the method and route by which the rate limit counts the request."""
     match = request.resolver_match
     return f"{request.method} {match.route if match else request.path}"
 
@@ -132,14 +132,14 @@ View = TypeVar("View", bound=Callable[..., HttpResponse])
 
 
 def limited(view: View) -> View:
-    """Count requests of a page that is not an ApiView, by client address."""
+    """Rate-limit a page that is not an ApiView, by client address."""
 
     @wraps(view)
     def counted(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             rate = throttle.admit(anonymous(client_address(request.META)), endpoint_of(request))
-        except throttle.Exceeded as refused:
-            return error_response(refused, request)
+        except throttle.Exceeded as exceeded:
+            return error_response(exceeded, request)
         response = view(request, *args, **kwargs)
         for name, value in rate.headers.items() if rate else ():
             response[name] = value
@@ -149,7 +149,7 @@ def limited(view: View) -> View:
 
 
 def caller_of(request: Request) -> Caller:
-    """Who is asking."""
+    """Return the request's caller."""
     return cast(Caller, request.user)
 
 
@@ -157,20 +157,20 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def parse_query(model: type[Model], request: Request | HttpRequest) -> Model:
-    """The query string as ``model``. Raises ValidationFailed naming each parameter at fault."""
+    """Return the query string as ``model``. Raises ValidationFailed naming each invalid parameter."""
     try:
         pairs = parse_qsl(
-            request.META.get("QUERY_STRING", ""), keep_blank_values=True, max_num_fields=QUERY_FIELDS
+            request.META.get("QUERY_STRING", ""), keep_blank_values=True, max_num_fields=MAX_QUERY_PARAMETERS
         )
     except ValueError:
         raise ValidationFailed.at("query", _("There are too many parameters.")) from None
     query = dict(pairs)
     if len(query) != len(pairs):
-        times = Counter(name for name, _value in pairs)
+        counts = Counter(name for name, _value in pairs)
         issues = [
-            Issue(name, _("Give this parameter once."))
-            for name in times
-            if times[name] > 1 and name in _names(model)
+            Issue(name, _("Send this parameter only once."))
+            for name in counts
+            if counts[name] > 1 and name in _names(model)
         ]
         if issues:
             raise ValidationFailed(_summary(issues), issues=issues)
@@ -178,7 +178,7 @@ def parse_query(model: type[Model], request: Request | HttpRequest) -> Model:
 
 
 def parse_body(model: type[Model], body: object) -> Model:
-    """A JSON body as ``model``. Raises ValidationFailed naming each field at fault."""
+    """Return a JSON body as ``model``. Raises ValidationFailed naming each invalid field."""
     if not isinstance(body, dict):
         raise ValidationFailed.at("body", _("Expected a JSON object."))
     return _validated(model, body)
@@ -193,14 +193,14 @@ def _validated(model: type[Model], data: Mapping[str, Any]) -> Model:
         return model.model_validate(data, by_alias=True, by_name=False)
     except ValidationError as error:
         issues = [
-            Issue(".".join(str(part) for part in each["loc"]) or "body", message_for(each))
-            for each in error.errors(include_url=False, include_input=False)
+            Issue(".".join(str(part) for part in details["loc"]) or "body", message_for(details))
+            for details in error.errors(include_url=False, include_input=False)
         ]
         raise ValidationFailed(_summary(issues), issues=issues) from None
 
 
 def _summary(issues: Sequence[Issue]) -> errors.Text:
-    """What is wrong, in a sentence that can be read without the list."""
+    """Return one sentence that names the invalid fields, for readers who do not look at the issues."""
     if len(issues) == 1:
         return format_lazy(_("{field}: {message}"), field=issues[0].path, message=issues[0].message)
     fields = ", ".join(dict.fromkeys(issue.path for issue in issues))
@@ -208,21 +208,21 @@ def _summary(issues: Sequence[Issue]) -> errors.Text:
 
 
 def reply(data: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """A model as the response's body."""
+    """Return a response with the model as its JSON body."""
     return reply_json(data.model_dump_json(by_alias=True).encode(), status, headers)
 
 
 def reply_json(
     body: bytes | None, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> HttpResponse:
-    """JSON that is rendered already; what DRF's Response does on the way costs more than some reads."""
+    """Return a response with rendered JSON; DRF's own Response costs more than some queries."""
     if body is None:
         return HttpResponse(status=status, headers=headers)
     return HttpResponse(body, status=status, headers=headers, content_type="application/json")
 
 
 def error_body(error: DomainError) -> dict[str, Any]:
-    """The error's JSON, its sentences in the current language."""
+    """Return the error as JSON values, its sentences in the current language."""
     body: dict[str, Any] = {"error": error.code.value, "detail": str(error.detail)}
     if error.issues:
         body["issues"] = [{"path": issue.path, "message": str(issue.message)} for issue in error.issues]
@@ -232,7 +232,7 @@ def error_body(error: DomainError) -> dict[str, Any]:
 
 
 def error_response(error: DomainError, request: HttpRequest) -> HttpResponse:
-    """The error as a response in the language the caller asked for."""
+    """Return the error as a response, in the language that the request prefers."""
     with translation.override(translation.get_language_from_request(request)):
         content = orjson.dumps(error_body(error))
         language = translation.get_language() or "en"
@@ -254,16 +254,16 @@ def _headers(error: DomainError) -> dict[str, str]:
 
 
 def exception_handler(exception: Exception, view_context: Mapping[str, Any]) -> HttpResponse:
-    """DRF's hook: whatever a view raised, in the one shape of errors. Ours alone are logged."""
+    """Return the response for an exception of a view; DRF's hook."""
     request = cast(Request, view_context["request"])
     response = error_response(domain_error(exception), request._request)
-    if isinstance(exception, exceptions.MethodNotAllowed | Refused) and response.status_code == 405:
+    if isinstance(exception, exceptions.MethodNotAllowed | HttpError) and response.status_code == 405:
         response["Allow"] = ", ".join(view_context["view"].allowed_methods)
     return response
 
 
 def domain_error(exception: Exception) -> DomainError:
-    """What whoever asked is told of an exception; why the database failed, and what nobody foresaw, is logged."""
+    """Return the error that clients see for an exception; database failures and unexpected errors are logged."""
     match exception:
         case DomainError():
             return exception
@@ -277,11 +277,11 @@ def domain_error(exception: Exception) -> DomainError:
         case PermissionDenied() | exceptions.PermissionDenied():
             return errors.Forbidden()
         case exceptions.NotAcceptable():
-            return Refused(Code.NOT_ACCEPTABLE)
+            return HttpError(Code.NOT_ACCEPTABLE)
         case exceptions.UnsupportedMediaType():
-            return Refused(Code.UNSUPPORTED_MEDIA_TYPE)
+            return HttpError(Code.UNSUPPORTED_MEDIA_TYPE)
         case exceptions.MethodNotAllowed():
-            return Refused(Code.METHOD_NOT_ALLOWED)
+            return HttpError(Code.METHOD_NOT_ALLOWED)
         case exceptions.APIException(status_code=400) | SuspiciousOperation():
             return ValidationFailed()
     logger.error("unhandled error, request %s", context.current().request_id, exc_info=exception)
@@ -289,17 +289,17 @@ def domain_error(exception: Exception) -> DomainError:
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """For handler404."""
+    """Django's handler404."""
     return error_response(errors.NotFound(), request)
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Django's handler400: a host that is not served, a malformed upload ..."""
+    """Django's handler400: an unknown host, a malformed upload ..."""
     return error_response(ValidationFailed(), request)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500, for what fails outside of a view of ours."""
+    """Django's handler500, for failures outside REST views."""
     return error_response(DomainError(), request)
 
 
@@ -307,7 +307,7 @@ Page = Callable[[HttpRequest], HttpResponse]
 
 
 def require_safe(page: Page) -> Page:
-    """Refuse what does not only read, in the one shape of errors."""
+    """Allow only GET, HEAD and OPTIONS, with the API's error for other methods."""
 
     @wraps(page)
     def safe(request: HttpRequest) -> HttpResponse:
@@ -317,7 +317,7 @@ def require_safe(page: Page) -> Page:
             response = HttpResponse(status=204)
             del response["Content-Type"]
         else:
-            response = error_response(Refused(Code.METHOD_NOT_ALLOWED), request)
+            response = error_response(HttpError(Code.METHOD_NOT_ALLOWED), request)
         response["Allow"] = "GET, HEAD, OPTIONS"
         return response
 

@@ -30,7 +30,7 @@ class _WindowBody(BodyModel):
     def _within(cls, last: time | None, info: ValidationInfo) -> time | None:
         start, end = info.data.get("start"), info.data.get("end")
         if last and start and end and not lies_within(start, end, last):
-            raise fields.wrong("last_seating")
+            raise fields.invalid("last_seating")
         return last
 
 
@@ -72,7 +72,7 @@ class TurnTimeBody(BodyModel):
 
 
 def _each_size_once(turns: list[TurnTimeBody]) -> list[TurnTimeBody]:
-    fields.once([str(each.party_up_to) for each in turns])
+    fields.unique([str(each.party_up_to) for each in turns])
     return turns
 
 

@@ -31,14 +31,14 @@ class NewSectorBody(BodyModel):
     position: Position = 0
 
 
-JoinPair = Annotated[list[Identifier], Field(min_length=2, max_length=2), AfterValidator(fields.once)]
+JoinPair = Annotated[list[Identifier], Field(min_length=2, max_length=2), AfterValidator(fields.unique)]
 
 
 class ComboBody(BodyModel):
     """What these tables seat together, in place of the sum of their capacities."""
 
     table_ids: Annotated[
-        list[Identifier], Field(min_length=2, max_length=MAX_COMBO_TABLES), AfterValidator(fields.once)
+        list[Identifier], Field(min_length=2, max_length=MAX_COMBO_TABLES), AfterValidator(fields.unique)
     ] = Field(examples=[["T2", "T3"]])
     capacity_min: Seats = Field(examples=[5])
     capacity_max: Seats = Field(examples=[6])

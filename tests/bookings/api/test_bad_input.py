@@ -271,9 +271,7 @@ def test_several_fields_at_fault_are_all_named_in_the_sentence_too(api: Api) -> 
 def test_a_field_that_is_not_known_is_refused_by_name(api: Api, name: str, unknown: str) -> None:
     endpoint = ENDPOINTS[name]
     reply = endpoint.send(api, endpoint.good | {unknown: 1})
-    assert refused(reply, 400, "VALIDATION_ERROR", unknown or "body").endswith(
-        "This field is not known here."
-    )
+    assert refused(reply, 400, "VALIDATION_ERROR", unknown or "body").endswith("Unknown field.")
 
 
 @pytest.mark.parametrize("name", ["discover", "list"])
@@ -288,7 +286,7 @@ def test_a_query_parameter_given_twice_is_refused(api: Api, name: str) -> None:
     for twice in endpoint.good:
         query = urlencode([*endpoint.good.items(), (twice, endpoint.good[twice])])
         reply = api.call("GET", f"{endpoint.path}?{query}")
-        assert refused(reply, 400, "VALIDATION_ERROR", twice) == f"{twice}: Give this parameter once."
+        assert refused(reply, 400, "VALIDATION_ERROR", twice) == f"{twice}: Send this parameter only once."
 
 
 @pytest.mark.parametrize("name", ["discover", "create", "change"])
@@ -408,7 +406,7 @@ def test_a_caller_who_takes_no_json_is_refused(api: Api, path: str, methods: set
     for method in methods:
         for accept in ("text/html", "application/xml", "image/*", "application/jsonp", "nonsense"):
             reply = api.call(method, path, {}, headers=SECRET | {"Accept": accept})
-            assert refused(reply, 406, "NOT_ACCEPTABLE") == "Only application/json is served here.", accept
+            assert refused(reply, 406, "NOT_ACCEPTABLE") == "Only application/json is available here.", accept
     assert rows() == before
 
 
@@ -424,7 +422,7 @@ def test_a_caller_who_takes_json_among_others_is_served(api: Api, accept: str) -
 def test_a_path_that_is_not_there(api: Api, path: str) -> None:
     for method in ("GET", "POST"):
         assert refused(api.call(method, path, {}), 404, "NOT_FOUND") == (
-            "There is nothing here, or it is not yours to see."
+            "Not found, or you do not have access to it."
         )
 
 
@@ -441,7 +439,7 @@ def test_credentials_that_are_none_are_refused_even_where_none_are_needed(
     guest: Api, headers: dict[str, str]
 ) -> None:
     reply = guest.call("GET", "/woki/bookings/B1", headers=headers)
-    assert refused(reply, 401, "UNAUTHORIZED") == "Valid credentials are needed here."
+    assert refused(reply, 401, "UNAUTHORIZED") == "Valid credentials are required."
     assert reply.headers["WWW-Authenticate"] == 'Bearer realm="wokibrain"'
 
 

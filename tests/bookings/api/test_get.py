@@ -53,7 +53,7 @@ def test_id_and_reference_in_any_case_name_the_same_booking(guest: Api) -> None:
 )
 def test_a_name_of_nothing(guest: Api, name: str) -> None:
     assert refused(guest.get(f"/woki/bookings/{name}"), 404, "NOT_FOUND") == (
-        "There is nothing here, or it is not yours to see."
+        "Not found, or you do not have access to it."
     )
 
 

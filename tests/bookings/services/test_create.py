@@ -300,7 +300,7 @@ def test_unknown_places_are_named_and_foreign_ones_look_the_same(guest: Api) -> 
         ({"tableIds": ["T1", "H-T"]}, "tableIds"),
     ):
         assert refused(guest.book(**body), 404, "NOT_FOUND", path) == (
-            "There is nothing here, or it is not yours to see."
+            "Not found, or you do not have access to it."
         )
 
 
@@ -356,5 +356,5 @@ def test_who_may_book_where(guest: Api, settings: Any) -> None:
     refused(stranger.book(), 404, "NOT_FOUND", "restaurantId")
     assert stranger.book(restaurantId="H", sectorId="H-S").status == 201
     settings.PUBLIC_PERMISSIONS = []
-    assert refused(guest.book(), 401, "UNAUTHORIZED") == "Valid credentials are needed here."
-    assert refused(Api("wk_unknown").book(), 401, "UNAUTHORIZED") == "Valid credentials are needed here."
+    assert refused(guest.book(), 401, "UNAUTHORIZED") == "Valid credentials are required."
+    assert refused(Api("wk_unknown").book(), 401, "UNAUTHORIZED") == "Valid credentials are required."

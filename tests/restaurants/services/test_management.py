@@ -121,7 +121,7 @@ def test_a_table_takes_and_gives_both_spellings(admin: APIClient, capacity: dict
 
 def test_a_table_keeps_its_sector(admin: APIClient) -> None:
     refused = patch(admin, "tables/T1", {"sectorId": "S9"}, 400)
-    assert refused["issues"] == [{"path": "sectorId", "message": "This field is not known here."}]
+    assert refused["issues"] == [{"path": "sectorId", "message": "Unknown field."}]
 
 
 def test_a_taken_id_is_refused_and_tells_nothing_more(admin: APIClient, owner: APIClient) -> None:
@@ -331,7 +331,7 @@ def test_a_last_seating_may_be_after_midnight(admin: APIClient, last: str) -> No
         (
             "restaurants/R1",
             {"turnTimes": [{"partyUpTo": 2, "minutes": 60}, {"partyUpTo": 2, "minutes": 90}]},
-            {"path": "turnTimes", "message": "No entry may stand twice."},
+            {"path": "turnTimes", "message": "Entries must be unique."},
         ),
         ("restaurants/R1", {"name": "x" * 101}, {"path": "name", "message": "At most 100 characters."}),
         ("restaurants/R1", {"name": ""}, {"path": "name", "message": "At least 1 characters."}),

@@ -229,7 +229,7 @@ def test_a_refused_handshake_is_answered_as_any_request_is(live: Live) -> None:
     response = refused.value.response
     assert json.loads(response.body) == {
         "error": "UNAUTHORIZED",
-        "detail": "Aquí hacen falta credenciales válidas.",
+        "detail": "Se necesitan credenciales válidas.",
         "requestId": asked,
     }
     told = {name: response.headers[name] for name in ("X-Request-ID", "Content-Language", "Content-Type")}
@@ -255,9 +255,9 @@ def test_an_error_bears_the_handshakes_id_and_is_said_in_its_language(live: Live
     assert ids[0] == ids[1] == UUID(asked) != ids[2] == ids[3]
     assert [each["detail"] for each in said] == [
         "Se esperaba uno de: subscribe, unsubscribe, ping.",
-        "Aquí no hay nada, o no te corresponde verlo.",
+        "No existe o no tienes acceso.",
         "Expected one of: subscribe, unsubscribe, ping.",
-        "There is nothing here, or it is not yours to see.",
+        "Not found, or you do not have access to it.",
     ]
     spanish.socket.close()
     english.socket.close()

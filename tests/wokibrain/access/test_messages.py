@@ -184,8 +184,8 @@ def test_a_new_string_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_errors_speak_the_callers_language(db: None) -> None:
     for asked, said, language in (
-        ("es-AR,es;q=0.9", "Aquí no hay nada, o no te corresponde verlo.", "es"),
-        ("de, en;q=0.5", "There is nothing here, or it is not yours to see.", "en"),
+        ("es-AR,es;q=0.9", "No existe o no tienes acceso.", "es"),
+        ("de, en;q=0.5", "Not found, or you do not have access to it.", "en"),
     ):
         response = APIClient().get("/api/v1/woki/bookings/NOBODY", HTTP_ACCEPT_LANGUAGE=asked)
         assert (response.json()["error"], response.json()["detail"]) == ("NOT_FOUND", said)

@@ -9,7 +9,7 @@ from wokibrain.access import sessions
 from wokibrain.access.api.schemas import LoginBody, RefreshBody, TokensOut
 from wokibrain.access.sessions import Tokens
 from wokibrain.core.errors import Code
-from wokibrain.rest.idempotency import Keyed
+from wokibrain.rest.idempotency import Idempotency
 from wokibrain.rest.openapi import operation
 from wokibrain.rest.views import ApiView, parse_body, reply
 
@@ -34,7 +34,7 @@ class LoginView(_OpenView):
         body=LoginBody,
         out=TokensOut,
         errors=(Code.UNAUTHORIZED,),
-        keyed=Keyed.NEVER,
+        idempotency=Idempotency.NONE,
         tag="auth",
         open_to_all=True,
     )
@@ -55,7 +55,7 @@ class RefreshView(_OpenView):
         body=RefreshBody,
         out=TokensOut,
         errors=(Code.UNAUTHORIZED,),
-        keyed=Keyed.NEVER,
+        idempotency=Idempotency.NONE,
         tag="auth",
         open_to_all=True,
     )
@@ -72,7 +72,7 @@ class LogoutView(_OpenView):
         body=RefreshBody,
         status=204,
         errors=(Code.UNAUTHORIZED,),
-        keyed=Keyed.NEVER,
+        idempotency=Idempotency.NONE,
         tag="auth",
         open_to_all=True,
     )

@@ -173,7 +173,7 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_expires_at(self) -> Any:
         expires = self.cleaned_data["expires_at"]
         if expires and expires <= clock.now():
-            raise forms.ValidationError(_("This is past."))
+            raise forms.ValidationError(_("The expiry date must be in the future."))
         return expires
 
 
