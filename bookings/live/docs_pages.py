@@ -41,7 +41,7 @@ def websockets(request: HttpRequest) -> HttpResponse:
                 for message in asyncapi.messages(operation)
             ],
         )
-        for title, operation in (("What you send", "listen"), ("What you are sent", "tell"))
+        for title, operation in (("What you send", "listen"), ("What you receive", "tell"))
     ]
     page = {"document": _live_document(request), "sections": sections}
     response = render(request, "docs/websockets.html", page)
