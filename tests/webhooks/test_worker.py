@@ -189,6 +189,7 @@ def test_many_events_call_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(queued) == 1
     tasks.call(force=True)
     assert len(queued) == 2
+    get_redis_connection("default").delete("webhooks:woken")
 
 
 def test_queue_that_is_away_loses_no_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
