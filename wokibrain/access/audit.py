@@ -1,4 +1,4 @@
-"""What the audit trail says of sign-ins, keys, people and where they work: ids, never names or secrets."""
+"""Audit entries of sign-ins, API keys, people and memberships: with ids, never names or secrets."""
 
 from __future__ import annotations
 
@@ -34,38 +34,39 @@ ACTIONS: Final[Mapping[str, Text]] = {
 
 
 def signed_in(user_id: int | None, action: str) -> None:
-    """A sign-in, or an attempt that failed or was blocked; whose it was is only known by a right password."""
+    """Record a sign-in, or an attempt that failed or was blocked; only a correct password tells whose it was."""
     actor = f"{CallerKind.USER.value}:{user_id}" if user_id else CallerKind.ANONYMOUS.value
-    _enter(actor, action, "user" if user_id else "", str(user_id or ""), "")
+    _record(actor, action, "user" if user_id else "", str(user_id or ""), "")
 
 
 def key_changed(caller: Caller, action: str, key: ApiKey) -> None:
-    """A key was made (with what it may do) or revoked; runs within the transaction of the change."""
+    """Record that a key was created, with its permissions, or revoked. Call within the change's transaction."""
     after: dict[str, Any] = {"revokedAt": key.revoked_at}
     if key.revoked_at is None:
         after = {"role": key.role, "scopes": key.scopes, "expiresAt": key.expires_at}
-    _enter(caller.actor, action, "api_key", str(key.id), key.restaurant_id or "", after=after)
+    _record(caller.actor, action, "api_key", str(key.id), key.restaurant_id or "", after=after)
 
 
 def person_changed(
     caller: Caller, action: str, user: User, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> None:
-    """A user account was made or changed; runs within the transaction of the change."""
-    _enter(caller.actor, action, "user", str(user.pk), "", before, after)
+    """Record that a user account was created or changed. Call within the change's transaction."""
+    _record(caller.actor, action, "user", str(user.pk), "", before, after)
 
 
 def membership_changed(
     caller: Caller, action: str, membership: Membership, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> None:
-    """A person's role at a restaurant was given, changed or taken; runs within the transaction of the change.
+    """Record that a person's role at a restaurant was granted, changed or removed.
 
-    Taken to another restaurant it ends at the one and begins at the other: neither reads of the other.
+    Call within the change's transaction. A move to another restaurant is recorded as a removal at the one
+    and a grant at the other, so that neither restaurant's trail mentions the other.
     """
     if before and after and before["restaurantId"] != after["restaurantId"]:
         membership_changed(caller, "MembershipDeleted", membership, before, {})
         membership_changed(caller, "MembershipCreated", membership, {}, after)
         return
-    _enter(
+    _record(
         caller.actor,
         action,
         "user",
@@ -77,8 +78,8 @@ def membership_changed(
 
 
 def key_used(key: ApiKey) -> None:
-    """A key is in use; entered once an hour at most."""
-    _enter(
+    """Record that a key is in use. Callers limit this to once an hour."""
+    _record(
         f"{CallerKind.API_KEY.value}:{key.id}",
         "api-key.used",
         "api_key",
@@ -87,7 +88,7 @@ def key_used(key: ApiKey) -> None:
     )
 
 
-def _enter(
+def _record(
     actor: str,
     action: str,
     target_type: str,

@@ -1,10 +1,10 @@
-"""From a request's credentials to a ``Caller``."""
+"""Authentication of REST requests: from a request's credentials to a ``Caller``."""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -15,9 +15,11 @@ from wokibrain.core.callers import Caller, anonymous
 from wokibrain.core.client_address import client_address
 from wokibrain.core.errors import Unauthorized
 
+MAX_TOKEN_LENGTH: Final = 4096
+
 
 class CredentialAuthentication(BaseAuthentication):
-    """``X-API-Key`` or ``Authorization: Bearer``; two that disagree are refused."""
+    """Accepts ``X-API-Key`` or ``Authorization: Bearer``; refuses two that differ."""
 
     def authenticate(self, request: Request) -> tuple[Caller, str | None]:
         token = token_in(request.META)
@@ -32,7 +34,7 @@ class CredentialAuthentication(BaseAuthentication):
 
 
 def token_in(meta: Mapping[str, Any]) -> str | None:
-    """The token of a request's headers (as WSGI spells them), if any. Raises Unauthorized for a malformed one."""
+    """Return the token in WSGI headers; None where there is none. Raises Unauthorized for a malformed one."""
     key: str | None = meta.get("HTTP_X_API_KEY")
     authorization: str | None = meta.get("HTTP_AUTHORIZATION")
     bearer = None
@@ -41,8 +43,8 @@ def token_in(meta: Mapping[str, Any]) -> str | None:
         bearer = bearer.strip()
         if scheme.lower() != "bearer" or not bearer:
             raise Unauthorized
-    for given in (key, bearer):
-        if given is not None and (len(given) > 4096 or not given.isascii() or "\x00" in given):
+    for token in (key, bearer):
+        if token is not None and (len(token) > MAX_TOKEN_LENGTH or not token.isascii() or "\x00" in token):
             raise Unauthorized
     if key is not None and bearer is not None and not hmac.compare_digest(key, bearer):
         raise Unauthorized

@@ -1,4 +1,4 @@
-"""Django's side of signing in: the admin's form and the API meet the same guard."""
+"""Django's side of signing in: the admin's form and the API share one guard against guessing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wokibrain.core.errors import RateLimitExceeded
 
 
 class GuardedBackend(ModelBackend):
-    """Users by name and password, as many tries as the guard admits."""
+    """Signs users in by name and password, within the guard's limits."""
 
     def authenticate(
         self,
@@ -26,25 +26,28 @@ class GuardedBackend(ModelBackend):
         password: str | None = None,
         **kwargs: Any,
     ) -> User | None:
-        """The user, or None. Raises PermissionDenied, which ends Django's search, when tried too often."""
+        """Return the user, or None. Raises PermissionDenied, which ends Django's search, after too many attempts."""
         if username is None or password is None or "\x00" in username:
             return None
         try:
-            return verified(request, username, password, super().authenticate)
+            return verify_password(request, username, password, super().authenticate)
         except RateLimitExceeded as error:
             raise PermissionDenied from error
 
 
-def verified(request: HttpRequest | None, username: str, password: str, look_up: Any = None) -> User | None:
-    """The user of that name and password. A failure is entered in the audit trail; success by whoever lets them in.
+def verify_password(
+    request: HttpRequest | None, username: str, password: str, look_up: Any = None
+) -> User | None:
+    """Return the user with this name and password, or None.
 
-    Raises RateLimitExceeded when there were too many tries.
+    Failures are recorded in the audit trail; the caller records a success once the user is let in.
+    Raises RateLimitExceeded after too many attempts.
     """
     address = client_address(request.META) if request else "none"
     try:
         password_guard.admit(username, address)
-    except password_guard.TooManyTries as refused:
-        if refused.first:
+    except password_guard.TooManyAttempts as error:
+        if error.first:
             audit.signed_in(None, "sign-in.blocked")
         raise
     look_up = look_up or ModelBackend().authenticate
@@ -58,5 +61,5 @@ def verified(request: HttpRequest | None, username: str, password: str, look_up:
 
 @receiver(user_logged_in)
 def signed_in(sender: object, user: User, **_: object) -> None:
-    """The back office let somebody in, which it does not do for everybody with a right password."""
+    """Record that the back office let a user in, which a correct password alone does not guarantee."""
     audit.signed_in(user.pk, "sign-in")

@@ -1,9 +1,9 @@
-"""From a token to its Caller, cheaply.
+"""From a token to its Caller, cached for a second.
 
-Each process remembers what a token stood for during CREDENTIAL_TTL_MS (one second) and then asks
-Postgres again: a request costs a hash and a look-up in a dict, a busy key one query a second, and a
-revoked key, an ended session or a lost membership is refused within that second everywhere. Nothing
-has to be told to anybody, so nothing goes stale when Redis is away.
+Each process caches a token's caller for CREDENTIAL_TTL_MS (one second) and then asks Postgres again.
+A request costs a hash and a dict look-up, a busy key one query per second, and a revoked key, an ended
+session or a removed membership is refused everywhere within that second. No invalidation messages are
+needed, so nothing goes stale when Redis is away.
 """
 
 from __future__ import annotations
@@ -27,22 +27,24 @@ from wokibrain.core.callers import EVERYWHERE, Caller, CallerKind
 from wokibrain.core.errors import Unauthorized
 from wokibrain.core.permissions import PERMISSIONS, Permission
 
-KEY_MARK: Final = "wk_"
+KEY_PREFIX: Final = "wk_"
 PREFIX_LENGTH: Final = 8
-REMEMBERED: Final = 10_000
-USE_NOTED_EVERY: Final = timedelta(minutes=1)
+"""Characters after ``wk_`` that identify a key in lists and look-ups."""
+MAX_CACHED: Final = 10_000
+LAST_USED_INTERVAL: Final = timedelta(minutes=1)
+"""How often ``last_used_at`` is written at most."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """``until`` is on the monotonic clock; ``expires`` is the credential's own end, if it has one."""
+class _Cached:
+    """A caller, cached until ``until`` (monotonic); ``expires`` is the credential's own expiry, if any."""
 
     caller: Caller
     until: float
     expires: datetime | None
 
 
-_known: Final[OrderedDict[bytes, _Known]] = OrderedDict()
+_cache: Final[OrderedDict[bytes, _Cached]] = OrderedDict()
 
 
 def digest_of(token: str) -> bytes:
@@ -50,32 +52,32 @@ def digest_of(token: str) -> bytes:
 
 
 def prefix_of(token: str) -> str:
-    return token[len(KEY_MARK) : len(KEY_MARK) + PREFIX_LENGTH]
+    return token[len(KEY_PREFIX) : len(KEY_PREFIX) + PREFIX_LENGTH]
 
 
 def caller_of(token: str) -> Caller:
-    """The caller an API key or an access token stands for. Raises Unauthorized when it is not good (any more)."""
+    """Return the caller of an API key or access token. Raises Unauthorized when it is invalid or expired."""
     digest = digest_of(token)
-    known = _known.get(digest)
-    if known is not None and time.monotonic() < known.until:
-        if known.expires is None or clock.now() < known.expires:
-            return known.caller
+    cached = _cache.get(digest)
+    if cached is not None and time.monotonic() < cached.until:
+        if cached.expires is None or clock.now() < cached.expires:
+            return cached.caller
         raise Unauthorized
-    caller, expires = _of_key(token, digest) if token.startswith(KEY_MARK) else _of_access_token(token)
+    caller, expires = _of_key(token, digest) if token.startswith(KEY_PREFIX) else _of_access_token(token)
     until = time.monotonic() + settings.CREDENTIAL_TTL_MS / 1000
-    _known[digest] = _Known(caller, until, expires)
-    while len(_known) > REMEMBERED:
-        _known.popitem(last=False)
+    _cache[digest] = _Cached(caller, until, expires)
+    while len(_cache) > MAX_CACHED:
+        _cache.popitem(last=False)
     return caller
 
 
 def forget() -> None:
-    """Ask Postgres again about every credential, in this process at once; in others within the second."""
-    _known.clear()
+    """Empty this process's cache at once; other processes notice a change within a second."""
+    _cache.clear()
 
 
 def caller_of_user(user: User) -> Caller:
-    """A person as a caller: the memberships, or everything for a superuser."""
+    """Return a person as a caller, with the permissions of their memberships; superusers have all."""
     grants: dict[str, frozenset[Permission]] = {
         restaurant_id or EVERYWHERE: PERMISSIONS[role]
         for restaurant_id, role in Membership.objects.filter(user=user).values_list("restaurant_id", "role")
@@ -86,9 +88,9 @@ def caller_of_user(user: User) -> Caller:
 
 
 def permissions_of(role: str, scopes: list[str] | None) -> frozenset[Permission]:
-    """What a key may do: its role's permissions, those among its scopes where it has any."""
-    held = PERMISSIONS[role]
-    return held if scopes is None else held & frozenset(Permission(scope) for scope in scopes)
+    """Return a key's permissions: those of its role, narrowed to its scopes where it has any."""
+    permissions = PERMISSIONS[role]
+    return permissions if scopes is None else permissions & frozenset(Permission(scope) for scope in scopes)
 
 
 def _of_key(token: str, digest: bytes) -> tuple[Caller, datetime | None]:
@@ -100,12 +102,12 @@ def _of_key(token: str, digest: bytes) -> tuple[Caller, datetime | None]:
     )
     if key is None or not hmac.compare_digest(bytes(key.digest), digest):
         raise Unauthorized
-    if key.last_used_at is None or now - key.last_used_at > USE_NOTED_EVERY:
-        # Conditional, so that of several processes one writes; once a minute at most, not once a request.
-        noted = ApiKey.objects.filter(
-            Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - USE_NOTED_EVERY), pk=key.pk
+    if key.last_used_at is None or now - key.last_used_at > LAST_USED_INTERVAL:
+        # Conditional, so that only one of several processes writes, and at most once a minute.
+        updated = ApiKey.objects.filter(
+            Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - LAST_USED_INTERVAL), pk=key.pk
         ).update(last_used_at=now)
-        if noted and (key.last_used_at is None or _hour(key.last_used_at) != _hour(now)):
+        if updated and (key.last_used_at is None or _hour(key.last_used_at) != _hour(now)):
             audit.key_used(key)
     grants = {key.restaurant_id or EVERYWHERE: permissions_of(key.role, key.scopes)}
     return Caller(CallerKind.API_KEY, str(key.id), grants), key.expires_at

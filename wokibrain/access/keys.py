@@ -1,4 +1,4 @@
-"""The writers of API keys."""
+"""Creating, revoking and listing API keys."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from wokibrain.access import audit, credentials
-from wokibrain.access.credentials import KEY_MARK, PREFIX_LENGTH, digest_of, permissions_of, prefix_of
+from wokibrain.access.credentials import KEY_PREFIX, PREFIX_LENGTH, digest_of, permissions_of, prefix_of
 from wokibrain.access.models import ApiKey
 from wokibrain.core import clock
 from wokibrain.core.callers import EVERYWHERE, Caller
 from wokibrain.core.errors import Forbidden, NotFound, ValidationFailed
 from wokibrain.core.permissions import PERMISSIONS, Permission
 
+# Without characters that look alike in print.
 _ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 
 
 def new_token() -> str:
-    """A fresh API key: ``wk_``, eight characters that name it, and 256 random bits."""
-    return KEY_MARK + "".join(secrets.choice(_ALPHABET) for _ in range(PREFIX_LENGTH + 44))
+    """Return a new API key: ``wk_``, eight characters that identify it, and 256 random bits."""
+    return KEY_PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(PREFIX_LENGTH + 44))
 
 
 def create_key(
@@ -38,22 +39,24 @@ def create_key(
     scopes: Collection[str] | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its token, which nobody can show again.
+    """Create a key; return it with its token, which cannot be shown again.
 
-    The caller must administer the restaurant (or everything, for a key without one) and hold there
-    all that the key is given. Raises Forbidden, NotFound, ValidationFailed.
+    The caller must administer the restaurant (or all, for a key without one) and hold every permission
+    that the key gets. Raises Forbidden, NotFound, ValidationFailed.
     """
-    _require(caller, restaurant_id)
+    _require_administrator(caller, restaurant_id)
     if role not in PERMISSIONS:
         raise ValidationFailed.at("role", _("This value is not valid."))
-    wanted = None if scopes is None else sorted(set(scopes))
-    if wanted is not None and (foreign := set(wanted) - {each.value for each in PERMISSIONS[role]}):
+    distinct_scopes = None if scopes is None else sorted(set(scopes))
+    role_scopes = {permission.value for permission in PERMISSIONS[role]}
+    if distinct_scopes is not None and (foreign := set(distinct_scopes) - role_scopes):
         raise ValidationFailed.at(
-            "scopes", format_lazy(_("This role does not hold: {scopes}."), scopes=", ".join(sorted(foreign)))
+            "scopes",
+            format_lazy(_("This role does not include: {scopes}."), scopes=", ".join(sorted(foreign))),
         )
     if expires_at is not None and expires_at <= clock.now():
         raise ValidationFailed.at("expiresAt", _("The expiry date must be in the future."))
-    if not permissions_of(role, wanted) <= caller.permissions_at(restaurant_id or EVERYWHERE):
+    if not permissions_of(role, distinct_scopes) <= caller.permissions_at(restaurant_id or EVERYWHERE):
         raise Forbidden
     token = new_token()
     key = ApiKey(
@@ -62,7 +65,7 @@ def create_key(
         digest=digest_of(token),
         restaurant_id=restaurant_id,
         role=role,
-        scopes=wanted,
+        scopes=distinct_scopes,
         expires_at=expires_at,
     )
     try:
@@ -78,8 +81,8 @@ def create_key(
 
 
 def revoke_key(*, caller: Caller, key_id: str) -> ApiKey:
-    """End a key for good, by id or prefix; a second time changes nothing. Raises NotFound, Forbidden."""
-    key = keys_of(caller).filter(prefix=key_id.removeprefix(KEY_MARK)[:PREFIX_LENGTH]).first()
+    """Revoke a key for good, by id or prefix; revoking it again has no effect. Raises NotFound, Forbidden."""
+    key = keys_of(caller).filter(prefix=key_id.removeprefix(KEY_PREFIX)[:PREFIX_LENGTH]).first()
     if key is None:
         try:
             key = keys_of(caller).filter(pk=key_id).first()
@@ -97,12 +100,14 @@ def revoke_key(*, caller: Caller, key_id: str) -> ApiKey:
 
 
 def keys_of(caller: Caller) -> QuerySet[ApiKey]:
-    """The keys a caller administers."""
-    places = caller.restaurants(Permission.RESTAURANT_UPDATE)
-    return ApiKey.objects.all() if places is None else ApiKey.objects.filter(Q(restaurant__in=places))
+    """Return the keys that the caller administers."""
+    restaurants = caller.restaurants(Permission.RESTAURANT_UPDATE)
+    return (
+        ApiKey.objects.all() if restaurants is None else ApiKey.objects.filter(Q(restaurant__in=restaurants))
+    )
 
 
-def _require(caller: Caller, restaurant_id: str | None) -> None:
+def _require_administrator(caller: Caller, restaurant_id: str | None) -> None:
     if restaurant_id is not None:
         caller.require(Permission.RESTAURANT_UPDATE, restaurant_id)
     elif caller.restaurants(Permission.RESTAURANT_UPDATE) is not None:

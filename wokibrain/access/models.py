@@ -1,4 +1,4 @@
-"""API keys and who works where."""
+"""Memberships, API keys, login sessions and counts of sign-in attempts."""
 
 from __future__ import annotations
 
@@ -50,11 +50,10 @@ class Membership(models.Model):
 
 
 class ApiKey(models.Model):
-    """A credential of a program. The secret is shown once; only its SHA-256 is kept.
+    """A program's credential. The secret is shown once; only its SHA-256 is stored.
 
-    The secret has 256 random bits, so a plain hash is as good as a slow one and costs nothing
-    on the hot path. ``restaurant`` empty means everywhere. ``scopes`` narrow what the role may do;
-    null leaves all of it.
+    The secret has 256 random bits, so a plain hash is as safe as a slow one, and fast enough for every
+    request. An empty ``restaurant`` means all. ``scopes`` narrow the role's permissions; null keeps all.
     """
 
     tenant_path = "restaurant_id"
@@ -73,7 +72,9 @@ class ApiKey(models.Model):
     )
     role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.API_CLIENT)
     scopes = ArrayField(
-        models.CharField(max_length=30, choices=[(each.value, each.value) for each in Permission]),
+        models.CharField(
+            max_length=30, choices=[(permission.value, permission.value) for permission in Permission]
+        ),
         verbose_name=_("scopes"),
         null=True,
         blank=True,
@@ -92,7 +93,7 @@ class ApiKey(models.Model):
             models.CheckConstraint(
                 name="api_key_scopes_known",
                 condition=Q(scopes__isnull=True)
-                | Q(scopes__contained_by=[each.value for each in Permission]),
+                | Q(scopes__contained_by=[permission.value for permission in Permission]),
             ),
             models.CheckConstraint(
                 name="api_key_expires_after_creation",
@@ -105,10 +106,10 @@ class ApiKey(models.Model):
 
 
 class LoginSession(models.Model):
-    """One sign-in and the family of refresh tokens that came of it.
+    """One sign-in and the refresh tokens issued from it.
 
-    ``token_id`` is the only refresh token of the family that is still good. Whoever shows an older
-    one has a copy of it, or is the owner of a stolen one: the family ends.
+    ``token_id`` is the only refresh token that is still valid. When an older one is used, it or its
+    successor has been stolen: the session ends.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -131,9 +132,9 @@ class LoginSession(models.Model):
 
 
 class SignInCount(models.Model):
-    """Password guesses in the running quarter of an hour, by what they have in common.
+    """Password attempts in the current quarter of an hour, by account, by address and by both.
 
-    ``subject`` is a keyed hash of an account, an address or both: neither is kept in the clear.
+    ``subject`` is a keyed hash of the account, the address or both; neither is stored in the clear.
     """
 
     subject = models.CharField(primary_key=True, max_length=64)

@@ -1,8 +1,8 @@
-"""Slows down password guessing, through every door that takes a password.
+"""Limits password guessing, wherever a password is accepted.
 
-A try is counted before the password is looked at, in one atomic statement, so that a hundred tries
-at once are no better than a hundred in a row. In Postgres, where the passwords are: when it is away
-nobody signs in anyway.
+An attempt is counted before the password is checked, in one atomic statement, so concurrent attempts
+gain nothing over sequential ones. The counts are in Postgres, where the passwords are: without it there
+are no sign-ins anyway.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from wokibrain.core.errors import RateLimitExceeded
 
 WINDOW: Final = timedelta(minutes=15)
 LIMITS: Final = {"both": 5, "address": 30, "account": 100}
-"""Wrong guesses in WINDOW: at one account from one address, from one address, at one account.
+"""Failed attempts per WINDOW: at one account from one address, from one address, at one account.
 
-The last is high, so that a stranger cannot easily lock the owner out.
+The last is high, so that a stranger cannot easily lock out the owner.
 """
 
 COUNT: Final = """
@@ -35,14 +35,14 @@ RETURNING subject, tries, until
 """
 
 
-class TooManyTries(RateLimitExceeded):
-    """``first``: until now there were not; who goes on trying need not be entered again."""
+class TooManyAttempts(RateLimitExceeded):
+    """``first`` is true for the attempt that exceeds a limit first; only that one is audited."""
 
     first = False
 
 
 def admit(account: str, address: str) -> None:
-    """Count a try. Raises TooManyTries, with the seconds to wait, when there were too many."""
+    """Count an attempt. Raises TooManyAttempts, with the seconds to wait, when a limit is exceeded."""
     subjects = _subjects(account, address)
     now = clock.now()
     with connection.cursor() as cursor:
@@ -54,13 +54,13 @@ def admit(account: str, address: str) -> None:
         if tries > LIMITS[kind]
     }
     if over:
-        error = TooManyTries.after(int(max(wait for _, wait in over.values())) + 1)
+        error = TooManyAttempts.after(int(max(wait for _, wait in over.values())) + 1)
         error.first = all(by == 1 for by, _ in over.values())
         raise error
 
 
 def succeeded(account: str, address: str) -> None:
-    """The password was right: that account and address start afresh, the others lose this one try."""
+    """Reset the count of this account and address after a correct password, and take the attempt off the others."""
     subjects = _subjects(account, address)
     SignInCount.objects.filter(pk=subjects["both"]).delete()
     with connection.cursor() as cursor:
@@ -71,7 +71,7 @@ def succeeded(account: str, address: str) -> None:
 
 
 def forget_old() -> int:
-    """Delete counts that are over. Returns how many."""
+    """Delete expired counts. Returns how many."""
     return SignInCount.objects.filter(until__lte=clock.now()).delete()[0]
 
 

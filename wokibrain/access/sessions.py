@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from rest_framework_simplejwt.settings import api_settings
 
 from wokibrain.access import audit, credentials, tokens
-from wokibrain.access.backends import verified
+from wokibrain.access.backends import verify_password
 from wokibrain.access.models import LoginSession
 from wokibrain.core import clock
 from wokibrain.core.errors import Unauthorized
@@ -20,7 +20,7 @@ logger = logging.getLogger("wokibrain.access")
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a client keeps: ``expires_in`` is the access token's life in seconds."""
+    """The tokens of a session; ``expires_in`` is the access token's lifetime in seconds."""
 
     access: str
     refresh: str
@@ -28,28 +28,28 @@ class Tokens:
 
 
 def login(*, request: HttpRequest, username: str, password: str) -> Tokens:
-    """Begin a session. Raises Unauthorized for a wrong name or password, RateLimitExceeded after too many."""
-    user = verified(request, username, password)
+    """Begin a session. Raises Unauthorized for a wrong name or password, RateLimitExceeded after too many attempts."""
+    user = verify_password(request, username, password)
     if user is None:
         raise Unauthorized
     session = LoginSession.objects.create(
         user=user, token_id=_token_id(), expires_at=clock.now() + api_settings.REFRESH_TOKEN_LIFETIME
     )
     audit.signed_in(user.pk, "sign-in")
-    return _issued(session)
+    return _issue(session)
 
 
 def refresh(*, token: str) -> Tokens:
-    """Exchange a refresh token for a new pair; it is good for one exchange.
+    """Exchange a refresh token for a new pair. Each refresh token works once.
 
-    One that was used before ends its session, whoever shows it; so does another password since.
+    Using one a second time ends its session; so does a password change since it was issued.
     Raises Unauthorized.
     """
     claims = tokens.of_refresh(token)
     session_id = claims.session_id
     now = clock.now()
     fresh = _token_id()
-    # The conditional update is the single use: of any number at once it matches for one.
+    # The conditional update makes the token single-use: of concurrent requests, it matches for one.
     renewed = LoginSession.objects.filter(
         pk=session_id,
         token_id=claims.token_id,
@@ -67,16 +67,16 @@ def refresh(*, token: str) -> Tokens:
     except Unauthorized:
         _end(session_id)
         raise
-    return _issued(session)
+    return _issue(session)
 
 
 def logout(*, token: str) -> None:
-    """End the session a refresh token belongs to; one that is over already stays so. Raises Unauthorized."""
+    """End the session of a refresh token, if it has not ended yet. Raises Unauthorized."""
     _end(tokens.of_refresh(token).session_id)
 
 
 def forget_old() -> int:
-    """Delete sessions whose last token has run out. Returns how many."""
+    """Delete sessions whose last token has expired. Returns how many."""
     return LoginSession.objects.filter(expires_at__lte=clock.now()).delete()[0]
 
 
@@ -86,7 +86,7 @@ def _end(session_id: UUID) -> bool:
     return ended == 1
 
 
-def _issued(session: LoginSession) -> Tokens:
+def _issue(session: LoginSession) -> Tokens:
     access, fresh = tokens.issue(session)
     return Tokens(access, fresh, int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()))
 

@@ -6,5 +6,5 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 
 
 def is_staff(user: AbstractBaseUser | AnonymousUser) -> bool:
-    """Whether this person may enter the back office at all."""
+    """Return whether this user may enter the back office at all."""
     return isinstance(user, User) and user.is_active and user.is_staff

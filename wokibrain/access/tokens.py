@@ -17,18 +17,18 @@ from wokibrain.core.errors import Unauthorized
 USER = "sub"
 SESSION = "sid"
 PASSWORD = "pwd"  # noqa: S105 - a claim's name
-MARK: Final = 32
-"""So much it carries of the keyed hash that another password changes, as Django's own sessions carry it."""
+PASSWORD_HASH_LENGTH: Final = 32
+"""Characters of the session auth hash in a token: a password change invalidates it, as in Django's sessions."""
 
 
 def issue(session: LoginSession) -> tuple[str, str]:
-    """An access and a refresh token of that session; the refresh token is the session's current one."""
+    """Issue an access token and the current refresh token of a session."""
     pair: list[str] = []
     for kind in (AccessToken, RefreshToken):
         token = kind()
         token[USER] = str(session.user_id)
         token[SESSION] = str(session.id)
-        token[PASSWORD] = session.user.get_session_auth_hash()[:MARK]
+        token[PASSWORD] = session.user.get_session_auth_hash()[:PASSWORD_HASH_LENGTH]
         if kind is RefreshToken:
             token["jti"] = session.token_id
         pair.append(str(token))
@@ -37,7 +37,7 @@ def issue(session: LoginSession) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token of ours says: whose it is, of which sign-in, under which password, until when (Unix seconds)."""
+    """A token's claims: user, login session, token id, password hash and expiry (Unix seconds)."""
 
     user_id: int
     session_id: UUID
@@ -46,28 +46,32 @@ class Claims:
     expires: float
 
     def require_password_of(self, user: User) -> None:
-        """Raise Unauthorized when the password has been changed since, by whomever and however."""
-        marks = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
-        if not any(constant_time_compare(self.password, mark[:MARK]) for mark in marks):
+        """Raise Unauthorized when the password has changed since the token was issued."""
+        hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+        if not any(constant_time_compare(self.password, hash_[:PASSWORD_HASH_LENGTH]) for hash_ in hashes):
             raise Unauthorized
 
 
 def of_access(token: str) -> Claims:
-    """Raises Unauthorized for what is no good access token."""
+    """Return the claims of an access token. Raises Unauthorized when it is invalid."""
     return _claims(AccessToken, token)
 
 
 def of_refresh(token: str) -> Claims:
-    """Raises Unauthorized for what is no good refresh token."""
+    """Return the claims of a refresh token. Raises Unauthorized when it is invalid."""
     return _claims(RefreshToken, token)
 
 
 def _claims(kind: type[Token], token: str) -> Claims:
     try:
-        said = kind(token)  # type: ignore[arg-type]
-        # A token of ours has all of it, in this shape; one signed with our secret elsewhere may not.
+        claims = kind(token)  # type: ignore[arg-type]
+        # A token signed elsewhere with the same secret may lack some of these claims.
         return Claims(
-            int(said[USER]), UUID(said[SESSION]), str(said["jti"]), str(said[PASSWORD]), float(said["exp"])
+            int(claims[USER]),
+            UUID(claims[SESSION]),
+            str(claims["jti"]),
+            str(claims[PASSWORD]),
+            float(claims["exp"]),
         )
     except (TokenError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise Unauthorized from error

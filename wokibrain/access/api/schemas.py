@@ -1,4 +1,4 @@
-"""What signing in takes and gives."""
+"""Bodies and responses of signing in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RefreshBody(BodyModel):
 
 
 class TokensOut(ApiModel):
-    """Send the access token as `Authorization: Bearer`; the refresh token is good for one exchange."""
+    """Send the access token as `Authorization: Bearer`; the refresh token can be exchanged once."""
 
     model_config = example(
         {"accessToken": ACCESS, "refreshToken": REFRESH, "tokenType": "Bearer", "expiresIn": 900}
@@ -35,4 +35,4 @@ class TokensOut(ApiModel):
     access_token: str
     refresh_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
-    expires_in: int = Field(description="Seconds the access token lives.", examples=[900])
+    expires_in: int = Field(description="Lifetime of the access token in seconds.", examples=[900])

@@ -15,7 +15,7 @@ from wokibrain.rest.views import ApiView, parse_body, reply
 
 
 class _OpenView(ApiView):
-    """Whoever comes here has no caller yet: what they send is the credential."""
+    """A view without authentication: the body is the credential."""
 
     authentication_classes = []
 
@@ -29,8 +29,8 @@ class LoginView(_OpenView):
     @operation(
         "login",
         "Sign in",
-        """With a staff member's name and password. After too many wrong ones: 429 for a while. Takes no
-        `Idempotency-Key`: its answer is a pair of tokens, which are kept nowhere; send it again.""",
+        """With a staff member's name and password. After too many failed attempts: 429 for a while. Takes no
+        `Idempotency-Key`, since the tokens are not stored; if the response is lost, sign in again.""",
         body=LoginBody,
         out=TokensOut,
         errors=(Code.UNAUTHORIZED,),
@@ -49,9 +49,9 @@ class RefreshView(_OpenView):
     @operation(
         "refresh",
         "Exchange a refresh token",
-        """For a new pair. A refresh token is good once: one that is used again ends the whole session,
-        since one of the two who hold it is a thief. Takes no `Idempotency-Key`, which would make it good
-        twice; whoever did not hear the answer signs in again.""",
+        """For a new pair. A refresh token works once: using it again ends the whole session, since it may
+        have been stolen. Takes no `Idempotency-Key`, which would make it work twice; if the response is
+        lost, sign in again.""",
         body=RefreshBody,
         out=TokensOut,
         errors=(Code.UNAUTHORIZED,),
@@ -68,7 +68,7 @@ class LogoutView(_OpenView):
         "logout",
         "Sign out",
         """Ends the session: its refresh token at once, its access tokens within a second. Takes no
-        `Idempotency-Key`: again, it does nothing and answers the same.""",
+        `Idempotency-Key`: repeating it has no effect and gets the same response.""",
         body=RefreshBody,
         status=204,
         errors=(Code.UNAUTHORIZED,),
