@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from bookings import statuses
+from bookings.event_types import BOOKING
 from wokibrain.events.invariants import count, register
+from wokibrain.events.sql import LATEST
 
 OVERLAPS: Final = """
 SELECT count(*) FROM bookings_allocation a JOIN bookings_allocation b
@@ -13,16 +15,15 @@ SELECT count(*) FROM bookings_allocation a JOIN bookings_allocation b
 WHERE a.active AND b.active
 """
 
-NOT_THE_FOLD: Final = """
-SELECT count(*) FROM bookings_booking b LEFT JOIN LATERAL (
-    SELECT version, payload AS p FROM events_storedevent
-    WHERE aggregate_type = 'booking' AND aggregate_id = b.id::text ORDER BY version DESC LIMIT 1) AS e ON true
+NOT_THE_FOLD: Final = f"""
+SELECT count(*) FROM bookings_booking b
+LEFT JOIN LATERAL ({LATEST.format(aggregate_type=f"'{BOOKING}'", aggregate_id="b.id::text")}) AS e (version, p) ON true
 WHERE (e.version, p ->> 'restaurantId', p ->> 'sectorId', p -> 'tableIds', (p ->> 'serviceDate')::date,
        (p ->> 'start')::timestamptz, (p ->> 'end')::timestamptz, (p ->> 'partySize')::int, p ->> 'status')
     IS DISTINCT FROM
       (b.version, b.restaurant_id, b.sector_id, to_jsonb(b.table_ids), b.service_date,
        b.start, b."end", b.party_size::int, b.status)
-"""
+"""  # noqa: S608 - made of constants
 
 HELD_WRONGLY: Final = f"""
 SELECT count(*) FROM bookings_booking b WHERE CASE WHEN b.status IN ({statuses.sql(statuses.OPEN)})

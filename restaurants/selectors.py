@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.db.models import Model, QuerySet
@@ -13,6 +13,9 @@ from wokibrain.core import clock, ids
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import NotFound
 from wokibrain.core.permissions import Permission
+
+RESTAURANT: Final = "restaurants_restaurant AS restaurant"
+"""For hand-written SQL in other apps, which may read ``id``, ``zone`` and ``plan_version`` of ``restaurant``."""
 
 Row = TypeVar("Row", bound=Model)
 

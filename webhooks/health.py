@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from webhooks.models import TEST_STREAM, Attempt, Delivery, Webhook
 from webhooks.retries import Verdict
@@ -80,7 +80,7 @@ def deactivate(webhook: Webhook, reason: Webhook.Reason) -> None:
     event = store.append(
         aggregate_type="webhook",
         aggregate_id=str(webhook.pk),
-        expected_version=_version(webhook),
+        expected_version=store.version_of("webhook", str(webhook.pk)),
         event_type="WebhookDeactivated",
         payload={
             "id": str(webhook.pk),
@@ -101,16 +101,6 @@ def deactivate(webhook: Webhook, reason: Webhook.Reason) -> None:
         before={"status": before},
         after={"status": webhook.status, "reason": reason.value},
     )
-
-
-def _version(webhook: Webhook) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT coalesce(max(version), 0) FROM events_storedevent "
-            "WHERE aggregate_type = 'webhook' AND aggregate_id = %s",
-            [str(webhook.pk)],
-        )
-        return int(cursor.fetchone()[0])
 
 
 def drop_over(webhook: Webhook) -> int:

@@ -19,6 +19,7 @@ from webhooks.http_client import Outcome
 from webhooks.models import TEST_STREAM, Delivery, Webhook
 from webhooks.retries import Schedule, Verdict, judge
 from wokibrain.core import clock
+from wokibrain.events.sql import UNSETTLED
 
 CLAIM_LOCK: Final = 0x574F4B57
 LEASE: Final = timedelta(seconds=20)
@@ -85,15 +86,9 @@ WITH roomy AS (
               WHERE e.webhook_id = p.webhook_id AND e.stream = p.stream AND e.sequence < p.sequence
                 AND e.status = 'PENDING' AND (e.attempts = 0 OR e.attempts = 1 AND e.leased_until > %(now)s)
           ) AND (p.created_at < %(patience)s OR NOT EXISTS (
-              SELECT FROM events_storedevent s
-              LEFT JOIN events_watermark m ON m.consumer = '{CONSUMER}'
-              WHERE s.aggregate_type = split_part(p.stream, ':', 1)
-                AND s.aggregate_id = substr(p.stream, strpos(p.stream, ':') + 1) AND s.version < p.sequence
-                AND (s.published_at IS NULL OR m.through IS NULL OR s.published_at > m.through)
-                AND NOT EXISTS (
-                    SELECT FROM events_receipt r WHERE r.consumer = '{CONSUMER}' AND r.event_id = s.event_id)
-                AND NOT EXISTS (
-                    SELECT FROM events_failure f WHERE f.consumer = '{CONSUMER}' AND f.event_id = s.event_id)
+              {UNSETTLED}
+                AND event.aggregate_type = split_part(p.stream, ':', 1)
+                AND event.aggregate_id = substr(p.stream, strpos(p.stream, ':') + 1) AND event.version < p.sequence
           )))
         ORDER BY p.due_at, p.id LIMIT greatest(roomy.room, 0)
     ) AS d
@@ -139,6 +134,7 @@ def claim(limit: int, *, concurrency: int | None = None, only: Sequence[UUID] | 
             CLAIM,
             {
                 "now": now,
+                "consumer": CONSUMER,
                 "lease": now + timedelta(seconds=settings.WEBHOOK_TIMEOUT_SECONDS) + LEASE,
                 "patience": now - PATIENCE,
                 "breaker": settings.WEBHOOK_BREAKER_FAILURES,

@@ -26,6 +26,7 @@ from bookings import metrics
 from bookings.availability import day as days
 from bookings.availability.day import Day
 from bookings.availability.plan import Plan, current, known
+from restaurants.selectors import RESTAURANT
 from wokibrain.core.errors import NotFound
 from wokibrain.core.redis import Away, ask
 
@@ -34,14 +35,14 @@ KEPT_ANSWERS: Final = 128
 REDIS_SECONDS: Final = 600
 
 # A night's service reaches into the next date, so the neighbours' bookings may hold tables of this day.
-NUMBERS: Final = """
+NUMBERS: Final = f"""
 SELECT restaurant.plan_version, coalesce(sum(day.version), 0)::bigint
-FROM restaurants_restaurant AS restaurant
+FROM {RESTAURANT}
 LEFT JOIN bookings_dayversion AS day
   ON day.sector_id = ANY (string_to_array(%s, ',')) AND day.service_date BETWEEN %s AND %s
 WHERE restaurant.id = %s
 GROUP BY restaurant.id
-"""
+"""  # noqa: S608 - made of constants
 
 
 @dataclass(slots=True)

@@ -13,14 +13,15 @@ from django.db.backends.utils import CursorWrapper
 
 from bookings.availability.plan import Plan, SectorRoom, current, known
 from bookings.engine import Candidate, Occupancy, Refusal, ServiceDay, explain, find, merge
+from restaurants.selectors import RESTAURANT
 from wokibrain.core.errors import NotFound
 
 # One row: the plan's version, and what is held as "table first last", comma-separated; an id has neither
 # comma nor blank, and one text is several times cheaper to send and read than an array. Slots are counted
 # from the day's origin, the first rounded down and the last up: what lies off the grid takes all it touches.
-READ: Final = """
+READ: Final = f"""
 SELECT restaurant.plan_version, held.slots
-FROM restaurants_restaurant AS restaurant
+FROM {RESTAURANT}
 LEFT JOIN LATERAL (
     SELECT string_agg(
         concat_ws(
@@ -37,7 +38,7 @@ LEFT JOIN LATERAL (
     WHERE (allocation.booking_id = ANY (string_to_array(%(without)s, ',')::uuid[])) IS NOT TRUE
 ) AS held ON true
 WHERE restaurant.id = %(restaurant)s
-"""
+"""  # noqa: S608 - made of constants
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from django.db import connection
 
 from bookings.models import Booking
 from bookings.statuses import Status
+from restaurants.selectors import RESTAURANT
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.permissions import Permission
@@ -80,15 +81,15 @@ class BookingRecord:
         return {name: {"from": old[name], "to": new[name]} for name in new if old[name] != new[name]}
 
 
-READ: Final = """
+READ: Final = f"""
 SELECT booking.id, booking.reference, booking.restaurant_id, restaurant.zone, booking.sector_id,
        booking.table_ids, booking.service_date, booking.start, booking."end", booking.duration_minutes,
        booking.party_size, booking.status, booking.channel, booking.guest_id, guest.name, guest.email,
        guest.phone, booking.notes, booking.version, booking.created_at, booking.updated_at
 FROM bookings_booking AS booking
-JOIN restaurants_restaurant AS restaurant ON restaurant.id = booking.restaurant_id
+JOIN {RESTAURANT} ON restaurant.id = booking.restaurant_id
 LEFT JOIN bookings_guest AS guest ON guest.id = booking.guest_id
-"""
+"""  # noqa: S608 - made of constants
 
 
 def fetch(rest: str, values: Mapping[str, Any]) -> list[BookingRecord]:

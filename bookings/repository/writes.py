@@ -13,22 +13,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
-from psycopg.types.json import Jsonb
 
 from bookings.repository.records import BookingRecord
 from bookings.repository.ticket import Ticket
 from wokibrain.core.callers import Caller
-from wokibrain.core.ids import uuid7
 from wokibrain.events import store
+from wokibrain.events.sql import APPEND_CTE, append_parameters
 from wokibrain.events.types import EventType
 from wokibrain.idempotency.keys import KEEP
-
-EVENT: Final = """event AS (
-    INSERT INTO events_storedevent
-        (event_id, aggregate_type, aggregate_id, version, event_type, occurred_at, payload, metadata)
-    VALUES (%(event_id)s, %(aggregate_type)s, %(aggregate_id)s, %(version)s, %(event_type)s,
-            %(occurred_at)s, %(payload)s, %(metadata)s)
-)"""
 
 GUEST: Final = """guest AS (
     INSERT INTO bookings_guest (id, restaurant_id, name, email, phone, notes, created_at, updated_at)
@@ -58,7 +50,7 @@ KEYED: Final = f"keyed AS ({KEEP})"
 
 @cache
 def _insert(with_guest: bool, with_key: bool) -> str:
-    parts = [BOOKING, HELD, EVENT]
+    parts = [BOOKING, HELD, APPEND_CTE]
     if with_guest:
         parts.insert(0, GUEST)
     if with_key:
@@ -70,9 +62,7 @@ def insert(
     booking: BookingRecord, *, event_type: EventType, actor: Caller, new_guest: bool, ticket: Ticket | None
 ) -> None:
     """Write a new booking, its allocations, its first event and, where there is a key, its result."""
-    values = _row(booking) | _event(
-        event_type, str(booking.id), booking.version, booking.payload(), actor, booking.created_at
-    )
+    values = _row(booking) | _event(booking, event_type, booking.payload(), actor, booking.created_at)
     if new_guest and booking.guest:
         values |= {
             "guest_name": booking.guest.name,
@@ -92,7 +82,7 @@ UPDATE: Final = f"""WITH booking AS (
         party_size = %(party_size)s, status = %(status)s, guest_id = %(guest_id)s, notes = %(notes)s,
         version = %(version)s, updated_at = %(updated_at)s
     WHERE id = %(id)s
-), {EVENT} SELECT 1"""  # noqa: S608
+), {APPEND_CTE} SELECT 1"""  # noqa: S608
 
 
 def update(
@@ -100,9 +90,7 @@ def update(
 ) -> None:
     """Write a booking's next version and its event; ``more`` goes into the event's payload."""
     payload = booking.payload() | dict(more or {})
-    values = _row(booking) | _event(
-        event_type, str(booking.id), booking.version, payload, actor, booking.updated_at
-    )
+    values = _row(booking) | _event(booking, event_type, payload, actor, booking.updated_at)
     with connection.cursor() as cursor:
         cursor.execute(UPDATE, values)
 
@@ -169,16 +157,18 @@ def append(
     at: datetime,
 ) -> None:
     """Append an event at the aggregate's next version; the caller holds the aggregate's lock."""
+    version = store.version_of(event_type.topic, aggregate_id) + 1
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT coalesce(max(version), 0) + 1 FROM events_storedevent "
-            "WHERE aggregate_type = %s AND aggregate_id = %s",
-            [event_type.topic, aggregate_id],
-        )
-        (version,) = cursor.fetchone()
-        cursor.execute(
-            f"WITH {EVENT} SELECT 1",
-            _event(event_type, aggregate_id, version, payload, actor, at),
+            f"WITH {APPEND_CTE} SELECT 1",
+            append_parameters(
+                event_type,
+                aggregate_id=aggregate_id,
+                version=version,
+                payload=payload,
+                actor=actor.actor,
+                occurred_at=at,
+            ),
         )
 
 
@@ -205,20 +195,13 @@ def _row(booking: BookingRecord) -> dict[str, Any]:
 
 
 def _event(
-    event_type: EventType,
-    aggregate_id: str,
-    version: int,
-    payload: Mapping[str, Any],
-    actor: Caller,
-    at: datetime,
+    booking: BookingRecord, event_type: EventType, payload: Mapping[str, Any], actor: Caller, at: datetime
 ) -> dict[str, Any]:
-    return {
-        "event_id": uuid7(),
-        "aggregate_type": event_type.topic,
-        "aggregate_id": aggregate_id,
-        "version": version,
-        "event_type": event_type.name,
-        "occurred_at": at,
-        "payload": Jsonb(dict(payload)),
-        "metadata": Jsonb(store.in_todays_shape(event_type.name, store.metadata_now(actor.actor))),
-    }
+    return append_parameters(
+        event_type,
+        aggregate_id=str(booking.id),
+        version=booking.version,
+        payload=payload,
+        actor=actor.actor,
+        occurred_at=at,
+    )

@@ -29,6 +29,7 @@ from tests.ledger import set_up, sql
 from tests.processes import Services, private_services
 from wokibrain import embedded
 from wokibrain.core import env
+from wokibrain.events.sql import APPEND_CTE
 from wokibrain.server import sockets
 
 SCRIPT = Path(__file__).with_name("load.lua")
@@ -295,6 +296,7 @@ VALUES = {
     "guest_id": "NULL::uuid",
     "notes": "''",
     "version": "1",
+    "event_version": "1",
     "created_at": "now()",
     "updated_at": "now()",
     "event_id": "gen_random_uuid()",
@@ -328,7 +330,7 @@ def pgbench(services: Services) -> float:
         .strip()
         + ";",
         _filled(read) + ";",
-        _filled(f"WITH {writes.BOOKING}, {writes.HELD}, {writes.EVENT} SELECT 1") + ";",
+        _filled(f"WITH {writes.BOOKING}, {writes.HELD}, {APPEND_CTE} SELECT 1") + ";",
         "COMMIT;",
     ]
     with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,7 @@ from wokibrain.events import deadletters, readmodels, registry
 from wokibrain.events.models import Failure, Rebuild
 from wokibrain.events.registry import Consumer
 from wokibrain.events.relay import RELAY_LOCK
+from wokibrain.events.sql import NEITHER_RECEIPT_NOR_FAILURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +89,13 @@ def lag(consumer: Consumer) -> tuple[int, float]:
     """How many events the consumer is behind, and for how long in seconds."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT count(*), coalesce(extract(epoch FROM now() - min(e.occurred_at)), 0)::float8
-            FROM events_storedevent e LEFT JOIN events_watermark w ON w.consumer = %(consumer)s
-            WHERE (e.published_at IS NULL OR e.published_at > coalesce(w.through, '-infinity'))
-              AND e.aggregate_type = ANY (%(topics)s)
-              AND NOT EXISTS (SELECT FROM events_receipt r
-                              WHERE r.consumer = %(consumer)s AND r.event_id = e.event_id)
-              AND NOT EXISTS (SELECT FROM events_failure f
-                              WHERE f.consumer = %(consumer)s AND f.event_id = e.event_id)
-            """,
+            f"""
+            SELECT count(*), coalesce(extract(epoch FROM now() - min(event.occurred_at)), 0)::float8
+            FROM events_storedevent event LEFT JOIN events_watermark w ON w.consumer = %(consumer)s
+            WHERE (event.published_at IS NULL OR event.published_at > coalesce(w.through, '-infinity'))
+              AND event.aggregate_type = ANY (%(topics)s)
+              AND {NEITHER_RECEIPT_NOR_FAILURE}
+            """,  # noqa: S608 - made of constants
             {"consumer": consumer.name, "topics": list(consumer.topics)},
         )
         count, age = cursor.fetchone()

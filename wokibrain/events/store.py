@@ -16,7 +16,7 @@ from uuid import UUID
 
 import orjson
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from wokibrain.core import clock, context
 from wokibrain.core.ids import uuid7
@@ -236,6 +236,12 @@ def append(
         raise WrongVersion(f"{aggregate_type} {aggregate_id} is not at version {expected_version}")
     row.position = inserted[0]
     return row
+
+
+def version_of(aggregate_type: str, aggregate_id: str) -> int:
+    """Return the version of the aggregate's latest event; 0 before its first."""
+    latest = StoredEvent.objects.filter(aggregate_type=aggregate_type, aggregate_id=aggregate_id)
+    return latest.aggregate(version=Max("version"))["version"] or 0
 
 
 def _json(value: Mapping[str, Any]) -> str:

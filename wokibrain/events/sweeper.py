@@ -19,6 +19,7 @@ from wokibrain.events import registry, tasks
 from wokibrain.events.dispatch import TRANSIENT
 from wokibrain.events.models import Failure
 from wokibrain.events.registry import Consumer, Start
+from wokibrain.events.sql import NEITHER_RECEIPT_NOR_FAILURE
 
 log = logging.getLogger(__name__)
 
@@ -99,22 +100,19 @@ def advance(consumer: Consumer) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             WITH mark AS (
                 SELECT coalesce(through, '-infinity') AS through FROM events_watermark WHERE consumer = %(consumer)s),
             open AS (
-                SELECT min(e.published_at) AS first FROM events_storedevent e, mark
-                WHERE e.published_at > mark.through AND e.aggregate_type = ANY (%(topics)s)
-                  AND NOT EXISTS (SELECT FROM events_receipt r
-                                  WHERE r.consumer = %(consumer)s AND r.event_id = e.event_id)
-                  AND NOT EXISTS (SELECT FROM events_failure f
-                                  WHERE f.consumer = %(consumer)s AND f.event_id = e.event_id)
+                SELECT min(event.published_at) AS first FROM events_storedevent event, mark
+                WHERE event.published_at > mark.through AND event.aggregate_type = ANY (%(topics)s)
+                  AND {NEITHER_RECEIPT_NOR_FAILURE}
             )
             UPDATE events_watermark SET through = reached.through
-            FROM (SELECT max(e.published_at) AS through FROM events_storedevent e, open
-                  WHERE open.first IS NULL OR e.published_at < open.first) AS reached
+            FROM (SELECT max(event.published_at) AS through FROM events_storedevent event, open
+                  WHERE open.first IS NULL OR event.published_at < open.first) AS reached
             WHERE consumer = %(consumer)s AND reached.through > coalesce(events_watermark.through, '-infinity')
-            """,
+            """,  # noqa: S608 - made of constants
             {"consumer": consumer.name, "topics": list(consumer.topics)},
         )
 
@@ -141,18 +139,15 @@ def unsettled(consumer: Consumer, older_than: timedelta = timedelta(0)) -> list[
     """Published events above the watermark that have neither receipt nor failure, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT e.event_id FROM events_storedevent e
+            f"""
+            SELECT event.event_id FROM events_storedevent event
             LEFT JOIN events_watermark w ON w.consumer = %(consumer)s
-            WHERE e.published_at > coalesce(w.through, '-infinity')
-              AND e.published_at <= now() - make_interval(secs => %(age)s::float8)
-              AND e.aggregate_type = ANY (%(topics)s)
-              AND NOT EXISTS (SELECT FROM events_receipt r
-                                  WHERE r.consumer = %(consumer)s AND r.event_id = e.event_id)
-              AND NOT EXISTS (SELECT FROM events_failure f
-                                  WHERE f.consumer = %(consumer)s AND f.event_id = e.event_id)
-            ORDER BY e.published_at LIMIT %(limit)s
-            """,
+            WHERE event.published_at > coalesce(w.through, '-infinity')
+              AND event.published_at <= now() - make_interval(secs => %(age)s::float8)
+              AND event.aggregate_type = ANY (%(topics)s)
+              AND {NEITHER_RECEIPT_NOR_FAILURE}
+            ORDER BY event.published_at LIMIT %(limit)s
+            """,  # noqa: S608 - made of constants
             {
                 "consumer": consumer.name,
                 "topics": list(consumer.topics),
