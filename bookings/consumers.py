@@ -14,8 +14,8 @@ from bookings import readmodels
 from bookings.availability import cache
 from bookings.event_types import BOOKING, TABLE
 from bookings.live import messages
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.registry import Mode, consumer
-from wokibrain.events.store import Envelope
 from wokibrain.events.types import Group
 
 FAN_OUT_SECONDS: Final = 2.0

@@ -19,8 +19,10 @@ from bookings.models import BookingDay, BookingHour, BookingQuarter, TableDay
 from bookings.selectors.history import evolve
 from bookings.statuses import Status
 from wokibrain.events import readmodels
+from wokibrain.events.envelope import Envelope, Payload
 from wokibrain.events.readmodels import ReadModel
-from wokibrain.events.store import Envelope, Payload, keep_snapshots, with_previous
+from wokibrain.events.snapshots import save_snapshots
+from wokibrain.events.store import with_previous
 
 Key: TypeAlias = tuple[str | int, ...]
 Figures: TypeAlias = dict[Key, dict[str, int]]
@@ -39,7 +41,7 @@ def apply_analytics(events: Sequence[Envelope], suffix: str = "") -> None:
 
 
 def snapshots(events: Iterable[Envelope]) -> None:
-    keep_snapshots(events, evolve)
+    save_snapshots(events, evolve)
 
 
 DAYS: Final = readmodels.register(ReadModel("days", "days", (BookingDay,), apply_days))

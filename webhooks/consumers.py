@@ -8,8 +8,8 @@ from django.db import transaction
 
 from webhooks import fanout, queue, tasks
 from webhooks.event_types import DELIVERIES
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.registry import Mode, Start, consumer, listener
-from wokibrain.events.store import Envelope
 from wokibrain.events.types import Group
 
 

@@ -9,7 +9,7 @@ from webhooks import payload
 from webhooks.event_types import HAPPENINGS
 from webhooks.models import Delivery, Message, Webhook
 from wokibrain.core import clock, tenants
-from wokibrain.events.store import Envelope
+from wokibrain.events.envelope import Envelope
 
 # Held until the deliveries are committed, so that none is left without its webhook: whoever deletes that waits, or
 # was first and it is not here any more. In order, and before anything is written. Nobody else is kept waiting: what

@@ -27,7 +27,7 @@ from wokibrain.core.callers import Caller
 from wokibrain.core.errors import InvalidTransition, NotFound, ValidationFailed
 from wokibrain.core.ids import as_uuid, uuid7
 from wokibrain.core.permissions import Permission
-from wokibrain.events import audit, store
+from wokibrain.events import audit, envelope
 from wokibrain.events.models import StoredEvent
 
 LOOKUP_SECONDS: Final = 1.0
@@ -236,7 +236,7 @@ def _fan_out_missing(webhook: Webhook, since: datetime, limit: int) -> int:
         rows = list(there.filter(position__gt=after).order_by("position")[: min(CHUNK, limit - made)])
         if not rows:
             break
-        made += len(fanout.fan_out([store.Envelope.from_row(row) for row in rows], only=webhook))
+        made += len(fanout.fan_out([envelope.Envelope.from_row(row) for row in rows], only=webhook))
         after = rows[-1].position
     return made
 

@@ -20,7 +20,7 @@ from bookings.services.create import NewBooking
 from bookings.services.guests import Contact
 from bookings.statuses import Status
 from wokibrain.core import clock
-from wokibrain.events.store import Envelope, Payload
+from wokibrain.events.envelope import Envelope, Payload
 from wokibrain.rest import fields
 from wokibrain.rest.fields import (
     ApiModel,

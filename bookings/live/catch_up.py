@@ -14,8 +14,8 @@ from wokibrain.core.callers import Caller
 from wokibrain.core.errors import NotFound
 from wokibrain.core.permissions import Permission
 from wokibrain.events import types
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import StoredEvent
-from wokibrain.events.store import Envelope
 
 MAX_REPLAYED_EVENTS: Final = 500
 """A client that missed more reads the day anew over REST, which is cheaper for both sides."""

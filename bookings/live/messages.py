@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from restaurants.models import Restaurant
 from wokibrain.core import clock
-from wokibrain.events.store import Envelope
+from wokibrain.events.envelope import Envelope
 
 
 def restaurant_group(restaurant_id: str) -> str:

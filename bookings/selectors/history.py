@@ -15,9 +15,9 @@ from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import NotFound, Text
 from wokibrain.core.permissions import Permission
-from wokibrain.events import store, types
+from wokibrain.events import snapshots, store, types
+from wokibrain.events.envelope import Envelope, Payload
 from wokibrain.events.models import StoredEvent
-from wokibrain.events.store import Envelope, Payload
 from wokibrain.office.actors import actors_named
 
 NOT_STATE = frozenset({"changes", "reason", "undoes", "swappedWith"})
@@ -77,7 +77,7 @@ def story(booking_id: UUID | str) -> list[StoryEntry]:
 
 def as_of(booking_id: UUID | str, instant: datetime) -> Payload | None:
     """The booking as it stood at ``instant`` (inclusive), or None before it was made."""
-    return store.fold(BOOKING, str(booking_id), evolve, until=instant).state
+    return snapshots.fold(BOOKING, str(booking_id), evolve, until=instant).state
 
 
 def day_as_of(restaurant_id: str, sector_id: str | None, day: date, instant: datetime) -> list[Payload]:

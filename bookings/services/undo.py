@@ -29,8 +29,8 @@ from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Conflict, InvalidTransition
 from wokibrain.core.permissions import Permission
+from wokibrain.events.envelope import Envelope, Payload
 from wokibrain.events.models import StoredEvent
-from wokibrain.events.store import Envelope, Payload
 
 OFFERED: Final = timedelta(seconds=10)
 """How long the board offers it."""

@@ -17,8 +17,8 @@ from tests.wokibrain.events import support
 from wokibrain.core.ids import uuid7
 from wokibrain.core.redis import ask
 from wokibrain.events import audit, store
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import AuditEntry
-from wokibrain.events.store import Envelope
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from tests.api import Api, api_as, at, events_of
 from wokibrain.access.models import ApiKey
 from wokibrain.core.clock import frozen
 from wokibrain.core.permissions import Role
-from wokibrain.events import store, types
+from wokibrain.events import envelope, store, types
 from wokibrain.events.models import StoredEvent
 
 CANARIES = ("Zephyrina", "zephyrina@canary.example", "+34 699 112 233", "peanut-canary")
@@ -167,7 +167,7 @@ def test_what_is_written_today_is_in_todays_shape_and_not_brought_up_again(
         for event_type in ("BookingCreated", "BookingUpdated", "TableBlocked")
     }
     for key, upcaster in later.items():
-        monkeypatch.setitem(store._upcasters, key, upcaster)
+        monkeypatch.setitem(envelope._upcasters, key, upcaster)
     new = staff.book().body["id"]
     assert staff.change(new, partySize=3).status == 200
     shut = {"start": at("12:00"), "end": at("13:00")}

@@ -22,9 +22,9 @@ from tests.processes import Services, private_services
 from tests.waiting import PATIENCE
 from tests.wokibrain.events import support
 from wokibrain.core.ids import uuid7
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.relay import FAULT_POINTS, Relay
-from wokibrain.events.store import Envelope
 
 BATCH = 20
 VERSIONS = 5

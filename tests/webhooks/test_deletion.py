@@ -24,7 +24,7 @@ from webhooks.models import Attempt, Delivery, Message, Webhook
 from webhooks.queue import Done
 from wokibrain.core import clock
 from wokibrain.core.callers import SYSTEM
-from wokibrain.events import store
+from wokibrain.events import envelope
 from wokibrain.events.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
@@ -201,7 +201,7 @@ def test_failing_webhook_is_deleted_while_its_results_are_written_down(sessions:
 @pytest.mark.django_db(transaction=True)
 def test_delivery_written_while_its_webhook_is_deleted_goes_along(sessions: Sessions) -> None:
     webhook = support.webhook(URL)
-    event = store.Envelope.stored(events.append("", 1, "BookingCreated"))
+    event = envelope.Envelope.as_written(events.append("", 1, "BookingCreated"))
     written, over = threading.Event(), threading.Event()
 
     def write() -> None:
@@ -224,7 +224,7 @@ def test_delivery_written_while_its_webhook_is_deleted_goes_along(sessions: Sess
 @pytest.mark.django_db(transaction=True)
 def test_nothing_is_written_for_webhooks_that_are_being_deleted(sessions: Sessions) -> None:
     first, going, last = (support.webhook(f"{URL}/{number}") for number in range(3))
-    event = store.Envelope.stored(events.append("", 1, "BookingCreated"))
+    event = envelope.Envelope.as_written(events.append("", 1, "BookingCreated"))
 
     def write() -> set[UUID]:
         with transaction.atomic():

@@ -23,8 +23,7 @@ from webhooks import tasks
 from webhooks.event_types import DELIVERIES
 from webhooks.models import Delivery
 from wokibrain.core import env
-from wokibrain.events import kafka as consumers
-from wokibrain.events import registry
+from wokibrain.events import kafka_groups, registry
 from wokibrain.events.kafka_connection import ensure_topics
 from wokibrain.events.types import Group
 
@@ -55,7 +54,7 @@ def has_topic(broker: Broker) -> bool:
 def reading() -> Iterator[None]:
     """What `manage.py consume webhook-workers` runs, in a thread."""
     stop = threading.Event()
-    thread = threading.Thread(target=consumers.consume, args=([Group.WEBHOOKS], stop))
+    thread = threading.Thread(target=kafka_groups.consume, args=([Group.WEBHOOKS], stop))
     thread.start()
     try:
         yield
@@ -161,7 +160,7 @@ def test_reader_says_what_is_wrong_and_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     # The one error among messages that any broker can be brought to.
-    monkeypatch.setattr(consumers, "Client", lambda conf: Consumer(conf | {"enable.partition.eof": True}))
+    monkeypatch.setattr(kafka_groups, "Client", lambda conf: Consumer(conf | {"enable.partition.eof": True}))
     support.webhook("https://example.com/")
     with reading():
         assert until(lambda: "webhook-workers: Fetch from broker" in caplog.text)
@@ -178,8 +177,8 @@ def test_group_begins_again_when_the_client_gives_up(
             raise KafkaException(KafkaError(KafkaError._STATE, "the client is broken"))
 
     makers: Iterator[Callable[[dict[str, Any]], Consumer]] = iter([Broken, Consumer])
-    monkeypatch.setattr(consumers, "Client", lambda conf: next(makers)(conf))
-    monkeypatch.setattr(consumers, "AFTER_TROUBLE", 0.01)
+    monkeypatch.setattr(kafka_groups, "Client", lambda conf: next(makers)(conf))
+    monkeypatch.setattr(kafka_groups, "OUTAGE_PAUSE_SECONDS", 0.01)
     support.webhook("https://example.com/")
     with reading():
         assert until(lambda: "webhook-workers waits: Kafka: the client is broken" in caplog.text)

@@ -21,7 +21,7 @@ from tests.webhooks.support import Answer, Receiver, Request
 from webhooks import fanout, housekeeping, sender, tasks
 from webhooks.models import Attempt, Delivery
 from wokibrain.core import env
-from wokibrain.events import store
+from wokibrain.events import envelope
 from wokibrain.management.commands.run import DELIVER
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -208,7 +208,7 @@ def test_two_fan_outs_of_one_event_at_a_time_make_one_delivery() -> None:
     from tests.wokibrain.events import support as events
 
     hooks = [support.webhook(f"https://example.com/{number}") for number in range(3)]
-    event = store.Envelope.from_row(events.append())
+    event = envelope.Envelope.from_row(events.append())
     together = threading.Barrier(4)
 
     def fan_out() -> None:

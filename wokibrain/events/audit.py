@@ -1,4 +1,4 @@
-"""The audit trail: one entry for every event, and for what is no event, such as a sign-in."""
+"""The audit trail: an entry for every event, and for actions that are no events, such as a sign-in."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from wokibrain.core import clock, context
+from wokibrain.events.envelope import Envelope, Payload
 from wokibrain.events.models import AuditEntry
 from wokibrain.events.registry import Mode, consumer
-from wokibrain.events.store import Envelope, Payload, with_previous
+from wokibrain.events.store import with_previous
 from wokibrain.events.types import Group
 
 PERSONAL: Final = frozenset(
@@ -25,8 +26,9 @@ PERSONAL: Final = frozenset(
         "specialDayNames",
     }
 )
-"""Fields whose values never enter the trail; that they changed does."""
+"""Fields of which the trail records only that they changed, never a value."""
 ABOUT_THE_CHANGE: Final = frozenset({"changes", "reason"})
+"""Fields of a payload that describe the change, not the aggregate after it."""
 
 
 def record(
@@ -40,9 +42,10 @@ def record(
     after: Mapping[str, Any] | None = None,
     event_id: UUID | None = None,
 ) -> AuditEntry:
-    """Enter what someone did now, through the door of the present context. Values of personal fields are left out.
+    """Enter an action of now, with the source and request of the present context. Return the entry.
 
-    ``event_id`` is the event's that tells of it too, where there is one that the trail's consumer does not hear.
+    Values of personal fields are left out. Pass ``event_id`` where an event tells of the same action and has no topic,
+    so that the trail's consumer never receives it.
     """
     here = context.current()
     before, after = dict(before or {}), dict(after or {})
@@ -64,6 +67,7 @@ def record(
 
 @consumer(name="audit", group=Group.AUDIT, mode=Mode.BATCH)
 def audit(events: Sequence[Envelope]) -> None:
+    """Enter one row for each event, with the fields that differ from the aggregate's previous event."""
     AuditEntry.objects.bulk_create([_entry(previous, event) for previous, event in with_previous(events)])
 
 

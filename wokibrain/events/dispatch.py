@@ -23,10 +23,10 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from wokibrain.core import clock
-from wokibrain.events import registry, store, types
+from wokibrain.events import envelope, registry, types
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import Failure, StoredEvent
 from wokibrain.events.registry import Consumer, Mode
-from wokibrain.events.store import Envelope
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +79,11 @@ def _load(consumer: Consumer, event_ids: set[UUID]) -> list[Envelope]:
     events = []
     for row in StoredEvent.objects.filter(event_id__in=event_ids).order_by("position"):
         event_ids.discard(row.event_id)
-        event = Envelope.stored(row)
+        event = Envelope.as_written(row)
         try:
             if types.get(event.event_type) is None:
                 raise Unknown(f"unknown event type {event.event_type}")
-            events.append(store.upcast(event))
+            events.append(envelope.upcast(event))
         except Exception as error:
             _fail(consumer, event.event_id, error, _origin(event))
     for event_id in event_ids:

@@ -1,7 +1,4 @@
-"""What must hold of the stored data at any time, for `manage.py verify` and the proofs.
-
-Apps add their own with ``register``; a check returns how many violations it found.
-"""
+"""Invariants of the stored data, for `manage.py verify` and the proofs. Apps add their own with ``register``."""
 
 from __future__ import annotations
 
@@ -32,6 +29,8 @@ WHERE NOT indisvalid AND relnamespace = current_schema()::regnamespace
 
 
 def register(name: str) -> Callable[[Check], Check]:
+    """Register a check under that name. It returns how many violations there are."""
+
     def add(check: Check) -> Check:
         _checks[name] = check
         return check
@@ -40,7 +39,7 @@ def register(name: str) -> Callable[[Check], Check]:
 
 
 def run() -> Iterator[tuple[str, int]]:
-    """Each check's name and its violations. They read whole tables, for which no request's limit is meant."""
+    """Yield each check's name and its number of violations. Lifts the statement time-out: checks read whole tables."""
     with limits.lifted(connection):
         yield "versions of every aggregate count 1..n", count(VERSION_GAPS)
         for name, check in _checks.items():
@@ -52,11 +51,12 @@ def run() -> Iterator[tuple[str, int]]:
         for consumer in registry.consumers():
             yield f"{consumer.name} has handled what was handed on", len(sweeper.unsettled(consumer, late))
         yield "dead letters", deadletters.dead().count()
-        # What is left of one whose building was cut short: `REINDEX INDEX CONCURRENTLY` makes it good.
+        # A concurrent build that was interrupted leaves one; `REINDEX INDEX CONCURRENTLY` repairs it.
         yield "every index is valid", count(INVALID_INDEXES)
 
 
 def count(sql: str) -> int:
+    """Return the one number that the query selects."""
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return int(cursor.fetchone()[0])

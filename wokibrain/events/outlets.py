@@ -1,4 +1,4 @@
-"""The way out without Kafka: straight from the store to the consumers."""
+"""Where the relay hands events on; without Kafka, straight to the consumers."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from typing import Protocol
 
 from wokibrain.events import dispatch, registry, tasks
 from wokibrain.events.dispatch import TRANSIENT
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.registry import Consumer, Mode
-from wokibrain.events.store import Envelope
 
 
 class OutletDown(Exception):
-    """Where events go is away; what was given is to be given again, in the same order."""
+    """The outlet is away: the same events must be sent again, in the same order."""
 
 
 class Outlet(Protocol):
-    def send(self, events: Sequence[Envelope], halfway: Callable[[], None] | None) -> None:
-        """Return when all events are safely handed on, each aggregate's in order. Raises ``OutletDown``.
+    """Where the relay hands events on."""
 
-        ``halfway``, if any, is called when half of them have gone out (fault tests).
+    def send(self, events: Sequence[Envelope], halfway: Callable[[], None] | None) -> None:
+        """Hand on all events, those of an aggregate in order, and return when they are safe. Raises ``OutletDown``.
+
+        Fault tests pass ``halfway``, which is called when half of them have gone out.
         """
 
     def idle(self) -> None:
-        """Called between batches, at least every half second: time for house-keeping."""
+        """Do housekeeping. The relay calls this between batches, at least every half second."""
 
 
 class DirectOutlet:
+    """Hands events to the consumers: INLINE ones act in the relay, for the others it queues tasks."""
+
     def send(self, events: Sequence[Envelope], halfway: Callable[[], None] | None) -> None:
         consumers = registry.consumers()
         for number, consumer in enumerate(consumers):
@@ -37,11 +41,11 @@ class DirectOutlet:
                 hand_to(consumer, mine)
 
     def idle(self) -> None:
-        pass
+        """Do nothing: dead letters are announced only on Kafka."""
 
 
 def hand_to(consumer: Consumer, events: Sequence[Envelope]) -> None:
-    """Let an INLINE consumer act now, queue the events for any other. Raises ``OutletDown`` with the queue away."""
+    """Let an INLINE consumer act now; queue the events for any other. Raises ``OutletDown`` when the queue is away."""
     ids = [event.event_id for event in events]
     if consumer.mode is Mode.INLINE:
         dispatch.handle(consumer.name, ids)

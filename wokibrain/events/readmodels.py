@@ -23,9 +23,9 @@ from django.db.models import Exists, OuterRef, Q, Subquery
 from wokibrain.core import clock
 from wokibrain.events import registry
 from wokibrain.events.dispatch import CONSUMER_LOCK
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import Failure, Rebuild, Receipt, StoredEvent, Watermark
 from wokibrain.events.registry import Consumer
-from wokibrain.events.store import Envelope
 from wokibrain.events.types import event_types
 
 Apply = Callable[[Sequence[Envelope], str], None]

@@ -1,4 +1,4 @@
-"""Who consumes which events, and how. Apps register in their module ``consumers``."""
+"""The consumers of events and how they run. Apps register theirs in a module named ``consumers``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from wokibrain.events.store import Envelope
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.types import Group, Topic
 from wokibrain.events.types import topics as all_topics
 
@@ -15,8 +15,8 @@ Listener = Callable[[], None]
 
 
 class Mode(Enum):
-    """BATCH: one Celery task for a batch of events. EACH: one for every event. INLINE: at once, in the process
-    that reads the events."""
+    """BATCH: a Celery task for a batch of events. EACH: a task for every event. INLINE: at once, in the process that
+    reads the events."""
 
     BATCH = auto()
     EACH = auto()
@@ -24,7 +24,7 @@ class Mode(Enum):
 
 
 class Start(Enum):
-    """Where a consumer begins that is new to an installation."""
+    """Where a consumer begins when it is new to an installation."""
 
     FIRST_EVENT = auto()
     NOW = auto()
@@ -52,7 +52,7 @@ _listeners: dict[tuple[Group, str], Listener] = {}
 
 
 class UnknownConsumer(LookupError):
-    pass
+    """No consumer has that name."""
 
 
 def consumer(
@@ -65,14 +65,14 @@ def consumer(
 ) -> Callable[[Handler], Handler]:
     """Register a handler of events: of these topics, or of all topics that any app registers.
 
-    The handler gets events of known types in order of their positions, as far as they arrived in order:
-    it must stand events of one aggregate coming late or not at all yet (look at ``version``, or make the effect
-    independent of order). BATCH and EACH handlers run in a transaction together with their receipts, so what
-    they write to the database happens once; they do no network I/O. INLINE handlers run outside a
-    transaction, before the receipt: theirs is an effect that may be repeated, and they bound their own time.
+    The handler gets events of registered types, ordered by position as far as they arrived in order. It must cope
+    with an aggregate's event that comes late or is still missing: by looking at ``version``, or by an effect that
+    does not depend on order. BATCH and EACH handlers run in one transaction with their receipts, so what they write
+    to the database happens once; they must do no network I/O. INLINE handlers run before the receipt is written and
+    outside a transaction: their effect must bear repetition, and they must limit their own time.
 
-    What a handler raises is retried and dead-lettered after ``dispatch.MAX_ATTEMPTS`` tries; the aggregate's
-    later events go on meanwhile.
+    An event whose handler raises is retried, and dead-lettered after ``dispatch.MAX_ATTEMPTS`` tries. The aggregate's
+    later events do not wait for it.
     """
 
     def register(handler: Handler) -> Handler:
@@ -86,26 +86,26 @@ def consumer(
 
 
 def listener(*, group: Group, topic: str) -> Callable[[Listener], Listener]:
-    """Register who is called when something has come on a Kafka topic that holds no events.
+    """Register a function to be called when a message arrives on a Kafka topic that holds no events.
 
-    The group reads it along with its events, so that one process is one member of it. What is registered is quick
-    and never raises, and it costs nothing to call it again, or for what has been seen before.
+    The group reads the topic along with its events, so that a process is one member of one group. The function must
+    be quick and must not raise; it may be called more than once for a message.
     """
 
-    def register(heard: Listener) -> Listener:
-        _listeners[group, topic] = heard
-        return heard
+    def register(function: Listener) -> Listener:
+        _listeners[group, topic] = function
+        return function
 
     return register
 
 
 def listeners(group: Group) -> dict[str, Listener]:
-    """The group's listeners, by topic."""
-    return {topic: heard for (of, topic), heard in _listeners.items() if of is group}
+    """Return the group's listeners, by topic."""
+    return {topic: function for (of, topic), function in _listeners.items() if of is group}
 
 
 def get(name: str) -> Consumer:
-    """The consumer of that name. Raises ``UnknownConsumer``."""
+    """Return the consumer of that name. Raises ``UnknownConsumer``."""
     try:
         return _consumers[name]
     except KeyError:
@@ -115,17 +115,16 @@ def get(name: str) -> Consumer:
 
 
 def consumers(group: Group | None = None) -> list[Consumer]:
-    """All consumers, or those of one group, by name."""
-    return sorted(
-        (one for one in _consumers.values() if group is None or one.group is group), key=lambda one: one.name
-    )
+    """Return all consumers, or those of one group, sorted by name."""
+    chosen = (consumer for consumer in _consumers.values() if group is None or consumer.group is group)
+    return sorted(chosen, key=lambda consumer: consumer.name)
 
 
 def groups() -> list[Group]:
-    """The groups that have a consumer."""
+    """Return the groups that have a consumer."""
     return [group for group in Group if consumers(group)]
 
 
 def unregister(name: str) -> None:
-    """Take a consumer away again (tests)."""
+    """Remove a consumer; tests register their own."""
     del _consumers[name]

@@ -1,14 +1,14 @@
 """The relay: hands every committed event on, in order, and marks it published.
 
-One relay is active, under a session's advisory lock; others stand by and take over when that session ends.
-It reads what is unpublished, not what lies behind a remembered position: positions commit out of order, and
-a relay with a cursor loses those that come late. Handing on comes before marking, so a relay that dies in
-between hands some events on twice; none is lost, and consumers have receipts.
+One relay is active and holds an advisory lock of its session; others stand by and take over when that session ends.
+It reads the unpublished events, not those behind a remembered position: positions commit out of order, and a relay
+with a cursor would lose those that commit late. It hands events on before it marks them, so a relay that dies in
+between hands some on twice. None is lost, and receipts keep consumers from acting twice.
 
-Waking it: NOTIFY takes a lock that every notifying commit waits for (measured with 16 writers: 2,400 commits
-a second instead of 7,400-9,200; this way 8,700). So a writer only notifies a relay that sleeps. A relay that
-sleeps holds the wake lock; the trigger in migration 0003 tries it in share mode, and notifies when it is taken.
-While the relay can take it, no transaction is under way that decided not to notify; while it cannot, it polls.
+Waking it: NOTIFY takes a lock that every notifying commit waits for (measured with 16 writers: 2,400 commits a second
+instead of 7,400-9,200; this way 8,700). So a writer notifies the relay only while it sleeps. A sleeping relay holds
+the wake lock; the trigger in migration 0003 tries that lock in share mode, and notifies if it cannot have it. While
+the relay can take the lock, no transaction that decided not to notify is open; while it cannot, it polls.
 """
 
 from __future__ import annotations
@@ -23,22 +23,28 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from wokibrain.core import failpoints
 from wokibrain.events import sweeper
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.outlets import Outlet, OutletDown
-from wokibrain.events.store import Envelope
 from wokibrain.postgres import diagnosis
 
 log = logging.getLogger(__name__)
 
-BATCH: Final = 500
+MAX_BATCH: Final = 500
+"""Events handed on at a time; the size of the transaction that marks them."""
 RELAY_LOCK: Final = 0x574F4B49
 WAKE_LOCK: Final = 0x574F4B4A
 CHANNEL: Final = "wokibrain_events"
-STANDBY_PAUSE: Final = 0.5
-POLL: Final = 0.05
-GATHER: Final = 0.05
-SLEEP: Final = 0.5
-LONGEST_PAUSE: Final = 5.0
+STANDBY_SECONDS: Final = 0.5
+"""Between two tries of a relay that stands by to become the active one."""
+POLL_SECONDS: Final = 0.05
+"""Between two looks at the store while the relay may not sleep; also the first pause after an outage."""
+GATHER_SECONDS: Final = 0.05
+"""How long the relay waits for more events after a batch that was not full: consumers work in batches."""
+MAX_SLEEP_SECONDS: Final = 0.5
+"""How long the relay sleeps without a notification; the sweeper's retries come round as often."""
+MAX_PAUSE_SECONDS: Final = 5.0
+"""Between two tries while Postgres or the outlet is away."""
 
 FAULT_POINTS: Final = tuple(
     f"relay.{point}" for point in ("locked", "read", "half-sent", "sent", "marked", "committed")
@@ -46,7 +52,9 @@ FAULT_POINTS: Final = tuple(
 
 
 class Relay:
-    def __init__(self, outlet: Outlet, *, batch: int = BATCH) -> None:
+    """Hands events on to ``outlet``; ``sent`` counts them. Use one per process."""
+
+    def __init__(self, outlet: Outlet, *, batch: int = MAX_BATCH) -> None:
         self.outlet = outlet
         self.batch = batch
         self.sent = 0
@@ -54,23 +62,23 @@ class Relay:
 
     def run(self, stop: threading.Event) -> None:
         """Relay until ``stop`` is set, through any outage of Postgres or of the outlet."""
-        pause = POLL
+        pause = POLL_SECONDS
         while not stop.is_set():
             try:
                 self._serve(stop)
-                pause = POLL
+                pause = POLL_SECONDS
             except (OutletDown, DatabaseError, InterfaceError) as error:
-                said = str(error) if isinstance(error, OutletDown) else diagnosis.sentence(error)
-                log.warning("events wait: %s", said or f"Postgres: {type(error).__name__}")
-                # Ends the session, and with it its locks: whoever stands by may try.
+                cause = str(error) if isinstance(error, OutletDown) else diagnosis.sentence(error)
+                log.warning("events wait: %s", cause or f"Postgres: {type(error).__name__}")
+                # Ends the session and releases its locks, so that a relay on standby can take over.
                 connection.close()
                 stop.wait(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = min(pause * 2, MAX_PAUSE_SECONDS)
         connection.close()
 
     def _serve(self, stop: threading.Event) -> None:
         if not _try_lock(RELAY_LOCK):
-            stop.wait(STANDBY_PAUSE)
+            stop.wait(STANDBY_SECONDS)
             return
         failpoints.point("relay.locked")
         log.info("relay active")
@@ -83,11 +91,10 @@ class Relay:
             if not handed_on:
                 self._rest(stop)
             elif handed_on < self.batch:
-                # Let a few more gather: consumers work in batches.
-                stop.wait(GATHER)
+                stop.wait(GATHER_SECONDS)
 
     def step(self) -> int:
-        """Hand on one batch; how many events that were."""
+        """Hand on one batch. Return how many events it had."""
         rows = list(StoredEvent.objects.filter(published_at=None).order_by("position")[: self.batch])
         if not rows:
             return 0
@@ -95,7 +102,7 @@ class Relay:
         halfway = (
             partial(failpoints.point, "relay.half-sent") if failpoints.armed("relay.half-sent") else None
         )
-        self.outlet.send([Envelope.stored(row) for row in rows], halfway)
+        self.outlet.send([Envelope.as_written(row) for row in rows], halfway)
         failpoints.point("relay.sent")
         with transaction.atomic():
             mark_published([row.position for row in rows])
@@ -106,18 +113,18 @@ class Relay:
 
     def _rest(self, stop: threading.Event) -> None:
         if not _try_lock(WAKE_LOCK):
-            stop.wait(POLL)
+            stop.wait(POLL_SECONDS)
             return
         try:
-            # Whoever wrote without notifying has committed by now.
+            # Every writer that did not notify has committed by now.
             if not StoredEvent.objects.filter(published_at=None).exists():
-                _wait_for_notify(SLEEP)
+                _wait_for_notify(MAX_SLEEP_SECONDS)
         finally:
             _execute("SELECT pg_advisory_unlock(%s)", WAKE_LOCK)
 
 
 def mark_published(positions: Sequence[int]) -> None:
-    """Mark as handed on, at a time later than that of every earlier mark."""
+    """Mark these events as published, at a time later than that of any event marked before."""
     with connection.cursor() as cursor:
         cursor.execute(
             """

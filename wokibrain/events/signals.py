@@ -1,4 +1,4 @@
-"""How a long-running command learns that it is to stop."""
+"""Stop signals of long-running commands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 
 def until_stopped() -> threading.Event:
-    """An event that SIGTERM, SIGINT or SIGHUP sets; call from the main thread."""
+    """Return an event that SIGTERM, SIGINT and SIGHUP set. Call it from the main thread."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())

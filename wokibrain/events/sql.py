@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 
 from wokibrain.core.ids import uuid7
 from wokibrain.events import store
+from wokibrain.events.envelope import with_schema
 from wokibrain.events.types import EventType
 
 APPEND_CTE: Final = """event AS (
@@ -61,7 +62,7 @@ def append_parameters(
     occurred_at: datetime,
 ) -> dict[str, Any]:
     """Return the parameters of ``APPEND_CTE``, with metadata from the context of the present work."""
-    metadata = store.in_todays_shape(event_type.name, store.metadata_now(actor))
+    metadata = with_schema(event_type.name, store.context_metadata(actor))
     return {
         "event_id": uuid7(),
         "aggregate_type": event_type.topic,

@@ -1,4 +1,4 @@
-"""How far the events have come, for operators, /metrics and /health."""
+"""Backlogs of the outbox and the consumers, for `manage.py status` and /metrics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wokibrain.events.sql import NEITHER_RECEIPT_NOR_FAILURE
 
 @dataclass(frozen=True, slots=True)
 class ConsumerStatus:
-    """``behind`` events are neither handled nor failed; the oldest of them occurred ``lag_seconds`` ago."""
+    """``behind`` counts events neither handled nor failed; the oldest of them occurred ``lag_seconds`` ago."""
 
     name: str
     group: str
@@ -29,6 +29,8 @@ class ConsumerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
+    """``unreadable`` counts messages from Kafka that are no events; ``rebuilds`` has None for a model never rebuilt."""
+
     relay_active: bool
     unpublished: int
     outbox_age_seconds: float
@@ -38,6 +40,7 @@ class Status:
 
 
 def status() -> Status:
+    """Return the state of all of it now. Counts whole backlogs."""
     consumers = registry.consumers()
     failures = {
         row["consumer"]: row
@@ -46,7 +49,7 @@ def status() -> Status:
             dead=Count("pk", filter=Q(dead_at__isnull=False, discarded_at=None)),
         )
     }
-    nothing = {"retrying": 0, "dead": 0}
+    none = {"retrying": 0, "dead": 0}
     unpublished, age = outbox()
     return Status(
         relay_active=relay_active(),
@@ -54,28 +57,30 @@ def status() -> Status:
         outbox_age_seconds=age,
         consumers=[
             ConsumerStatus(
-                one.name,
-                one.group.value,
-                *lag(one),
-                *(failures.get(one.name, nothing)[key] for key in ("retrying", "dead")),
+                consumer.name,
+                consumer.group.value,
+                *lag(consumer),
+                *(failures.get(consumer.name, none)[key] for key in ("retrying", "dead")),
             )
-            for one in consumers
+            for consumer in consumers
         ],
         unreadable=sum(
-            row["dead"] for name, row in failures.items() if name not in {one.name for one in consumers}
+            row["dead"]
+            for name, row in failures.items()
+            if name not in {consumer.name for consumer in consumers}
         ),
         rebuilds=rebuilds(),
     )
 
 
 def rebuilds() -> dict[str, datetime | None]:
-    """When each read model was last rebuilt."""
+    """Return when each read model was last rebuilt, by name; None where it never was."""
     last = dict(Rebuild.objects.values_list("read_model").annotate(Max("finished_at")))
     return {name: last.get(name) for name in readmodels.names()}
 
 
 def outbox() -> tuple[int, float]:
-    """How many events are not handed on yet, and the age of the oldest in seconds."""
+    """Return how many events are not published yet, and the age of the oldest in seconds."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), coalesce(extract(epoch FROM now() - min(occurred_at)), 0)::float8 "
@@ -86,7 +91,7 @@ def outbox() -> tuple[int, float]:
 
 
 def lag(consumer: Consumer) -> tuple[int, float]:
-    """How many events the consumer is behind, and for how long in seconds."""
+    """Return how many events the consumer has yet to handle, and the age of the oldest in seconds."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -103,6 +108,7 @@ def lag(consumer: Consumer) -> tuple[int, float]:
 
 
 def relay_active() -> bool:
+    """Whether any process holds the relay's lock."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = %s "
@@ -116,7 +122,7 @@ Gauges = dict[str, tuple[str, list[str], dict[tuple[str, ...], float]]]
 
 
 def gauges() -> Gauges:
-    """Each gauge's name: what it is, its labels' names, and its values by the labels' values."""
+    """Return each gauge's help text, label names, and values by label values, by the gauge's name."""
     unpublished, age = outbox()
     consumers = registry.consumers()
     return {
@@ -125,7 +131,7 @@ def gauges() -> Gauges:
         "consumer_lag_seconds": (
             "Age of the oldest event a consumer has not handled",
             ["consumer", "group"],
-            {(one.name, one.group.value): lag(one)[1] for one in consumers},
+            {(consumer.name, consumer.group.value): lag(consumer)[1] for consumer in consumers},
         ),
         "dead_letters": ("Events a consumer gave up on", [], {(): deadletters.dead().count()}),
         "rebuild_finished_timestamp_seconds": (

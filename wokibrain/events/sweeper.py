@@ -1,6 +1,6 @@
-"""What keeps the promise that nothing is lost: retries that are due, events nobody took, and old receipts.
+"""Sees to it that no event is lost: queues retries that are due and events that no consumer took, prunes receipts.
 
-Runs inside the active relay. All of it may be run twice or by two at once; it only hands out work again.
+Runs inside the active relay. Running it twice, or in two processes at once, only queues work again.
 """
 
 from __future__ import annotations
@@ -23,18 +23,23 @@ from wokibrain.events.sql import NEITHER_RECEIPT_NOR_FAILURE
 
 log = logging.getLogger(__name__)
 
-RETRY_EVERY: Final = 0.5
-SETTLE_EVERY: Final = 10.0
-AFTER_FULL: Final = 1.0
-AFTER_TROUBLE: Final = 5.0
+RETRY_EVERY_SECONDS: Final = 0.5
+SETTLE_EVERY_SECONDS: Final = 10.0
+"""Between two rounds of advancing watermarks, pruning receipts and redriving lost events."""
+MORE_AFTER_SECONDS: Final = 1.0
+"""Before the next round when there was more to redrive than goes at once."""
+OUTAGE_PAUSE_SECONDS: Final = 5.0
+"""After the queue failed: each further try may cost a time-out while events wait."""
 LEASE: Final = timedelta(seconds=60)
-RETRY_BATCH: Final = 500
-REDRIVE_BATCH: Final = 5_000
-PRUNE_BATCH: Final = 20_000
+"""How long a queued retry is not queued again."""
+MAX_RETRIES: Final = 500
+MAX_REDRIVEN: Final = 5_000
+MAX_PRUNED: Final = 20_000
+"""Rows of one consumer in one statement."""
 
 
 class Sweeper:
-    """Call ``sweep()`` as often as you like; it does what is due."""
+    """Keeps the intervals: ``sweep`` may be called at any time and does only what is due."""
 
     def __init__(self) -> None:
         self._retry_next = self._settle_next = 0.0
@@ -43,25 +48,24 @@ class Sweeper:
         now = time.monotonic()
         try:
             if now >= self._retry_next:
-                self._retry_next = now + RETRY_EVERY
+                self._retry_next = now + RETRY_EVERY_SECONDS
                 retry_due()
             if now >= self._settle_next:
-                self._settle_next = now + min(SETTLE_EVERY, settings.EVENTS_REDRIVE_SECONDS)
+                self._settle_next = now + min(SETTLE_EVERY_SECONDS, settings.EVENTS_REDRIVE_SECONDS)
                 for consumer in registry.consumers():
                     advance(consumer)
                     prune(consumer)
-                    if redrive(consumer) == REDRIVE_BATCH:
-                        self._settle_next = now + AFTER_FULL
+                    if redrive(consumer) == MAX_REDRIVEN:
+                        self._settle_next = now + MORE_AFTER_SECONDS
         except TRANSIENT as error:
             if connection.connection is None or connection.connection.closed:
                 raise
-            # The queue is away. Not asked again for a while: each question may cost a timeout.
-            self._retry_next = self._settle_next = time.monotonic() + AFTER_TROUBLE
+            self._retry_next = self._settle_next = time.monotonic() + OUTAGE_PAUSE_SECONDS
             log.warning("the queue does not take work: %s", type(error).__name__)
 
 
 def prepare() -> None:
-    """Give every consumer its watermark; one that starts now skips what was published before."""
+    """Give every new consumer its watermark; one with ``Start.NOW`` skips the events published before."""
     for consumer in registry.consumers():
         with connection.cursor() as cursor:
             cursor.execute(
@@ -75,18 +79,18 @@ def prepare() -> None:
 
 
 def retry_due() -> int:
-    """Queue the failures whose time has come, and lease them so that they are not queued again meanwhile."""
+    """Queue the failures whose next try is due, and lease them. Return how many."""
     now = clock.now()
-    known = [one.name for one in registry.consumers()]
+    names = [consumer.name for consumer in registry.consumers()]
     due = list(
-        Failure.objects.filter(retry_at__lte=now, consumer__in=known).order_by("retry_at")[:RETRY_BATCH]
+        Failure.objects.filter(retry_at__lte=now, consumer__in=names).order_by("retry_at")[:MAX_RETRIES]
     )
     by_consumer: dict[str, list[Failure]] = {}
     for failure in due:
         by_consumer.setdefault(failure.consumer, []).append(failure)
     for name, failures in by_consumer.items():
         tasks.enqueue(registry.get(name), [failure.event_id for failure in failures], retrying=True)
-        # Where the task is faster than this, the row is gone or has its next time already.
+        # If the task was faster, the row is gone or has its next time already.
         leased = Failure.objects.filter(pk__in=[failure.pk for failure in failures], retry_at__lte=now)
         leased.update(retry_at=now + LEASE)
     return len(due)
@@ -95,8 +99,8 @@ def retry_due() -> int:
 def advance(consumer: Consumer) -> None:
     """Move the watermark up to the first published event that is not settled.
 
-    Right because ``published_at`` grows strictly from one hand-over to the next: what is not visible yet
-    will be later than all that is.
+    This is safe because ``published_at`` grows strictly: an event that is not visible yet will be marked later than
+    all that are.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -118,7 +122,7 @@ def advance(consumer: Consumer) -> None:
 
 
 def prune(consumer: Consumer) -> None:
-    """Delete receipts the watermark covers, but for events that still stand in ``Failure``."""
+    """Delete the receipts that the watermark covers, except those of events that have a ``Failure``."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -131,12 +135,15 @@ def prune(consumer: Consumer) -> None:
                                   WHERE f.consumer = r.consumer AND f.event_id = r.event_id)
                 LIMIT %(limit)s)
             """,
-            {"consumer": consumer.name, "limit": PRUNE_BATCH},
+            {"consumer": consumer.name, "limit": MAX_PRUNED},
         )
 
 
 def unsettled(consumer: Consumer, older_than: timedelta = timedelta(0)) -> list[UUID]:
-    """Published events above the watermark that have neither receipt nor failure, oldest first."""
+    """Return the published events above the watermark that have neither receipt nor failure, oldest first.
+
+    At most MAX_REDRIVEN; ``older_than`` leaves out those published since.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -152,20 +159,20 @@ def unsettled(consumer: Consumer, older_than: timedelta = timedelta(0)) -> list[
                 "consumer": consumer.name,
                 "topics": list(consumer.topics),
                 "age": older_than.total_seconds(),
-                "limit": REDRIVE_BATCH,
+                "limit": MAX_REDRIVEN,
             },
         )
         return [row[0] for row in cursor.fetchall()]
 
 
 def redrive(consumer: Consumer) -> int:
-    """Queue again what was handed on long ago and has no receipt: its message or its task was lost.
+    """Queue again the events handed on EVENTS_REDRIVE_SECONDS ago that are not settled: a message or task was lost.
 
-    Not while the queue has work: then the tasks are there, and more of them would not help.
+    Does nothing while the consumer's queue has work, because the tasks may still be in it. Return how many.
     """
     lost = unsettled(consumer, timedelta(seconds=settings.EVENTS_REDRIVE_SECONDS))
     if not lost or tasks.queued(consumer):
         return 0
-    log.warning("%s: handing on %d events again that nobody took", consumer.name, len(lost))
+    log.warning("%s: handing on %d events again that were lost", consumer.name, len(lost))
     tasks.enqueue(consumer, lost)
     return len(lost)

@@ -27,8 +27,8 @@ from wokibrain.core.errors import Conflict, NotFound
 from wokibrain.core.permissions import PERMISSIONS, Role
 from wokibrain.core.redis import ask
 from wokibrain.events import dispatch
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import StoredEvent
-from wokibrain.events.store import Envelope
 
 TABLES = {"A": (1, 2), "B": (2, 4), "C": (4, 6)}
 NOON = datetime(2026, 5, 4, 15, tzinfo=UTC)

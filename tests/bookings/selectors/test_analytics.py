@@ -11,8 +11,8 @@ from bookings import readmodels
 from tests.wokibrain.access.conftest import client_of
 from tests.wokibrain.access.conftest import example as example
 from wokibrain.core.permissions import Role
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import StoredEvent
-from wokibrain.events.store import Envelope
 
 PATH = "/api/v1/restaurants/R1/analytics"
 BOOKING = {"restaurantId": "R1", "sectorId": "S1", "durationMinutes": 90, "date": "2025-10-22"}

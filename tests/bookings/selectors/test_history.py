@@ -15,7 +15,7 @@ from webhooks.event_types import Happening
 from wokibrain.core.clock import frozen
 from wokibrain.core.ids import uuid7
 from wokibrain.core.permissions import Role
-from wokibrain.events.store import Envelope
+from wokibrain.events.envelope import Envelope
 
 NOON = datetime(2025, 10, 1, 12, tzinfo=UTC)
 

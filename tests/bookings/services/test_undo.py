@@ -17,7 +17,7 @@ from wokibrain.core.callers import EVERYWHERE, SYSTEM, Caller, CallerKind
 from wokibrain.core.clock import frozen
 from wokibrain.core.errors import Conflict, InvalidTransition
 from wokibrain.core.permissions import PERMISSIONS, Role
-from wokibrain.events import store
+from wokibrain.events import envelope
 
 EVENING = datetime(2025, 10, 22, 23, tzinfo=UTC)
 ANA = Caller(CallerKind.USER, "7", {EVERYWHERE: PERMISSIONS[Role.ADMIN]})
@@ -89,7 +89,7 @@ def test_what_an_older_event_says_is_restored_in_todays_shape(
     booking: BookingRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(
-        store._upcasters,
+        envelope._upcasters,
         ("BookingCreated", 1),
         lambda payload: payload | {"partySize": payload["partySize"] - 1},
     )

@@ -13,9 +13,9 @@ from django.db import transaction
 from bookings.event_types import BOOKING
 from wokibrain.core.ids import uuid7
 from wokibrain.events import registry, store
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.registry import Mode
-from wokibrain.events.store import Envelope
 from wokibrain.events.types import Group
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)

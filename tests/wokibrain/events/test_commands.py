@@ -24,9 +24,9 @@ from tests.wokibrain.events import support
 from wokibrain.core import clock, env
 from wokibrain.core.ids import uuid7
 from wokibrain.events import deadletters, dispatch
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import AuditEntry, Failure, StoredEvent
 from wokibrain.events.relay import Relay, mark_published
-from wokibrain.events.store import Envelope
 from wokibrain.events.types import Group
 from wokibrain.ops import metrics
 
@@ -227,7 +227,7 @@ def test_a_letter_of_a_consumer_that_is_no_more_says_so(client: Client) -> None:
 
 
 def test_a_message_that_became_readable_is_done_only_where_its_event_is_there() -> None:
-    event = Envelope.stored(support.append("a"))
+    event = Envelope.as_written(support.append("a"))
     for event_id, raw in ((event.event_id, event.to_bytes()), (uuid7(), None)):
         body = raw or replace(event, event_id=event_id).to_bytes()
         letter = Failure.objects.create(

@@ -18,13 +18,13 @@ from tests.waiting import PATIENCE
 from tests.wokibrain.events import support
 from wokibrain.core import clock
 from wokibrain.core.ids import uuid7
-from wokibrain.events import deadletters, dispatch, store, sweeper
+from wokibrain.events import deadletters, dispatch, envelope, store, sweeper
 from wokibrain.events.dispatch import MAX_ATTEMPTS
-from wokibrain.events.kafka import KafkaOutlet
+from wokibrain.events.envelope import Envelope
+from wokibrain.events.kafka_outlet import KafkaOutlet
 from wokibrain.events.models import AuditEntry, Failure, Receipt, Watermark
 from wokibrain.events.registry import Mode
 from wokibrain.events.relay import Relay, mark_published
-from wokibrain.events.store import Envelope
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -192,7 +192,7 @@ def test_an_event_whose_upcaster_fails_holds_up_neither_relay_nor_batch(
     def broken(payload: dict[str, object]) -> dict[str, object]:
         raise KeyError("gone")
 
-    monkeypatch.setitem(store._upcasters, ("BookingUpdated", 1), broken)
+    monkeypatch.setitem(envelope._upcasters, ("BookingUpdated", 1), broken)
     outlet = Sink()
     assert Relay(outlet).step() == 2
     with support.consumer(probe):
@@ -211,7 +211,7 @@ def test_an_event_whose_upcaster_fails_is_read_from_kafka_and_announced_there(
     def broken(payload: dict[str, object]) -> dict[str, object]:
         raise KeyError("gone")
 
-    monkeypatch.setitem(store._upcasters, ("BookingUpdated", 1), broken)
+    monkeypatch.setitem(envelope._upcasters, ("BookingUpdated", 1), broken)
     for attempt in range(MAX_ATTEMPTS):
         dispatch.handle("audit", [row.event_id], retrying=attempt > 0)
     outlet = KafkaOutlet()
@@ -220,7 +220,7 @@ def test_an_event_whose_upcaster_fails_is_read_from_kafka_and_announced_there(
     outlet.idle()
     for topic in (BOOKING.kafka, BOOKING.dead_letters):
         messages = [Envelope.from_bytes(message.value() or b"") for message in kafka.read(topic)]
-        assert [event for event in messages if event.event_id == row.event_id] == [Envelope.stored(row)]
+        assert [event for event in messages if event.event_id == row.event_id] == [Envelope.as_written(row)]
     assert Failure.objects.get().announced_at is not None
 
 

@@ -14,7 +14,8 @@ import pytest
 from bookings import readmodels
 from bookings.selectors import history
 from tests.wokibrain.events import support
-from wokibrain.events import store
+from wokibrain.events import snapshots
+from wokibrain.events.envelope import Payload
 from wokibrain.events.models import Snapshot
 
 pytestmark = pytest.mark.django_db
@@ -85,8 +86,8 @@ def _mismatches(model: Model, instants: list[datetime], shift: timedelta = timed
     return wrong
 
 
-def _at_version(booking_id: str, version: int) -> store.Payload | None:
-    return store.fold("booking", booking_id, history.evolve, version=version).state
+def _at_version(booking_id: str, version: int) -> Payload | None:
+    return snapshots.fold("booking", booking_id, history.evolve, version=version).state
 
 
 def _check(operations: int, samples: int, seed: int) -> None:
@@ -111,7 +112,7 @@ def _check(operations: int, samples: int, seed: int) -> None:
 
 
 def test_as_of_is_the_model_at_that_instant(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "SNAPSHOT_EVERY", 3)
+    monkeypatch.setattr(snapshots, "VERSIONS_PER_SNAPSHOT", 3)
     _check(operations=100, samples=3, seed=seed)
     assert Snapshot.objects.exists()
 
@@ -119,7 +120,7 @@ def test_as_of_is_the_model_at_that_instant(seed: int, monkeypatch: pytest.Monke
 @pytest.mark.slow
 @pytest.mark.parametrize("run", range(3))
 def test_as_of_over_five_hundred_operations(run: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "SNAPSHOT_EVERY", 5)
+    monkeypatch.setattr(snapshots, "VERSIONS_PER_SNAPSHOT", 5)
     _check(operations=500, samples=10, seed=seed + run)
     assert Snapshot.objects.exists()
 

@@ -13,9 +13,10 @@ from django.db import IntegrityError, InternalError, connection, transaction
 
 from tests.wokibrain.events import support
 from wokibrain.core import context
-from wokibrain.events import store
+from wokibrain.events import envelope, snapshots, store
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import AuditEntry, Snapshot, StoredEvent
-from wokibrain.events.store import Envelope, WrongVersion
+from wokibrain.events.store import WrongVersion
 
 pytestmark = pytest.mark.django_db
 
@@ -152,7 +153,7 @@ def test_metadata_comes_from_the_context() -> None:
     ],
 )
 def test_bytes_that_are_no_event_are_unreadable(raw: bytes) -> None:
-    with pytest.raises(store.Unreadable):
+    with pytest.raises(envelope.Unreadable):
         Envelope.from_bytes(raw)
 
 
@@ -189,28 +190,28 @@ def test_a_payload_larger_than_a_message_is_refused() -> None:
 
 @pytest.fixture
 def upcasters() -> Iterator[None]:
-    before = dict(store._upcasters)
+    before = dict(envelope._upcasters)
     yield
-    store._upcasters.clear()
-    store._upcasters.update(before)
+    envelope._upcasters.clear()
+    envelope._upcasters.update(before)
 
 
 @pytest.mark.usefixtures("upcasters")
 def test_old_payloads_are_read_in_todays_shape_and_stay_as_they_are() -> None:
     support.append("a")
 
-    @store.upcaster("BookingCreated", 1)
+    @envelope.upcaster("BookingCreated", 1)
     def split(payload: dict[str, Any]) -> dict[str, Any]:
         return payload | {"covers": payload["partySize"]}
 
-    @store.upcaster("BookingCreated", 2)
+    @envelope.upcaster("BookingCreated", 2)
     def double(payload: dict[str, Any]) -> dict[str, Any]:
         return payload | {"covers": payload["covers"] * 10}
 
     row = StoredEvent.objects.get(aggregate_id="a")
-    for written in (Envelope.stored(row), Envelope.from_row(row)):
+    for written in (Envelope.as_written(row), Envelope.from_row(row)):
         assert Envelope.from_bytes(written.to_bytes()) == written
-        assert store.upcast(written) == Envelope.from_row(row)
+        assert envelope.upcast(written) == Envelope.from_row(row)
     support.append("b", covers=7)
     assert store.load("booking", "a")[0].payload["covers"] == 20
     assert store.load("booking", "b")[0].payload["covers"] == 7
@@ -229,38 +230,42 @@ def test_snapshot_and_tail_give_what_the_full_fold_gives() -> None:
     booking = str(uuid4())
     for version in range(1, 121):
         support.append(booking, version, partySize=version)
-    full = [store.fold("booking", booking, _append_log, version=version) for version in range(121)]
-    store.keep_snapshots(store.load("booking", booking), _append_log)
+    full = [snapshots.fold("booking", booking, _append_log, version=version) for version in range(121)]
+    snapshots.save_snapshots(store.load("booking", booking), _append_log)
     assert sorted(Snapshot.objects.values_list("version", flat=True)) == [50, 100]
-    assert [store.fold("booking", booking, _append_log, version=version) for version in range(121)] == full
+    assert [
+        snapshots.fold("booking", booking, _append_log, version=version) for version in range(121)
+    ] == full
 
 
 def test_a_fold_up_to_an_instant_takes_in_what_occurred_by_then() -> None:
     for version in (1, 2, 3):
         support.append("a", version, partySize=version)
     until = support.NOON + timedelta(minutes=1)
-    assert store.fold("booking", "a", _append_log, until=until).state == {"sizes": [1, 2]}
-    assert store.fold("booking", "a", _append_log, until=support.NOON - timedelta(seconds=1)).state is None
+    assert snapshots.fold("booking", "a", _append_log, until=until).state == {"sizes": [1, 2]}
+    assert (
+        snapshots.fold("booking", "a", _append_log, until=support.NOON - timedelta(seconds=1)).state is None
+    )
 
 
 @pytest.mark.usefixtures("upcasters")
 def test_a_snapshot_in_an_older_shape_is_not_used() -> None:
     for version in range(1, 52):
         support.append("a", version, partySize=version)
-    store.keep_snapshots(store.load("booking", "a"), _append_log)
-    store.upcaster("BookingCreated", 1)(lambda payload: payload | {"partySize": -payload["partySize"]})
-    sizes = store.fold("booking", "a", _append_log).state
+    snapshots.save_snapshots(store.load("booking", "a"), _append_log)
+    envelope.upcaster("BookingCreated", 1)(lambda payload: payload | {"partySize": -payload["partySize"]})
+    sizes = snapshots.fold("booking", "a", _append_log).state
     assert sizes == {"sizes": [-number for number in range(1, 52)]}
-    store.keep_snapshots(store.load("booking", "a"), _append_log)
+    snapshots.save_snapshots(store.load("booking", "a"), _append_log)
     assert Snapshot.objects.count() == 2
-    assert store.fold("booking", "a", _append_log).state == sizes
+    assert snapshots.fold("booking", "a", _append_log).state == sizes
 
 
 def test_canary_a_wrong_snapshot_is_seen_in_the_fold() -> None:
     for version in range(1, 61):
         support.append("a", version, partySize=version)
-    full = store.fold("booking", "a", _append_log).state
+    full = snapshots.fold("booking", "a", _append_log).state
     Snapshot.objects.create(
         aggregate_type="booking", aggregate_id="a", version=50, occurred_at=support.NOON, state={"sizes": [0]}
     )
-    assert store.fold("booking", "a", _append_log).state != full
+    assert snapshots.fold("booking", "a", _append_log).state != full

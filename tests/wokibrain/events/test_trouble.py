@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError, Producer
 
-from wokibrain.events.kafka import KafkaOutlet, _cause
 from wokibrain.events.kafka_connection import Trouble
+from wokibrain.events.kafka_outlet import KafkaOutlet, _cause
 from wokibrain.events.outlets import OutletDown
 
 

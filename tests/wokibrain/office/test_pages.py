@@ -25,8 +25,8 @@ from wokibrain.core import clock
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.permissions import Role
 from wokibrain.events import audit
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import AuditEntry, StoredEvent
-from wokibrain.events.store import Envelope
 
 HTML = {"Accept": "text/html"}
 START = datetime.fromisoformat("2025-10-22T12:00:00-03:00")

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from wokibrain.events import kafka, registry, signals
+from wokibrain.events import kafka_groups, registry, signals
 from wokibrain.events.types import Group
 
 
@@ -28,5 +28,5 @@ class Command(BaseCommand):
             raise CommandError(f"No such group: {', '.join(sorted(unknown))}. There are: {', '.join(there)}.")
         chosen = there if options["all"] else [Group(name) for name in groups]
         self.stderr.write(f"consume: {', '.join(chosen)} from {settings.KAFKA_BROKERS}")
-        kafka.consume(chosen, signals.until_stopped())
+        kafka_groups.consume(chosen, signals.until_stopped())
         self.stderr.write("consume: stopped")

@@ -6,9 +6,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from wokibrain.events import signals
-from wokibrain.events.kafka import KafkaOutlet
+from wokibrain.events.kafka_outlet import KafkaOutlet
 from wokibrain.events.outlets import DirectOutlet, Outlet
-from wokibrain.events.relay import BATCH, Relay
+from wokibrain.events.relay import MAX_BATCH, Relay
 
 
 class Command(BaseCommand):
@@ -18,7 +18,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--batch", type=int, default=BATCH, help=f"events at a time (default {BATCH})")
+        parser.add_argument(
+            "--batch", type=int, default=MAX_BATCH, help=f"events at a time (default {MAX_BATCH})"
+        )
 
     def handle(self, *args: Any, batch: int, **options: Any) -> None:
         if batch < 1:
