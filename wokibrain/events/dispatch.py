@@ -1,12 +1,12 @@
-"""Give events to a consumer so that each has its effect once, whatever is delivered twice, late or never.
+"""Gives events to a consumer so that each takes effect once, even if it is delivered twice or late.
 
-A receipt (consumer, event) is written in the transaction of the effect; whoever inserts it does the work.
-Receipts are pruned below the consumer's watermark, so the watermark is read after the insert: where the
-receipt was pruned between two deliveries, the watermark already covers the event (see ``sweeper``).
+A receipt (consumer, event) is written in the transaction of the effect; the process that inserts it does the work.
+Receipts below the consumer's watermark are pruned, so the watermark is read after the insert: if the receipt was
+pruned between two deliveries, the watermark covers the event by then (see ``sweeper``).
 
-A handler that raises fails for the event that made it raise, not for its batch. A ``Failure`` row then holds the
-event back from ordinary deliveries until its next try; when the neighbour was merely away (``TRANSIENT``)
-the try does not count.
+When a handler raises, the events of its batch are tried one by one, so that only the one at fault fails. A
+``Failure`` row then keeps the event from ordinary deliveries until its next try. A try that failed because a service
+was away (``TRANSIENT``) does not count.
 """
 
 from __future__ import annotations
@@ -27,11 +27,16 @@ from wokibrain.events import envelope, registry, types
 from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import Failure, StoredEvent
 from wokibrain.events.registry import Consumer, Mode
+from wokibrain.events.sql import ABOVE_WATERMARK
 
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS: Final = 5
+"""Before the event becomes a dead letter."""
+MAX_ERROR_LENGTH: Final = 500
+"""Of the error's text that is stored."""
 TRANSIENT_PAUSE: Final = timedelta(seconds=5)
+"""Before the next try after a service was away."""
 TRANSIENT: Final = (
     OperationalError,
     InterfaceError,
@@ -41,41 +46,41 @@ TRANSIENT: Final = (
     redis.exceptions.TimeoutError,
     kombu.exceptions.OperationalError,
 )
-"""What a neighbour that is away makes a handler raise."""
+"""What a handler raises when a service that it needs is away."""
 
 CONSUMER_LOCK: Final = 0x574B
-"""First half of the advisory lock a consumer's work shares and a rebuild takes for itself."""
+"""First half of the advisory lock that a consumer's transactions share and a rebuild takes exclusively."""
 
 
 class Unknown(Exception):
-    """An event that can never be handled as things stand: not in the store, or of a type nobody knows."""
+    """The event cannot be handled: it is not in the store, or no app registered its type."""
 
 
 def handle(consumer_name: str, event_ids: Iterable[UUID], *, retrying: bool = False) -> None:
-    """Let a consumer handle those of ``event_ids`` it has not handled yet.
+    """Let a consumer handle those of ``event_ids`` that it has not handled yet.
 
-    Ordinary deliveries pass by an event with a ``Failure``; ``retrying`` handles exactly those. Raises only
-    where the database itself is away: nothing is recorded then, and the sweeper brings the events again.
+    Skips events with a ``Failure``; with ``retrying`` it handles exactly those. Raises only if the database is away:
+    then nothing is recorded, and the sweeper queues the events again.
     """
     consumer = registry.get(consumer_name)
-    known = _load(consumer, set(event_ids))
-    if not known:
+    events = _load(consumer, set(event_ids))
+    if not events:
         return
     try:
-        _apply(consumer, known, retrying)
+        _apply(consumer, events, retrying)
     except TRANSIENT as error:
-        for event in known:
+        for event in events:
             _fail(consumer, event.event_id, error, _origin(event))
     except Exception as error:
-        if len(known) == 1:
-            _fail(consumer, known[0].event_id, error, _origin(known[0]))
+        if len(events) == 1:
+            _fail(consumer, events[0].event_id, error, _origin(events[0]))
             return
-        for event in known:
+        for event in events:
             handle(consumer_name, [event.event_id], retrying=retrying)
 
 
 def _load(consumer: Consumer, event_ids: set[UUID]) -> list[Envelope]:
-    """The events in order of position; what cannot be one for this consumer is booked as failed."""
+    """Return the events in order of position. Those that cannot be handled are recorded as failures instead."""
     events = []
     for row in StoredEvent.objects.filter(event_id__in=event_ids).order_by("position"):
         event_ids.discard(row.event_id)
@@ -98,7 +103,7 @@ def _origin(event: Envelope) -> str:
 def _apply(consumer: Consumer, events: Sequence[Envelope], retrying: bool) -> None:
     claim = _claim_failed if retrying else _claim_fresh
     if consumer.mode is Mode.INLINE:
-        # The effect is not the database's: it comes first, and the receipt says that it came.
+        # The effect is outside the database: it comes first, and the receipt records it.
         if todo := _open(consumer, events, retrying):
             consumer.handler(todo)
             with transaction.atomic():
@@ -111,7 +116,7 @@ def _apply(consumer: Consumer, events: Sequence[Envelope], retrying: bool) -> No
 
 
 def share(consumer: Consumer) -> None:
-    """Hold off a rebuild of this consumer's read models until the transaction ends."""
+    """Keep a rebuild of this consumer's read models waiting until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock_shared(%s, hashtext(%s))", [CONSUMER_LOCK, consumer.name]
@@ -121,15 +126,15 @@ def share(consumer: Consumer) -> None:
 def _open(consumer: Consumer, events: Sequence[Envelope], retrying: bool) -> list[Envelope]:
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT e.event_id FROM events_storedevent e
-            LEFT JOIN events_watermark w ON w.consumer = %(consumer)s
-            LEFT JOIN events_failure f ON f.consumer = %(consumer)s AND f.event_id = e.event_id
-            WHERE e.event_id = ANY (%(ids)s::uuid[])
-              AND CASE WHEN %(retrying)s THEN f.retry_at IS NOT NULL ELSE f.id IS NULL
-                  AND (e.published_at IS NULL OR w.through IS NULL OR e.published_at > w.through) END
-              AND NOT EXISTS (SELECT FROM events_receipt r WHERE r.consumer = %(consumer)s AND r.event_id = e.event_id)
-            """,
+            f"""
+            SELECT event.event_id FROM events_storedevent AS event
+            LEFT JOIN events_watermark AS mark ON mark.consumer = %(consumer)s
+            LEFT JOIN events_failure f ON f.consumer = %(consumer)s AND f.event_id = event.event_id
+            WHERE event.event_id = ANY (%(ids)s::uuid[])
+              AND CASE WHEN %(retrying)s THEN f.retry_at IS NOT NULL ELSE f.id IS NULL AND {ABOVE_WATERMARK} END
+              AND NOT EXISTS (SELECT FROM events_receipt r
+                              WHERE r.consumer = %(consumer)s AND r.event_id = event.event_id)
+            """,  # noqa: S608 - made of constants
             {
                 "consumer": consumer.name,
                 "ids": [event.event_id for event in events],
@@ -146,9 +151,9 @@ def _claim_fresh(consumer: Consumer, events: Sequence[Envelope]) -> list[Envelop
         cursor.execute(
             """
             INSERT INTO events_receipt (consumer, event_id)
-            SELECT %s, wanted.event_id FROM unnest(%s::uuid[]) AS wanted(event_id)
-            WHERE NOT EXISTS (SELECT FROM events_failure f WHERE f.consumer = %s AND f.event_id = wanted.event_id)
-            ORDER BY wanted.event_id
+            SELECT %s, delivered.event_id FROM unnest(%s::uuid[]) AS delivered(event_id)
+            WHERE NOT EXISTS (SELECT FROM events_failure f WHERE f.consumer = %s AND f.event_id = delivered.event_id)
+            ORDER BY delivered.event_id
             ON CONFLICT DO NOTHING RETURNING event_id
             """,
             [consumer.name, ids, consumer.name],
@@ -157,12 +162,11 @@ def _claim_fresh(consumer: Consumer, events: Sequence[Envelope]) -> list[Envelop
         if not claimed:
             return []
         cursor.execute(
-            """
-            SELECT e.event_id FROM events_storedevent e
-            LEFT JOIN events_watermark w ON w.consumer = %s
-            WHERE e.event_id = ANY (%s::uuid[])
-              AND (e.published_at IS NULL OR w.through IS NULL OR e.published_at > w.through)
-            """,
+            f"""
+            SELECT event.event_id FROM events_storedevent AS event
+            LEFT JOIN events_watermark AS mark ON mark.consumer = %s
+            WHERE event.event_id = ANY (%s::uuid[]) AND {ABOVE_WATERMARK}
+            """,  # noqa: S608 - made of constants
             [consumer.name, claimed],
         )
         fresh = {row[0] for row in cursor.fetchall()}
@@ -181,7 +185,7 @@ def _claim_failed(consumer: Consumer, events: Sequence[Envelope]) -> list[Envelo
         cursor.execute(
             """
             INSERT INTO events_receipt (consumer, event_id)
-            SELECT %s, wanted.event_id FROM unnest(%s::uuid[]) AS wanted(event_id) ORDER BY 2
+            SELECT %s, delivered.event_id FROM unnest(%s::uuid[]) AS delivered(event_id) ORDER BY 2
             ON CONFLICT DO NOTHING RETURNING event_id
             """,
             [consumer.name, failed],
@@ -191,10 +195,9 @@ def _claim_failed(consumer: Consumer, events: Sequence[Envelope]) -> list[Envelo
 
 
 def _fail(consumer: Consumer, event_id: UUID, error: Exception, origin: str = "") -> None:
-    """Book a failed try, unless another delivery has had the effect meanwhile."""
-    hopeless = isinstance(error, Unknown)
+    """Record a failed try, unless another delivery has taken effect meanwhile."""
     counts = not isinstance(error, TRANSIENT)
-    text = f"{type(error).__name__}: {error}".replace("\x00", "")[:500]
+    text = f"{type(error).__name__}: {error}".replace("\x00", "")[:MAX_ERROR_LENGTH]
     now = clock.now()
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -216,7 +219,7 @@ def _fail(consumer: Consumer, event_id: UUID, error: Exception, origin: str = ""
             return
         row.attempts += counts
         row.error = text
-        if hopeless or row.attempts >= MAX_ATTEMPTS:
+        if isinstance(error, Unknown) or row.attempts >= MAX_ATTEMPTS:
             row.retry_at, row.dead_at = None, now
         else:
             row.retry_at = now + (_backoff(row.attempts) if counts else TRANSIENT_PAUSE)

@@ -1,4 +1,4 @@
-"""How Kafka is reached, and in a sentence what is wrong when it is not."""
+"""How to reach Kafka, and why it cannot be reached, in a sentence for operators."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ from wokibrain.events.outlets import OutletDown
 
 log = logging.getLogger(__name__)
 
-ANSWER: Final = 5.0
-"""Seconds a broker has to tell what topics there are."""
-RECENT: Final = 5.0
-PROBE: Final = 1.0
+ANSWER_SECONDS: Final = 5.0
+"""How long a broker has to list its topics."""
+TOPIC_CREATION_SECONDS: Final = 10
+FRESH_SECONDS: Final = 5.0
+"""How long /health/ready believes the last probe: anyone may ask for it at any rate."""
+PROBE_SECONDS: Final = 1.0
+"""How long that probe may take."""
+LOG_EVERY_SECONDS: Final = 60
+"""The same kind of trouble is logged once in this time."""
 
 # "(after 310ms in state AUTH_REQ)" would make every line a new one.
 _NOISE: Final = re.compile(r" \(after \d+ms in state \w+.*\)$")
-_OURS: Final = (
+_SETTING_NAMES: Final = (
     ("ssl.ca.location", "KAFKA_SSL_CA"),
     ("sasl.mechanism", "KAFKA_SASL_MECHANISM"),
     ("sasl.username", "KAFKA_SASL_USERNAME"),
@@ -34,9 +39,9 @@ _OURS: Final = (
 
 
 class Trouble:
-    """What a client last said of its connection; to be its ``error_cb``. Clients never say a password.
+    """The last error of a client's connection; pass it to the client as ``error_cb``. It never holds a password.
 
-    With a name it is logged too: each kind of trouble once a minute, whichever broker it is with.
+    With a name, errors are logged too: each kind once in LOG_EVERY_SECONDS, whichever broker it is about.
     """
 
     def __init__(self, name: str = "") -> None:
@@ -46,19 +51,19 @@ class Trouble:
         self._again_at: dict[int, float] = {}
 
     def __call__(self, error: KafkaError) -> None:
-        # That all brokers are down says nothing that was not said, unless nothing was.
+        # That all brokers are down adds nothing to an earlier, more exact error.
         if error.code() != KafkaError._ALL_BROKERS_DOWN or not self.sentence:
             self.sentence, self._kind = explain(error), error.code()
         now = time.monotonic()
         if self._name and now >= self._again_at.get(self._kind, 0.0):
-            self._again_at[self._kind] = now + 60
+            self._again_at[self._kind] = now + LOG_EVERY_SECONDS
             log.warning("%s waits: Kafka: %s", self._name, self.sentence)
 
 
 def explain(error: KafkaError) -> str:
-    """What is wrong, with the settings to look at."""
+    """Return what is wrong, with the settings to look at."""
     code, text = error.code(), _NOISE.sub("", error.str())
-    for theirs, ours in _OURS:
+    for theirs, ours in _SETTING_NAMES:
         text = text.replace(theirs, ours)
     if code == KafkaError._AUTHENTICATION:
         return (
@@ -78,16 +83,16 @@ def explain(error: KafkaError) -> str:
 
 
 def connection_settings(brokers: str) -> dict[str, Any]:
-    """How to reach the brokers: address, TLS and SASL as the settings have it."""
+    """Return the part of a client's configuration that reaches the brokers: address, TLS and SASL."""
     sasl = bool(settings.KAFKA_SASL_MECHANISM)
     conf: dict[str, Any] = {
         "bootstrap.servers": brokers,
         "client.id": "wokibrain",
         "security.protocol": ("SASL_" if sasl else "") + ("SSL" if settings.KAFKA_SSL else "PLAINTEXT"),
-        # A topic that was deleted or made again is noticed within seconds, not minutes.
+        # So that a deleted or recreated topic is noticed within seconds, not minutes.
         "topic.metadata.refresh.interval.ms": 5_000,
         "reconnect.backoff.max.ms": 2_000,
-        # Its own lines go past our log, several a second while a broker is away; see ``Trouble``.
+        # The client's own lines bypass our log, several a second while a broker is away; see ``Trouble``.
         "log_level": 2,
     }
     if sasl:
@@ -101,8 +106,11 @@ def connection_settings(brokers: str) -> dict[str, Any]:
     return conf
 
 
-def ensure_topics(*names: str, timeout: float = ANSWER) -> None:
-    """Make those topics that are missing; none named: only ask. Raises ``OutletDown`` when no broker answers."""
+def ensure_topics(*names: str, timeout: float = ANSWER_SECONDS) -> None:
+    """Create those of these topics that are missing; without names, only check that a broker answers.
+
+    Raises ``OutletDown`` when none does within ``timeout`` seconds.
+    """
     trouble = Trouble()
     try:
         admin = AdminClient(
@@ -111,11 +119,11 @@ def ensure_topics(*names: str, timeout: float = ANSWER) -> None:
     except KafkaException as error:
         raise OutletDown(f"Kafka: {explain(error.args[0])}") from error
     try:
-        there = admin.list_topics(timeout=timeout).topics
-        wanted = [NewTopic(name, settings.KAFKA_PARTITIONS) for name in names if name not in there]
-        for future in (admin.create_topics(wanted) if wanted else {}).values():
+        existing = admin.list_topics(timeout=timeout).topics
+        missing = [NewTopic(name, settings.KAFKA_PARTITIONS) for name in names if name not in existing]
+        for future in (admin.create_topics(missing) if missing else {}).values():
             try:
-                future.result(timeout=10)
+                future.result(timeout=TOPIC_CREATION_SECONDS)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
@@ -125,12 +133,12 @@ def ensure_topics(*names: str, timeout: float = ANSWER) -> None:
 
 
 def event_topics() -> list[str]:
-    """The topics of events and of their dead letters."""
+    """Return the names of the topics of events and of their dead letters."""
     return [name for topic in types.topics() for name in (topic.kafka, topic.dead_letters)]
 
 
-def state(timeout: float = ANSWER) -> str:
-    """ "ok", or what is wrong in a sentence."""
+def state(timeout: float = ANSWER_SECONDS) -> str:
+    """Return "ok", or what is wrong in a sentence."""
     try:
         ensure_topics(timeout=timeout)
     except OutletDown as error:
@@ -138,24 +146,24 @@ def state(timeout: float = ANSWER) -> str:
     return "ok"
 
 
-_asking: Final = threading.Lock()
-_told: tuple[str, bool, float] = ("", False, 0.0)
-"""Which brokers were asked last, whether they answered, and until when that is believed."""
+_probing: Final = threading.Lock()
+_last_probe: tuple[str, bool, float] = ("", False, 0.0)
+"""The brokers that were probed, whether one answered, and until when that counts."""
 
 
 def recently_ok() -> bool:
-    """Whether the brokers answer, or did within RECENT seconds, for what anybody may ask as often as they like.
+    """Whether a broker answers, or did within FRESH_SECONDS.
 
-    One thread of the process asks, for PROBE seconds at most; meanwhile the others are told what was known.
+    One thread of the process probes, for PROBE_SECONDS at most; meanwhile the others return the last result.
     """
-    global _told
-    brokers, ok, until = _told
-    known = brokers == settings.KAFKA_BROKERS
-    if (known and time.monotonic() < until) or not _asking.acquire(blocking=False):
-        return known and ok
+    global _last_probe
+    brokers, ok, until = _last_probe
+    same = brokers == settings.KAFKA_BROKERS
+    if (same and time.monotonic() < until) or not _probing.acquire(blocking=False):
+        return same and ok
     try:
-        ok = state(timeout=PROBE) == "ok"
-        _told = (settings.KAFKA_BROKERS, ok, time.monotonic() + RECENT)
+        ok = state(timeout=PROBE_SECONDS) == "ok"
+        _last_probe = (settings.KAFKA_BROKERS, ok, time.monotonic() + FRESH_SECONDS)
     finally:
-        _asking.release()
+        _probing.release()
     return ok

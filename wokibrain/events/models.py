@@ -1,4 +1,4 @@
-"""The event store, which is its own outbox, and the books kept over what became of each event."""
+"""The event store, which is its own outbox, and the records of how consumers fared with each event."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from django.utils.translation import gettext_lazy as _
 from wokibrain.core.ids import uuid7
 
 MAX_PAYLOAD_BYTES = 262_144
-"""Well under what Kafka takes in one message by default (1 MB): an event that is stored can be sent."""
+"""Well under the size of a message that Kafka takes by default (1 MB), so every stored event can be sent."""
 
 
 class StoredEvent(models.Model):
     """One state change of one aggregate, written in the transaction that made the change.
 
-    ``version`` counts 1..n without a gap within an aggregate; the database refuses a second event
-    with the same one. ``published_at`` is empty until the relay has handed the event on, and grows
-    strictly from one hand-over to the next. Migration 0003 has the triggers that refuse any other
-    change of a row. ``payload`` and ``metadata`` hold no personal data: a guest is named by id only.
+    ``version`` counts 1..n without a gap within an aggregate; the database refuses a second event of the same
+    version. ``published_at`` is empty until the relay has handed the event on, and grows strictly from one hand-over
+    to the next; triggers (migration 0003) refuse any other change of a row. ``payload`` and ``metadata`` hold no
+    personal data: they name a guest by id only.
     """
 
     position = models.BigAutoField(primary_key=True)
@@ -68,7 +68,7 @@ class StoredEvent(models.Model):
 class Snapshot(models.Model):
     """An aggregate's state right after ``version``, so that a fold need not start at the first event.
 
-    ``shapes`` counts the upcasters there were: a state made before the last one is not used any more.
+    ``shapes`` is the number of upcasters registered when it was taken; with another number it is not used.
     """
 
     pk = models.CompositePrimaryKey("aggregate_type", "aggregate_id", "version", "shapes")
@@ -88,9 +88,9 @@ class Snapshot(models.Model):
 
 
 class Receipt(models.Model):
-    """A consumer's effect of an event is done. Written in the transaction of the effect.
+    """A consumer has handled an event. Written in the transaction of the effect.
 
-    Kept only above the consumer's ``Watermark``: below it everything is settled.
+    Pruned below the consumer's ``Watermark``.
     """
 
     pk = models.CompositePrimaryKey("consumer", "event_id")
@@ -106,7 +106,7 @@ class Receipt(models.Model):
 
 
 class Watermark(models.Model):
-    """Every event published up to ``through`` is settled for the consumer: receipted once, or in ``Failure``."""
+    """Every event published up to ``through`` is settled for the consumer: handled, or in ``Failure``."""
 
     consumer = models.CharField(primary_key=True, max_length=40)
     through = models.DateTimeField(null=True)
@@ -122,8 +122,8 @@ class Watermark(models.Model):
 class Failure(models.Model):
     """An event a consumer could not handle: waiting for its next try, dead, or discarded by an operator.
 
-    While the row is there the event counts as not handled, whatever the watermark says. A message that
-    is no event at all (from Kafka) stands here under its consumer group's name with its bytes in ``raw``.
+    While the row exists the event counts as not handled, whatever the watermark says. A message from Kafka that is
+    no event is recorded under the name of its consumer group, with its bytes in ``raw``.
     """
 
     consumer = models.CharField(_("consumer"), max_length=40)
@@ -159,7 +159,7 @@ class Failure(models.Model):
 
 
 class Rebuild(models.Model):
-    """A read model was rebuilt: how many events it read and how many rows were wrong before."""
+    """A rebuild of a read model: how many events it read and how many rows it changed."""
 
     read_model = models.CharField(_("read model"), max_length=40)
     started_at = models.DateTimeField(_("started"))
@@ -178,7 +178,7 @@ class Rebuild(models.Model):
 
 
 class AuditEntry(models.Model):
-    """Who did what to what, when and through which door. Never changed, never deleted, no personal data.
+    """Who did what to what, when, and by REST, board, admin or command. Never changed or deleted; no personal data.
 
     ``before`` and ``after`` hold the fields that changed; ``touched`` names those whose values are personal.
     """

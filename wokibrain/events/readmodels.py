@@ -1,12 +1,11 @@
-"""Read models: tables that follow from events alone. Here they are rebuilt and checked.
+"""Read models: tables that follow from events alone. This module rebuilds and checks them.
 
-A read model belongs to a consumer. Its ``apply`` writes what a batch of events adds to the tables, each name
-with the given suffix: none for the live tables, another for tables of the same shape beside them. Its effect may
-not depend on the order or the batches in which events come.
+A read model belongs to a consumer. Its ``apply`` adds a batch of events to the tables, whose names get a suffix: none
+for the live tables, another for temporary tables of the same shape. The result must not depend on the order or the
+batches in which events come.
 
-What is in the live tables is known exactly: the effects of the events that have a receipt or lie below the
-watermark, and have no failure. So a check compares with the fold of just those, in one snapshot, also
-while events pour in.
+The live tables hold exactly the effects of the events that have a receipt or lie below the watermark, and have no
+failure. A check compares them with the fold of just those events, in one snapshot, so it works while events pour in.
 """
 
 from __future__ import annotations
@@ -31,24 +30,26 @@ from wokibrain.events.types import event_types
 Apply = Callable[[Sequence[Envelope], str], None]
 Progress = Callable[[int, int], None]
 
-CHUNK: Final = 2_000
+EVENTS_PER_CHUNK: Final = 2_000
+"""Applied at a time by a rebuild or a check; bounds its memory."""
 BESIDE: Final = "_beside"
+"""Suffix of the temporary tables beside the live ones."""
 REBUILD_LOCK: Final = 0x574C
 
-NOT_TAKEN_IN: Final = "NOT EXISTS (SELECT FROM taken_in t WHERE t.event_id = events_storedevent.event_id)"
+NOT_APPLIED: Final = "NOT EXISTS (SELECT FROM applied t WHERE t.event_id = events_storedevent.event_id)"
 
 
 class UnknownReadModel(LookupError):
-    pass
+    """No read model has that name."""
 
 
 class RebuildRunning(Exception):
-    """Another process rebuilds this read model right now."""
+    """Another process is rebuilding this read model."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadModel:
-    """``models`` have a composite primary key, which is the key rows are compared by."""
+    """``models`` have a composite primary key, by which rows are compared."""
 
     name: str
     consumer: str
@@ -60,12 +61,13 @@ _read_models: dict[str, ReadModel] = {}
 
 
 def register(read_model: ReadModel) -> ReadModel:
+    """Make the read model known to `manage.py rebuild` and `manage.py verify`."""
     _read_models[read_model.name] = read_model
     return read_model
 
 
 def get(name: str) -> ReadModel:
-    """Raises ``UnknownReadModel``."""
+    """Return the read model of that name. Raises ``UnknownReadModel``."""
     try:
         return _read_models[name]
     except KeyError:
@@ -75,6 +77,7 @@ def get(name: str) -> ReadModel:
 
 
 def names() -> list[str]:
+    """Return the names of all read models, sorted."""
     return sorted(_read_models)
 
 
@@ -82,29 +85,29 @@ def names() -> list[str]:
 
 
 def rebuild(name: str, progress: Progress = lambda done, total: None) -> Rebuild:
-    """Build the read model anew from all events and put it in the live one's place, in one commit.
+    """Build the read model anew from all events and replace the live one in one commit. Return what was done.
 
-    Most of the work happens beside the live tables, in one snapshot of the store. Then the consumer is
-    held off, what was committed since is added, and the differing rows are replaced; readers see the old state or
-    the new. Events taken in get receipts, so that no delivery adds them again; events that stand in ``Failure``
-    are left out, as they are in the live tables.
+    Most of the work goes into temporary tables, from one snapshot of the store. Then the consumer waits while the
+    events committed since are added and the rows that differ are replaced; readers see the old state or the new.
+    Applied events get receipts, so that no delivery adds them again; events with a ``Failure`` are left out, as they
+    are in the live tables. Raises ``UnknownReadModel``, ``RebuildRunning``.
     """
     read_model = get(name)
     consumer = registry.get(read_model.consumer)
     started = clock.now()
-    with _alone(name), _tables_beside(read_model):
+    with _only_rebuild(name), _tables_beside(read_model):
         with _snapshot():
             total = _events(consumer).count()
             done = 0
-            for chunk in _chunks(_events(consumer).iterator(CHUNK)):
-                _take_in(read_model, consumer, chunk)
+            for chunk in _chunks(_events(consumer).iterator(EVENTS_PER_CHUNK)):
+                _apply_beside(read_model, consumer, chunk)
                 done += len(chunk)
                 progress(done, total)
         with transaction.atomic():
-            _hold_off(consumer)
-            late = list(_events(consumer).extra(where=[NOT_TAKEN_IN]))  # noqa: S610 - a constant of ours
+            _lock_out(consumer)
+            late = list(_events(consumer).extra(where=[NOT_APPLIED]))  # noqa: S610 - a constant of ours
             for chunk in _chunks(iter(late)):
-                _take_in(read_model, consumer, chunk)
+                _apply_beside(read_model, consumer, chunk)
             _receipt(consumer)
             repaired = sum(_replace(model) for model in read_model.models)
             result = Rebuild.objects.create(
@@ -119,19 +122,19 @@ def rebuild(name: str, progress: Progress = lambda done, total: None) -> Rebuild
 
 
 def differences(name: str) -> int:
-    """How many rows of the live tables are not what the fold of the handled events says."""
+    """Return how many rows of the live tables differ from the fold of the handled events."""
     read_model = get(name)
     consumer = registry.get(read_model.consumer)
     with _tables_beside(read_model), _snapshot():
         through = Watermark.objects.filter(consumer=consumer.name).values("through")
         handled = _events(consumer).filter(_in(Receipt, consumer) | Q(published_at__lte=Subquery(through)))
-        for chunk in _chunks(handled.iterator(CHUNK)):
-            _take_in(read_model, consumer, chunk)
+        for chunk in _chunks(handled.iterator(EVENTS_PER_CHUNK)):
+            _apply_beside(read_model, consumer, chunk)
         return sum(_differing(model) for model in read_model.models)
 
 
 def _events(consumer: Consumer) -> models.QuerySet[StoredEvent]:
-    """What the consumer's read models are made of: its topics' known events, but for those that failed."""
+    """Return the events of the consumer's topics that are of a registered type and have not failed."""
     known = [event_type.name for event_type in event_types()]
     events = StoredEvent.objects.filter(aggregate_type__in=consumer.topics, event_type__in=known)
     return events.exclude(_in(Failure, consumer)).order_by("position")
@@ -142,20 +145,20 @@ def _in(book: type[Receipt] | type[Failure], consumer: Consumer) -> Exists:
 
 
 def _chunks(rows: Iterator[StoredEvent]) -> Iterator[list[StoredEvent]]:
-    while chunk := list(islice(rows, CHUNK)):
+    while chunk := list(islice(rows, EVENTS_PER_CHUNK)):
         yield chunk
 
 
-def _take_in(read_model: ReadModel, consumer: Consumer, rows: Sequence[StoredEvent]) -> None:
+def _apply_beside(read_model: ReadModel, consumer: Consumer, rows: Sequence[StoredEvent]) -> None:
     events = [Envelope.from_row(row) for row in rows]
     read_model.apply(events, BESIDE)
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO taken_in SELECT unnest(%s::uuid[])", [[event.event_id for event in events]]
+            "INSERT INTO applied SELECT unnest(%s::uuid[])", [[event.event_id for event in events]]
         )
 
 
-def _hold_off(consumer: Consumer) -> None:
+def _lock_out(consumer: Consumer) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [CONSUMER_LOCK, consumer.name])
@@ -163,15 +166,15 @@ def _hold_off(consumer: Consumer) -> None:
 
 def _receipt(consumer: Consumer) -> None:
     with connection.cursor() as cursor:
-        # One that failed while the rebuild took it in has its effect now.
+        # An event that failed while the rebuild applied it has taken effect now.
         cursor.execute(
-            "DELETE FROM events_failure f USING taken_in t WHERE f.consumer = %s AND f.event_id = t.event_id",
+            "DELETE FROM events_failure f USING applied t WHERE f.consumer = %s AND f.event_id = t.event_id",
             [consumer.name],
         )
         cursor.execute(
             """
             INSERT INTO events_receipt (consumer, event_id)
-            SELECT %(consumer)s, e.event_id FROM taken_in t JOIN events_storedevent e USING (event_id)
+            SELECT %(consumer)s, e.event_id FROM applied t JOIN events_storedevent e USING (event_id)
             LEFT JOIN events_watermark w ON w.consumer = %(consumer)s
             WHERE e.published_at IS NULL OR w.through IS NULL OR e.published_at > w.through
             ON CONFLICT DO NOTHING
@@ -184,7 +187,7 @@ def _receipt(consumer: Consumer) -> None:
 
 
 def columns(model: type[models.Model]) -> tuple[list[str], list[str]]:
-    """The columns of the composite key, and the others."""
+    """Return the columns of the composite key, and the other columns."""
     key = [str(field.column) for field in model._meta.pk_fields]
     rest = [str(field.column) for field in model._meta.concrete_fields if field.column]
     return key, [column for column in rest if column not in key]
@@ -192,7 +195,7 @@ def columns(model: type[models.Model]) -> tuple[list[str], list[str]]:
 
 @contextmanager
 def _tables_beside(read_model: ReadModel) -> Iterator[None]:
-    """Empty tables of the same shape, and one for the ids of the events in them; this session's only."""
+    """Make empty temporary tables of the same shape, and one for the ids of the events applied to them."""
     tables = [model._meta.db_table for model in read_model.models]
     with connection.cursor() as cursor:
         for table in tables:
@@ -200,14 +203,14 @@ def _tables_beside(read_model: ReadModel) -> Iterator[None]:
             cursor.execute(
                 f"CREATE TEMP TABLE {table}{BESIDE} (LIKE {table} INCLUDING DEFAULTS INCLUDING INDEXES)"
             )
-        cursor.execute("DROP TABLE IF EXISTS taken_in")
-        cursor.execute("CREATE TEMP TABLE taken_in (event_id uuid PRIMARY KEY)")
+        cursor.execute("DROP TABLE IF EXISTS applied")
+        cursor.execute("CREATE TEMP TABLE applied (event_id uuid PRIMARY KEY)")
     try:
         yield
     finally:
         if connection.connection is not None and not connection.connection.closed:
             with connection.cursor() as cursor:
-                for table in (*(f"{table}{BESIDE}" for table in tables), "taken_in"):
+                for table in (*(f"{table}{BESIDE}" for table in tables), "applied"):
                     cursor.execute(f"DROP TABLE IF EXISTS {table}")
 
 
@@ -218,7 +221,7 @@ def _replace(model: type[models.Model]) -> int:
         cursor.execute(
             f"DELETE FROM {table} l WHERE NOT EXISTS (SELECT FROM {table}{BESIDE} b WHERE {_same(key)})"  # noqa: S608
         )
-        gone = cursor.rowcount
+        deleted = cursor.rowcount
         cursor.execute(
             f"""
             INSERT INTO {table} AS l ({", ".join(key + values)})
@@ -229,7 +232,7 @@ def _replace(model: type[models.Model]) -> int:
                 IS DISTINCT FROM ({", ".join(f"EXCLUDED.{column}" for column in values)})
             """  # noqa: S608 - names of our own tables
         )
-        return int(gone + cursor.rowcount)
+        return int(deleted + cursor.rowcount)
 
 
 def _differing(model: type[models.Model]) -> int:
@@ -263,7 +266,7 @@ def _snapshot() -> Iterator[None]:
 
 
 @contextmanager
-def _alone(name: str) -> Iterator[None]:
+def _only_rebuild(name: str) -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [REBUILD_LOCK, name])
         if not cursor.fetchone()[0]:
