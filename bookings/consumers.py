@@ -1,4 +1,4 @@
-"""What follows from bookings' events."""
+"""The consumers of bookings' events: read models, cached days, open boards."""
 
 from __future__ import annotations
 
@@ -19,26 +19,31 @@ from wokibrain.events.registry import Mode, consumer
 from wokibrain.events.types import Group
 
 FAN_OUT_SECONDS: Final = 2.0
+"""For a batch; a board that misses an event catches up when it reconnects."""
 
 
 @consumer(name="days", group=Group.PROJECTIONS, topics=[BOOKING], mode=Mode.BATCH)
 def days(events: Sequence[Envelope]) -> None:
+    """Keep the read model of days, and snapshots of bookings."""
     readmodels.apply_days(events)
-    readmodels.snapshots(events)
+    readmodels.take_snapshots(events)
 
 
 @consumer(name="analytics", group=Group.ANALYTICS, topics=[BOOKING], mode=Mode.BATCH)
 def analytics(events: Sequence[Envelope]) -> None:
+    """Keep the read models of the analytics."""
     readmodels.apply_analytics(events)
 
 
 @consumer(name="cache", group=Group.CACHE, topics=[BOOKING, TABLE], mode=Mode.INLINE)
 def invalidate(events: Sequence[Envelope]) -> None:
+    """Drop the cached days that the events may change."""
     cache.forget({day for event in events for day in _sector_days(event)})
 
 
 @consumer(name="websocket", group=Group.WEBSOCKET, topics=[BOOKING, TABLE], mode=Mode.INLINE)
 def fan_out(events: Sequence[Envelope]) -> None:
+    """Send the events to the sockets that follow their restaurant or sector, in every process."""
     if (layer := get_channel_layer()) is None:
         return
 
@@ -55,13 +60,13 @@ def fan_out(events: Sequence[Envelope]) -> None:
 
 
 def _sector_days(event: Envelope) -> Iterator[tuple[str, str, date]]:
-    """The restaurant, sector and date of the days an event may change."""
+    """Yield the restaurant, sector and date of each day that an event may change."""
     payload = event.payload
     restaurant_id = payload["restaurantId"]
     if event.aggregate_type == TABLE:
         start, end = (datetime.fromisoformat(payload[edge]).date() for edge in ("start", "end"))
-        for days_on in range((end - start).days + 1):
-            yield restaurant_id, payload["sectorId"], start + timedelta(days=days_on)
+        for offset in range((end - start).days + 1):
+            yield restaurant_id, payload["sectorId"], start + timedelta(days=offset)
         return
     changes = payload.get("changes") or {}
     sectors = {payload["sectorId"], changes.get("sectorId", {}).get("from", payload["sectorId"])}

@@ -1,4 +1,4 @@
-"""What must hold between bookings, what they occupy and their events."""
+"""Invariants between bookings, the tables that they hold, and their events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WHERE (e.version, p ->> 'restaurantId', p ->> 'sectorId', p -> 'tableIds', (p ->
        b.start, b."end", b.party_size::int, b.status)
 """  # noqa: S608 - made of constants
 
-HELD_WRONGLY: Final = f"""
+WRONGLY_HELD: Final = f"""
 SELECT count(*) FROM bookings_booking b WHERE CASE WHEN b.status IN ({statuses.sql(statuses.OPEN)})
     THEN (SELECT array_agg(table_id::text ORDER BY table_id) FROM bookings_allocation a
           WHERE a.booking_id = b.id AND a.active AND a.period = tstzrange(b.start, b."end"))
@@ -38,14 +38,17 @@ SELECT count(*) FROM bookings_booking b WHERE CASE WHEN b.status IN ({statuses.s
 
 @register("no table is held twice at a time")
 def overlaps() -> int:
+    """Return how many pairs of allocations overlap at a table."""
     return count(OVERLAPS)
 
 
 @register("every booking is the fold of its events")
 def not_the_fold() -> int:
+    """Return how many bookings differ from the payload of their latest event."""
     return count(NOT_THE_FOLD)
 
 
 @register("every booking holds its tables, or none once it is gone")
-def held_wrongly() -> int:
-    return count(HELD_WRONGLY)
+def wrongly_held() -> int:
+    """Return how many bookings hold other tables than they name, or hold any though they were cancelled."""
+    return count(WRONGLY_HELD)

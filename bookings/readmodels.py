@@ -1,7 +1,7 @@
-"""Read models of bookings, kept by their events: a restaurant's days, and its figures by hour, arrival and table.
+"""The read models of bookings: figures by day and sector, and by hour, quarter of arrival and table.
 
-Each event adds what it changed: the figures of the booking after it, less those of the booking before it. Sums do
-not mind the order in which their terms come.
+Each event adds the figures of the booking after it and subtracts those of the booking before it. Sums do not depend
+on the order of their terms, so events may come in any order.
 """
 
 from __future__ import annotations
@@ -27,20 +27,23 @@ from wokibrain.events.store import with_previous
 Key: TypeAlias = tuple[str | int, ...]
 Figures: TypeAlias = dict[Key, dict[str, int]]
 
-QUARTER: Final = 900
+QUARTER_SECONDS: Final = 900
 
 
 def apply_days(events: Sequence[Envelope], suffix: str = "") -> None:
+    """Add the events to the figures by day; ``suffix`` as in ``wokibrain.events.readmodels``."""
     _add(BookingDay, _sum(events, _day), suffix)
 
 
 def apply_analytics(events: Sequence[Envelope], suffix: str = "") -> None:
+    """Add the events to the figures by hour, quarter of arrival and table."""
     _add(BookingHour, _sum(events, _hour), suffix)
     _add(BookingQuarter, _sum(events, _quarter), suffix)
     _add(TableDay, _sum(events, _tables), suffix)
 
 
-def snapshots(events: Iterable[Envelope]) -> None:
+def take_snapshots(events: Iterable[Envelope]) -> None:
+    """Store the state of each booking that one of the events brings to a version due for a snapshot."""
     save_snapshots(events, evolve)
 
 
@@ -68,7 +71,7 @@ def _day(booking: Payload) -> Figures:
 
 def _hour(booking: Payload) -> Figures:
     comes = booking["status"] not in statuses.FREED
-    # Written with the restaurant's own offset, so this is the hour on its clock.
+    # The start has the restaurant's own offset, so this is the hour on its clock.
     hour = datetime.fromisoformat(booking["start"]).hour
     return {
         (booking["restaurantId"], booking["serviceDate"], hour, booking["sectorId"]): {
@@ -85,8 +88,8 @@ def _hour(booking: Payload) -> Figures:
 def _quarter(booking: Payload) -> Figures:
     comes = booking["status"] not in statuses.FREED
     start = datetime.fromisoformat(booking["start"]).timestamp()
-    # In one spelling, whatever offset the restaurant had when the event was written.
-    quarter = datetime.fromtimestamp(start // QUARTER * QUARTER, UTC).isoformat()
+    # In UTC, so that a key does not depend on the offset when the event was written.
+    quarter = datetime.fromtimestamp(start // QUARTER_SECONDS * QUARTER_SECONDS, UTC).isoformat()
     return {
         (booking["restaurantId"], booking["serviceDate"], quarter): {
             "bookings": int(comes),
@@ -114,17 +117,17 @@ def _minutes(booking: Payload) -> int:
 def _sum(events: Sequence[Envelope], figures: Callable[[Payload], Figures]) -> dict[Key, Counter[str]]:
     total: dict[Key, Counter[str]] = defaultdict(Counter)
     for previous, event in with_previous(events):
-        for sign, one in ((1, event), (-1, previous)):
-            if one is None:
+        for sign, version in ((1, event), (-1, previous)):
+            if version is None:
                 continue
-            for key, values in figures(one.payload).items():
+            for key, values in figures(version.payload).items():
                 for name, value in values.items():
                     total[key][name] += sign * value
     return total
 
 
 def _add(model: type[Model], figures: dict[Key, Counter[str]], suffix: str) -> None:
-    """Add to the rows of these keys, in the order of the keys so that concurrent batches do not deadlock."""
+    """Add the figures to the rows of their keys, in order of the keys so that concurrent batches do not deadlock."""
     if not figures:
         return
     key, values = readmodels.columns(model)

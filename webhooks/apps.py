@@ -13,5 +13,5 @@ class WebhooksConfig(AppConfig):
         from webhooks import event_types, selectors
         from wokibrain.ops import metrics
 
-        metrics.tell_of_webhooks(selectors.attempts_made)
+        metrics.register_webhook_attempts(selectors.attempts_made)
         actions.register(event_types.ACTIONS)

@@ -1,8 +1,8 @@
-"""One effect per Idempotency-Key: the first request's result is kept with its effect and given again.
+"""One effect per Idempotency-Key: the result of the first request is stored with its effect and replayed to repeats.
 
-And no effect after a refusal. A client that heard nothing repeats its request; when the repeat is
-refused, the first one may still be waiting for a lock somewhere. So a refusal leaves a mark at its
-key, and what came in before the mark was made takes no effect any more, while a later repeat may.
+And no effect after a refusal. A client without an answer repeats its request; when the repeat is refused, the first
+request may still be waiting for a lock. So a refusal marks its key: requests received before the mark take no effect
+any more, later repeats may.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from wokibrain.core.errors import Code, DomainError, IdempotencyInProgress, Idem
 from wokibrain.core.failpoints import point, without
 from wokibrain.postgres.advisory import advisory_number
 
-KEPT: Final = timedelta(hours=24)
-SHORTEST_WAIT: Final = 0.05
-"""Seconds a lock is waited for, even by a request that has waited for long."""
+RESULT_LIFETIME: Final = timedelta(hours=24)
+"""How long a result is replayed, as the API documents."""
+MIN_LOCK_WAIT_SECONDS: Final = 0.05
+"""For a request that has already waited LOCK_WAIT_MS elsewhere: a lock that is free must still be obtained."""
 
-OPEN: Final = frozenset(
+NOT_REFUSALS: Final = frozenset(
     {
         Code.IDEMPOTENCY_IN_PROGRESS,
         Code.IDEMPOTENCY_KEY_REUSED,
@@ -38,19 +39,19 @@ OPEN: Final = frozenset(
         Code.INTERNAL_SERVER_ERROR,
     }
 )
-"""What says nothing about the request itself: it may still take effect, or is another's."""
-WITHHELD: Final = frozenset({Code.FORBIDDEN, Code.NOT_FOUND})
-"""Who is told this is not shown what was answered before."""
+"""Errors that do not decide the request: it may still take effect, or belongs to another caller."""
+NO_REPLAY: Final = frozenset({Code.FORBIDDEN, Code.NOT_FOUND})
+"""Errors after which the caller must not see the stored result of an earlier request."""
 
 LOCK: Final = """
 SELECT pg_advisory_xact_lock(%s) FROM (SELECT set_config('lock_timeout', %s, true) OFFSET 0) AS timeout
 """
-# The age of a mark is the difference of two times of one clock, and so is the age of a request.
+# The age of a mark is taken by the database's clock alone, that of a request by this process's clock alone.
 PAST: Final = """
 SELECT fingerprint, status, body, expires_at > %s, extract(epoch FROM clock_timestamp() - refused_at)::float8
 FROM bookings_idempotencykey WHERE caller = %s AND key = %s
 """
-# An expired key is as good as none; a live one cannot be here, its lock is held and it was looked for.
+# Replaces only an expired row: a live one was looked for under the key's lock and did not exist.
 KEEP: Final = """
 INSERT INTO bookings_idempotencykey (caller, key, fingerprint, status, body, booking_id, expires_at)
 VALUES (%(key_caller)s, %(key)s, %(key_fingerprint)s, %(key_status)s, %(key_body)s, %(key_booking)s::uuid,
@@ -59,8 +60,8 @@ ON CONFLICT (caller, key) DO UPDATE
     SET fingerprint = excluded.fingerprint, status = excluded.status, body = excluded.body,
         booking_id = excluded.booking_id, expires_at = excluded.expires_at
 """
-# Under the key's lock, so that a twin either took effect before this looks, or sees the mark. The row of
-# a mark is born long expired: it is no result, and does not bind the key to a request.
+# Under the key's lock, so that a concurrent repeat has either taken effect before this statement or sees the mark.
+# The row of a mark is expired from the start: it is no result, and does not bind the key to a request.
 REFUSE: Final = """
 INSERT INTO bookings_idempotencykey (caller, key, fingerprint, status, body, expires_at, refused_at)
 SELECT %s, %s, %s, 0, '', to_timestamp(0), clock_timestamp()
@@ -69,7 +70,7 @@ FROM (SELECT pg_advisory_xact_lock(%s) FROM (SELECT set_config('lock_timeout', %
 ON CONFLICT (caller, key) DO UPDATE SET refused_at = excluded.refused_at
     WHERE bookings_idempotencykey.expires_at <= %s
 """
-# A mark is needed for as long as a request that is older than it may live.
+# A mark is needed as long as a request older than it may still run.
 FORGET: Final = """
 DELETE FROM bookings_idempotencykey
 WHERE expires_at <= %s AND (refused_at IS NULL OR refused_at <= clock_timestamp() - interval '1 hour')
@@ -78,7 +79,7 @@ WHERE expires_at <= %s AND (refused_at IS NULL OR refused_at <= clock_timestamp(
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A result given before, as it was given."""
+    """The stored result of an earlier request: HTTP status and body."""
 
     status: int
     body: str
@@ -86,13 +87,13 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What became of a key before: its result, if it has one, and whether a later twin was refused."""
+    """The history of a key: its stored result, if any, and whether a repeat was refused since this request came in."""
 
     replay: Replay | None = None
     overtaken: bool = False
 
     def check(self) -> None:
-        """Raise IdempotencyInProgress, in the transaction of the effect, where it must not happen any more."""
+        """Raise IdempotencyInProgress if the request was overtaken. Call it in the transaction of the effect."""
         if self.overtaken:
             raise IdempotencyInProgress
 
@@ -101,9 +102,9 @@ class Past:
 class Ticket:
     """One caller's key for one request.
 
-    ``fingerprints`` stand for what is asked (method, path, body), by the present secret and former ones;
-    ``received`` is when it came in, by this process's ``time.monotonic``. Refusals are not kept: nothing
-    happened, so the same key may try again.
+    ``fingerprints`` are those of its method, path and body, by the present secret and by former ones; ``received`` is
+    when it came in, by this process's ``time.monotonic``. Refusals are not stored: nothing happened, so the key may be
+    used again.
     """
 
     caller: str
@@ -113,28 +114,28 @@ class Ticket:
 
     @property
     def number(self) -> int:
-        """The advisory lock that the twins of a request wait on."""
+        """The number of the advisory lock that a request and its repeats wait for."""
         return advisory_number(f"idempotency:{self.caller}:{self.key}")
 
     def lock(self) -> None:
-        """Wait for the twins, in a transaction, for as long as it lasts.
+        """Take the key's lock until the transaction ends, so that a request and its repeats run one by one.
 
-        Raises IdempotencyInProgress when LOCK_WAIT_MS since the request came in are over.
+        Raises IdempotencyInProgress when LOCK_WAIT_MS have passed since the request came in.
         """
         assert connection.in_atomic_block, "a key's lock lives in a transaction"
         with connection.cursor() as cursor:
             self._waiting(lambda: cursor.execute(LOCK, [self.number, self._timeout()]))
 
     def ask(self) -> CursorWrapper:
-        """Ask what became of this key before, for ``past`` to take the answer."""
+        """Query the history of the key. Return the cursor for ``past``, so that the query can share a round trip."""
         cursor = connection.cursor()
         cursor.execute(PAST, [clock.now(), self.caller, self.key])
         return cursor
 
     def past(self, asked: CursorWrapper | None = None) -> Past:
-        """What became of this key before; under its lock that is the truth.
+        """Return the history of the key; it is reliable only under the key's lock.
 
-        Raises IdempotencyKeyReused when it was used, within 24 hours, for something else.
+        Raises IdempotencyKeyReused when the key was used for another request within RESULT_LIFETIME.
         """
         with asked or self.ask() as cursor:
             row = cursor.fetchone()
@@ -145,7 +146,7 @@ class Ticket:
             if bytes(fingerprint) not in self.fingerprints:
                 raise IdempotencyKeyReused
             return Past(Replay(status, body))
-        # Measured after the answer came, so that the request counts as older than it is, never as younger.
+        # Measured after the query, so that the request can only seem older than it is, never younger.
         age = time.monotonic() - self.received
         return Past(overtaken=refused_for is not None and refused_for <= age)
 
@@ -155,7 +156,7 @@ class Ticket:
             cursor.execute(KEEP, self.row(result))
 
     def row(self, result: Replay, booking_id: UUID | None = None) -> Mapping[str, Any]:
-        """The values of KEEP."""
+        """Return the parameters of KEEP."""
         return {
             "key_caller": self.caller,
             "key": self.key,
@@ -163,14 +164,14 @@ class Ticket:
             "key_status": result.status,
             "key_body": result.body,
             "key_booking": booking_id,
-            "key_expires_at": clock.now() + KEPT,
+            "key_expires_at": clock.now() + RESULT_LIFETIME,
         }
 
     def refuse(self) -> Replay | None:
-        """Leave a mark that this key's request was refused, after its transaction.
+        """Mark the key as refused. Call it after the request's transaction was rolled back.
 
-        Returns the result of a twin that took effect meanwhile: then that is the answer, and there is no
-        mark. Raises IdempotencyInProgress where a twin still runs.
+        Return the result of a concurrent repeat that took effect meanwhile, if any: it is the answer then, and there
+        is no mark. Raises IdempotencyInProgress while a repeat still runs.
         """
         with connection.cursor() as cursor:
             self._waiting(
@@ -188,7 +189,7 @@ class Ticket:
 
     def _timeout(self) -> str:
         left = settings.LOCK_WAIT_MS / 1000 - (time.monotonic() - self.received)
-        return f"{max(left, SHORTEST_WAIT) * 1000:.0f}ms"
+        return f"{max(left, MIN_LOCK_WAIT_SECONDS) * 1000:.0f}ms"
 
     def _waiting(self, statement: Callable[[], object]) -> None:
         try:
@@ -203,21 +204,24 @@ Result = TypeVar("Result")
 
 
 def settle(ticket: Ticket | None, act: Callable[[], Result | Replay]) -> Result | Replay:
-    """What ``act`` gives; a refusal it raises is marked at the ticket's key before it passes."""
+    """Return what ``act`` returns. If it raises a refusal, mark the ticket's key, then raise it.
+
+    Returns the stored result instead where a concurrent repeat took effect and the caller may see it.
+    """
     try:
         return act()
     except DomainError as refusal:
-        if ticket is None or refusal.code in OPEN or without("refusals"):
+        if ticket is None or refusal.code in NOT_REFUSALS or without("refusals"):
             raise
         point("refused")
         replay = ticket.refuse()
-        if replay is None or refusal.code in WITHHELD:
+        if replay is None or refusal.code in NO_REPLAY:
             raise
         return replay
 
 
 def forget() -> int:
-    """Delete the stored answers whose 24 hours are over, and old marks. Returns how many."""
+    """Delete stored results past their lifetime, and old marks. Return how many rows."""
     with connection.cursor() as cursor:
         cursor.execute(FORGET, [clock.now()])
         return int(cursor.rowcount)

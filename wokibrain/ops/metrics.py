@@ -19,20 +19,20 @@ from wokibrain.events import status
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 FRESH_SECONDS: Final = 5.0
-"""What is read from the database is told again for so long: /metrics is open, and looks through the whole backlog."""
+"""How long gauges are served without reading the database again: /metrics is open to all and counts whole backlogs."""
 
 
 class _Stored(Collector):
-    """What the database knows: how far the events have come, what was sent. Nothing when that is away."""
+    """Gauges and counters read from the database: backlogs of events, webhook deliveries. None while it is away."""
 
     def __init__(self) -> None:
-        self.attempts: Callable[[], Mapping[str, int]] = dict
+        self.webhook_attempts: Callable[[], Mapping[str, int]] = dict
         self._reading = threading.Lock()
         self._read_at = float("-inf")
         self._families: list[Metric] = []
 
     def collect(self) -> Iterator[Metric]:
-        # Who comes while somebody reads is told what was read before.
+        # A request that comes while another reads gets the previous figures.
         if time.monotonic() - self._read_at >= FRESH_SECONDS and self._reading.acquire(blocking=False):
             try:
                 self._families = self._read()
@@ -46,34 +46,34 @@ class _Stored(Collector):
         with suppress(DatabaseError, InterfaceError):
             for name, (text, labels, values) in status.gauges().items():
                 gauge = GaugeMetricFamily(name, text, labels=labels)
-                for of, value in values.items():
-                    gauge.add_metric(of, value)
+                for label_values, value in values.items():
+                    gauge.add_metric(label_values, value)
                 families.append(gauge)
-            sent = CounterMetricFamily(
+            deliveries = CounterMetricFamily(
                 "webhook_deliveries_total", "Attempts to deliver to webhooks", labels=["outcome"]
             )
-            for outcome, count in self.attempts().items():
-                sent.add_metric([outcome], count)
-            families.append(sent)
+            for outcome, count in self.webhook_attempts().items():
+                deliveries.add_metric([outcome], count)
+            families.append(deliveries)
         return families
 
 
 _stored = _Stored()
 
 
-def tell_of_webhooks(attempts: Callable[[], Mapping[str, int]]) -> None:
-    """Have the attempts to deliver, by outcome, among the metrics. Other processes make them, on any host."""
-    _stored.attempts = attempts
+def register_webhook_attempts(attempts: Callable[[], Mapping[str, int]]) -> None:
+    """Add to the metrics how many delivery attempts had each outcome, over all processes and hosts."""
+    _stored.webhook_attempts = attempts
 
 
 def exposition() -> bytes:
-    """All metrics in Prometheus' text format."""
-    registry = _of_processes()
+    """Return all metrics in Prometheus' text format."""
+    registry = _process_registry()
     registry.register(_stored)
     return generate_latest(registry)
 
 
-def _of_processes() -> CollectorRegistry:
+def _process_registry() -> CollectorRegistry:
     registry = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

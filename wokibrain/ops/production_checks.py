@@ -1,4 +1,4 @@
-"""What production refuses to start on."""
+"""Settings with which the product refuses to start in production."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
 
-MIN_SECRET: Final = 32
+MIN_SECRET_LENGTH: Final = 32
+"""Characters; as many as HMAC-SHA-256 has bytes."""
 
 
 def unsafe(settings: Any) -> Iterator[str]:
-    """Each setting that is unsafe for production, as a sentence that begins with its name."""
+    """Yield a sentence for each unsafe setting, which begins with the setting's name."""
     if settings.DEBUG:
         yield "DEBUG must be off"
     for name in ("SECRET_KEY", "JWT_SECRET", "ADMIN_SECRET"):
         value = getattr(settings, name)
-        if value.startswith("development-only") or len(value) < MIN_SECRET:
-            yield f"{name} must be set to at least {MIN_SECRET} characters of your own"
+        if value.startswith("development-only") or len(value) < MIN_SECRET_LENGTH:
+            yield f"{name} must be set to at least {MIN_SECRET_LENGTH} characters of your own"
     for key in settings.SECRET_KEY_FALLBACKS:
-        if key.startswith("development-only") or len(key) < MIN_SECRET:
-            yield f"SECRET_KEY_FALLBACKS must be keys of at least {MIN_SECRET} characters of your own"
+        if key.startswith("development-only") or len(key) < MIN_SECRET_LENGTH:
+            yield f"SECRET_KEY_FALLBACKS must be keys of at least {MIN_SECRET_LENGTH} characters of your own"
             break
     if settings.JWT_SECRET == settings.SECRET_KEY:
         yield "JWT_SECRET must differ from SECRET_KEY"
     for key in settings.WEBHOOK_SECRET_KEYS or [""]:
-        if key.startswith("development-only") or len(key) < MIN_SECRET:
-            yield f"WEBHOOK_SECRET_KEYS must be set to keys of at least {MIN_SECRET} characters of your own"
+        if key.startswith("development-only") or len(key) < MIN_SECRET_LENGTH:
+            yield f"WEBHOOK_SECRET_KEYS must be set to keys of at least {MIN_SECRET_LENGTH} characters of your own"
             break
     if settings.WEBHOOK_ALLOW_PRIVATE:
         yield "WEBHOOK_ALLOW_PRIVATE must be off"
@@ -44,7 +45,7 @@ def unsafe(settings: Any) -> Iterator[str]:
 
 
 def _unsafe_kafka(settings: Any) -> Iterator[str]:
-    """What would cross the network in clear text, or is given and would not be used."""
+    """Settings that would send a password in clear text, or that would have no effect."""
     if settings.KAFKA_SASL_MECHANISM and not settings.KAFKA_SSL:
         yield "KAFKA_SSL must be on where KAFKA_SASL_MECHANISM is set"
     if settings.KAFKA_SSL_CA and not settings.KAFKA_SSL:
@@ -54,9 +55,10 @@ def _unsafe_kafka(settings: Any) -> Iterator[str]:
             yield f"{name} needs KAFKA_SASL_MECHANISM"
 
 
-SAFE_FOR_ALL: Final = frozenset(
+MAX_PUBLIC_PERMISSIONS: Final = frozenset(
     {"booking:create", "booking:read", "booking:delete", "restaurant:read", "table:read"}
 )
+"""What callers without credentials may be allowed at most."""
 
 
 def _unsafe_callers(settings: Any) -> Iterator[str]:
@@ -68,15 +70,15 @@ def _unsafe_callers(settings: Any) -> Iterator[str]:
             continue
         if network.prefixlen == 0:
             yield "TRUSTED_PROXIES must not be everybody"
-    if not SAFE_FOR_ALL.issuperset(settings.PUBLIC_PERMISSIONS):
-        yield f"PUBLIC_PERMISSIONS may hold no more than {', '.join(sorted(SAFE_FOR_ALL))}"
+    if not MAX_PUBLIC_PERMISSIONS.issuperset(settings.PUBLIC_PERMISSIONS):
+        yield f"PUBLIC_PERMISSIONS may hold no more than {', '.join(sorted(MAX_PUBLIC_PERMISSIONS))}"
     if not settings.RATE_LIMIT_MAX:
         yield "RATE_LIMIT_MAX must not be 0"
 
 
 def refuse_unsafe(settings: Any) -> None:
-    """Raise ImproperlyConfigured naming every unsafe setting; outside production do nothing."""
+    """Raise ImproperlyConfigured that names every unsafe setting; do nothing outside production."""
     if not settings.PRODUCTION:
         return
-    if found := list(unsafe(settings)):
-        raise ImproperlyConfigured("Refusing to start in production: " + "; ".join(found) + ".")
+    if sentences := list(unsafe(settings)):
+        raise ImproperlyConfigured("Refusing to start in production: " + "; ".join(sentences) + ".")

@@ -106,7 +106,7 @@ def _check(operations: int, samples: int, seed: int) -> None:
         for version in range(len(states) + 1)
     }
     for booking_id in model.states:
-        readmodels.snapshots(history.history(booking_id))
+        readmodels.take_snapshots(history.history(booking_id))
     assert {key: _at_version(*key) for key in full} == full
     assert _mismatches(model, chosen) == 0
 
