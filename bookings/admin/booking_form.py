@@ -185,7 +185,7 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
         restaurant: Restaurant = data["restaurant"]
         made = create.create_booking(
             caller=self.caller,
-            wanted=NewBooking(
+            new=NewBooking(
                 restaurant_id=restaurant.pk,
                 party_size=data["party_size"],
                 date=data["date"],

@@ -118,7 +118,7 @@ class NewBookingBody(BodyModel, Windowed):
     guest_phone: fields.Phone | None = None
     notes: Notes | None = None
 
-    def wanted(self) -> NewBooking:
+    def new_booking(self) -> NewBooking:
         return NewBooking(
             restaurant_id=self.restaurant_id,
             sector_id=self.sector_id,

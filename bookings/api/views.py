@@ -32,11 +32,12 @@ from bookings.selectors import bookings as selectors
 from bookings.selectors import discover, history
 from bookings.selectors.bookings import DayList
 from bookings.selectors.discover import Question
-from bookings.services import change as changes
-from bookings.services import create, lifecycle
+from bookings.services.change import update_booking
+from bookings.services.create import create_booking
+from bookings.services.lifecycle import cancel_booking, complete_booking, no_show_booking, seat_booking
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Code
-from wokibrain.idempotency.keys import Replay, settle
+from wokibrain.idempotency.keys import Replay
 from wokibrain.rest.idempotency import Idempotency, replayed, ticket_of
 from wokibrain.rest.openapi import operation
 from wokibrain.rest.views import ApiView, caller_of, parse_body, parse_query, reply_json
@@ -110,11 +111,11 @@ class BookingsView(ApiView):
         creates="booking",
     )
     def post(self, request: Request) -> HttpResponse:
-        wanted = parse_body(NewBookingBody, request.data).wanted()
+        new = parse_body(NewBookingBody, request.data).new_booking()
         caller = caller_of(request)
         ticket = _ticket(self, request, _answer(caller, 201), request.data)
-        made = create.create_booking(caller=caller, wanted=wanted, ticket=ticket)
-        return _response(caller, made, 201)
+        result = create_booking(caller=caller, new=new, ticket=ticket)
+        return _response(caller, result, 201)
 
 
 class BookingView(ApiView):
@@ -149,11 +150,8 @@ class BookingView(ApiView):
         change = parse_body(ChangeBody, request.data).change()
         caller = caller_of(request)
         ticket = _ticket(self, request, _answer(caller, 200), request.data)
-        changed = settle(
-            ticket,
-            lambda: changes.update_booking(caller=caller, booking=booking, change=change, ticket=ticket),
-        )
-        return _response(caller, changed, 200)
+        result = update_booking(caller=caller, booking=booking, change=change, ticket=ticket)
+        return _response(caller, result, 200)
 
     @operation(
         "cancelBooking",
@@ -166,8 +164,8 @@ class BookingView(ApiView):
     def delete(self, request: Request, booking: str) -> HttpResponse:
         caller = caller_of(request)
         ticket = _ticket(self, request, lambda _: Replay(204, ""))
-        done = settle(ticket, lambda: lifecycle.cancel_booking(caller=caller, booking=booking, ticket=ticket))
-        return _response(caller, done, 204)
+        result = cancel_booking(caller=caller, booking=booking, ticket=ticket)
+        return _response(caller, result, 204)
 
 
 class HistoryView(ApiView):
@@ -194,15 +192,15 @@ class _StepView(ApiView):
     def post(self, request: Request, booking: str) -> HttpResponse:
         caller = caller_of(request)
         ticket = _ticket(self, request, _answer(caller, 200))
-        done = settle(ticket, lambda: type(self).step(caller=caller, booking=booking, ticket=ticket))
-        return _response(caller, done, 200)
+        result = type(self).step(caller=caller, booking=booking, ticket=ticket)
+        return _response(caller, result, 200)
 
 
 STEP_ERRORS: Final = (Code.NOT_FOUND, Code.INVALID_TRANSITION, Code.CONFLICT)
 
 
 class SeatView(_StepView):
-    step = staticmethod(lifecycle.seat_booking)
+    step = staticmethod(seat_booking)
 
     @operation(
         "seatBooking",
@@ -217,7 +215,7 @@ class SeatView(_StepView):
 
 
 class CompleteView(_StepView):
-    step = staticmethod(lifecycle.complete_booking)
+    step = staticmethod(complete_booking)
 
     @operation(
         "completeBooking",
@@ -232,7 +230,7 @@ class CompleteView(_StepView):
 
 
 class NoShowView(_StepView):
-    step = staticmethod(lifecycle.no_show_booking)
+    step = staticmethod(no_show_booking)
 
     @operation(
         "markNoShow",

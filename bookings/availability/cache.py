@@ -25,7 +25,7 @@ from redis import Redis
 from bookings import metrics
 from bookings.availability import day as days
 from bookings.availability.day import Day
-from bookings.availability.plan import Plan, current, known
+from bookings.availability.plan import Plan, current, with_sector
 from restaurants.selectors import RESTAURANT
 from wokibrain.core.errors import NotFound
 from wokibrain.core.redis import Away, ask
@@ -116,7 +116,7 @@ def open_day(restaurant_id: str, sector_id: str | None, service_date: date) -> S
 
     Raises NotFound for a restaurant that is not there and a sector that is not its own.
     """
-    plan = known(restaurant_id, sector_id)
+    plan = with_sector(restaurant_id, sector_id)
     numbers = _numbers(plan, sector_id, service_date)
     if numbers[0] != plan.version:
         plan = current(restaurant_id)

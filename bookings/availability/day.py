@@ -11,7 +11,8 @@ from uuid import UUID
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
-from bookings.availability.plan import Plan, SectorRoom, current, known
+from bookings.availability import plan as plans
+from bookings.availability.plan import Plan, SectorRoom
 from bookings.engine import Candidate, Occupancy, Refusal, ServiceDay, explain, find, merge
 from restaurants.selectors import RESTAURANT
 from wokibrain.core.errors import NotFound
@@ -39,6 +40,10 @@ LEFT JOIN LATERAL (
 ) AS held ON true
 WHERE restaurant.id = %(restaurant)s
 """  # noqa: S608 - made of constants
+
+
+MAX_PLAN_CHANGES: Final = 4
+"""Times that a plan may change while a day is read before the latest read is taken as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,11 @@ class Day:
         """Minutes from the slot of ``start`` that cover ``minutes`` from ``start`` itself."""
         return minutes + int((start - self.aligned(start)).total_seconds() // 60)
 
+    def check_tables(self, table_ids: frozenset[str] | None) -> None:
+        """Raise NotFound naming ``tableIds`` unless all are active tables of one of the day's sectors."""
+        if table_ids is not None and not any(table_ids <= room.engine.index.keys() for room, _ in self.rooms):
+            raise NotFound.at("tableIds")
+
     def sector_of(self, table_ids: Iterable[str]) -> str:
         """The sector these tables stand in. Raises NotFound when it is none of the day's."""
         first = next(iter(table_ids))
@@ -129,57 +139,96 @@ class Day:
         raise NotFound.at("tableIds")
 
 
+class DayRead:
+    """One read of a service day, ``without`` some bookings' own tables.
+
+    ``since``: an allocation that ended by then counts as free, even for the rest of its quarter hour. ``send`` may
+    be called first, in a pipeline; ``day`` works without it. The same read serves again after a rollback.
+    """
+
+    def __init__(
+        self,
+        restaurant_id: str,
+        sector_id: str | None,
+        service_date: date,
+        *,
+        without: Iterable[UUID] = (),
+        since: datetime | None = None,
+    ) -> None:
+        self.restaurant_id = restaurant_id
+        self.sector_id = sector_id
+        self.service_date = service_date
+        self._without = tuple(without)
+        self._since = since
+        self._sent: _Sent | None = None
+
+    def send(self) -> None:
+        """Execute the statement by the plan in memory, if there is one, for ``day`` to fetch."""
+        plan = plans.in_memory(self.restaurant_id, self.sector_id)
+        self._sent = self._execute(plan) if plan else None
+
+    def day(self) -> Day:
+        """Return the day as the database has it now.
+
+        The statement tells whether the plan in memory is out of date, and is then executed again by the current one.
+        Raises NotFound for a restaurant that does not exist and for a sector that is not its own.
+        """
+        sent = self._sent or self._execute(plans.with_sector(self.restaurant_id, self.sector_id))
+        self._sent = None
+        version, allocations = sent.fetch()
+        for _ in range(MAX_PLAN_CHANGES):
+            if version == sent.plan.version:
+                break
+            sent = self._execute(plans.current(self.restaurant_id))
+            version, allocations = sent.fetch()
+        # A plan that changes faster than it is read is recent enough: the constraint decides.
+        return Day(sent.plan, sent.service, _occupied(sent.rooms, sent.service, allocations))
+
+    def _execute(self, plan: Plan) -> _Sent:
+        """Raises NotFound for a sector that is not the plan's."""
+        rooms = plan.rooms(self.sector_id)
+        service = plan.day(self.service_date)
+        end = service.instant_of(service.slots)
+        cursor = connection.cursor()
+        cursor.execute(
+            READ,
+            {
+                "restaurant": plan.restaurant_id,
+                "sectors": ",".join([room.id for room in rooms]),
+                "origin": service.origin,
+                "since": min(max(self._since or service.origin, service.origin), end),
+                "end": end,
+                "without": ",".join(map(str, self._without)),
+            },
+        )
+        return _Sent(plan, service, rooms, cursor)
+
+
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A day that the database was asked for, by a plan; the answer may still be on its way."""
+class _Sent:
+    """An executed statement whose row may still be on its way, and the plan it was made by."""
 
     plan: Plan
     service: ServiceDay
     rooms: tuple[SectorRoom, ...]
     cursor: CursorWrapper
 
-    def answer(self) -> tuple[int, Held]:
-        """The plan's number at the time of the read, and what was held then, slots counted from the origin."""
+    def fetch(self) -> tuple[int, Allocations]:
+        """Return the plan's version at the time of the read, and the allocations. Raises NotFound."""
         with self.cursor as cursor:
             row = cursor.fetchone()
         if row is None:
             raise NotFound.at("restaurantId")
         version, slots = row
-        held = []
-        for each in slots.split(",") if slots else ():
-            table_id, first, last = each.split(" ")
-            held.append((table_id, int(first), int(last)))
-        return version, held
+        allocations = []
+        for allocation in slots.split(",") if slots else ():
+            table_id, first, last = allocation.split(" ")
+            allocations.append((table_id, int(first), int(last)))
+        return version, allocations
 
 
-Held = Sequence[tuple[str, int, int]]
-
-
-def ask(
-    plan: Plan,
-    sector_id: str | None,
-    service_date: date,
-    *,
-    without: Iterable[UUID] = (),
-    since: datetime | None = None,
-) -> Asked:
-    """Ask for the day, for ``read`` to take the answer. Raises NotFound for a sector that is not the plan's."""
-    rooms = plan.rooms(sector_id)
-    service = plan.day(service_date)
-    end = service.instant_of(service.slots)
-    cursor = connection.cursor()
-    cursor.execute(
-        READ,
-        {
-            "restaurant": plan.restaurant_id,
-            "sectors": ",".join([room.id for room in rooms]),
-            "origin": service.origin,
-            "since": min(max(since or service.origin, service.origin), end),
-            "end": end,
-            "without": ",".join(map(str, without)),
-        },
-    )
-    return Asked(plan, service, rooms, cursor)
+Allocations = Sequence[tuple[str, int, int]]
+"""(table id, first slot, slot after the last), slots counted from the day's origin."""
 
 
 def read(
@@ -189,34 +238,17 @@ def read(
     *,
     without: Iterable[UUID] = (),
     since: datetime | None = None,
-    asked: Asked | None = None,
 ) -> Day:
-    """The day as the database has it now, ``without`` some bookings' own tables.
-
-    ``since``: what was over by then holds nothing, not even the rest of its quarter hour. ``asked``:
-    the same day, asked for ahead. Starts from the plan in memory; the read tells whether it is old, and
-    is then done again with the current one. Raises NotFound for a restaurant that is not there and a
-    sector that is not its own.
-    """
-    if asked is None:
-        plan = known(restaurant_id, sector_id)
-        asked = ask(plan, sector_id, service_date, without=without, since=since)
-    version, held = asked.answer()
-    for _ in range(4):
-        if version == asked.plan.version:
-            break
-        # Should it change faster than it is read, the latest is right enough: the constraint decides.
-        asked = ask(current(restaurant_id), sector_id, service_date, without=without, since=since)
-        version, held = asked.answer()
-    return Day(asked.plan, asked.service, _occupied(asked.rooms, asked.service, held))
+    """Return the day as the database has it now; see ``DayRead``."""
+    return DayRead(restaurant_id, sector_id, service_date, without=without, since=since).day()
 
 
 def _occupied(
-    rooms: Sequence[SectorRoom], service: ServiceDay, held: Held
+    rooms: Sequence[SectorRoom], service: ServiceDay, allocations: Allocations
 ) -> tuple[tuple[SectorRoom, Occupancy], ...]:
     everything = (1 << service.slots) - 1
     taken: dict[str, int] = {}
-    for table_id, first, last in held:
+    for table_id, first, last in allocations:
         first = max(first, 0)
         last = min(last, service.slots)
         if first < last:
@@ -232,9 +264,3 @@ def _occupied(
         )
         for room in rooms
     )
-
-
-def check_tables(day: Day, tables: frozenset[str] | None) -> None:
-    """Raise NotFound naming ``tableIds`` unless all are active tables of one of the day's sectors."""
-    if tables is not None and not any(tables <= room.engine.index.keys() for room, _ in day.rooms):
-        raise NotFound.at("tableIds")

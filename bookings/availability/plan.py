@@ -35,7 +35,7 @@ from restaurants.models import (
 from wokibrain.core import clock
 from wokibrain.core.errors import NotFound, ValidationFailed
 
-KEPT_PLANS: Final = 512
+MAX_PLANS: Final = 512
 
 
 @dataclass(frozen=True)
@@ -72,33 +72,66 @@ class Plan:
         return clock.zone(self.zone_name)
 
     def day(self, service_date: date) -> ServiceDay:
-        """The service day: a special day's windows where there is one, else the weekday's."""
+        """Return the service day: the special day's windows where there is one, else the weekday's."""
         windows = self.special.get(service_date)
         if windows is None:
             windows = self.weekly.get(service_date.weekday(), ())
         return ServiceDay.build(service_date, self.zone, windows)
 
     def turn_time(self, party: int) -> int | None:
-        """Minutes a party of this size usually takes; None where the restaurant does not say."""
+        """Return the usual stay of a party of this size in minutes; None where the restaurant sets no turn times."""
         for party_up_to, minutes in self.turn_times:
             if party <= party_up_to:
                 return minutes
         return self.turn_times[-1][1] if self.turn_times else None
 
     def not_before(self) -> datetime | None:
-        """The earliest start that may be booked now; None where the past is as good as the future."""
+        """Return the earliest start that may be booked now; None where the past may be booked too."""
         if not self.refuse_past and self.lead_minutes is None:
             return None
         return clock.now() + timedelta(minutes=self.lead_minutes or 0)
 
     def last_date(self) -> date | None:
-        """The last service date that may be booked today; None for no horizon."""
+        """Return the last service date that may be booked today; None for no horizon."""
         if self.horizon_days is None:
             return None
         return clock.now().astimezone(self.zone).date() + timedelta(days=self.horizon_days)
 
+    def check(
+        self,
+        party: int | None,
+        duration: int | None,
+        service_date: date | None,
+        *,
+        duration_path: str = "durationMinutes",
+    ) -> None:
+        """Raise ValidationFailed for a value outside the restaurant's own bounds; None is not checked."""
+        if party is not None and not self.min_party <= party <= self.max_party:
+            raise ValidationFailed.at(
+                "partySize",
+                format_lazy(
+                    _("This restaurant takes parties of {least} to {most}."),
+                    least=self.min_party,
+                    most=self.max_party,
+                ),
+            )
+        if duration is not None and not self.min_duration <= duration <= self.max_duration:
+            raise ValidationFailed.at(
+                duration_path,
+                format_lazy(
+                    _("This restaurant takes bookings of {least} to {most} minutes."),
+                    least=self.min_duration,
+                    most=self.max_duration,
+                ),
+            )
+        last = self.last_date()
+        if last is not None and service_date is not None and service_date > last:
+            raise ValidationFailed.at(
+                "date", format_lazy(_("This restaurant can be booked up to {date}."), date=last.isoformat())
+            )
+
     def rooms(self, sector_id: str | None) -> tuple[SectorRoom, ...]:
-        """The sector asked for, or all of them in order. Raises NotFound for one that is not here."""
+        """Return the sector, or all of them in order for None. Raises NotFound for another restaurant's sector."""
         if sector_id is None:
             return tuple(self.sectors.values())
         if room := self.sectors.get(sector_id):
@@ -107,28 +140,28 @@ class Plan:
 
 
 class _Plans:
-    """The latest plan seen of each restaurant, the least recently used forgotten first."""
+    """The latest plan read of each restaurant; the least recently used is dropped first."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Plan] = OrderedDict()
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
         self._lock = Lock()
 
-    def kept(self, restaurant_id: str) -> Plan | None:
+    def in_memory(self, restaurant_id: str) -> Plan | None:
         with self._lock:
-            if plan := self._kept.get(restaurant_id):
-                self._kept.move_to_end(restaurant_id)
+            if plan := self._plans.get(restaurant_id):
+                self._plans.move_to_end(restaurant_id)
             return plan
 
     def get(self, restaurant_id: str) -> Plan:
-        return self.kept(restaurant_id) or self.read(restaurant_id)
+        return self.in_memory(restaurant_id) or self.read(restaurant_id)
 
     def read(self, restaurant_id: str) -> Plan:
         plan = load(restaurant_id)
         with self._lock:
-            self._kept[restaurant_id] = plan
-            self._kept.move_to_end(restaurant_id)
-            while len(self._kept) > KEPT_PLANS:
-                self._kept.popitem(last=False)
+            self._plans[restaurant_id] = plan
+            self._plans.move_to_end(restaurant_id)
+            while len(self._plans) > MAX_PLANS:
+                self._plans.popitem(last=False)
         return plan
 
 
@@ -136,26 +169,26 @@ _plans: Final = _Plans()
 
 
 def recent(restaurant_id: str) -> Plan:
-    """The plan, perhaps one that has changed since: compare its version with what the day's read gives.
+    """Return the plan, which may be out of date: compare its version with the one that a read of the day gives.
 
     Raises NotFound for a restaurant that does not exist.
     """
     return _plans.get(restaurant_id)
 
 
-def kept(restaurant_id: str, sector_id: str | None) -> Plan | None:
-    """The plan where it is in memory and has the sector, perhaps one that has changed since."""
-    plan = _plans.kept(restaurant_id)
+def in_memory(restaurant_id: str, sector_id: str | None) -> Plan | None:
+    """Return the plan if it is in memory and has the sector; it may be out of date."""
+    plan = _plans.in_memory(restaurant_id)
     return plan if plan and (sector_id is None or sector_id in plan.sectors) else None
 
 
 def current(restaurant_id: str) -> Plan:
-    """The plan as the database has it now. Raises NotFound for a restaurant that does not exist."""
+    """Return the plan as the database has it now. Raises NotFound for a restaurant that does not exist."""
     return _plans.read(restaurant_id)
 
 
-def known(restaurant_id: str, sector_id: str | None) -> Plan:
-    """A plan that has the sector, read anew where the one in memory has not. Raises NotFound."""
+def with_sector(restaurant_id: str, sector_id: str | None) -> Plan:
+    """Return a plan that has the sector, read again if the one in memory has not. Raises NotFound."""
     plan = recent(restaurant_id)
     if sector_id is not None and sector_id not in plan.sectors:
         plan = current(restaurant_id)
@@ -164,7 +197,7 @@ def known(restaurant_id: str, sector_id: str | None) -> Plan:
 
 
 def load(restaurant_id: str) -> Plan:
-    """Read a plan. Its version is read first, so that a change meanwhile can only make it look older."""
+    """Read a plan; its version comes first, so that a change in between can only make it look older."""
     restaurant = Restaurant.objects.filter(pk=restaurant_id).first()
     if restaurant is None:
         raise NotFound.at("restaurantId")
@@ -223,40 +256,6 @@ def _sectors(restaurant: Restaurant) -> dict[str, SectorRoom]:
         )
         for sector in Sector.objects.filter(restaurant=restaurant)
     }
-
-
-def check_bounds(
-    plan: Plan,
-    party: int | None,
-    duration: int | None,
-    service_date: date | None,
-    *,
-    duration_path: str = "durationMinutes",
-) -> None:
-    """Raise ValidationFailed for what lies outside the restaurant's own bounds; None is not asked for."""
-    if party is not None and not plan.min_party <= party <= plan.max_party:
-        raise ValidationFailed.at(
-            "partySize",
-            format_lazy(
-                _("This restaurant takes parties of {least} to {most}."),
-                least=plan.min_party,
-                most=plan.max_party,
-            ),
-        )
-    if duration is not None and not plan.min_duration <= duration <= plan.max_duration:
-        raise ValidationFailed.at(
-            duration_path,
-            format_lazy(
-                _("This restaurant takes bookings of {least} to {most} minutes."),
-                least=plan.min_duration,
-                most=plan.max_duration,
-            ),
-        )
-    last = plan.last_date()
-    if last is not None and service_date is not None and service_date > last:
-        raise ValidationFailed.at(
-            "date", format_lazy(_("This restaurant can be booked up to {date}."), date=last.isoformat())
-        )
 
 
 def service_date_at(plan: Plan, instant: datetime) -> date:

@@ -8,7 +8,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bookings.availability.day import Day, Wish
-from bookings.engine import Reason, Refusal
+from bookings.engine import Candidate, Reason, Refusal
 from wokibrain.core import clock
 from wokibrain.core.errors import (
     Conflict,
@@ -18,6 +18,14 @@ from wokibrain.core.errors import (
     Text,
     ValidationFailed,
 )
+
+
+def best_candidate(day: Day, wish: Wish) -> Candidate:
+    """Return the best candidate for ``wish``; raise the error that says why there is none."""
+    candidates = day.candidates(wish, 1)
+    if not candidates:
+        raise refuse(day, wish)
+    return candidates[0]
 
 
 def refuse(day: Day, wish: Wish, *, named: bool | None = None) -> DomainError:

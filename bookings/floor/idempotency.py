@@ -13,22 +13,22 @@ from bookings.repository.records import BookingRecord
 from bookings.repository.ticket import Ticket
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import IdempotencyInProgress, IdempotencyKeyReused
-from wokibrain.idempotency.keys import Replay, settle
+from wokibrain.idempotency.keys import Replay
 from wokibrain.idempotency.models import IdempotencyKey
 from wokibrain.rest.idempotency import ticket_for
 
-Write = Callable[[Ticket | None], BookingRecord | Replay]
+Service = Callable[..., BookingRecord | Replay]
 
 
-def once(request: HttpRequest, caller: Caller, write: Write) -> dict[str, Any]:
-    """Return the booking that ``write`` writes, as it is now; a repeat of the Idempotency-Key writes nothing.
+def once(request: HttpRequest, caller: Caller, service: Service, **arguments: Any) -> dict[str, Any]:
+    """Return the booking that ``service`` writes, as it is now; a repeat of the Idempotency-Key writes nothing.
 
     A repeat has ``again``: "same", or "other" if the request differs from the first one.
     """
     key = ticket_for(caller.actor, request, request.body.decode())
     ticket = Ticket.of(key, _stored)
     try:
-        result = settle(ticket, lambda: write(ticket))
+        result = service(caller=caller, ticket=ticket, **arguments)
     except IdempotencyInProgress:
         raise IdempotencyInProgress(
             _("The first attempt is still under way. Try again in a moment.")

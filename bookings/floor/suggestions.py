@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from bookings.availability import day as days
 from bookings.availability.day import Wish
-from bookings.availability.plan import check_bounds
 from bookings.availability.refusals import refuse
 from bookings.floor.bookings import milliseconds
 from restaurants.models import FALLBACK_TURN_MINUTES
@@ -38,7 +37,7 @@ def suggest(*, caller: Caller, inquiry: Inquiry) -> dict[str, Any]:
     minutes = inquiry.minutes or day.plan.turn_time(inquiry.party) or FALLBACK_TURN_MINUTES
     wish = Wish(party=inquiry.party, duration=minutes, start=inquiry.start)
     try:
-        check_bounds(day.plan, inquiry.party, minutes, inquiry.service_date)
+        day.plan.check(inquiry.party, minutes, inquiry.service_date)
         candidates = day.candidates(wish, MAX_SUGGESTIONS)
         if not candidates:
             raise refuse(day, wish)

@@ -134,15 +134,14 @@ def booking(request: HttpRequest, caller: Caller, booking: str) -> Any:
 @require_POST
 @json_view
 def create(request: HttpRequest, caller: Caller) -> Any:
-    wanted = replace(body_of(NewBookingBody, request).wanted(), channel=Booking.Channel.STAFF)
-    return once(request, caller, lambda ticket: create_booking(caller=caller, wanted=wanted, ticket=ticket))
+    new = replace(body_of(NewBookingBody, request).new_booking(), channel=Booking.Channel.STAFF)
+    return once(request, caller, create_booking, new=new)
 
 
 @require_POST
 @json_view
 def walk_in(request: HttpRequest, caller: Caller) -> Any:
-    wanted = body_of(WalkInBody, request).walk_in()
-    return once(request, caller, lambda ticket: seat_walk_in(caller=caller, wanted=wanted, ticket=ticket))
+    return once(request, caller, seat_walk_in, party=body_of(WalkInBody, request).walk_in())
 
 
 @require_POST
@@ -157,8 +156,7 @@ def change(request: HttpRequest, caller: Caller, booking: str) -> Any:
 def act(request: HttpRequest, caller: Caller, booking: str, act: str) -> Any:
     if act not in ACTIONS:
         raise NotFound
-    service = ACTIONS[act].service
-    return once(request, caller, lambda ticket: service(caller=caller, booking=booking, ticket=ticket))
+    return once(request, caller, ACTIONS[act].service, booking=booking)
 
 
 @require_POST

@@ -13,8 +13,9 @@ from django.db import connection
 from bookings.models import Booking
 from bookings.statuses import Status
 from restaurants.selectors import RESTAURANT
-from wokibrain.core import clock
+from wokibrain.core import clock, ids
 from wokibrain.core.callers import Caller
+from wokibrain.core.ids import uuid7
 from wokibrain.core.permissions import Permission
 
 
@@ -50,6 +51,31 @@ class BookingRecord:
     version: int
     created_at: datetime
     updated_at: datetime
+
+    @classmethod
+    def new(
+        cls,
+        *,
+        restaurant_id: str,
+        zone: str,
+        sector_id: str,
+        table_ids: tuple[str, ...],
+        service_date: date,
+        start: datetime,
+        end: datetime,
+        duration_minutes: int,
+        party_size: int,
+        status: Status,
+        channel: Booking.Channel,
+        guest: GuestRecord | None,
+        notes: str,
+        now: datetime,
+    ) -> BookingRecord:
+        """Return version 1 of a booking with an id and a reference of its own, created ``now``."""
+        return cls(
+            uuid7(), ids.reference(), restaurant_id, zone, sector_id, table_ids, service_date, start, end,
+            duration_minutes, party_size, status, channel, guest, notes, 1, now, now,
+        )  # fmt: skip
 
     def local(self, instant: datetime) -> datetime:
         """The instant as the restaurant's clocks show it."""

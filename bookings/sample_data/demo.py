@@ -322,7 +322,7 @@ def _booking(
         return 0
     try:
         with clock.frozen(booked):
-            booking = create.create_booking(caller=SYSTEM, wanted=wanted)
+            booking = create.create_booking(caller=SYSTEM, new=wanted)
     except DomainError:
         return 0
     assert isinstance(booking, BookingRecord), "there is no ticket to replay"
@@ -364,7 +364,7 @@ def _walk_in(restaurant: DemoRestaurant, rng: random.Random, arrival: datetime) 
     party, stayed = min(_party(rng), 6), rng.uniform(0.7, 1.0)
     try:
         with clock.frozen(arrival):
-            booking = walk_in.seat_walk_in(caller=SYSTEM, wanted=walk_in.WalkIn(restaurant.id, party))
+            booking = walk_in.seat_walk_in(caller=SYSTEM, party=walk_in.WalkIn(restaurant.id, party))
     except DomainError:
         return 0
     _leave(booking, booking.start, stayed, now)

@@ -13,7 +13,6 @@ from bookings import metrics
 from bookings.availability import turned_away
 from bookings.availability.cache import Sheet, open_day
 from bookings.availability.day import Day, Wish
-from bookings.availability.plan import check_bounds
 from bookings.availability.refusals import refuse
 from bookings.engine import Candidate
 from wokibrain.core.callers import Caller
@@ -72,9 +71,7 @@ def _asked(caller: Caller, question: Question) -> tuple[Sheet, Wish]:
             raise ValidationFailed.at(
                 "duration", _("This field is required: the restaurant sets no turn times.")
             )
-        check_bounds(
-            sheet.plan, question.party_size, minutes, question.service_date, duration_path="duration"
-        )
+        sheet.plan.check(question.party_size, minutes, question.service_date, duration_path="duration")
     except DomainError as error:
         metrics.DISCOVERY_REQUESTS.labels(error.code.value).inc()
         raise

@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.availability import day as days
 from bookings.availability import plan as plans
-from bookings.availability.day import Day, Wish, check_tables
-from bookings.availability.plan import check_bounds, service_date_at
+from bookings.availability.day import Day, Wish
+from bookings.availability.plan import service_date_at
 from bookings.availability.refusals import refuse
 from bookings.event_types import BOOKING_UPDATED
 from bookings.models import Booking, Guest
@@ -20,10 +20,11 @@ from bookings.repository import writes
 from bookings.repository.records import BookingRecord, GuestRecord
 from bookings.repository.ticket import Ticket
 from bookings.selectors.bookings import find_booking
+from bookings.services.command import command
 from bookings.services.lifecycle import locked
 from bookings.statuses import OPEN, Status
 from bookings.transactions.locks import SectorDay
-from bookings.transactions.sector_days import take_turn
+from bookings.transactions.sector_days import in_transaction_for
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import AlreadyCancelled, Conflict, InvalidTransition
@@ -65,6 +66,7 @@ class Change:
         )  # fmt: skip
 
 
+@command()
 def update_booking(
     *,
     caller: Caller,
@@ -85,7 +87,7 @@ def update_booking(
     sector_id = change.sector_id or seen.sector_id
     service_date = change.date or _service_date(seen, change.start)
 
-    def work() -> BookingRecord:
+    def write() -> BookingRecord:
         before = locked(seen.id)
         if (before.sector_id, before.service_date) != (seen.sector_id, seen.service_date):
             raise Conflict(_("The booking was just moved; look at it and try again."))
@@ -104,7 +106,7 @@ def update_booking(
             day = days.read(seen.restaurant_id, sector_id, service_date, without=(before.id,))
             # The bounds may have been others when the rest was agreed on, and that stays.
             moved = service_date if service_date != before.service_date else change.date
-            check_bounds(day.plan, change.party_size, change.duration_minutes, moved)
+            day.plan.check(change.party_size, change.duration_minutes, moved)
             after = _seated(day, before, wanted, change)
         private = _private(before, change)
         if change.notes is not None:
@@ -128,15 +130,15 @@ def update_booking(
             ticket.keep_for(after)
         return after
 
-    turn = {SectorDay(seen.sector_id, seen.service_date), SectorDay(sector_id, service_date)}
-    return take_turn(turn, work, ticket)
+    sector_days = {SectorDay(seen.sector_id, seen.service_date), SectorDay(sector_id, service_date)}
+    return in_transaction_for(sector_days, write, ticket)
 
 
 def _service_date(booking: BookingRecord, start: datetime | None) -> date:
     """The service date of a start that was asked for without one: the booking's own while that day serves then."""
     if start is None:
         return booking.service_date
-    plan = plans.known(booking.restaurant_id, None)
+    plan = plans.with_sector(booking.restaurant_id, None)
     own = plan.day(booking.service_date)
     if 0 <= own.slot_of(start) < own.slots:
         return booking.service_date
@@ -170,7 +172,7 @@ def see_to(before: BookingRecord, after: BookingRecord) -> dict[str, dict[str, A
 
 def _seated(day: Day, before: BookingRecord, wanted: BookingRecord, change: Change) -> BookingRecord:
     """``wanted`` with a seat: the wishes in order of how little they disturb, the first that fits."""
-    check_tables(day, change.table_ids)
+    day.check_tables(change.table_ids)
     same_place = wanted.sector_id == before.sector_id and change.table_ids is None
     same_time = (
         change.start is None

@@ -1,7 +1,7 @@
-"""The only writers of bookings: create, cancel, seat, complete, no-show. (Changes: ``changes.py``.)
+"""The steps of a booking's life-cycle: cancel, seat, complete, no-show.
 
-Every door (REST, admin, walk-in, command) comes through here, so each booking meets the same lock,
-constraint and events. Each function raises DomainErrors and leaves nothing half done.
+REST, admin, board and commands all call these services, so that every booking meets the same lock, constraint and
+events. Each raises DomainErrors and leaves nothing half done.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from bookings.repository import writes
 from bookings.repository.records import BookingRecord, fetch
 from bookings.repository.ticket import Ticket
 from bookings.selectors.bookings import find_booking
+from bookings.services.command import command
 from bookings.statuses import CANCEL, COMPLETE, MARK_NO_SHOW, SEAT, Status, Step
 from bookings.transactions.locks import SectorDay
-from bookings.transactions.sector_days import take_turn
+from bookings.transactions.sector_days import in_transaction_for
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import AlreadyCancelled, Conflict, InvalidTransition, NotFound
@@ -30,6 +31,7 @@ from wokibrain.core.permissions import Permission
 from wokibrain.idempotency.keys import Replay
 
 
+@command(metric=metrics.BOOKING_CANCELLED)
 def cancel_booking(
     *, caller: Caller, booking: str, reason: str = "", ticket: Ticket | None = None
 ) -> BookingRecord | Replay:
@@ -45,12 +47,10 @@ def cancel_booking(
         writes.free(before.id)
 
     more = {"reason": reason or "requested"}
-    result = _step(caller, Permission.BOOKING_DELETE, booking, CANCEL, cancel, more, ticket)
-    if isinstance(result, BookingRecord):
-        metrics.BOOKING_CANCELLED.inc()
-    return result
+    return _step(caller, Permission.BOOKING_DELETE, booking, CANCEL, cancel, more, ticket)
 
 
+@command()
 def seat_booking(*, caller: Caller, booking: str, ticket: Ticket | None = None) -> BookingRecord | Replay:
     """CONFIRMED -> SEATED; NO_SHOW -> SEATED too, where the tables are still free (else Conflict)."""
 
@@ -62,6 +62,7 @@ def seat_booking(*, caller: Caller, booking: str, ticket: Ticket | None = None) 
     return _step(caller, Permission.BOOKING_UPDATE, booking, SEAT, seat, ticket=ticket)
 
 
+@command()
 def complete_booking(*, caller: Caller, booking: str, ticket: Ticket | None = None) -> BookingRecord | Replay:
     """SEATED -> COMPLETED; before its end it frees the rest of its time."""
 
@@ -72,6 +73,7 @@ def complete_booking(*, caller: Caller, booking: str, ticket: Ticket | None = No
     return _step(caller, Permission.BOOKING_UPDATE, booking, COMPLETE, complete, ticket=ticket)
 
 
+@command()
 def no_show_booking(*, caller: Caller, booking: str, ticket: Ticket | None = None) -> BookingRecord | Replay:
     """CONFIRMED -> NO_SHOW, which frees the tables."""
 
@@ -99,10 +101,10 @@ def _step(
     more: dict[str, str] | None = None,
     ticket: Ticket | None = None,
 ) -> BookingRecord | Replay:
-    """One step of the life-cycle under the lock of the booking's sector-day."""
+    """Take one step of the life-cycle under the lock of the booking's sector-day."""
     seen = find_booking(caller=caller, booking=booking, permission=permission)
 
-    def work() -> BookingRecord:
+    def write() -> BookingRecord:
         before = locked(seen.id)
         effect(before)
         after = replace(
@@ -113,15 +115,15 @@ def _step(
             ticket.keep_for(after)
         return after
 
-    return take_turn([SectorDay(seen.sector_id, seen.service_date)], work, ticket)
+    return in_transaction_for([SectorDay(seen.sector_id, seen.service_date)], write, ticket)
 
 
 def locked(booking_id: UUID) -> BookingRecord:
-    """The booking as it is now, its row locked until the transaction ends. Raises NotFound."""
-    found = fetch("WHERE booking.id = %(id)s FOR UPDATE OF booking", {"id": booking_id})
-    if not found:
+    """Return the booking as it is now, its row locked until the transaction ends. Raises NotFound."""
+    bookings = fetch("WHERE booking.id = %(id)s FOR UPDATE OF booking", {"id": booking_id})
+    if not bookings:
         raise NotFound
-    return found[0]
+    return bookings[0]
 
 
 def _expect(booking: BookingRecord, step: Step) -> None:

@@ -17,7 +17,7 @@ from bookings.selectors.bookings import find_booking
 from bookings.services.change import CHANGED_SINCE, check_open, see_to
 from bookings.services.lifecycle import locked
 from bookings.transactions.locks import SectorDay
-from bookings.transactions.sector_days import take_turn
+from bookings.transactions.sector_days import in_transaction_for
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Conflict, ValidationFailed
@@ -49,7 +49,7 @@ def swap_bookings(*, caller: Caller, first: Seen, second: Seen) -> tuple[Booking
         raise ValidationFailed.at("withBooking", _("Choose another booking of the same day."))
     versions = {one.id: first.version, other.id: second.version}
 
-    def work() -> tuple[BookingRecord, BookingRecord]:
+    def write() -> tuple[BookingRecord, BookingRecord]:
         before = {booking_id: locked(booking_id) for booking_id in sorted(versions)}
         for each in before.values():
             if each.version != versions[each.id]:
@@ -84,7 +84,7 @@ def swap_bookings(*, caller: Caller, first: Seen, second: Seen) -> tuple[Booking
             )
         return after[0], after[1]
 
-    return take_turn({SectorDay(each.sector_id, each.service_date) for each in (one, other)}, work)
+    return in_transaction_for({SectorDay(each.sector_id, each.service_date) for each in (one, other)}, write)
 
 
 def _check_fits(day: Day, booking: BookingRecord, place: BookingRecord) -> None:

@@ -24,7 +24,7 @@ from bookings.services.change import CHANGED_SINCE
 from bookings.services.lifecycle import locked
 from bookings.statuses import OPEN, Status
 from bookings.transactions.locks import SectorDay
-from bookings.transactions.sector_days import take_turn
+from bookings.transactions.sector_days import in_transaction_for
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Conflict, InvalidTransition
@@ -52,12 +52,12 @@ def undo_booking(*, caller: Caller, booking: str, version: int) -> BookingRecord
     if partner := (_payload(seen.id, version) or {}).get("swappedWith"):
         versions[UUID(partner["id"])] = partner["version"]
     earlier = {booking_id: _payload(booking_id, its - 1) for booking_id, its in versions.items()}
-    turn = {SectorDay(seen.sector_id, seen.service_date)}
+    sector_days = {SectorDay(seen.sector_id, seen.service_date)}
     for payload in earlier.values():
         if payload:
-            turn.add(SectorDay(payload["sectorId"], date.fromisoformat(payload["serviceDate"])))
+            sector_days.add(SectorDay(payload["sectorId"], date.fromisoformat(payload["serviceDate"])))
 
-    def work() -> BookingRecord:
+    def write() -> BookingRecord:
         moment = clock.now_to_millisecond()
         undone = [
             _undone(locked(booking_id), versions[booking_id], earlier[booking_id], caller, moment)
@@ -71,7 +71,7 @@ def undo_booking(*, caller: Caller, booking: str, version: int) -> BookingRecord
             writes.update(after, event_type=event_type, actor=caller, more=more)
         return next(after for after, _more in undone if after.id == seen.id)
 
-    return take_turn(turn, work)
+    return in_transaction_for(sector_days, write)
 
 
 def _undone(

@@ -1,4 +1,4 @@
-"""Taking turns at a sector-day: locks, transaction, retries."""
+"""The transaction in which a booking is written: locks, one round trip of reads, retries."""
 
 from __future__ import annotations
 
@@ -20,63 +20,62 @@ from wokibrain.postgres.pipeline import together
 logger = logging.getLogger("wokibrain.bookings")
 Result = TypeVar("Result")
 
-ATTEMPTS: Final = 5
-# Overlap, deadlock, serialisation failure, lock time-out, and a reference or key taken in between.
-RETRIED: Final = frozenset({"23P01", "40P01", "40001", "55P03", "23505"})
+MAX_ATTEMPTS: Final = 5
+# Overlap, deadlock, serialisation failure, lock time-out, and a reference or key used in between.
+RETRIED_SQLSTATES: Final = frozenset({"23P01", "40P01", "40001", "55P03", "23505"})
 
 
 @overload
-def take_turn(days: Iterable[SectorDay], work: Callable[[], Result]) -> Result: ...
+def in_transaction_for(days: Iterable[SectorDay], write: Callable[[], Result]) -> Result: ...
 
 
 @overload
-def take_turn(
+def in_transaction_for(
     days: Iterable[SectorDay],
-    work: Callable[[], Result],
+    write: Callable[[], Result],
     ticket: Ticket | None,
     *,
-    ahead: Callable[[], None] | None = None,
+    send: Callable[[], None] | None = None,
 ) -> Result | Replay: ...
 
 
-def take_turn(
+def in_transaction_for(
     days: Iterable[SectorDay],
-    work: Callable[[], Result],
+    write: Callable[[], Result],
     ticket: Ticket | None = None,
     *,
-    ahead: Callable[[], None] | None = None,
+    send: Callable[[], None] | None = None,
 ) -> Result | Replay:
-    """Run ``work`` in one transaction while nobody else works on ``days``.
+    """Run ``write`` in one transaction that holds the locks of ``days``.
 
-    The lock is taken before ``work`` reads availability, so that the loser of a race sees what is
-    left. Where the locks did not hold (a paused holder, an overlap from the day before) the
-    database refuses, and ``work`` runs again with fresh availability, at most five times; then
-    Conflict is raised. A ticket that was used is replayed; one whose later twin was refused raises
-    IdempotencyInProgress and takes no effect. What ``work`` raises, nothing of it having happened,
-    passes; whoever has a ticket lets ``keys.settle`` see it. ``ahead`` may execute what ``work`` will
-    fetch: it goes to the database with the locks, and is run when they are held.
+    The locks are taken before ``write`` reads availability, so that the loser of a race sees the tables that are
+    left. Where they did not hold (a paused holder, an overlap from the day before) the database refuses, and
+    ``write`` runs again with fresh availability, at most MAX_ATTEMPTS times; then Conflict is raised. A used ticket
+    is replayed; a ticket whose later twin was refused raises IdempotencyInProgress and has no effect. If ``write``
+    raises, the transaction is rolled back and the error propagates. ``send`` executes statements whose rows ``write``
+    fetches: they travel with the locks, and the database runs them once it has granted these.
     """
     days = tuple(days)
     wait = Wait.begin()
     with locks.held(days, wait):
-        for _ in range(ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS):
             try:
                 with transaction.atomic():
                     with together():
                         locks.lock(days, wait, first=ticket.number if ticket else None)
-                        asked = ticket.ask() if ticket else None
-                        if ahead:
-                            ahead()
+                        stored = ticket.ask() if ticket else None
+                        if send:
+                            send()
                     metrics.LOCK_ACQUISITIONS.labels("postgres").inc(len(days))
-                    past = ticket.past(asked) if ticket else Past()
+                    past = ticket.past(stored) if ticket else Past()
                     if past.replay:
                         return past.replay
-                    done = work()
+                    result = write()
                     past.check()
-                    return done
+                    return result
             except Error as error:
                 state = sqlstate(error)
-                if state not in RETRIED:
+                if state not in RETRIED_SQLSTATES:
                     raise
                 logger.info("sector-day contended (%s), trying again", state)
                 if state == "55P03" and wait.left <= 0:

@@ -38,7 +38,7 @@ def host(places: None) -> Client:
 def book(at: str, *tables: str, party: int = 2) -> Booking:
     made = create.create_booking(
         caller=SYSTEM,
-        wanted=NewBooking(
+        new=NewBooking(
             "R1",
             party,
             date(2025, 10, 22),

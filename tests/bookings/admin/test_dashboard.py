@@ -54,7 +54,7 @@ def book(place: str, day: date, at: str, party: int, table: str, **more: Any) ->
     start = datetime.combine(day, time(hour, minute), UTC) + timedelta(hours=3)
     made = create.create_booking(
         caller=SYSTEM,
-        wanted=NewBooking(
+        new=NewBooking(
             place,
             party,
             day,
@@ -182,7 +182,7 @@ def test_the_hour_that_a_clock_repeats_is_two(db: None, redis_empty: None) -> No
     with clock.frozen(datetime(2026, 4, 5, 1, tzinfo=UTC)):
         for start in (datetime(2026, 4, 5, 2, 30, tzinfo=UTC), datetime(2026, 4, 5, 4, 15, tzinfo=UTC)):
             wanted = NewBooking("S", 2, date(2026, 4, 4), start=start, duration_minutes=30)
-            create.create_booking(caller=SYSTEM, wanted=wanted)
+            create.create_booking(caller=SYSTEM, new=wanted)
         fold()
         page = shown(person(Role.STAFF, "S"), "S").context
     assert page["today"] == date(2026, 4, 4)

@@ -46,7 +46,7 @@ def night(db: None) -> list[BookingRecord]:
     ):  # fmt: skip
         booking = create.create_booking(
             caller=SYSTEM,
-            wanted=NewBooking(
+            new=NewBooking(
                 "NIGHT", party, DAY, start=start, table_ids=frozenset(tables), duration_minutes=60,
                 contact=contact, notes=notes,
             ),
@@ -55,9 +55,7 @@ def night(db: None) -> list[BookingRecord]:
         made.append(booking)
     gone = create.create_booking(
         caller=SYSTEM,
-        wanted=NewBooking(
-            "NIGHT", 1, DAY, start=datetime(2026, 4, 5, 1, 30, tzinfo=UTC), duration_minutes=60
-        ),
+        new=NewBooking("NIGHT", 1, DAY, start=datetime(2026, 4, 5, 1, 30, tzinfo=UTC), duration_minutes=60),
     )
     assert isinstance(gone, BookingRecord)
     lifecycle.cancel_booking(caller=SYSTEM, booking=gone.reference)

@@ -82,7 +82,7 @@ def book(minute: int) -> Message:
     """A new booking's event, as the sockets hear it."""
     made = create.create_booking(
         caller=SYSTEM,
-        wanted=NewBooking("R1", 2, date(2031, 5, 6 + minute), duration_minutes=60),
+        new=NewBooking("R1", 2, date(2031, 5, 6 + minute), duration_minutes=60),
     )
     assert isinstance(made, BookingRecord)
     event = StoredEvent.objects.get(aggregate_id=str(made.id))

@@ -45,7 +45,7 @@ def book(party: int, *tables: str, minutes: int = 0, caller: Caller = ANA) -> Bo
     with frozen(EVENING - timedelta(days=1)):
         made = create.create_booking(
             caller=caller,
-            wanted=NewBooking(
+            new=NewBooking(
                 "R1",
                 party,
                 EVENING.date(),
@@ -109,7 +109,7 @@ def test_bookings_of_two_sectors_change_sectors_too(db: None) -> None:
     for table in ("H-A", "H-B"):
         booking = create.create_booking(
             caller=ANA,
-            wanted=NewBooking(
+            new=NewBooking(
                 "H", 2, EVENING.date(), start=EVENING, table_ids=frozenset({table}), duration_minutes=90
             ),
         )
@@ -128,7 +128,7 @@ def test_a_seated_walk_in_off_the_grid_changes_with_who_comes(guest: Api) -> Non
     late = EVENING + timedelta(minutes=7)
     with frozen(late):
         sits = walk_in.seat_walk_in(
-            caller=ANA, wanted=walk_in.WalkIn("R1", 2, table_ids=frozenset({"T1"}), duration_minutes=60)
+            caller=ANA, party=walk_in.WalkIn("R1", 2, table_ids=frozenset({"T1"}), duration_minutes=60)
         )
     comes = book(2, "T5", minutes=15)
     first, _second = swap(sits, comes)

@@ -28,7 +28,7 @@ def booking(guest: Api) -> BookingRecord:
     with frozen(EVENING - timedelta(days=1)):
         made = create.create_booking(
             caller=ANA,
-            wanted=NewBooking(
+            new=NewBooking(
                 "R1", 2, EVENING.date(), start=EVENING, table_ids=frozenset({"T1"}), duration_minutes=90
             ),
         )
@@ -103,7 +103,7 @@ def test_tables_that_were_taken_meanwhile_are_not_taken_back(booking: BookingRec
         lifecycle.cancel_booking(caller=ANA, booking=booking.reference)
         create.create_booking(
             caller=SYSTEM,
-            wanted=NewBooking(
+            new=NewBooking(
                 "R1", 2, EVENING.date(), start=EVENING, table_ids=frozenset({"T1"}), duration_minutes=90
             ),
         )
@@ -115,7 +115,7 @@ def test_tables_that_were_taken_meanwhile_are_not_taken_back(booking: BookingRec
 
 def test_a_walk_in_is_undone_by_cancelling_it(guest: Api) -> None:
     with frozen(EVENING):
-        made = walk_in.seat_walk_in(caller=ANA, wanted=walk_in.WalkIn("R1", 2, duration_minutes=60))
+        made = walk_in.seat_walk_in(caller=ANA, party=walk_in.WalkIn("R1", 2, duration_minutes=60))
     assert take_back(made, 1, EVENING).status == "CANCELLED"
     assert held(made) == []
     last = events_of(str(made.id))[-1]

@@ -28,7 +28,7 @@ def evening(hour: int, minute: int = 0) -> datetime:
 
 def seat(wanted: WalkIn, at: datetime) -> BookingRecord:
     with frozen(at):
-        return walk_in.seat_walk_in(caller=SYSTEM, wanted=wanted)
+        return walk_in.seat_walk_in(caller=SYSTEM, party=wanted)
 
 
 def test_a_walk_in_sits_now_at_the_best_table_and_holds_it_to_the_minute(guest: Api) -> None:
@@ -113,12 +113,12 @@ def test_bounds_and_strange_tables_are_refused(guest: Api) -> None:
         seat(WalkIn("R1", 2, table_ids=frozenset({"T9"}), duration_minutes=60), evening(20))
     reader = Caller(CallerKind.USER, "1", {"R1": PERMISSIONS[Role.API_CLIENT] - PERMISSIONS[Role.STAFF]})
     with pytest.raises(NotFound):
-        walk_in.seat_walk_in(caller=reader, wanted=WalkIn("R1", 2))
+        walk_in.seat_walk_in(caller=reader, party=WalkIn("R1", 2))
 
 
 def test_choices_are_what_a_seating_would_take(guest: Api) -> None:
     with frozen(evening(20, 7)):
-        found = walk_in.choices(caller=SYSTEM, wanted=WalkIn("R1", 4, duration_minutes=60))
+        found = walk_in.choices(caller=SYSTEM, party=WalkIn("R1", 4, duration_minutes=60))
     assert [(each.table_ids, each.score) for each in found[:3]] == [
         (("T3",), 100.0),
         (("T1", "T5"), 80.0),

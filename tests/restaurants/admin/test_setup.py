@@ -115,7 +115,7 @@ def test_two_tables_taken_out_together_are_asked_about_once(client: Client, plac
     start = datetime(2025, 10, 23, 0, tzinfo=UTC)
     made = create_booking(
         caller=SYSTEM,
-        wanted=NewBooking(
+        new=NewBooking(
             "R1", 4, date(2025, 10, 22), start=start, table_ids=frozenset({"T3"}), duration_minutes=60
         ),
     )

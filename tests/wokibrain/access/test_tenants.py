@@ -49,7 +49,7 @@ def foreign_booking(example: None) -> Booking:
         contact=Contact(SECRET, "zenobia@example.org", "+34 600 000 001"),
         notes=SECRET,
     )
-    made = create_booking(caller=SYSTEM, wanted=wanted)
+    made = create_booking(caller=SYSTEM, new=wanted)
     assert Guest.objects.filter(name=SECRET).count() == 1
     return Booking.objects.get(pk=made.id)  # type: ignore[union-attr]
 
