@@ -1,4 +1,4 @@
-"""What follows from events: deliveries, and somebody to send them."""
+"""Events become deliveries, and new deliveries wake a sender."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from wokibrain.events.types import Group
     name=queue.CONSUMER,
     group=Group.WEBHOOKS,
     mode=Mode.BATCH,
-    # What happened before there were webhooks is nobody's to hear; `recover` sends it to who asks.
+    # Events from before webhooks were introduced are not delivered; `recover` sends them on request.
     start=Start.NOW,
 )
 def deliveries(events: Sequence[Envelope]) -> None:
-    if made := fanout.fan_out(events):
-        transaction.on_commit(lambda: tasks.wake(made))
+    if new := fanout.fan_out(events):
+        transaction.on_commit(lambda: tasks.announce(new))
 
 
 @listener(group=Group.WEBHOOKS, topic=DELIVERIES)
 def announced() -> None:
-    tasks.call()
+    tasks.wake_sender()

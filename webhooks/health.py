@@ -1,4 +1,4 @@
-"""How an endpoint fares: the circuit breaker, and when it is given up."""
+"""The health of an endpoint: its circuit breaker, and when its webhook is deactivated."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from wokibrain.core import clock
 from wokibrain.core.callers import SYSTEM
 from wokibrain.events import audit, store
 
-LONGEST_OPEN: Final = 60.0
-ENOUGH: Final = 20
-"""Fewer deliveries than this say nothing about an endpoint, however long they fail."""
-DROPPED_AT_ONCE: Final = 5_000
+MAX_OPEN_SECONDS: Final = 60.0
+"""The longest pause between two probes of a failing endpoint."""
+MIN_FAILED_DELIVERIES: Final = 20
+"""A webhook is deactivated only after this many deliveries failed: fewer say nothing about its endpoint."""
+MAX_DROPPED_AT_ONCE: Final = 5_000
+"""Deliveries dropped in one transaction, so that results can be recorded meanwhile."""
 
 
-def note(webhook: Webhook, verdicts: Iterable[tuple[Verdict, datetime]]) -> None:
-    """Bring the health of a webhook, locked by the caller, up to what its attempts came to, in order.
+def update(webhook: Webhook, verdicts: Iterable[tuple[Verdict, datetime]]) -> None:
+    """Update the health of a webhook, locked by the caller, by the verdicts on its attempts, in order.
 
-    An endpoint that answers at all is there: only what is worth a retry counts for the breaker.
+    Only failures that are retried count for the breaker: an endpoint that refuses is reachable.
     """
     before = (webhook.failures, webhook.failing_since, webhook.open_until)
     gone = False
@@ -43,32 +45,32 @@ def note(webhook: Webhook, verdicts: Iterable[tuple[Verdict, datetime]]) -> None
         webhook.save(update_fields=["failures", "failing_since", "open_until"])
     if gone:
         deactivate(webhook, Webhook.Reason.GONE)
-    elif _hopeless(webhook):
+    elif _failed_for_too_long(webhook):
         deactivate(webhook, Webhook.Reason.FAILING)
 
 
 def _open_until(failures: int) -> datetime | None:
-    beyond = failures - settings.WEBHOOK_BREAKER_FAILURES
-    if beyond < 0:
+    excess = failures - settings.WEBHOOK_BREAKER_FAILURES
+    if excess < 0:
         return None
-    pause = min(settings.WEBHOOK_BREAKER_SECONDS * 2 ** min(beyond, 16), LONGEST_OPEN)
+    pause = min(settings.WEBHOOK_BREAKER_SECONDS * 2 ** min(excess, 16), MAX_OPEN_SECONDS)
     return clock.now() + timedelta(seconds=pause)
 
 
-def _hopeless(webhook: Webhook) -> bool:
+def _failed_for_too_long(webhook: Webhook) -> bool:
     since = webhook.failing_since
     if since is None or clock.now() - since < timedelta(hours=settings.WEBHOOK_FAILING_HOURS):
         return False
     tried = Attempt.objects.filter(delivery__webhook=webhook, started_at__gte=since).exclude(
         delivery__stream=TEST_STREAM
     )
-    return tried.values("delivery_id").distinct()[:ENOUGH].count() >= ENOUGH
+    return tried.values("delivery_id").distinct()[:MIN_FAILED_DELIVERIES].count() >= MIN_FAILED_DELIVERIES
 
 
 def deactivate(webhook: Webhook, reason: Webhook.Reason) -> None:
-    """Give the endpoint up: nothing is queued for it any more. Tells of it in an event and the audit trail.
+    """Make a webhook inactive: nothing is queued for it any more. Record an event and an audit entry.
 
-    Runs within a transaction, with the webhook locked by the caller. Does nothing to one that is inactive.
+    Runs within a transaction, with the webhook locked by the caller. Does nothing if it is inactive already.
     """
     if webhook.status == Webhook.Status.INACTIVE:
         return
@@ -103,50 +105,50 @@ def deactivate(webhook: Webhook, reason: Webhook.Reason) -> None:
     )
 
 
-def drop_over(webhook: Webhook) -> int:
-    """Drop what is never to go out: all that waits for an inactive webhook, what a paused one held for too long.
+def drop_expired(webhook: Webhook) -> int:
+    """Drop what will never be sent: all pending deliveries of an inactive webhook, those held too long of a paused one.
 
-    As ``drop_pending`` not all at once where that is much. Runs within a transaction, with the webhook locked by
-    the caller: who makes it active, or asks for a delivery again, does so before or after. Returns how many.
+    At most MAX_DROPPED_AT_ONCE. Runs within a transaction, with the webhook locked by the caller, so that activation
+    and redelivery come before or after. Return how many.
     """
     if webhook.status == Webhook.Status.INACTIVE:
         return drop_pending(webhook)
-    before = _over_before(webhook)
+    before = _expired_before(webhook)
     if before is None:
         return 0
     dropped = drop_pending(webhook, created_before=before)
-    if webhook.dropping_before is not None and dropped < DROPPED_AT_ONCE:
+    if webhook.dropping_before is not None and dropped < MAX_DROPPED_AT_ONCE:
         webhook.dropping_before = None
         webhook.save(update_fields=["dropping_before"])
     return dropped
 
 
 def begin_dropping(webhook: Webhook) -> None:
-    """Drop what is over before the webhook is sent to again, or note that there is more than goes at once.
+    """Drop expired deliveries before the webhook is activated; if too many, set ``dropping_before``.
 
     Runs within a transaction, with the webhook locked by the caller, who saves it.
     """
-    before = _over_before(webhook)
-    more = before is not None and drop_pending(webhook, created_before=before) == DROPPED_AT_ONCE
+    before = _expired_before(webhook)
+    more = before is not None and drop_pending(webhook, created_before=before) == MAX_DROPPED_AT_ONCE
     webhook.dropping_before = before if more else None
 
 
-def _over_before(webhook: Webhook) -> datetime | None:
-    """What waits for the webhook from before then is never to go out."""
+def _expired_before(webhook: Webhook) -> datetime | None:
+    """Return the instant before which the webhook's pending deliveries are expired; None if none are."""
     if webhook.status == Webhook.Status.INACTIVE:
-        # Not now: what is written next, by a process whose clock is behind, is to go out.
+        # Not now: a delivery written next, by a process whose clock is behind, must be sent.
         newest = webhook.deliveries.values_list("created_at", flat=True).first()
         return None if newest is None else newest + timedelta(microseconds=1)
-    held = clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS)
-    if webhook.paused_at is not None and webhook.paused_at < held:
-        return held
+    hold_limit = clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS)
+    if webhook.paused_at is not None and webhook.paused_at < hold_limit:
+        return hold_limit
     return webhook.dropping_before
 
 
 def drop_pending(webhook: Webhook, *, created_before: datetime | None = None) -> int:
-    """Drop up to DROPPED_AT_ONCE of what waits for the webhook, tests aside. Returns how many that were.
+    """Drop up to MAX_DROPPED_AT_ONCE pending deliveries of the webhook, except tests. Return how many.
 
-    What is left is for ``housekeeping.sweep``.
+    ``housekeeping.sweep`` drops the rest.
     """
     waiting = Delivery.objects.filter(webhook=webhook, status=Delivery.Status.PENDING).exclude(
         stream=TEST_STREAM
@@ -154,10 +156,10 @@ def drop_pending(webhook: Webhook, *, created_before: datetime | None = None) ->
     if created_before is not None:
         waiting = waiting.filter(created_at__lt=created_before)
     with transaction.atomic():
-        # In the order in which results are written down, which goes on meanwhile.
+        # In the order in which ``queue.record`` locks them: results are recorded meanwhile.
         ids = list(
             Delivery.objects.filter(
-                pk__in=waiting.order_by().values("pk")[:DROPPED_AT_ONCE], status=Delivery.Status.PENDING
+                pk__in=waiting.order_by().values("pk")[:MAX_DROPPED_AT_ONCE], status=Delivery.Status.PENDING
             )
             .order_by("pk")
             .select_for_update()

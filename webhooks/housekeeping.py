@@ -1,4 +1,4 @@
-"""What time does to deliveries: those held too long are dropped, those kept too long deleted (``disposal``)."""
+"""Drop deliveries that were held too long, and re-encrypt secrets. ``deletion`` deletes what is past retention."""
 
 from __future__ import annotations
 
@@ -13,59 +13,63 @@ from webhooks import deletion, encryption, health, queue
 from webhooks.models import TEST_STREAM, Delivery, Webhook
 from wokibrain.core import clock
 
-AHEAD: Final = timedelta(seconds=10)
-BATCHES: Final = 10
-"""How many times of one webhook's deliveries as many are dropped as go at once; the rest is for the next sweep."""
+LOOK_AHEAD: Final = timedelta(seconds=10)
+"""A sender is woken for deliveries that are due within this time; the next sweep comes before it is over."""
+MAX_BATCHES: Final = 10
+"""Batches of MAX_DROPPED_AT_ONCE deliveries dropped per webhook and sweep; the next sweep continues."""
 
 
 def sweep() -> bool:
-    """Let go what is over. Returns whether something is due now or shortly."""
+    """Drop and delete what has expired. Return whether a delivery is due now or within LOOK_AHEAD."""
     expire_held()
     drop_for_inactive()
-    go_on_dropping()
+    resume_dropping()
     deletion.sweep()
     due = queue.next_due()
-    return due is not None and due < clock.now() + AHEAD
+    return due is not None and due < clock.now() + LOOK_AHEAD
 
 
 def expire_held() -> int:
-    """Drop what a paused webhook has held for WEBHOOK_HOLD_HOURS. Returns how many deliveries."""
-    over = clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS)
-    return _drop_over(Webhook.objects.filter(status=Webhook.Status.PAUSED, paused_at__lt=over))
+    """Drop deliveries that paused webhooks have held for WEBHOOK_HOLD_HOURS. Return how many."""
+    limit = clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS)
+    return _drop_expired(Webhook.objects.filter(status=Webhook.Status.PAUSED, paused_at__lt=limit))
 
 
 def drop_for_inactive() -> int:
-    """Drop what was too much to drop at once, or was written while its webhook was becoming inactive."""
+    """Drop what inactive webhooks still have pending: too many to drop at once, or written during deactivation.
+
+    Return how many.
+    """
     inactive = Webhook.objects.filter(status=Webhook.Status.INACTIVE).exclude(reason=Webhook.Reason.DELETED)
     waiting = Delivery.objects.filter(webhook=OuterRef("pk"), status=Delivery.Status.PENDING).exclude(
         stream=TEST_STREAM
     )
-    return _drop_over(inactive.filter(Exists(waiting)))
+    return _drop_expired(inactive.filter(Exists(waiting)))
 
 
-def go_on_dropping() -> int:
-    """Drop what was too much to drop when its webhook was made active, or paused, again."""
-    return _drop_over(Webhook.objects.filter(dropping_before__isnull=False))
+def resume_dropping() -> int:
+    """Continue dropping for webhooks that had too many to drop when they were activated or paused. Return how many."""
+    return _drop_expired(Webhook.objects.filter(dropping_before__isnull=False))
 
 
-def _drop_over(webhooks: QuerySet[Webhook]) -> int:
-    """Each as it is when its turn comes: somebody may have made it active meanwhile."""
+def _drop_expired(webhooks: QuerySet[Webhook]) -> int:
+    """Drop what each webhook, locked and read anew, does not send any more. Return how many deliveries."""
     total = 0
     for webhook_id in webhooks.values_list("pk", flat=True):
-        for _ in range(BATCHES):
+        for _ in range(MAX_BATCHES):
             with transaction.atomic():
                 webhook = Webhook.objects.select_for_update(no_key=True).filter(pk=webhook_id).first()
-                dropped = health.drop_over(webhook) if webhook is not None else 0
+                dropped = health.drop_expired(webhook) if webhook is not None else 0
             total += dropped
-            if dropped < health.DROPPED_AT_ONCE:
+            if dropped < health.MAX_DROPPED_AT_ONCE:
                 break
     return total
 
 
 def rekey() -> int:
-    """Encrypt every secret with the first of WEBHOOK_SECRET_KEYS. Returns how many webhooks.
+    """Encrypt every secret with the first of WEBHOOK_SECRET_KEYS. Return the number of webhooks.
 
-    Raises vault.Unreadable at the first that cannot be read; those before it stay as they were made.
+    Raises encryption.Unreadable at the first secret that no key decrypts; earlier ones stay re-encrypted.
     """
     ids = list(Webhook.objects.exclude(reason=Webhook.Reason.DELETED).values_list("pk", flat=True))
     for webhook_id in ids:

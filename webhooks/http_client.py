@@ -29,16 +29,16 @@ import httpx
 from webhooks.url_policy import Address, Refused, check_url, may_connect
 from wokibrain.core import clock
 
-HEAD_BYTES: Final = 2_048
+MAX_HEAD_BYTES: Final = 2_048
 """How much of a response's body is kept."""
-BODY_BYTES: Final = 16_384
+MAX_BODY_BYTES: Final = 16_384
 """How much of it is read."""
-WIRE_BYTES: Final = 131_072
+MAX_WIRE_BYTES: Final = 131_072
 """How much is read in all."""
-HEADER_BYTES: Final = 32_768
+MAX_HEADER_BYTES: Final = 32_768
 """How much of that may come before the body: headers, and interim responses, which cost most to read."""
 OWN_HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
-LOOKUPS: Final = 64
+MAX_LOOKUPS: Final = 64
 """How many names may be looked up at a time; a lookup cannot be interrupted, only left alone."""
 
 # Its clients log every request with its URL, and a webhook's URL may carry a credential. None is used here; whoever
@@ -178,7 +178,7 @@ class _Transport(httpx.AsyncBaseTransport):
             port=request.url.port,
             target=request.url.raw_path,
         )
-        allowed = Allowance(HEADER_BYTES)
+        allowed = Allowance(MAX_HEADER_BYTES)
         connection = httpcore.AsyncHTTPConnection(
             origin=url.origin, ssl_context=self._tls, network_backend=_Pinned(self._resolver, allowed)
         )
@@ -191,7 +191,7 @@ class _Transport(httpx.AsyncBaseTransport):
         except BaseException:
             await connection.aclose()
             raise
-        allowed.left += WIRE_BYTES - HEADER_BYTES
+        allowed.left += MAX_WIRE_BYTES - MAX_HEADER_BYTES
         return httpx.Response(response.status, headers=response.headers, stream=_Stream(response, connection))
 
 
@@ -275,13 +275,13 @@ async def _head(response: httpx.Response) -> str:
     """The start of the body as text; undecoded, so that nothing can unfold in memory."""
     kept = bytearray()
     async for part in response.aiter_raw():
-        kept += part[: BODY_BYTES - len(kept)]
-        if len(kept) >= BODY_BYTES:
+        kept += part[: MAX_BODY_BYTES - len(kept)]
+        if len(kept) >= MAX_BODY_BYTES:
             break
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         return f"({encoding[:20]})"
-    return bytes(kept[:HEAD_BYTES]).decode(errors="replace").replace("\x00", "�")
+    return bytes(kept[:MAX_HEAD_BYTES]).decode(errors="replace").replace("\x00", "�")
 
 
 def _retry_after(value: str) -> float | None:
@@ -302,7 +302,7 @@ def trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-_lookups: Final = threading.BoundedSemaphore(LOOKUPS)
+_lookups: Final = threading.BoundedSemaphore(MAX_LOOKUPS)
 
 
 async def resolve(host: str, port: int) -> list[Address]:

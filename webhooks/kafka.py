@@ -1,7 +1,7 @@
-"""Deliveries over Kafka, where it runs: announced on a topic by who wrote them, so that who reads it wakes the senders.
+"""Announce new deliveries on a Kafka topic, so that its consumers wake the senders.
 
-The topic carries no more than which deliveries there are, keyed by webhook; Postgres stays the truth, so
-what the topic loses costs a few seconds, and what it repeats costs nothing.
+A message holds the ids of one delivery, keyed by webhook. Postgres stays the truth: a lost message delays a
+delivery by a few seconds, a repeated one has no effect.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 _producers: dict[int, Producer] = {}
 
 
-def announce(made: Sequence[Delivery]) -> None:
-    """Put the deliveries on the topic. Returns at once and never raises: ``tasks.sweep`` finds them anyway."""
+def announce(deliveries: Sequence[Delivery]) -> None:
+    """Announce the deliveries. Returns at once and never raises: ``tasks.sweep`` finds them anyway."""
     try:
         producer = _producer()
-        for delivery in made:
+        for delivery in deliveries:
             value = {
                 "deliveryId": delivery.pk,
                 "webhookId": delivery.webhook_id,
@@ -36,12 +36,12 @@ def announce(made: Sequence[Delivery]) -> None:
             producer.produce(DELIVERIES, key=str(delivery.webhook_id), value=orjson.dumps(value))
         producer.poll(0)
     except (BufferError, KafkaException) as error:
-        known = isinstance(error, KafkaException)
-        log.warning("deliveries are not announced: %s", explain(error.args[0]) if known else error)
+        from_kafka = isinstance(error, KafkaException)
+        log.warning("deliveries are not announced: %s", explain(error.args[0]) if from_kafka else error)
 
 
 def _producer() -> Producer:
-    """This process's own: one made before a fork delivers nothing."""
+    """Return this process's own producer: one made before a fork delivers nothing."""
     pid = os.getpid()
     if pid not in _producers:
         _producers.clear()

@@ -1,4 +1,4 @@
-"""Which deliveries go out now, and what became of them. Postgres holds all of it; HTTP is elsewhere."""
+"""Claim the deliveries that are due and record the results. All state is in Postgres; HTTP is elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
 
-from webhooks import encryption, health, signing
+from webhooks import encryption, health, retries, signing
 from webhooks.http_client import Outcome
 from webhooks.models import TEST_STREAM, Delivery, Webhook
 from webhooks.retries import Schedule, Verdict, judge
@@ -22,10 +22,11 @@ from wokibrain.core import clock
 from wokibrain.events.sql import UNSETTLED
 
 CLAIM_LOCK: Final = 0x574F4B57
-LEASE: Final = timedelta(seconds=20)
-"""On top of the time-out: how long an attempt may be under way before its worker counts as dead."""
-PATIENCE: Final = timedelta(seconds=5)
-"""How long a delivery waits for those of earlier events of its aggregate to be written."""
+"""The advisory lock that lets one process claim at a time."""
+LEASE_MARGIN: Final = timedelta(seconds=20)
+"""How long after its time-out an attempt may be under way before its worker counts as dead."""
+MAX_ORDER_WAIT: Final = timedelta(seconds=5)
+"""How long a delivery waits for deliveries of its aggregate's earlier events to be written."""
 
 CONSUMER: Final = "webhooks"
 _chance: Final = random.SystemRandom()
@@ -33,7 +34,7 @@ _chance: Final = random.SystemRandom()
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One attempt to be made: everything that is sent."""
+    """One attempt to make, with everything that is sent."""
 
     delivery_id: UUID
     webhook_id: UUID
@@ -45,7 +46,9 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Result:
+    """What one attempt came to."""
+
     job: Job
     outcome: Outcome
     ended_at: datetime
@@ -53,17 +56,17 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """``jobs`` are to be sent; ``unreadable`` cannot be, their secret's key is not here."""
+    """``jobs`` are to be sent. ``unreadable`` cannot be signed: no key here decrypts their secret."""
 
     jobs: list[Job]
     unreadable: list[Job]
 
 
-# Webhooks that may be sent to, each with the room it has left; of each the deliveries that are due, in order. Who
-# has fewest under way comes first.
-# A first attempt waits while one of an earlier event of its aggregate waits or is under way, and for a little
-# while also for earlier events that are not fanned out yet: workers take events in any order.
-# What somebody else has locked, to drop or to delete it, is passed by: a claim that waited would hold up everyone.
+# The webhooks that may be sent to, each with the attempts it has left, and their due deliveries in order. Webhooks
+# with the fewest attempts under way come first.
+# A first attempt waits while a delivery of an earlier event of its aggregate waits or is under way, and for
+# MAX_ORDER_WAIT also for earlier events that are not fanned out yet: workers take events in any order.
+# Rows that another transaction has locked, to drop or delete them, are skipped: a waiting claim would block all others.
 CLAIM: Final = f"""
 WITH roomy AS (
     SELECT w.id, busy.count AS busy,
@@ -117,15 +120,15 @@ ORDER BY c.due_at, c.id
 
 
 def claim(limit: int, *, concurrency: int | None = None, only: Sequence[UUID] | None = None) -> Claim:
-    """Take up to ``limit`` attempts that are due, so that nobody else makes them. Signed as of now.
+    """Claim up to ``limit`` attempts that are due, signed as of now; no other sender gets them.
 
-    ``concurrency``: how many of one webhook may be under way, where that is fewer than WEBHOOK_CONCURRENCY.
-    ``only``: of these webhooks.
+    ``concurrency`` limits the attempts under way per webhook further than WEBHOOK_CONCURRENCY does.
+    ``only`` limits the claim to these webhooks.
     """
     now = clock.now()
     with transaction.atomic(), connection.cursor() as cursor:
-        # One claims at a time: room and order are counted over all that is under way. And each time with a plan
-        # for the table as it is: one made while it was empty reads all of it when it is full.
+        # One claim at a time: it counts all attempts under way. And each with a fresh plan: one that was made
+        # while the table was empty reads all of it once it is full.
         cursor.execute(
             "SELECT pg_advisory_xact_lock(%s), set_config('plan_cache_mode', 'force_custom_plan', true)",
             [CLAIM_LOCK],
@@ -135,8 +138,8 @@ def claim(limit: int, *, concurrency: int | None = None, only: Sequence[UUID] | 
             {
                 "now": now,
                 "consumer": CONSUMER,
-                "lease": now + timedelta(seconds=settings.WEBHOOK_TIMEOUT_SECONDS) + LEASE,
-                "patience": now - PATIENCE,
+                "lease": now + timedelta(seconds=settings.WEBHOOK_TIMEOUT_SECONDS) + LEASE_MARGIN,
+                "patience": now - MAX_ORDER_WAIT,
                 "breaker": settings.WEBHOOK_BREAKER_FAILURES,
                 "concurrency": min(concurrency or settings.WEBHOOK_CONCURRENCY, settings.WEBHOOK_CONCURRENCY),
                 "only": None if only is None else list(only),
@@ -144,18 +147,18 @@ def claim(limit: int, *, concurrency: int | None = None, only: Sequence[UUID] | 
             },
         )
         rows = cursor.fetchall()
-    taken = Claim([], [])
+    claimed = Claim([], [])
     for row in rows:
         try:
-            taken.jobs.append(_job(row, now))
+            claimed.jobs.append(_job(row, now))
         except encryption.Unreadable:
-            taken.unreadable.append(_unsigned(row, now, {}))
-    return taken
+            claimed.unreadable.append(_unsigned(row, now, {}))
+    return claimed
 
 
 def _job(row: tuple[Any, ...], now: datetime) -> Job:
     message_id, body, secret, previous = row[5], bytes(row[7]), row[9], row[10]
-    valid = [encryption.unseal(each) for each in (secret, previous) if each]
+    valid = [encryption.unseal(sealed) for sealed in (secret, previous) if sealed]
     return _unsigned(row, now, signing.headers(valid, message_id=message_id, at=now, body=body))
 
 
@@ -191,24 +194,26 @@ ON CONFLICT (outcome) DO UPDATE SET attempts = c.attempts + EXCLUDED.attempts
 """
 
 
-def record(results: Sequence[Done]) -> None:
-    """Write down what the attempts came to: attempt rows, the deliveries' next step, the endpoints' health.
+def record(results: Sequence[Result]) -> None:
+    """Record the results: attempt rows, the deliveries' next step, the endpoints' health.
 
-    An attempt that comes back after its lease ran out, or after its delivery was dropped, still counts when
-    it succeeded; otherwise only its row is kept.
+    An attempt that ends after its lease ran out, or after its delivery was dropped, still counts if it
+    succeeded; otherwise only its row is kept.
     """
-    schedule = Schedule(settings.WEBHOOK_QUICK_ATTEMPTS, settings.WEBHOOK_RETRY_PAUSES)
+    schedule = retries.schedule()
     with transaction.atomic():
-        ailing = _lock_ailing(results)
+        failing = _lock_failing(results)
         rows = {
             row.pk: row
             for row in Delivery.objects.select_for_update()
-            .filter(pk__in={done.job.delivery_id for done in results})
+            .filter(pk__in={result.job.delivery_id for result in results})
             .order_by("pk")
         }
-        # What was deleted meanwhile, with its webhook, is of no interest any more.
-        results = [done for done in results if done.job.delivery_id in rows]
-        steps = [step for done in results if (step := _step(done, rows[done.job.delivery_id], schedule))]
+        # Deliveries that were deleted meanwhile, with their webhook, are ignored.
+        results = [result for result in results if result.job.delivery_id in rows]
+        steps = [
+            step for result in results if (step := _step(result, rows[result.job.delivery_id], schedule))
+        ]
         with connection.cursor() as cursor:
             if results:
                 cursor.execute(
@@ -216,22 +221,22 @@ def record(results: Sequence[Done]) -> None:
                 )
             if steps:
                 cursor.execute(RECORD_DELIVERIES, [list(column) for column in zip(*steps, strict=True)])
-        # Last, because giving an endpoint up drops what is still pending.
-        for webhook, verdicts in ailing:
-            health.note(webhook, verdicts)
+        # Last, because deactivating a webhook drops its pending deliveries.
+        for webhook, verdicts in failing:
+            health.update(webhook, verdicts)
         _count(results)
 
 
-def _count(results: Sequence[Done]) -> None:
-    """Add the attempts up by what they came to. At the very end: everybody who sends writes these few rows."""
-    counts = sorted(Counter(judge(done.outcome).name.lower() for done in results).items())
+def _count(results: Sequence[Result]) -> None:
+    """Count the attempts by verdict. Last in the transaction: all senders write to these few rows."""
+    counts = sorted(Counter(judge(result.outcome).name.lower() for result in results).items())
     if counts:
         with connection.cursor() as cursor:
             cursor.execute(COUNT_ATTEMPTS, [list(column) for column in zip(*counts, strict=True)])
 
 
-def _attempt(done: Done) -> tuple[object, ...]:
-    job, outcome = done.job, done.outcome
+def _attempt(result: Result) -> tuple[object, ...]:
+    job, outcome = result.job, result.outcome
     error = outcome.trouble.value if outcome.trouble else ""
     return (
         job.delivery_id,
@@ -245,49 +250,55 @@ def _attempt(done: Done) -> tuple[object, ...]:
 
 
 def _step(
-    done: Done, row: Delivery, schedule: Schedule
+    result: Result, row: Delivery, schedule: Schedule
 ) -> tuple[UUID, str, datetime | None, datetime | None] | None:
-    verdict = judge(done.outcome)
+    verdict = judge(result.outcome)
     pending = row.status == Delivery.Status.PENDING
     if verdict is Verdict.DELIVERED:
         if row.status == Delivery.Status.SUCCEEDED:
             return None
-        return row.pk, Delivery.Status.SUCCEEDED, None, done.ended_at
-    if not pending or row.attempts != done.job.number:
+        return row.pk, Delivery.Status.SUCCEEDED, None, result.ended_at
+    if not pending or row.attempts != result.job.number:
         return None
     due = None
     if verdict is Verdict.RETRY and row.stream != TEST_STREAM:
         due = schedule.next(
-            row.tries, started=done.job.started_at, ended=done.ended_at, outcome=done.outcome, chance=_chance
+            row.tries,
+            started=result.job.started_at,
+            ended=result.ended_at,
+            outcome=result.outcome,
+            chance=_chance,
         )
     if due is not None:
         return row.pk, Delivery.Status.PENDING, due, None
-    return row.pk, Delivery.Status.FAILED, None, done.ended_at
+    return row.pk, Delivery.Status.FAILED, None, result.ended_at
 
 
-def _lock_ailing(results: Sequence[Done]) -> list[tuple[Webhook, list[tuple[Verdict, datetime]]]]:
-    """The webhooks with a failure, locked, each with what its attempts came to; the others are well at once."""
+def _lock_failing(results: Sequence[Result]) -> list[tuple[Webhook, list[tuple[Verdict, datetime]]]]:
+    """Return the webhooks with a failure, locked, each with its verdicts; mark the others healthy."""
     by_webhook: dict[UUID, list[tuple[Verdict, datetime]]] = defaultdict(list)
-    for done in results:
-        verdict = judge(done.outcome)
-        # A failed test says nothing new to who asked for it.
-        if verdict is Verdict.DELIVERED or "X-WokiBrain-Test" not in done.job.headers:
-            by_webhook[done.job.webhook_id].append((verdict, done.job.started_at))
-    ailing = {
+    for result in results:
+        verdict = judge(result.outcome)
+        # A failed test does not count against the endpoint: the person who sent it sees the result.
+        if verdict is Verdict.DELIVERED or "X-WokiBrain-Test" not in result.job.headers:
+            by_webhook[result.job.webhook_id].append((verdict, result.job.started_at))
+    failing = {
         webhook_id
         for webhook_id, verdicts in by_webhook.items()
         if any(verdict is not Verdict.DELIVERED for verdict, _ in verdicts)
     }
-    # All that will be written at once and in order, or two senders with mirrored results lock each other out.
-    ill = Q(pk__in=ailing) | Q(pk__in=list(by_webhook)) & (Q(failures__gt=0) | Q(failing_since__isnull=False))
-    locked = list(Webhook.objects.select_for_update(no_key=True).filter(ill).order_by("pk"))
-    if well := [webhook.pk for webhook in locked if webhook.pk not in ailing]:
-        Webhook.objects.filter(pk__in=well).update(failures=0, open_until=None, failing_since=None)
-    return [(webhook, by_webhook[webhook.pk]) for webhook in locked if webhook.pk in ailing]
+    # Lock every row that will be written at once and in order: two senders with mirrored results would deadlock.
+    unhealthy = Q(pk__in=failing) | Q(pk__in=list(by_webhook)) & (
+        Q(failures__gt=0) | Q(failing_since__isnull=False)
+    )
+    locked = list(Webhook.objects.select_for_update(no_key=True).filter(unhealthy).order_by("pk"))
+    if recovered := [webhook.pk for webhook in locked if webhook.pk not in failing]:
+        Webhook.objects.filter(pk__in=recovered).update(failures=0, open_until=None, failing_since=None)
+    return [(webhook, by_webhook[webhook.pk]) for webhook in locked if webhook.pk in failing]
 
 
 def next_due() -> datetime | None:
-    """When the next delivery that may be sent is due; None when none waits."""
+    """Return when the next delivery that may be sent is due; None when none waits."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""

@@ -1,4 +1,4 @@
-"""When to try again. Pure: no clock, no database."""
+"""When a failed delivery is tried again. Pure but for ``schedule``: no clock, no database."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Final
 
+from django.conf import settings
+
 from webhooks.http_client import Outcome
 
-RETRIED: Final = frozenset({408, 425, 429})
+RETRIED_STATUSES: Final = frozenset({408, 425, 429})
+"""Statuses below 500 that say "later", not "never"."""
 JITTER: Final = 0.2
-LONGEST_ASKED: Final = 3_600.0
-TOO_MANY: Final = 60.0
+"""How much a pause varies, as a share of it, so that receivers are not hit by all retries at once."""
+MAX_RETRY_AFTER_SECONDS: Final = 3_600.0
+"""The longest pause that a receiver's Retry-After is granted."""
+TOO_MANY_REQUESTS_SECONDS: Final = 60.0
+"""The pause after a 429 without Retry-After."""
 
 
 class Verdict(Enum):
+    """What becomes of a delivery after an attempt. GONE also deactivates the webhook."""
+
     DELIVERED = auto()
     RETRY = auto()
     FAILED = auto()
@@ -26,8 +34,11 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """``quick``: when the first attempts are due, in seconds from the first. ``pauses``: how long to wait
-    after each attempt from then on, give or take JITTER, but never less than the first pause."""
+    """When the attempts of one round are made.
+
+    ``quick``: when the first ones are due, in seconds from the first. ``pauses``: seconds to wait after each
+    later attempt, give or take JITTER, but never less than the first pause.
+    """
 
     quick: Sequence[float]
     pauses: Sequence[float]
@@ -39,33 +50,38 @@ class Schedule:
     def next(
         self, tries: int, *, started: datetime, ended: datetime, outcome: Outcome, chance: random.Random
     ) -> datetime | None:
-        """When attempt number ``tries`` + 1 of this round is due; None when there is none left."""
+        """Return when attempt number ``tries`` + 1 of this round is due; None when none is left."""
         if tries >= self.attempts:
             return None
         if tries < len(self.quick):
             gap = self.quick[tries] - self.quick[tries - 1]
-            # From the start of the one before, so that the offsets hold; but not at once after a slow one.
+            # Counted from the start of the previous attempt, so that the offsets hold; after a slow one not at once.
             due = max(started + timedelta(seconds=gap), ended + timedelta(seconds=gap / 2))
         else:
             pause = self.pauses[tries - len(self.quick)]
             least = max(pause * (1 - JITTER), min(self.pauses[0], pause))
             due = ended + timedelta(seconds=chance.uniform(least, pause * (1 + JITTER)))
-        return max(due, ended + timedelta(seconds=_asked(outcome)))
+        return max(due, ended + timedelta(seconds=_requested_pause(outcome)))
 
 
-def _asked(outcome: Outcome) -> float:
-    """How long the receiver wants to be left alone."""
+def schedule() -> Schedule:
+    """Return the schedule of this installation: WEBHOOK_QUICK_ATTEMPTS, then WEBHOOK_RETRY_PAUSES."""
+    return Schedule(settings.WEBHOOK_QUICK_ATTEMPTS, settings.WEBHOOK_RETRY_PAUSES)
+
+
+def _requested_pause(outcome: Outcome) -> float:
+    """Return how many seconds the receiver asks to be left alone."""
     if outcome.status not in (429, 503):
         return 0.0
     if outcome.retry_after is not None:
-        return min(outcome.retry_after, LONGEST_ASKED)
-    return TOO_MANY if outcome.status == 429 else 0.0
+        return min(outcome.retry_after, MAX_RETRY_AFTER_SECONDS)
+    return TOO_MANY_REQUESTS_SECONDS if outcome.status == 429 else 0.0
 
 
 def judge(outcome: Outcome) -> Verdict:
-    """What an attempt's outcome means. A redirect is a failure like any other answer that is not retried."""
+    """Return what an attempt's outcome means for its delivery. A redirect is a failure that is not retried."""
     if outcome.ok:
         return Verdict.DELIVERED
-    if outcome.status is None or outcome.status >= 500 or outcome.status in RETRIED:
+    if outcome.status is None or outcome.status >= 500 or outcome.status in RETRIED_STATUSES:
         return Verdict.RETRY
     return Verdict.GONE if outcome.status == 410 else Verdict.FAILED

@@ -1,4 +1,4 @@
-"""The readers of webhooks and deliveries. Each takes the caller: what is not theirs is not there."""
+"""Read webhooks and deliveries. Most take the caller: webhooks of others are not found."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ HOURS = 24
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """What became of the deliveries queued within an hour."""
+    """The deliveries queued within one hour, counted by result."""
 
     start: datetime
     delivered: int
     failed: int
 
 
-def places(caller: Caller) -> frozenset[str] | None:
-    """The restaurants whose webhooks the caller manages; None means all. Raises Unauthorized, Forbidden."""
-    found = caller.restaurants(Permission.WEBHOOK_MANAGE)
-    if found is None or found:
-        return found
+def managed_restaurants(caller: Caller) -> frozenset[str] | None:
+    """Return the restaurants whose webhooks the caller manages; None means all. Raises Unauthorized, Forbidden."""
+    restaurants = caller.restaurants(Permission.WEBHOOK_MANAGE)
+    if restaurants is None or restaurants:
+        return restaurants
     raise Unauthorized if caller.kind is CallerKind.ANONYMOUS else Forbidden
 
 
 def webhooks(caller: Caller) -> QuerySet[Webhook]:
-    """The caller's webhooks. One of all restaurants belongs to those who manage all."""
-    found = places(caller)
-    there = Webhook.objects.exclude(reason=Webhook.Reason.DELETED)
-    return there if found is None else there.filter(restaurant_id__in=found)
+    """Return the caller's webhooks. Webhooks of all restaurants belong to callers who manage all of them."""
+    restaurants = managed_restaurants(caller)
+    rows = Webhook.objects.exclude(reason=Webhook.Reason.DELETED)
+    return rows if restaurants is None else rows.filter(restaurant_id__in=restaurants)
 
 
 def webhooks_of(restaurant_id: str | None) -> QuerySet[Webhook]:
-    """Those of one restaurant; None: those of all restaurants."""
+    """Return the webhooks of one restaurant; None: the webhooks that belong to all restaurants."""
     return Webhook.objects.filter(restaurant_id=restaurant_id).exclude(reason=Webhook.Reason.DELETED)
 
 
 def get_webhook(caller: Caller, webhook_id: str) -> Webhook:
-    """One of the caller's webhooks. Raises NotFound."""
+    """Return one of the caller's webhooks. Raises NotFound."""
     return _one(webhooks(caller).select_related("restaurant"), webhook_id)
 
 
-def locked(caller: Caller, webhook_id: str) -> Webhook:
-    """The same, locked until the transaction ends."""
+def lock_webhook(caller: Caller, webhook_id: str) -> Webhook:
+    """Return one of the caller's webhooks, locked until the transaction ends. Raises NotFound."""
     return _one(webhooks(caller).select_for_update(no_key=True), webhook_id)
 
 
@@ -72,34 +72,34 @@ def _one(among: QuerySet[Webhook], webhook_id: str) -> Webhook:
 def list_webhooks(
     *, caller: Caller, restaurant_id: str | None, status: str | None, page: int, limit: int
 ) -> tuple[Sequence[Webhook], int]:
-    """A page of the caller's webhooks, oldest first, and how many there are in all.
+    """Return a page of the caller's webhooks, oldest first, and their total number.
 
     Raises NotFound for a restaurant that is not the caller's.
     """
-    found = webhooks(caller).select_related("restaurant")
+    rows = webhooks(caller).select_related("restaurant")
     if restaurant_id is not None:
         caller.require(Permission.WEBHOOK_MANAGE, restaurant_id)
-        found = found.filter(restaurant_id=restaurant_id)
+        rows = rows.filter(restaurant_id=restaurant_id)
     if status is not None:
-        found = found.filter(status=status)
-    return list(found[(page - 1) * limit : page * limit]), found.count()
+        rows = rows.filter(status=status)
+    return list(rows[(page - 1) * limit : page * limit]), rows.count()
 
 
 def list_deliveries(
     *, caller: Caller, webhook_id: str, status: str | None, event: str | None, page: int, limit: int
 ) -> tuple[Webhook, Sequence[Delivery], int]:
-    """A page of a webhook's deliveries with their attempts, latest first, and how many there are in all."""
+    """Return the webhook, a page of its deliveries with their attempts, latest first, and their total number."""
     webhook = get_webhook(caller, webhook_id)
-    found = webhook.deliveries.select_related("message").prefetch_related("attempts_made")
+    rows = webhook.deliveries.select_related("message").prefetch_related("attempts_made")
     if status is not None:
-        found = found.filter(status=status)
+        rows = rows.filter(status=status)
     if event is not None:
-        found = found.filter(message__event=event)
-    return webhook, list(found[(page - 1) * limit : page * limit]), found.count()
+        rows = rows.filter(message__event=event)
+    return webhook, list(rows[(page - 1) * limit : page * limit]), rows.count()
 
 
 def last_day(webhook_ids: Sequence[UUID]) -> dict[UUID, list[Hour]]:
-    """For each webhook the last 24 hours, oldest first, tests aside."""
+    """Return the last 24 hours of each webhook, oldest first, without tests."""
     now = clock.now().replace(minute=0, second=0, microsecond=0)
     hours = [now - timedelta(hours=ago) for ago in reversed(range(HOURS))]
     failed = Q(status__in=[Delivery.Status.FAILED, Delivery.Status.DROPPED]) | Q(
@@ -124,11 +124,11 @@ def last_day(webhook_ids: Sequence[UUID]) -> dict[UUID, list[Hour]]:
 
 
 def zone_of(webhook: Webhook) -> ZoneInfo:
-    """The zone of the webhook's restaurant; UTC for one of all restaurants."""
+    """Return the zone of the webhook's restaurant; UTC for a webhook of all restaurants."""
     return clock.zone(webhook.restaurant.zone) if webhook.restaurant else payload.UTC
 
 
 def attempts_made() -> dict[str, int]:
-    """How many attempts ever came to what, over all processes that send."""
-    made = dict(AttemptCount.objects.values_list("outcome", "attempts"))
-    return {verdict.name.lower(): made.get(verdict.name.lower(), 0) for verdict in Verdict}
+    """Return how many attempts ever came to each verdict, over all senders."""
+    counts = dict(AttemptCount.objects.values_list("outcome", "attempts"))
+    return {verdict.name.lower(): counts.get(verdict.name.lower(), 0) for verdict in Verdict}

@@ -1,15 +1,15 @@
-"""The writers of webhooks, and what their owners may ask for: a test, a redelivery, a recovery.
+"""Create, change and delete webhooks, and do what their owners request: a test, a redelivery, a recovery.
 
-Every change is entered in the audit trail; URLs and secrets are not, they may carry credentials.
+Every change is recorded in the audit trail, without URLs and secrets: both may carry credentials.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
 from typing import Any, Final, NewType
 
 from django.conf import settings
@@ -27,20 +27,23 @@ from wokibrain.core.callers import Caller
 from wokibrain.core.errors import InvalidTransition, NotFound, ValidationFailed
 from wokibrain.core.ids import as_uuid, uuid7
 from wokibrain.core.permissions import Permission
-from wokibrain.events import audit, envelope
+from wokibrain.events import audit
+from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import StoredEvent
 
-LOOKUP_SECONDS: Final = 1.0
-RECOVERED_AT_MOST: Final = 10_000
-CHUNK: Final = 500
+MAX_LOOKUP_SECONDS: Final = 1.0
+"""How long a request waits for a name server when it checks a URL."""
+MAX_RECOVERED: Final = 10_000
+"""Deliveries that one recovery queues; callers repeat it with a later ``since``."""
+CHUNK_SIZE: Final = 500
 
 CheckedUrl = NewType("CheckedUrl", str)
-"""A URL that was seen to lead where a delivery may go."""
+"""A URL that ``check_url`` accepted: a delivery may go there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """``complete`` is False where there was more than one call may queue."""
+    """The result of ``recover``. ``complete`` is False if there was more than MAX_RECOVERED."""
 
     queued: int
     complete: bool
@@ -55,16 +58,16 @@ def create_webhook(
     secret: str | None = None,
     status: Webhook.Status = Webhook.Status.ACTIVE,
 ) -> tuple[Webhook, str]:
-    """A new webhook and its secret, which is not to be had again. ``restaurant_id`` None: all restaurants.
+    """Create a webhook. Return it with its secret, which cannot be read again.
 
-    Raises NotFound, Forbidden, Unauthorized; ValidationFailed for a secret that cannot sign, or one webhook
-    too many.
+    ``restaurant_id`` None: see ``_restaurant_for``. Raises NotFound, Forbidden, Unauthorized; ValidationFailed for
+    a secret that cannot sign, and when the restaurant has reached WEBHOOK_LIMIT.
     """
-    place = _place_for(caller, restaurant_id)
+    owner_id = _restaurant_for(caller, restaurant_id)
     secret = check_secret(secret) if secret is not None else signing.new_secret()
     now = clock.now()
     webhook = Webhook(
-        restaurant_id=place,
+        restaurant_id=owner_id,
         url=url,
         events=_ordered(events),
         secret=encryption.seal(secret),
@@ -73,8 +76,8 @@ def create_webhook(
     )
     _set_status(webhook, status)
     with transaction.atomic():
-        if selectors.webhooks_of(place).count() >= settings.WEBHOOK_LIMIT:
-            raise ValidationFailed.at("restaurantId", _("This restaurant has as many webhooks as it may."))
+        if selectors.webhooks_of(owner_id).count() >= settings.WEBHOOK_LIMIT:
+            raise ValidationFailed.at("restaurantId", _("This restaurant has reached its limit of webhooks."))
         webhook.save(force_insert=True)
         _audit(caller, "WebhookCreated", webhook)
     return webhook, secret
@@ -89,18 +92,18 @@ def update_webhook(
     secret: str | None = None,
     status: Webhook.Status | None = None,
 ) -> Webhook:
-    """Change what is given. A new secret is a rotation: the one before signs as well for the grace period.
+    """Change the fields that are not None. A new secret is a rotation: the previous one signs too for a while.
 
-    Of what waits and is over, only so much is dropped here as goes at once; the webhook is sent to when
-    ``housekeeping.sweep`` has dropped the rest (``dropping_before``).
+    Expired deliveries are dropped here up to MAX_DROPPED_AT_ONCE; if there are more, the webhook is not sent to
+    until ``housekeeping.sweep`` has dropped the rest (``dropping_before``).
 
     Raises NotFound and ValidationFailed as ``create_webhook`` does.
     """
     if secret is not None:
         check_secret(secret)
     with transaction.atomic():
-        webhook = selectors.locked(caller, webhook_id)
-        before, told = webhook.status, _told(webhook)
+        webhook = selectors.lock_webhook(caller, webhook_id)
+        before, state = webhook.status, _audited(webhook)
         webhook.url = webhook.url if url is None else url
         webhook.events = webhook.events if events is None else _ordered(events)
         if secret is not None:
@@ -113,30 +116,32 @@ def update_webhook(
         webhook.save()
         if webhook.status == Webhook.Status.INACTIVE:
             health.drop_pending(webhook)
-        _audit(caller, "WebhookUpdated", webhook, told)
+        _audit(caller, "WebhookUpdated", webhook, state)
         if webhook.active and before != webhook.status:
-            transaction.on_commit(tasks.call)
+            transaction.on_commit(tasks.wake_sender)
     return webhook
 
 
 def delete_webhook(*, caller: Caller, webhook_id: str) -> None:
-    """Delete it with its deliveries; once committed nobody sees it and nothing is sent. Raises NotFound.
+    """Delete a webhook with its deliveries: once committed it is hidden and sends nothing. Raises NotFound.
 
-    The rows go after that, and what cannot go now, because there is too much of it or somebody is at it, goes with
-    a later ``disposal.sweep``.
+    Its rows are deleted after that; those that are too many or locked are left to ``deletion.sweep``.
     """
     with transaction.atomic():
-        webhook = selectors.locked(caller, webhook_id)
+        webhook = selectors.lock_webhook(caller, webhook_id)
         _audit(caller, "WebhookDeleted", webhook)
-        deletion.mark(webhook)
-        transaction.on_commit(lambda: deletion.dispose(webhook.pk), robust=True)
+        deletion.mark_deleted(webhook)
+        transaction.on_commit(lambda: deletion.delete_marked(webhook.pk), robust=True)
 
 
 def rotate_secret(*, caller: Caller, webhook_id: str, secret: str | None = None) -> tuple[Webhook, str]:
-    """Give it a new secret; the present one signs as well for WEBHOOK_GRACE_HOURS. Raises NotFound."""
+    """Give a webhook a new secret; the current one signs too for WEBHOOK_GRACE_HOURS. Return both webhook and secret.
+
+    Raises NotFound; ValidationFailed for a secret that cannot sign.
+    """
     secret = check_secret(secret) if secret is not None else signing.new_secret()
     with transaction.atomic():
-        webhook = selectors.locked(caller, webhook_id)
+        webhook = selectors.lock_webhook(caller, webhook_id)
         _rotate(webhook, secret)
         webhook.updated_at = clock.now()
         webhook.save(update_fields=["secret", "previous_secret", "previous_until", "updated_at"])
@@ -145,23 +150,23 @@ def rotate_secret(*, caller: Caller, webhook_id: str, secret: str | None = None)
 
 
 def send_test(*, caller: Caller, webhook_id: str, event: str | None = None) -> Delivery:
-    """Queue one made-up message, whatever the webhook's status; it is tried once. Raises NotFound."""
+    """Queue one sample message, whatever the webhook's status; it is tried once. Raises NotFound."""
     now = clock.now()
     with transaction.atomic():
-        webhook = selectors.locked(caller, webhook_id)
+        webhook = selectors.lock_webhook(caller, webhook_id)
         happening = Happening(event or webhook.events[0])
         message_id = uuid7()
-        place = webhook.restaurant_id or "R1"
+        restaurant_id = webhook.restaurant_id or "R1"
         message = Message.objects.create(
             id=message_id,
             event=happening,
-            restaurant_id=place,
+            restaurant_id=restaurant_id,
             body=payload.sample(
                 happening,
-                restaurant_id=place,
+                restaurant_id=restaurant_id,
                 event_id=message_id,
                 at=now,
-                zone=tenants.zone_of(place) or payload.UTC,
+                zone=tenants.zone_of(restaurant_id) or payload.UTC,
             ),
             test=True,
             created_at=now,
@@ -169,17 +174,17 @@ def send_test(*, caller: Caller, webhook_id: str, event: str | None = None) -> D
         delivery = Delivery.objects.create(
             webhook=webhook, message=message, stream=TEST_STREAM, sequence=1, due_at=now, created_at=now
         )
-        transaction.on_commit(tasks.call)
+        transaction.on_commit(tasks.wake_sender)
     return delivery
 
 
 def redeliver(*, caller: Caller, webhook_id: str, delivery_id: str) -> Delivery:
-    """Have a delivery made again, now and with a fresh schedule; the same id, the same bytes.
+    """Queue a delivery again, now and with a fresh schedule; its id and bytes stay the same.
 
-    Raises NotFound; InvalidTransition while the webhook is inactive, or lets go of what is as old.
+    Raises NotFound; InvalidTransition while the webhook is inactive, or drops deliveries of that age.
     """
     with transaction.atomic():
-        webhook = selectors.locked(caller, webhook_id)
+        webhook = selectors.lock_webhook(caller, webhook_id)
         pk = as_uuid(delivery_id)
         delivery = (
             Delivery.objects.select_for_update(of=("self",))
@@ -190,86 +195,86 @@ def redeliver(*, caller: Caller, webhook_id: str, delivery_id: str) -> Delivery:
         if delivery is None:
             raise NotFound
         if delivery.stream != TEST_STREAM:
-            _refuse_what_is_dropped(webhook, delivery.created_at)
-        _again(Delivery.objects.filter(pk=delivery.pk))
+            _refuse_while_dropping(webhook, delivery.created_at)
+        _requeue(Delivery.objects.filter(pk=delivery.pk))
         delivery.refresh_from_db()
         _audit(caller, "WebhookRedelivered", webhook)
-        transaction.on_commit(tasks.call)
+        transaction.on_commit(tasks.wake_sender)
     return delivery
 
 
 def recover(*, caller: Caller, webhook_id: str, since: datetime) -> Recovery:
-    """Deliver again what failed or was dropped since then, and what was never queued, oldest first.
+    """Queue what failed or was dropped since then, and what was never queued, oldest first, up to MAX_RECOVERED.
 
-    Raises NotFound; ValidationFailed for an instant ahead of now or beyond the retention; InvalidTransition
-    while the webhook is inactive, or lets go of what is as old.
+    Raises NotFound; ValidationFailed for an instant in the future or beyond the retention; InvalidTransition
+    while the webhook is inactive, or drops deliveries of that age.
     """
     now = clock.now()
     if not now - timedelta(days=settings.WEBHOOK_RETENTION_DAYS) <= since <= now:
         raise ValidationFailed.at("since", _("Expected an instant within the time that messages are kept."))
     with transaction.atomic():
-        webhook = selectors.locked(caller, webhook_id)
-        _refuse_what_is_dropped(webhook, since)
+        webhook = selectors.lock_webhook(caller, webhook_id)
+        _refuse_while_dropping(webhook, since)
         lost = Delivery.objects.filter(
             webhook=webhook,
             status__in=[Delivery.Status.FAILED, Delivery.Status.DROPPED],
             created_at__gte=since,
         ).exclude(stream=TEST_STREAM)
-        first = list(lost.order_by("created_at", "id").values_list("pk", flat=True)[:RECOVERED_AT_MOST])
-        queued = _again(Delivery.objects.filter(pk__in=first))
-        queued += _fan_out_missing(webhook, since, RECOVERED_AT_MOST - queued)
+        oldest = list(lost.order_by("created_at", "id").values_list("pk", flat=True)[:MAX_RECOVERED])
+        queued = _requeue(Delivery.objects.filter(pk__in=oldest))
+        queued += _fan_out_missing(webhook, since, MAX_RECOVERED - queued)
         _audit(caller, "WebhookRecovered", webhook)
-        transaction.on_commit(tasks.call)
-    return Recovery(queued, queued < RECOVERED_AT_MOST)
+        transaction.on_commit(tasks.wake_sender)
+    return Recovery(queued, queued < MAX_RECOVERED)
 
 
 def _fan_out_missing(webhook: Webhook, since: datetime, limit: int) -> int:
     types = [event_type for event_type, happening in HAPPENINGS.items() if happening in webhook.events]
-    # An event is published after it occurred, and only that is indexed; the minute is for clocks that differ.
-    there = StoredEvent.objects.filter(
+    # Only published_at is indexed, and it is never before occurred_at; the minute allows for clocks that differ.
+    events = StoredEvent.objects.filter(
         published_at__gte=since - timedelta(minutes=1), occurred_at__gte=since, event_type__in=types
     )
     if webhook.restaurant_id is not None:
-        there = there.filter(payload__restaurantId=webhook.restaurant_id)
-    made, after = 0, 0
-    while made < limit:
-        rows = list(there.filter(position__gt=after).order_by("position")[: min(CHUNK, limit - made)])
+        events = events.filter(payload__restaurantId=webhook.restaurant_id)
+    queued, after = 0, 0
+    while queued < limit:
+        rows = list(events.filter(position__gt=after).order_by("position")[: min(CHUNK_SIZE, limit - queued)])
         if not rows:
             break
-        made += len(fanout.fan_out([envelope.Envelope.from_row(row) for row in rows], only=webhook))
+        queued += len(fanout.fan_out([Envelope.from_row(row) for row in rows], only=webhook))
         after = rows[-1].position
-    return made
+    return queued
 
 
-def _again(deliveries: QuerySet[Delivery]) -> int:
+def _requeue(deliveries: QuerySet[Delivery]) -> int:
     return deliveries.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())).update(
         status=Delivery.Status.PENDING, due_at=clock.now(), tries=0, leased_until=None, finished_at=None
     )
 
 
-def _refuse_what_is_dropped(webhook: Webhook, queued_at: datetime) -> None:
+def _refuse_while_dropping(webhook: Webhook, queued_at: datetime) -> None:
     if webhook.status == Webhook.Status.INACTIVE:
         raise InvalidTransition(_("The webhook is inactive; activate or pause it first."))
     if webhook.dropping_before is not None and queued_at < webhook.dropping_before:
-        # Once it waits, nobody could tell it from what is to be dropped.
+        # Once queued it could not be told from the deliveries that are being dropped.
         raise InvalidTransition(
-            _("What waited for the webhook is still being dropped; try again in a minute.")
+            _("The webhook's old deliveries are still being dropped; try again in a minute.")
         )
 
 
-def _place_for(caller: Caller, restaurant_id: str | None) -> str | None:
-    """Where a new webhook belongs: the restaurant named, else the only one the caller manages, else all."""
+def _restaurant_for(caller: Caller, restaurant_id: str | None) -> str | None:
+    """Return the owner of a new webhook: the restaurant named, else the caller's only one, else None for all."""
     if restaurant_id is not None:
         caller.require(Permission.WEBHOOK_MANAGE, restaurant_id)
         if tenants.zone_of(restaurant_id) is None:
             raise NotFound.at("restaurantId")
         return restaurant_id
-    places = selectors.places(caller)
-    if places is None:
+    managed = selectors.managed_restaurants(caller)
+    if managed is None:
         return None
-    if len(places) > 1:
+    if len(managed) > 1:
         raise ValidationFailed.at("restaurantId", _("You manage several restaurants; name one."))
-    return next(iter(places))
+    return next(iter(managed))
 
 
 def _ordered(events: Sequence[str]) -> list[str]:
@@ -283,7 +288,7 @@ def _set_status(webhook: Webhook, status: Webhook.Status) -> None:
     if status == Webhook.Status.INACTIVE:
         webhook.dropping_before = None
     if status == Webhook.Status.ACTIVE:
-        # Whoever activates it says that it works now.
+        # Activation asserts that the endpoint works now.
         webhook.failures, webhook.open_until, webhook.failing_since = 0, None, None
 
 
@@ -294,48 +299,48 @@ def _rotate(webhook: Webhook, secret: str) -> None:
 
 
 def check_secret(secret: str) -> str:
-    """The secret. Raises ValidationFailed, naming it, where no library could use it."""
+    """Return the secret. Raises ValidationFailed at ``secret`` for one that no library could use."""
     try:
         signing.key_of(secret)
     except ValueError:
         raise ValidationFailed.at(
-            "secret", _("A secret that begins with whsec_ goes on with 16 to 64 bytes in base64.")
+            "secret", _("After whsec_ a secret must continue with 16 to 64 bytes in base64.")
         ) from None
     return secret
 
 
 def check_url(url: str) -> CheckedUrl:
-    """The URL, which may be delivered to; asks a name server, so not in a transaction.
+    """Return the URL if deliveries may go there. Asks a name server: call it outside transactions.
 
-    Raises ValidationFailed, naming url.
+    Raises ValidationFailed at ``url``.
     """
     try:
         target = url_policy.check_url(url)
         if target.literal is None and not all(may_connect(address) for address in _look_up(target)):
-            raise Refused(_("This name does not lead to the public internet."))
+            raise Refused(_("This name does not resolve to the public internet."))
     except Refused as refused:
         raise ValidationFailed.at("url", refused.reason) from None
     return CheckedUrl(url)
 
 
 def _look_up(target: Target) -> list[Address]:
-    """What the name means now; nothing where it cannot be said within a second. Each delivery asks again."""
-    found: queue.SimpleQueue[list[Address]] = queue.SimpleQueue()
+    """Return the name's addresses now; none after MAX_LOOKUP_SECONDS. Every delivery looks them up again."""
+    answer: SimpleQueue[list[Address]] = SimpleQueue()
 
-    def ask() -> None:
+    def look_up() -> None:
         try:
-            found.put(addresses_of(target.host, target.port))
+            answer.put(addresses_of(target.host, target.port))
         except (OSError, UnicodeError):
-            found.put([])
+            answer.put([])
 
-    threading.Thread(target=ask, name="lookup", daemon=True).start()
+    threading.Thread(target=look_up, name="lookup", daemon=True).start()
     try:
-        return found.get(timeout=LOOKUP_SECONDS)
-    except queue.Empty:
+        return answer.get(timeout=MAX_LOOKUP_SECONDS)
+    except Empty:
         return []
 
 
-def _told(webhook: Webhook) -> dict[str, Any]:
+def _audited(webhook: Webhook) -> dict[str, Any]:
     return {"status": webhook.status, "events": list(webhook.events)}
 
 
@@ -347,5 +352,5 @@ def _audit(caller: Caller, action: str, webhook: Webhook, before: Mapping[str, A
         target_id=str(webhook.pk),
         restaurant_id=webhook.restaurant_id or "",
         before=before,
-        after=_told(webhook),
+        after=_audited(webhook),
     )

@@ -1,4 +1,4 @@
-"""Celery's side. Tasks carry nothing: what is to be done, and when, is in Postgres."""
+"""Celery tasks. They take no arguments: what is due, and when, is in Postgres."""
 
 from __future__ import annotations
 
@@ -20,42 +20,46 @@ from wokibrain.core.redis import Away, ask
 log = logging.getLogger(__name__)
 
 QUEUE: Final = "webhook-deliveries"
-WOKEN_MS: Final = 500
-"""A pump stays for longer than this after its last delivery, so one call in this time is enough."""
+WAKE_INTERVAL_MS: Final = 500
+"""A sender stays for longer than this after its last delivery, so one call per interval is enough."""
 
 
-@shared_task(name="wokibrain.webhooks.pump", time_limit=sender.LIFE + 60, soft_time_limit=sender.LIFE + 50)  # type: ignore[untyped-decorator]
+@shared_task(  # type: ignore[untyped-decorator]
+    name="wokibrain.webhooks.pump",
+    time_limit=sender.MAX_RUN_SECONDS + 60,
+    soft_time_limit=sender.MAX_RUN_SECONDS + 50,
+)
 def send_due() -> None:
-    """Send what is due; see ``pump``."""
+    """Send the deliveries that are due; see ``sender.run``."""
     with context.entered(context.Context(source="worker")):
-        sender.run(lambda: call(force=True))
+        sender.run(lambda: wake_sender(force=True))
 
 
 @shared_task(name="wokibrain.webhooks.sweep")  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Every few seconds: let go what was held or kept too long, and wake a pump for what is due."""
+    """Every few seconds: drop and delete expired deliveries, and wake a sender if any delivery is due."""
     with context.entered(context.Context(source="worker")):
         if housekeeping.sweep():
-            call()
+            wake_sender()
 
 
-def wake(made: Sequence[Delivery]) -> None:
-    """Have new deliveries sent soon: over Kafka where it runs, else straight. Never raises: ``sweep`` comes after."""
+def announce(deliveries: Sequence[Delivery]) -> None:
+    """Have new deliveries sent soon, through Kafka if it is used. Never raises: ``sweep`` finds them anyway."""
     if settings.KAFKA_BROKERS:
         from webhooks import kafka
 
-        kafka.announce(made)
+        kafka.announce(deliveries)
     else:
-        call()
+        wake_sender()
 
 
-def call(*, force: bool = False) -> None:
-    """Queue a pump, unless that was done a moment ago. Never raises."""
+def wake_sender(*, force: bool = False) -> None:
+    """Queue a sender task unless one was queued within WAKE_INTERVAL_MS. Never raises."""
     try:
-        if force or ask(lambda client: client.set("webhooks:woken", 1, nx=True, px=WOKEN_MS)):
+        if force or ask(lambda client: client.set("webhooks:woken", 1, nx=True, px=WAKE_INTERVAL_MS)):
             send_due.apply_async(queue=QUEUE)
     except (Away, OSError, redis.exceptions.RedisError, kombu.exceptions.OperationalError) as error:
-        log.warning("the queue is away, deliveries wait for the next sweep: %s", type(error).__name__)
+        log.warning("the queue is unavailable, deliveries wait for the next sweep: %s", type(error).__name__)
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

@@ -37,7 +37,7 @@ IMPATIENT: Final = 0.04
 """What share of requests is cut off by the client after 50 ms, so that there are answers nobody heard."""
 LAST_CALL: Final = 60.0
 """How long after the storm a request may still be repeated before it counts as never answered."""
-PATIENCE: Final = 600.0
+MAX_ORDER_WAIT: Final = 600.0
 """How long to wait for what the proof sets no bound for; what is not over then never will be."""
 OUTAGE: Final = 0.3
 """How long the supervisor leaves a dead process dead."""
@@ -329,7 +329,7 @@ def _until(pipeline: Pipeline, left: Callable[[], int]) -> None:
         time.sleep(0.25)
         return left() == 0
 
-    pipeline.until(done, PATIENCE)
+    pipeline.until(done, MAX_ORDER_WAIT)
 
 
 def _figures(story: Story, form: Form, published: float, settled: float) -> str:

@@ -23,7 +23,7 @@ from pytest_django import Settings
 from tests.faults.receivers import Receivers, receivers
 from tests.waiting import PATIENCE
 from tests.webhooks import support
-from webhooks import sender as pump
+from webhooks import sender
 from webhooks.models import Attempt, Delivery
 from wokibrain.core import clock
 
@@ -33,7 +33,7 @@ HEALTHY = 30
 """How many events."""
 EVERY = 0.15
 OTHERS = 3
-PROMISED_TURNS = int(2.0 / pump.POLL)
+PROMISED_TURNS = int(2.0 / sender.POLL_SECONDS)
 """How many turns of the sender a delivery to those who answer may take: 2 s of a machine that is not busy.
 
 A turn lasts POLL seconds where nothing happens, and longer on a machine that is slow in everything.
@@ -116,13 +116,13 @@ def happen_over_time() -> tuple[float, dict[str, float]]:
 class Turns:
     """A sender, and when each of its turns began."""
 
-    def __init__(self, sender: pump.Sender) -> None:
-        self.sender = sender
+    def __init__(self, sending: sender.Sender) -> None:
+        self.sending = sending
         self.began: list[float] = []
 
     def turn(self) -> int:
         self.began.append(time.monotonic())
-        return pump._turn(self.sender)
+        return sender._turn(self.sending)
 
     def until(self, over: Callable[[], bool]) -> None:
         ends = time.monotonic() + PATIENCE
@@ -180,8 +180,8 @@ def test_hostile_receivers_are_bounded_and_delay_nobody(settings: Settings, host
             tried = attempts.values("delivery__webhook_id").distinct().count()
             return tried == len(known) and all_arrived(others, due)
 
-        with pump.Sender(pump.make_client) as sender:
-            turns = Turns(sender)
+        with sender.Sender(sender.make_client) as sending:
+            turns = Turns(sending)
             turns.until(over)
         assert p95(turns, others, real, due) <= PROMISED_TURNS
     assert peak - before < 50 * 2**20
@@ -197,10 +197,10 @@ def test_without_a_deadline_the_proof_would_see_it(settings: Settings, hostile: 
     settings.WEBHOOK_TIMEOUT_SECONDS = 60
     support.webhook(hostile["slow_body"])
     support.happen()
-    with pump.Sender(pump.make_client) as sender:
+    with sender.Sender(sender.make_client) as sending:
         real = time.monotonic()
         while time.monotonic() - real < OVER_WITHIN + 0.5:
-            assert pump._turn(sender) == 0
+            assert sender._turn(sending) == 0
             time.sleep(0.05)
     assert Delivery.objects.get().leased_until is not None
     assert Attempt.objects.count() == 0
@@ -212,8 +212,8 @@ def test_hundred_hanging_endpoints_do_not_delay_the_others(hostile: dict[str, st
         support.webhook(f"{hostile['says_nothing']}{number}")
     with healthy() as others:
         real, due = happen_over_time()
-        with pump.Sender(pump.make_client) as sender:
-            turns = Turns(sender)
+        with sender.Sender(sender.make_client) as sending:
+            turns = Turns(sending)
             turns.until(lambda: all_arrived(others, due))
         assert p95(turns, others, real, due) <= PROMISED_TURNS
 
@@ -226,10 +226,10 @@ def crowded(hostile: dict[str, str], others: Receivers) -> tuple[Turns, float, d
 
     Ends when all deliveries to those who answer have arrived, or when those that hang give up their places.
     """
-    with pump.Sender(pump.make_client) as sender:
-        turns = Turns(sender)
+    with sender.Sender(sender.make_client) as sending:
+        turns = Turns(sending)
         support.happen()
-        turns.until(lambda: len(others.receipts()) == len(others.urls) and not sender.under_way)
+        turns.until(lambda: len(others.receipts()) == len(others.urls) and not sending.under_way)
         for number in range(2 * PLACES):
             support.webhook(f"{hostile['says_nothing']}{number}")
         real, due = happen_over_time()
@@ -240,7 +240,7 @@ def crowded(hostile: dict[str, str], others: Receivers) -> tuple[Turns, float, d
 def test_those_who_hang_never_take_the_last_places(
     hostile: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pump, "MOST", PLACES)
+    monkeypatch.setattr(sender, "MAX_UNDER_WAY", PLACES)
     with healthy() as others:
         turns, real, due = crowded(hostile, others)
         assert p95(turns, others, real, due) <= PROMISED_TURNS
@@ -249,8 +249,8 @@ def test_those_who_hang_never_take_the_last_places(
 def test_without_places_kept_the_proof_would_see_it(
     hostile: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pump, "MOST", PLACES)
-    monkeypatch.setattr(pump, "_room", lambda sender: (PLACES - sender.under_way, None))
+    monkeypatch.setattr(sender, "MAX_UNDER_WAY", PLACES)
+    monkeypatch.setattr(sender, "_room", lambda sending: (PLACES - sending.under_way, None))
     with healthy() as others:
         turns, real, due = crowded(hostile, others)
         waits = turns.waits(others, real, due)

@@ -21,7 +21,7 @@ from tests.wokibrain.events import support as events
 from webhooks import deletion, fanout, health, housekeeping, queue, selectors, sender, services
 from webhooks.http_client import Outcome
 from webhooks.models import Attempt, Delivery, Message, Webhook
-from webhooks.queue import Done
+from webhooks.queue import Result
 from wokibrain.core import clock
 from wokibrain.core.callers import SYSTEM
 from wokibrain.events import envelope
@@ -67,8 +67,8 @@ def delete(webhook: Webhook) -> None:
 
 @pytest.fixture
 def by_tens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deletion, "BATCH", 10)
-    monkeypatch.setattr(deletion, "BATCHES", 2)
+    monkeypatch.setattr(deletion, "BATCH_SIZE", 10)
+    monkeypatch.setattr(deletion, "MAX_BATCHES", 2)
 
 
 @pytest.mark.usefixtures("by_tens")
@@ -162,10 +162,10 @@ def test_two_sweeps_at_once_delete_no_more_than_one(sessions: Sessions) -> None:
     webhook = support.webhook(URL)
     fill(webhook, 45)
     with transaction.atomic():
-        deletion.mark(webhook)
+        deletion.mark_deleted(webhook)
     with elsewhere(webhook):
-        first = sessions.start(lambda: deletion.dispose(webhook.pk), waiting=1)
-        second = sessions.start(lambda: deletion.dispose(webhook.pk), waiting=2)
+        first = sessions.start(lambda: deletion.delete_marked(webhook.pk), waiting=1)
+        second = sessions.start(lambda: deletion.delete_marked(webhook.pk), waiting=2)
     for each in (first, second):
         each.result(PATIENCE)
     assert left() == (1, 25, 25)
@@ -181,16 +181,16 @@ def test_failing_webhook_is_deleted_while_its_results_are_written_down(sessions:
     for number in range(2):
         support.webhook(f"{URL}/{number}")
     support.happen()
-    done = [Done(job, Outcome(500, None, 10), clock.now()) for job in queue.claim(10).jobs]
+    done = [Result(job, Outcome(500, None, 10), clock.now()) for job in queue.claim(10).jobs]
     assert len(done) == 2
     # Their order is that of the deliveries' ids.
     other, failing = (each.webhook for each in Delivery.objects.order_by("pk"))
     with transaction.atomic():
-        deletion.mark(failing)
+        deletion.mark_deleted(failing)
     with elsewhere(other):
         # It has the webhooks, and waits for the first of the deliveries.
         recording = sessions.start(lambda: queue.record(done), waiting=1)
-        disposing = sessions.start(lambda: deletion.dispose(failing.pk), waiting=2)
+        disposing = sessions.start(lambda: deletion.delete_marked(failing.pk), waiting=2)
     for each in (recording, disposing):
         each.result(PATIENCE)
     assert left() == (2, 2, 2)
@@ -231,12 +231,12 @@ def test_nothing_is_written_for_webhooks_that_are_being_deleted(sessions: Sessio
             return {made.webhook_id for made in fanout.fan_out([event])}
 
     with transaction.atomic():
-        deletion.mark(going)
-        deletion.dispose(going.pk)
+        deletion.mark_deleted(going)
+        deletion.delete_marked(going.pk)
         writing = sessions.start(write, waiting=1)
         # Neither does who waits for the one keep anybody from the others.
         for other in (first, last):
-            assert health.drop_over(selectors.locked(SYSTEM, str(other.pk))) == 0
+            assert health.drop_expired(selectors.lock_webhook(SYSTEM, str(other.pk))) == 0
     assert writing.result(PATIENCE) == {first.pk, last.pk}
     assert left() == (2, 2, 0)
 

@@ -25,8 +25,8 @@ URL = "https://example.com/hooks"
 
 @pytest.fixture
 def by_twos(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "DROPPED_AT_ONCE", 2)
-    monkeypatch.setattr(housekeeping, "BATCHES", 2)
+    monkeypatch.setattr(health, "MAX_DROPPED_AT_ONCE", 2)
+    monkeypatch.setattr(housekeeping, "MAX_BATCHES", 2)
 
 
 @pytest.mark.usefixtures("by_twos")

@@ -48,7 +48,7 @@ def test_paused_webhook_holds_no_longer_than_72_hours(call: Call, receiver: Rece
 
 
 def test_webhook_shows_that_it_still_drops_what_waited(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "DROPPED_AT_ONCE", 1)
+    monkeypatch.setattr(health, "MAX_DROPPED_AT_ONCE", 1)
     hook = made(call)
     for _ in range(3):
         support.happen()

@@ -173,7 +173,7 @@ def test_answer_counts_where_the_deadline_comes_while_the_connection_is_closed(
         await asyncio.sleep(60)
 
     monkeypatch.setattr(http_client._Stream, "aclose", close_late)
-    more_than_is_read = support.Answer(body=b"x" * 2 * http_client.BODY_BYTES)
+    more_than_is_read = support.Answer(body=b"x" * 2 * http_client.MAX_BODY_BYTES)
     with support.Receiver(more_than_is_read) as receiver:
         outcome = post(receiver.url.replace("127.0.0.1", NAME), timeout=1)
     assert (outcome.status, outcome.trouble) == (200, None)

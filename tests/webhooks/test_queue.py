@@ -174,7 +174,7 @@ def test_first_attempt_does_not_wait_for_ever(receiver: Receiver) -> None:
     support.webhook(receiver.url)
     events.append(BOOKING)
     support.happen(BOOKING, 2, "BookingUpdated", changes={})
-    with clock.frozen(clock.now() + queue.PATIENCE + timedelta(seconds=1)):
+    with clock.frozen(clock.now() + queue.MAX_ORDER_WAIT + timedelta(seconds=1)):
         assert [job.headers["X-WokiBrain-Sequence"] for job in queue.claim(10).jobs] == ["2"]
 
 
@@ -229,15 +229,15 @@ def test_attempt_whose_worker_died_is_made_again(receiver: Receiver) -> None:
 
 def test_late_success_of_an_attempt_given_up_counts(receiver: Receiver) -> None:
     from webhooks.http_client import Outcome
-    from webhooks.queue import Done
+    from webhooks.queue import Result
 
     support.webhook(receiver.url)
     support.happen()
     (late,) = queue.claim(10).jobs
     with clock.frozen(clock.now() + timedelta(seconds=31)):
         (again,) = queue.claim(10).jobs
-        queue.record([Done(late, Outcome(200, None, 30_000), clock.now())])
-        queue.record([Done(again, Outcome(500, None, 10), clock.now())])
+        queue.record([Result(late, Outcome(200, None, 30_000), clock.now())])
+        queue.record([Result(again, Outcome(500, None, 10), clock.now())])
     assert Delivery.objects.get().status == "SUCCEEDED"
     assert list(Attempt.objects.values_list("number", "status_code")) == [(1, 200), (2, 500)]
 
@@ -300,13 +300,13 @@ def test_secret_whose_key_is_lost_fails_the_attempt_and_sends_nothing(
 
 def test_deleted_webhook_takes_its_results_with_it(receiver: Receiver) -> None:
     from webhooks.http_client import Outcome
-    from webhooks.queue import Done
+    from webhooks.queue import Result
 
     webhook = support.webhook(receiver.url)
     support.happen()
     (job,) = queue.claim(10).jobs
     Webhook.objects.filter(pk=webhook.pk).delete()
-    queue.record([Done(job, Outcome(200, None, 1), clock.now())])
+    queue.record([Result(job, Outcome(200, None, 1), clock.now())])
     assert Attempt.objects.count() == 0
 
 
@@ -330,8 +330,8 @@ def test_logs_do_not_tell_urls_or_secrets(receiver: Receiver, caplog: pytest.Log
 
 def test_unknown_delivery_ids_are_passed_by() -> None:
     from webhooks.http_client import Outcome
-    from webhooks.queue import Done, Job
+    from webhooks.queue import Job, Result
 
     job = Job(uuid7(), uuid7(), 1, "https://example.com/", {}, b"", clock.now())
-    queue.record([Done(job, Outcome(200, None, 1), clock.now())])
+    queue.record([Result(job, Outcome(200, None, 1), clock.now())])
     assert Attempt.objects.count() == 0

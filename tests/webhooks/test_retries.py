@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
+from django.conf import settings as project
 from pytest_django import Settings
 
 from tests.webhooks import support
@@ -14,11 +16,11 @@ from tests.webhooks.support import Answer, Receiver
 from webhooks import http_client, queue, retries, sender
 from webhooks.http_client import Outcome, Trouble
 from webhooks.models import Attempt, Delivery, Webhook
-from webhooks.retries import Schedule, Verdict, judge
+from webhooks.retries import Verdict, judge
 from wokibrain.core import clock
 
 T0 = datetime(2026, 5, 4, 12, tzinfo=UTC)
-PLAN = Schedule([0, 1, 2, 4], [300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400])
+PLAN = retries.schedule()
 
 
 def outcome(status: int | None, retry_after: float | None = None) -> Outcome:
@@ -63,6 +65,22 @@ def test_later_pauses_vary_by_a_fifth_but_none_is_under_five_minutes(
 def test_after_the_twelfth_attempt_there_is_no_more() -> None:
     assert PLAN.attempts == 12
     assert seconds(12) is None
+
+
+def test_papers_state_the_schedule() -> None:
+    root = Path(project.ROOT)
+    document = " ".join((root / "docs" / "webhooks.md").read_text("utf-8").split())
+    example = (root / ".env.example").read_text("utf-8")
+    quick, pauses = ([f"{number:g}" for number in numbers] for numbers in (PLAN.quick, PLAN.pauses))
+    for name, numbers in (("WEBHOOK_QUICK_ATTEMPTS", quick), ("WEBHOOK_RETRY_PAUSES", pauses)):
+        assert f"| `{name}` | {','.join(numbers)} |" in document
+        assert f"#{name}={','.join(numbers)}\n" in example
+    first, second, *later = (pause / 60 for pause in PLAN.pauses)
+    hours = [f"{minutes / 60:g}" for minutes in later]
+    assert (
+        f"at {', '.join(quick[:-1])} and {quick[-1]} seconds, then after pauses of {first:g} minutes, "
+        f"{second:g} minutes, {', '.join(hours[:-1])} and {hours[-1]} hours"
+    ) in document
 
 
 @pytest.mark.parametrize(

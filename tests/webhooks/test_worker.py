@@ -61,7 +61,7 @@ def test_worker_delivers_retries_and_makes_up_for_a_lost_call(
     awake = pumps()
     # Awake now: it takes the next without a call.
     with monkeypatch.context() as uncalled:
-        uncalled.setattr(tasks, "call", lambda **_: None)
+        uncalled.setattr(tasks, "wake_sender", lambda **_: None)
         support.happen()
     assert until(lambda: len(receiver.requests) == 2)
 
@@ -78,7 +78,7 @@ def test_worker_delivers_retries_and_makes_up_for_a_lost_call(
     receiver.answer = Answer(200)
     receiver.requests.clear()
     assert until(lambda: not pumps())
-    monkeypatch.setattr(tasks, "call", lambda **_: None)
+    monkeypatch.setattr(tasks, "wake_sender", lambda **_: None)
     support.happen()
     assert until(lambda: len(receiver.requests) == 1)
 
@@ -117,7 +117,7 @@ def test_only_as_many_pumps_run_as_may(settings: Settings, receiver: Receiver) -
 @pytest.mark.fault
 def test_frozen_pump_loses_its_place(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.WEBHOOK_PUMPS = 1
-    monkeypatch.setattr(sender, "SILENCE", "200ms")
+    monkeypatch.setattr(sender, "MAX_SILENCE", "200ms")
     inside, go_on = threading.Event(), threading.Event()
     ended: list[type[BaseException]] = []
 
@@ -147,14 +147,14 @@ def test_frozen_pump_loses_its_place(settings: Settings, monkeypatch: pytest.Mon
 def test_pump_ends_when_nothing_is_due_and_hands_over_when_something_came_late(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "LINGER", 0.0)
-    monkeypatch.setattr(sender, "LIFE", 0.0)
+    monkeypatch.setattr(sender, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(sender, "MAX_RUN_SECONDS", 0.0)
     calls: list[str] = []
     support.webhook(receiver.url)
     support.happen()
     sender.run(lambda: calls.append("called"))
     assert (calls, receiver.requests) == (["called"], [])
-    monkeypatch.setattr(sender, "LIFE", 5.0)
+    monkeypatch.setattr(sender, "MAX_RUN_SECONDS", 5.0)
     calls.clear()
     sender.run(lambda: calls.append("called"))
     assert (calls, len(receiver.requests)) == ([], 1)
@@ -187,7 +187,7 @@ def test_many_events_call_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(5):
         support.happen()
     assert len(queued) == 1
-    tasks.call(force=True)
+    tasks.wake_sender(force=True)
     assert len(queued) == 2
     get_redis_connection("default").delete("webhooks:woken")
 

@@ -46,7 +46,7 @@ def _url_of(model: type[WithUrl]) -> Callable[[Request], CheckedUrl | None]:
     def check(request: Request) -> CheckedUrl | None:
         url = parse_body(model, request.data).url
         # First who asks: a stranger has no names looked up.
-        selectors.places(caller_of(request))
+        selectors.managed_restaurants(caller_of(request))
         return None if url is None else services.check_url(url)
 
     return check
