@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from bookings.models import Booking
 from bookings.statuses import Status
@@ -128,6 +129,20 @@ def test_a_booking_typed_over_and_sent_again_is_the_one_that_was_made(client: Cl
     refused = send(client, "bookings", NEW | {"partySize": 20}, "k2")
     assert refused.status_code == 409
     assert send(client, "bookings", NEW, "k2").json()["tables"] != made["tables"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [("bookings", NEW | {"partySize": 20}, 409), ("walk-in", {"restaurantId": "R1", "partySize": 2}, 422)],
+)
+def test_a_refusal_is_marked_at_its_key_once(
+    client: Client, path: str, body: dict[str, Any], status: int
+) -> None:
+    with CaptureQueriesContext(connection) as statements:
+        refused = send(client, path, body, "k1")
+    assert refused.status_code == status
+    marks = [each["sql"] for each in statements if "SET refused_at = excluded.refused_at" in each["sql"]]
+    assert len(marks) == 1
 
 
 def test_each_person_has_keys_of_their_own(client: Client) -> None:
