@@ -1,4 +1,4 @@
-"""What staff type for a booking, booked by the services while it is cleaned."""
+"""The form of a booking in the admin; cleaning it calls the services."""
 
 from __future__ import annotations
 
@@ -47,16 +47,15 @@ FIELDS: Final = {
     "guestPhone": "guest_phone",
     "guestEmail": "guest_email",
 }
-"""A field as the services spell it -> the form's."""
-
+"""The services' field names -> the form's."""
 
 Value = TypeVar("Value")
 DATE: Final[TypeAdapter[date]] = TypeAdapter(ServiceDate)
 PHONE: Final[TypeAdapter[str]] = TypeAdapter(PhoneOrEmpty)
 
 
-def typed(kind: TypeAdapter[Value], text: str) -> Value:
-    """``text`` as the API would read it, or its complaint as the form's."""
+def clean_value(kind: TypeAdapter[Value], text: str) -> Value:
+    """Return ``text`` as the API parses it. Raises forms.ValidationError with the API's message."""
     try:
         return kind.validate_python(text)
     except ValidationError as error:
@@ -64,7 +63,7 @@ def typed(kind: TypeAdapter[Value], text: str) -> Value:
 
 
 def instant_at(restaurant_id: str, service_date: date, wall: time) -> datetime:
-    """The instant a wall time means on a service date: after midnight where the night goes on that long."""
+    """Return the instant of a wall time on a service date, after midnight where the service runs that late."""
     plan = plans.recent(restaurant_id)
     day = plan.day(service_date)
     instant = datetime.combine(service_date, wall, plan.zone)
@@ -75,10 +74,10 @@ def instant_at(restaurant_id: str, service_date: date, wall: time) -> datetime:
 
 
 class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
-    """What staff type for a booking. Cleaning it is what books: a refusal is an error of its field."""
+    """A booking as staff enter it. Cleaning calls the service, so a refusal is an error at its field."""
 
     caller: ClassVar[Caller]
-    offered: ClassVar[dict[str, QuerySet[Any]]]
+    choices: ClassVar[dict[str, QuerySet[Any]]]
     """What the pickers offer this person."""
     record: BookingRecord | None = None
 
@@ -96,14 +95,14 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
         max_value=1440,
         step_size=15,
         widget=UnfoldAdminIntegerFieldWidget,
-        help_text=_("Minutes; empty for the usual time of such a party."),
+        help_text=_("Minutes; empty for the usual turn time of this party size."),
     )
     tables: forms.ModelMultipleChoiceField[Table] = forms.ModelMultipleChoiceField(
         Table.objects.none(),
         label=_("tables"),
         required=False,
         widget=UnfoldAdminSelectMultipleWidget,
-        help_text=_("Empty for the best that are free."),
+        help_text=_("Empty to assign the best free tables."),
     )
     guest_name = forms.CharField(
         label=_("guest"), required=False, max_length=200, widget=UnfoldAdminTextInputWidget
@@ -119,7 +118,7 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
     )
 
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
-    """What the page showed, which may be old by the time it is sent."""
+    """The version that the page showed, to notice changes made since."""
     restaurant: forms.ModelChoiceField[Restaurant] = forms.ModelChoiceField(
         Restaurant.objects.none(), label=_("restaurant"), widget=UnfoldAdminSelectWidget, empty_label=None
     )
@@ -131,20 +130,20 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         instance: Booking | None = kwargs.get("instance")
         if instance is not None:
-            kwargs["initial"] = self._now(instance) | kwargs.get("initial", {})
+            kwargs["initial"] = self._initial_values(instance) | kwargs.get("initial", {})
         super().__init__(*args, **kwargs)
         del self.fields["seen" if instance is None else "restaurant"]
         for name in ("restaurant", "tables"):
             if name in self.fields:
-                self.fields[name].queryset = self.offered[name]  # type: ignore[attr-defined]
+                self.fields[name].queryset = self.choices[name]  # type: ignore[attr-defined]
         for field in self.fields.values():
             field.label = capfirst(str(field.label))
         self.fields["tables"].label_from_instance = _label  # type: ignore[attr-defined]
         if instance is not None and self.is_bound and "duration_minutes" not in self.changed_data:
-            # A stay that was cut at closing is on no quarter hour; left alone, it is nobody's mistake.
+            # A stay cut short at closing may not end on a quarter hour; unchanged, it must not be refused.
             self.fields["duration_minutes"].validators = []
 
-    def _now(self, booking: Booking) -> dict[str, Any]:
+    def _initial_values(self, booking: Booking) -> dict[str, Any]:
         start = booking.start.astimezone(clock.zone(booking.restaurant.zone))
         guest = booking.guest or Guest()
         return {
@@ -152,9 +151,9 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
             "time": start.time().replace(second=0, microsecond=0),
             "party_size": booking.party_size,
             "duration_minutes": booking.duration_minutes,
-            # Those that can be picked, lest one since retired counts as taken away by hand.
+            # Only selectable tables, or a table retired since would count as removed by hand.
             "tables": list(
-                self.offered["tables"].filter(pk__in=booking.table_ids).values_list("pk", flat=True)
+                self.choices["tables"].filter(pk__in=booking.table_ids).values_list("pk", flat=True)
             ),
             "guest_name": guest.name,
             "guest_phone": guest.phone,
@@ -164,13 +163,13 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
     def clean_date(self) -> dt.date:
-        return typed(DATE, self.cleaned_data["date"].isoformat())
+        return clean_value(DATE, self.cleaned_data["date"].isoformat())
 
     def clean_guest_phone(self) -> str:
-        return typed(PHONE, self.cleaned_data["guest_phone"])
+        return clean_value(PHONE, self.cleaned_data["guest_phone"])
 
     def _post_clean(self) -> None:
-        """The service has validated and written it."""
+        """Nothing: the service has validated and saved the booking."""
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -183,7 +182,7 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def _create(self, data: dict[str, Any]) -> BookingRecord:
         restaurant: Restaurant = data["restaurant"]
-        made = create.create_booking(
+        booking = create.create_booking(
             caller=self.caller,
             new=NewBooking(
                 restaurant_id=restaurant.pk,
@@ -197,54 +196,54 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
                 channel=Booking.Channel.STAFF,
             ),
         )
-        assert isinstance(made, BookingRecord), "there is no ticket to replay"
-        return made
+        assert isinstance(booking, BookingRecord), "without a ticket there is nothing to replay"
+        return booking
 
     def _change(self, data: dict[str, Any]) -> BookingRecord:
-        """Only what was typed anew is asked for, so that the rest cannot be refused.
+        """Request only the changed fields, so that the others cannot be refused.
 
-        What was typed anew is told from what the page showed, so the booking must still be that.
+        Changes are relative to what the page showed, so the booking must not have changed since.
         """
-        old, touched = self.instance, set(self.changed_data)
-        if data["seen"] != _stamp(old):
+        booking, changed_fields = self.instance, set(self.changed_data)
+        if data["seen"] != _stamp(booking):
             raise Conflict(CHANGED_SINCE)
-        tables = data["tables"] if "tables" in touched else ()
+        tables = data["tables"] if "tables" in changed_fields else ()
         changed = change.update_booking(
             caller=self.caller,
-            booking=str(old.pk),
+            booking=str(booking.pk),
             change=Change(
-                party_size=data["party_size"] if "party_size" in touched else None,
-                duration_minutes=data["duration_minutes"] if "duration_minutes" in touched else None,
-                date=data["date"] if "date" in touched else None,
-                start=self._start(old.restaurant_id, data) if touched & {"date", "time"} else None,
+                party_size=data["party_size"] if "party_size" in changed_fields else None,
+                duration_minutes=data["duration_minutes"] if "duration_minutes" in changed_fields else None,
+                date=data["date"] if "date" in changed_fields else None,
+                start=self._start(booking.restaurant_id, data) if changed_fields & {"date", "time"} else None,
                 table_ids=_ids(tables) or None,
                 sector_id=next((table.sector_id for table in tables), None),
-                guest_name=data["guest_name"] if "guest_name" in touched else None,
-                guest_email=data["guest_email"] if "guest_email" in touched else None,
-                guest_phone=data["guest_phone"] if "guest_phone" in touched else None,
-                notes=data["notes"] if "notes" in touched else None,
+                guest_name=data["guest_name"] if "guest_name" in changed_fields else None,
+                guest_email=data["guest_email"] if "guest_email" in changed_fields else None,
+                guest_phone=data["guest_phone"] if "guest_phone" in changed_fields else None,
+                notes=data["notes"] if "notes" in changed_fields else None,
             ),
-            version=old.version,
+            version=booking.version,
         )
-        assert isinstance(changed, BookingRecord), "there is no ticket to replay"
+        assert isinstance(changed, BookingRecord), "without a ticket there is nothing to replay"
         return changed
 
     @staticmethod
     def _start(restaurant_id: str, data: dict[str, Any]) -> datetime:
         wall: time = data["time"]
         if wall.minute % 15 or wall.second:
-            raise ValidationFailed.at("start", _("Times lie on quarter hours."))
+            raise ValidationFailed.at("start", _("Times must be on a quarter hour."))
         return instant_at(restaurant_id, data["date"], wall)
 
     def save(self, commit: bool = True) -> Booking:
-        """The row as the service wrote it."""
+        """Return the row that the service saved."""
         assert self.record is not None, "only a clean form is saved"
         booking: Booking = Booking.objects.get(pk=self.record.id)
         self.instance = booking
         return booking
 
     def _save_m2m(self) -> None:
-        """The service has written everything."""
+        """Nothing: the service has saved everything."""
 
     save_m2m = _save_m2m
 
@@ -254,7 +253,7 @@ def _label(table: Table) -> str:
 
 
 def _stamp(booking: Booking) -> str:
-    """Another one whenever the booking or its guest was written since."""
+    """Return a value that differs after any change of the booking or its guest."""
     guest = booking.guest
     return f"{booking.version}@{guest.updated_at.isoformat() if guest else ''}"
 

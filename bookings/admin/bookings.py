@@ -1,4 +1,4 @@
-"""Bookings in the admin. Every write goes through the services."""
+"""Admin pages of bookings. Every write goes through the services."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ STEP_BUTTONS: Final = {
 """Status -> the endings of the names of the buttons offered."""
 
 
-class Attention(admin.ChoicesFieldListFilter):
-    """What is over needs nobody any more."""
+class AttentionFilter(admin.ChoicesFieldListFilter):
+    """Filters by attention, among open bookings only: finished ones need none."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Booking]) -> QuerySet[Booking]:
         if self.used_parameters:
             queryset = queryset.filter(status__in=statuses.OPEN)
-        found = super().queryset(request, queryset)
-        assert found is not None, "a filter by a field always answers"
-        return found
+        rows = super().queryset(request, queryset)
+        assert rows is not None, "a filter by a field returns a queryset"
+        return rows
 
 
 @admin.register(Booking)
@@ -61,7 +61,7 @@ class BookingAdmin(TenantAdmin):
         ("sector", TenantRelatedFilter),
         "status",
         "channel",
-        ("attention", Attention),
+        ("attention", AttentionFilter),
     )
     list_filter_submit = True
     change_form_before_template = "admin/booking_seen.html"
@@ -95,38 +95,38 @@ class BookingAdmin(TenantAdmin):
             tables = tables.filter(sector__restaurant_id=obj.restaurant_id)
         else:
             tables = visible(tables, caller, Permission.BOOKING_CREATE)
-        places = visible(Restaurant.objects.all(), caller, Permission.BOOKING_CREATE)
+        restaurants = visible(Restaurant.objects.all(), caller, Permission.BOOKING_CREATE)
 
-        offered = {"restaurant": places, "tables": tables.order_by("sector", "position")}
-        return type("BookingForm", (BookingForm,), {"caller": caller, "offered": offered})
+        choices = {"restaurant": restaurants, "tables": tables.order_by("sector", "position")}
+        return type("BookingForm", (BookingForm,), {"caller": caller, "choices": choices})
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """Today as it is at the restaurant that the form opens with."""
-        given: dict[str, Any] = super().get_changeform_initial_data(request)
+        """Start with today's service date at the selected restaurant, and a party of two."""
+        initial: dict[str, Any] = super().get_changeform_initial_data(request)
         caller = caller_for(request)
-        places = visible(Restaurant.objects.all(), caller, Permission.BOOKING_CREATE)
-        chosen = places.filter(pk=given.get("restaurant")).first() or places.first()
-        today = {"date": board.today(chosen.pk)} if chosen else {}
-        return today | {"party_size": 2} | given
+        restaurants = visible(Restaurant.objects.all(), caller, Permission.BOOKING_CREATE)
+        restaurant = restaurants.filter(pk=initial.get("restaurant")).first() or restaurants.first()
+        today = {"date": board.today(restaurant.pk)} if restaurant else {}
+        return today | {"party_size": 2} | initial
 
     def save_model(self, request: HttpRequest, obj: Booking, form: Any, change: bool) -> None:
-        """The service wrote it while the form was cleaned; what is left is the button that was pressed."""
-        for each in self.get_actions_submit_line(request, str(obj.pk)):
-            if each.action_name in request.POST:
-                each.method(request, obj)
+        """Run the action of the button that was pressed; the service saved the form while it was cleaned."""
+        for button in self.get_actions_submit_line(request, str(obj.pk)):
+            if button.action_name in request.POST:
+                button.method(request, obj)
 
     def get_actions_submit_line(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """The steps that the booking's status allows."""
+        """Return the buttons of the steps that the booking's status allows."""
         status = Booking.objects.filter(pk=object_id).values_list("status", flat=True).first()
-        wanted = STEP_BUTTONS.get(status or "", ())
+        endings = STEP_BUTTONS.get(status or "", ())
         return [
-            each
-            for each in super().get_actions_submit_line(request, object_id)
-            if each.action_name.endswith(wanted)
+            button
+            for button in super().get_actions_submit_line(request, object_id)
+            if button.action_name.endswith(endings)
         ]
 
     def has_change_permission(self, request: HttpRequest, obj: Booking | None = None) -> bool:
-        """What is over is looked at, not edited."""
+        """Make finished bookings read-only."""
         over = obj is not None and obj.status not in statuses.OPEN
         return not over and super().has_change_permission(request, obj)
 
@@ -135,12 +135,12 @@ class BookingAdmin(TenantAdmin):
         return f"{obj.start.astimezone(clock.zone(obj.restaurant.zone)):%d/%m/%Y %H:%M}"
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """With the names of all the page's tables, asked for once."""
+        """Look up the names of all the page's tables with one query."""
         changelist = super().get_changelist_instance(request)
         rows = list(changelist.result_list)
         tables = Table.objects.in_bulk({table_id for row in rows for table_id in row.table_ids})
         for row in rows:
-            row.table_names = [str(tables.get(each, each)) for each in row.table_ids]
+            row.table_names = [str(tables.get(table_id, table_id)) for table_id in row.table_ids]
         changelist.result_list = rows
         return changelist
 
@@ -150,8 +150,8 @@ class BookingAdmin(TenantAdmin):
 
     @display(description=_("needs attention"), ordering="attention", label="warning")
     def look_at(self, obj: Booking) -> str:
-        wrong = obj.attention and obj.status in statuses.OPEN
-        return str(Booking.Attention(obj.attention).label) if wrong else ""
+        needs_attention = obj.attention and obj.status in statuses.OPEN
+        return str(Booking.Attention(obj.attention).label) if needs_attention else ""
 
     @display(
         description=_("status"),

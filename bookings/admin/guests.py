@@ -1,4 +1,4 @@
-"""Guests: whom a restaurant knows, and how often they came. Every write goes through the services."""
+"""Admin pages of guests, with their visits. Every write goes through the services."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from bookings.admin.booking_form import PHONE, typed
+from bookings.admin.booking_form import PHONE, clean_value
 from bookings.models import Guest
 from bookings.services.guests import update_guest
 from bookings.statuses import Status
@@ -26,7 +26,7 @@ class GuestForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("name", "phone", "email", "notes")
 
     def clean_phone(self) -> str:
-        return typed(PHONE, self.cleaned_data["phone"])
+        return clean_value(PHONE, self.cleaned_data["phone"])
 
 
 @admin.register(Guest)
@@ -49,7 +49,7 @@ class GuestAdmin(ServiceAdmin):
         )
 
     def has_change_permission(self, request: HttpRequest, obj: Guest | None = None) -> bool:
-        """Who was erased stays empty."""
+        """Keep erased guests empty."""
         return (obj is None or obj.erased_at is None) and super().has_change_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: Guest, form: Any, change: bool) -> None:
@@ -57,7 +57,7 @@ class GuestAdmin(ServiceAdmin):
             update_guest(caller=caller_for(request), guest_id=obj.pk, settings=settings)
 
     def log_change(self, request: HttpRequest, obj: Guest, message: Any) -> Any:
-        """By id alone: Django's log is kept for ever, and a name there would outlive its erasure."""
+        """Log the id only: Django's log is kept for ever, and a name in it would survive the guest's erasure."""
         return super().log_change(request, Guest(pk=obj.pk), message)
 
     @display(description=_("name"), ordering="name")

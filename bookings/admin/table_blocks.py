@@ -1,4 +1,4 @@
-"""Tables out of service. Every write goes through the services."""
+"""Admin pages of table blocks. Every write goes through the services."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from wokibrain.office.base import TenantAdmin, TenantRelatedFilter, caller_for, 
 
 
 class BlockForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A block as the restaurant's clocks say it; cleaning it is what blocks."""
+    """A block in the restaurant's local time. Cleaning the form calls the service."""
 
     caller: ClassVar[Caller]
     start = forms.SplitDateTimeField(label=_("start"), widget=UnfoldAdminSplitDateTimeWidget)
     end = forms.SplitDateTimeField(label=_("end"), widget=UnfoldAdminSplitDateTimeWidget)
-    made: TableBlock | None = None
+    block: TableBlock | None = None
 
     class Meta:
         model = TableBlock
@@ -40,9 +40,9 @@ class BlockForm(forms.ModelForm):  # type: ignore[type-arg]
         if self.errors:
             return data
         zone = clock.zone(data["table"].sector.restaurant.zone)
-        start, end = (data[edge].replace(tzinfo=zone) for edge in ("start", "end"))
+        start, end = (data[name].replace(tzinfo=zone) for name in ("start", "end"))
         try:
-            self.made = table_blocks.block_table(
+            self.block = table_blocks.block_table(
                 caller=self.caller, table_id=data["table"].pk, start=start, end=end, reason=data["reason"]
             )
         except DomainError as error:
@@ -50,16 +50,16 @@ class BlockForm(forms.ModelForm):  # type: ignore[type-arg]
         return data
 
     def _post_clean(self) -> None:
-        """The service has validated and written it."""
+        """Nothing: the service has validated and saved the block."""
 
     def save(self, commit: bool = True) -> TableBlock:
-        assert self.made is not None, "only a clean form is saved"
-        self.instance = self.made
-        self.save_m2m = self._nothing_more  # type: ignore[method-assign]
-        return self.made
+        assert self.block is not None, "only a clean form is saved"
+        self.instance = self.block
+        self.save_m2m = self._save_nothing  # type: ignore[method-assign]
+        return self.block
 
-    def _nothing_more(self) -> None:
-        """There is nothing many-to-many about a block."""
+    def _save_nothing(self) -> None:
+        """A block has no many-to-many fields."""
 
 
 @admin.register(TableBlock)
@@ -78,7 +78,7 @@ class TableBlockAdmin(TenantAdmin):
         return form
 
     def save_model(self, request: HttpRequest, obj: TableBlock, form: Any, change: bool) -> None:
-        """The service wrote it while the form was cleaned."""
+        """Nothing: the service saved the block while the form was cleaned."""
 
     def delete_model(self, request: HttpRequest, obj: TableBlock) -> None:
         table_blocks.unblock_table(caller=caller_for(request), table_id=obj.table_id, block_id=str(obj.pk))

@@ -21,7 +21,7 @@ from bookings.floor.board import restaurants
 from bookings.floor.schemas import SheetQuery
 from wokibrain.access.staff import is_staff
 from wokibrain.core.errors import DomainError
-from wokibrain.office.actors import called
+from wokibrain.office.actors import display_name
 from wokibrain.office.base import caller_for
 from wokibrain.rest.views import error_response, parse_query
 
@@ -52,7 +52,7 @@ def board(request: HttpRequest) -> HttpResponseBase:
         return HttpResponseRedirect(reverse("floor"))
     page_data = {
         "restaurant": restaurant_id,
-        "me": called(request.user),  # type: ignore[arg-type]
+        "me": display_name(request.user),  # type: ignore[arg-type]
         "user": request.user.pk,
         "language": get_language(),
         "urls": {"floor": reverse("floor"), "login": reverse("admin:login"), "admin": reverse("admin:index")},

@@ -1,4 +1,4 @@
-"""Restaurants with their calendar: weekly windows, turn times, special days, and their sectors by name."""
+"""Admin pages of restaurants: settings, weekly hours, turn times, sectors, and special days."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ class SectorInline(TenantInline):
     model = Sector
     may_add = may_change = Permission.TABLE_UPDATE
     fields = ("name", "position")
-    exclude = ("id",)  # named, it goes along hidden; without it no row that is there can be saved
+    exclude = (
+        "id",
+    )  # excluded, it is still added as a hidden field, without which existing rows cannot be saved
     ordering_field = "position"
     hide_ordering_field = True
     show_change_link = True
@@ -71,7 +73,7 @@ class SectorInline(TenantInline):
 
 
 def zones() -> list[tuple[str, str]]:
-    """The time zones a restaurant may stand in, as a picker offers them."""
+    """Return the choices of time zones."""
     return [(name, name.replace("_", " ")) for name in sorted(available_timezones()) if "/" in name]
 
 
@@ -80,7 +82,7 @@ class RestaurantForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Restaurant
-        fields = "__all__"  # noqa: DJ007 - the admin names them
+        fields = "__all__"  # noqa: DJ007 - the admin lists them
 
 
 @admin.register(Restaurant)
@@ -100,13 +102,13 @@ class RestaurantAdmin(PlanAdmin):
         )
 
     def get_fieldsets(self, request: HttpRequest, obj: Restaurant | None = None) -> Any:
-        """A new one asks for what it cannot do without; the rest has good defaults."""
+        """Ask only for the essentials of a new restaurant; the rest has defaults."""
         if obj is None:
             return ((None, {"fields": ("name", "zone", "id")}),)
         return (
             (None, {"fields": (("name", "zone"),)}),
             (
-                _("What may be booked"),
+                _("Booking rules"),
                 {
                     "fields": (
                         ("min_party", "max_party"),
@@ -132,11 +134,11 @@ class RestaurantAdmin(PlanAdmin):
     def response_add(
         self, request: HttpRequest, obj: Restaurant, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """On to its hours and sectors: a restaurant is not done with its name."""
+        """Continue to the page with the new restaurant's hours and sectors."""
         self.message_user(
             request,
             format_lazy(
-                _("{name} is made. Check its hours below, then add its sectors and tables."),
+                _("{name} has been created. Check its hours below, then add its sectors and tables."),
                 name=obj.name,
             ),
             messages.SUCCESS,
@@ -144,7 +146,7 @@ class RestaurantAdmin(PlanAdmin):
         return HttpResponseRedirect(reverse("admin:restaurants_restaurant_change", args=[obj.pk]))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """All of the page by one call where bookings may be stranded; sectors have no hours to strand any by."""
+        """Save settings and calendar in one call, so that stranded bookings are listed once; then the sectors."""
         super().save_related(request, form, formsets, change)
         if not change:
             return
@@ -185,19 +187,19 @@ class RestaurantAdmin(PlanAdmin):
 
 
 def _hours(rows: list[Any] | None) -> list[Hours] | None:
-    """Windows as they were typed; None where that part of the page was left alone."""
+    """Return the submitted windows; None where that part of the page did not change."""
     return (
         None
         if rows is None
-        else [Hours(**_typed(row, "opens", "closes", "last_seating", "weekday")) for row in rows]
+        else [Hours(**_values(row, "opens", "closes", "last_seating", "weekday")) for row in rows]
     )
 
 
 def _turns(rows: list[Any] | None) -> list[Turn] | None:
-    return None if rows is None else [Turn(**_typed(row, "party_up_to", "minutes")) for row in rows]
+    return None if rows is None else [Turn(**_values(row, "party_up_to", "minutes")) for row in rows]
 
 
-def _typed(row: Any, *names: str) -> dict[str, Any]:
+def _values(row: Any, *names: str) -> dict[str, Any]:
     return {name: row.cleaned_data[name] for name in names if name in row.cleaned_data}
 
 
@@ -229,20 +231,20 @@ class SpecialDayAdmin(PlanAdmin):
         return ", ".join(map(str, obj.windows.all())) or str(_("closed"))
 
     def save_model(self, request: HttpRequest, obj: SpecialDay, form: Any, change: bool) -> None:
-        """Saved with its windows."""
+        """Nothing yet: ``save_related`` saves the day together with its windows."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         day: SpecialDay = form.instance
         hours = [row for formset in formsets for row in submitted_rows(formset)]
-        made = put_special_day(
+        saved = put_special_day(
             caller=caller_for(request),
             restaurant_id=day.restaurant_id,
             day=SpecialHours(day.date, day.name, tuple(_hours(hours) or ())),
             day_id=day.pk if change else None,
             acknowledge=acknowledged(request),
         )
-        day.pk = made.pk
+        day.pk = saved.pk
 
     def delete_model(self, request: HttpRequest, obj: SpecialDay) -> None:
         drop_special_day(

@@ -1,4 +1,4 @@
-"""Sectors with their tables, and which tables go together."""
+"""Admin pages of sectors and tables, and of the tables that can be combined."""
 
 from __future__ import annotations
 
@@ -27,15 +27,21 @@ from wokibrain.core.permissions import Permission
 from wokibrain.office.base import TenantInline, TenantRelatedFilter, caller_for, display, visible
 from wokibrain.office.service_admin import changed_values, submitted_rows
 
-TYPED: Final = ("name", "capacity_min", "capacity_max", "combinable", "active", "shape")
-"""What is typed of a new table below its sector."""
+NEW_TABLE_FIELDS: Final = ("name", "capacity_min", "capacity_max", "combinable", "active", "shape")
+"""The fields of a new table on its sector's page."""
+
+GRID_COLUMNS: Final = 6
+GRID_MARGIN_CM, GRID_WIDTH_CM, GRID_HEIGHT_CM = 60, 160, 170
+"""Where new tables are placed on the floor plan."""
 
 
 class TableInline(TenantInline):
     model = Table
     may_add = may_change = Permission.TABLE_UPDATE
     fields = ("name", "capacity_min", "capacity_max", "combinable", "active", "shape", "position")
-    exclude = ("id",)  # named, it goes along hidden; without it no row that is there can be saved
+    exclude = (
+        "id",
+    )  # excluded, it is still added as a hidden field, without which existing rows cannot be saved
     ordering_field = "position"
     hide_ordering_field = True
     show_change_link = True
@@ -68,19 +74,19 @@ class SectorAdmin(PlanAdmin):
     def save_model(self, request: HttpRequest, obj: Sector, form: Any, change: bool) -> None:
         caller = caller_for(request)
         if not change:
-            made = create_sector(
+            sector = create_sector(
                 caller=caller,
                 id=obj.pk,
                 restaurant_id=obj.restaurant_id,
                 name=obj.name,
                 position=obj.position,
             )
-            obj.pk, obj._state.adding = made.pk, False
+            obj.pk, obj._state.adding = sector.pk, False
         elif settings := changed_values(form):
             update_sector(caller=caller, sector_id=obj.pk, settings=settings)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """New tables stand in a row below the others until somebody moves them on the plan."""
+        """Save the tables; new ones are laid out in a grid until staff move them on the floor plan."""
         super().save_related(request, form, formsets, change)
         caller, sector = caller_for(request), form.instance
         rows = [row for formset in formsets for row in submitted_rows(formset) if row.has_changed()]
@@ -89,19 +95,19 @@ class SectorAdmin(PlanAdmin):
             update_tables(
                 caller=caller, sector_id=sector.pk, changes=changes, acknowledge=acknowledged(request)
             )
-        spot = sector.tables.count()
+        index = sector.tables.count()
         for row in rows:
             if row.instance._state.adding:
-                typed = row.cleaned_data
+                values = row.cleaned_data
                 create_table(
                     caller=caller,
                     sector_id=sector.pk,
-                    x=60 + 160 * (spot % 6),
-                    y=60 + 170 * (spot // 6),
-                    **{name: typed[name] for name in TYPED},
-                    position=typed["position"] or spot,
+                    x=GRID_MARGIN_CM + GRID_WIDTH_CM * (index % GRID_COLUMNS),
+                    y=GRID_MARGIN_CM + GRID_HEIGHT_CM * (index // GRID_COLUMNS),
+                    **{name: values[name] for name in NEW_TABLE_FIELDS},
+                    position=values["position"] or index,
                 )
-                spot += 1
+                index += 1
 
     def delete_model(self, request: HttpRequest, obj: Sector) -> None:
         delete_sector(caller=caller_for(request), sector_id=obj.pk)
@@ -167,17 +173,17 @@ class JoinForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("second", str(_("Choose another table.")))
             return data
         if first.sector_id != second.sector_id:
-            self.add_error("second", str(_("Both tables stand in the same sector.")))
+            self.add_error("second", str(_("Both tables must be in the same sector.")))
             return data
-        # One row a pair, whichever way round it was typed.
+        # Each pair is stored once, the smaller id first.
         if first.pk > second.pk:
             data["first"], data["second"] = second, first
         self.instance.sector = first.sector
         return data
 
 
-def named_with_sector(field: Any) -> Any:
-    """A picker of tables that says in which room each stands."""
+def label_with_sector(field: Any) -> Any:
+    """Show each table of a picker with its sector."""
     field.queryset = field.queryset.select_related("sector").order_by(
         "sector__restaurant", "sector", "position"
     )
@@ -195,10 +201,10 @@ class TableJoinAdmin(PlanAdmin):
     list_select_related = ("sector", "first", "second")
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        return named_with_sector(super().formfield_for_foreignkey(db_field, request, **kwargs))
+        return label_with_sector(super().formfield_for_foreignkey(db_field, request, **kwargs))
 
     def get_form(self, request: HttpRequest, obj: TableJoin | None = None, **kwargs: Any) -> Any:
-        """A join keeps its sector."""
+        """Offer an existing join only the tables of its sector."""
         form = super().get_form(request, obj, **kwargs)
         if obj is not None:
             for field in form.base_fields.values():
@@ -206,14 +212,14 @@ class TableJoinAdmin(PlanAdmin):
         return form
 
     def save_model(self, request: HttpRequest, obj: TableJoin, form: Any, change: bool) -> None:
-        made = put_join(
+        join = put_join(
             caller=caller_for(request),
             sector_id=obj.sector_id,
             tables=frozenset((obj.first_id, obj.second_id)),
             join_id=obj.pk,
             acknowledge=acknowledged(request),
         )
-        obj.pk = made.pk
+        obj.pk = join.pk
 
     def delete_model(self, request: HttpRequest, obj: TableJoin) -> None:
         drop_join(
@@ -229,7 +235,7 @@ class TableJoinAdmin(PlanAdmin):
 
 
 class ComboForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A combination is typed as its tables; its key and its sector follow from them."""
+    """A combination is entered as its tables, from which its key and sector follow."""
 
     tables: forms.ModelMultipleChoiceField[Table] = forms.ModelMultipleChoiceField(
         Table.objects.none(), label=_("tables"), widget=UnfoldAdminSelectMultipleWidget
@@ -252,7 +258,7 @@ class ComboForm(forms.ModelForm):  # type: ignore[type-arg]
         if not 2 <= len(tables) <= MAX_COMBO_TABLES:
             self.add_error("tables", str(_("Choose 2 to 4 tables.")))
         elif len({table.sector_id for table in tables}) > 1:
-            self.add_error("tables", str(_("All tables stand in the same sector.")))
+            self.add_error("tables", str(_("All tables must be in the same sector.")))
         else:
             self.instance.sector = tables[0].sector
             self.instance.key = "+".join(sorted(table.pk for table in tables))
@@ -273,25 +279,25 @@ class ComboAdmin(PlanAdmin):
         return rows.select_related("sector").prefetch_related("members__table")
 
     def get_form(self, request: HttpRequest, obj: Combo | None = None, **kwargs: Any) -> Any:
-        """A combination keeps its sector."""
+        """Offer an existing combination only the tables of its sector."""
         form = super().get_form(request, obj, **kwargs)
         if "tables" in form.base_fields:
             rows = visible(Table.objects.all(), caller_for(request), Permission.TABLE_UPDATE)
             field = form.base_fields["tables"]
             field.queryset = rows if obj is None else rows.filter(sector=obj.sector_id)
-            named_with_sector(field)
+            label_with_sector(field)
         return form
 
     def save_model(self, request: HttpRequest, obj: Combo, form: Any, change: bool) -> None:
         tables = frozenset(table.pk for table in form.cleaned_data["tables"])
-        made = put_combo(
+        combo = put_combo(
             caller=caller_for(request),
             sector_id=obj.sector_id,
             joined=Joined(tables, obj.capacity_min, obj.capacity_max),
             combo_id=obj.pk if change else None,
             acknowledge=acknowledged(request),
         )
-        obj.pk = made.pk
+        obj.pk = combo.pk
 
     def delete_model(self, request: HttpRequest, obj: Combo) -> None:
         drop_combo(
@@ -303,7 +309,7 @@ class ComboAdmin(PlanAdmin):
 
     @display(description=_("tables"))
     def named(self, obj: Combo) -> str:
-        return " + ".join(str(each.table) for each in obj.members.all())
+        return " + ".join(str(member.table) for member in obj.members.all())
 
     @display(description=_("seats"))
     def seats(self, obj: Combo) -> str:

@@ -1,4 +1,4 @@
-"""Who did something, in words for people: events and the audit trail name a caller by kind and number."""
+"""Names of actors for people: events and audit entries store a caller as kind and id."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from wokibrain.core.callers import CallerKind
 
 
 def actors_named(actors: Iterable[str]) -> dict[str, str]:
-    """Actor as it is kept, e.g. ``user:7`` -> how that person, key or part of the product is called here."""
-    named = {actor: actor or _("unknown") for actor in actors}
+    """Return, for each stored actor such as ``user:7``, the name of that person or key to display."""
+    names = {actor: actor or _("unknown") for actor in actors}
     by_kind: dict[str, dict[str, str]] = defaultdict(dict)
-    for actor in named:
+    for actor in names:
         kind, _colon, id_ = actor.partition(":")
         by_kind[kind][actor] = id_
     users, api_keys = by_kind[CallerKind.USER], by_kind[CallerKind.API_KEY]
@@ -25,18 +25,18 @@ def actors_named(actors: Iterable[str]) -> dict[str, str]:
     keys = {str(key.pk): key for key in ApiKey.objects.filter(pk__in=filter(_is_uuid, api_keys.values()))}
     for actor, id_ in users.items():
         person = people.get(int(id_)) if id_.isdecimal() else None
-        named[actor] = called(person) if person else _("a former user")
+        names[actor] = display_name(person) if person else _("a former user")
     for actor, id_ in api_keys.items():
-        named[actor] = (
+        names[actor] = (
             _("API key %(name)s") % {"name": keys[id_].name} if id_ in keys else _("a former API key")
         )
-    named |= dict.fromkeys(by_kind[CallerKind.SYSTEM], "WokiBrain")
-    # An anonymous caller may be named with an address, which is nobody's business here.
-    named |= dict.fromkeys(by_kind[CallerKind.ANONYMOUS], _("without sign-in"))
-    return named
+    names |= dict.fromkeys(by_kind[CallerKind.SYSTEM], "WokiBrain")
+    # Replaced as a whole: an anonymous actor may carry an address, which must not be shown.
+    names |= dict.fromkeys(by_kind[CallerKind.ANONYMOUS], _("without sign-in"))
+    return names
 
 
-def called(user: User) -> str:
+def display_name(user: User) -> str:
     return user.get_full_name() or user.get_username()
 
 

@@ -1,4 +1,4 @@
-"""What a person in a browser sees where a request is refused; programs get the API's error for the same."""
+"""Error pages for people in a browser; programs get the API's error for the same."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from wokibrain.core import context
 from wokibrain.core.errors import Forbidden
 from wokibrain.rest import views
 
-STALE: Final = _("This page was open for too long, or your browser keeps no cookies for it.")
-RELOAD: Final = _("Go back, reload the page and try again; a form that you copy out first is not lost.")
+STALE: Final = _("This page was open for too long, or your browser does not accept its cookies.")
+RELOAD: Final = _(
+    "Go back, reload the page and try again. Copy what you typed first, so that it is not lost."
+)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """settings.CSRF_FAILURE_VIEW: a form or a script's request without its token."""
+    """settings.CSRF_FAILURE_VIEW: a request of a form or script without its token."""
     if not _for_people(request):
         return views.error_response(Forbidden(STALE), request)
     return _page(request, HTTPStatus.FORBIDDEN, STALE, RELOAD)
@@ -31,7 +33,7 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
     if not _for_people(request):
         return views.error_response(Forbidden(), request)
     return _page(
-        request, HTTPStatus.FORBIDDEN, Forbidden.message, _("Ask your administrator if you think you should.")
+        request, HTTPStatus.FORBIDDEN, Forbidden.message, _("Ask your administrator if you need access.")
     )
 
 
@@ -39,16 +41,16 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     """Django's handler404."""
     if not _for_people(request):
         return views.not_found(request, exception)
-    return _page(request, HTTPStatus.NOT_FOUND, _("There is no such page."), _("It may have moved."))
+    return _page(request, HTTPStatus.NOT_FOUND, _("This page does not exist."), _("It may have moved."))
 
 
 def _for_people(request: HttpRequest) -> bool:
-    inside = request.path_info.startswith(settings.BACK_OFFICE_PATHS)
-    return inside and "text/html" in request.headers.get("Accept", "")
+    in_back_office = request.path_info.startswith(settings.BACK_OFFICE_PATHS)
+    return in_back_office and "text/html" in request.headers.get("Accept", "")
 
 
 def _page(
-    request: HttpRequest, status: HTTPStatus, said: str | Promise, advice: str | Promise
+    request: HttpRequest, status: HTTPStatus, message: str | Promise, advice: str | Promise
 ) -> HttpResponse:
-    here = {"said": said, "advice": advice, "request_id": context.current().request_id}
-    return render(request, "admin/error.html", here, status=status)
+    page = {"message": message, "advice": advice, "request_id": context.current().request_id}
+    return render(request, "admin/error.html", page, status=status)

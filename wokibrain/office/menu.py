@@ -1,4 +1,4 @@
-"""The admin's sidebar: what a person may see, in the order of a day's work."""
+"""The admin's sidebar: the pages a person may see, in the order of a day's work."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def stylesheet(request: HttpRequest) -> str:
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """What unfold draws; a model that is not registered, or not this person's to see, is left out."""
+    """Return the sidebar for unfold, without models that are not registered or that the person may not see."""
     groups: list[dict[str, Any]] = [
         {
             "items": [
@@ -71,8 +71,8 @@ def _item(request: HttpRequest, name: str, icon: str) -> dict[str, Any] | None:
         model = apps.get_model(name)
     except LookupError:
         return None
-    shown = admin.site._registry.get(model)
-    if shown is None or not shown.has_view_permission(request):
+    model_admin = admin.site._registry.get(model)
+    if model_admin is None or not model_admin.has_view_permission(request):
         return None
     return {
         "title": capfirst(model._meta.verbose_name_plural),

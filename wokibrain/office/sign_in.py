@@ -1,4 +1,4 @@
-"""The back office's door."""
+"""Signing in to the back office."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wokibrain.access import audit
 
 class SignInForm(AuthenticationForm):  # type: ignore[misc]
     def confirm_login_allowed(self, user: AbstractBaseUser) -> None:
-        """Raise for whom the password is right and the back office is not; entered, as a wrong password is."""
+        """Audit a correct password without access to the back office like a wrong one."""
         try:
             super().confirm_login_allowed(user)
         except ValidationError:

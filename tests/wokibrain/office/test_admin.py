@@ -87,7 +87,7 @@ def test_a_booking_typed_in_goes_through_the_services(places: None) -> None:
         ({"party_size": "0"}, "party_size", "Ensure this value is greater than or equal to 1."),
         ({"date": "1900-01-01"}, "date", "Expected a date from 2000-01-01 to 2099-12-31."),
         ({"guest_phone": "call me"}, "guest_phone", "Expected a phone number of 5 to 20 digits."),
-        ({"time": "20:31"}, "time", "Times lie on quarter hours."),
+        ({"time": "20:31"}, "time", "Times must be on a quarter hour."),
         (
             {"duration_minutes": "600"},
             "duration_minutes",

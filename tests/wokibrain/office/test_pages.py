@@ -297,8 +297,8 @@ def test_nonsense_is_said_in_ones_language_and_the_rest_is_kept(
 @pytest.mark.parametrize(
     ("language", "said"),
     [
-        ("en", "This page was open for too long, or your browser keeps no cookies for it."),
-        ("es", "Esta página estuvo abierta demasiado tiempo, o tu navegador no guarda sus cookies."),
+        ("en", "This page was open for too long, or your browser does not accept its cookies."),
+        ("es", "Esta página estuvo abierta demasiado tiempo o tu navegador no acepta sus cookies."),
     ],
 )
 def test_a_form_without_its_token_is_refused_in_our_words(places: None, language: str, said: str) -> None:
@@ -314,7 +314,7 @@ def test_a_form_without_its_token_is_refused_in_our_words(places: None, language
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
-        ("/admin/nowhere/", 404, "There is no such page."),
+        ("/admin/nowhere/", 404, "This page does not exist."),
         ("/admin/waffle/flag/", 403, "You do not have permission to do this."),
     ],
 )

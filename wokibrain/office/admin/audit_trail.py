@@ -1,4 +1,4 @@
-"""The audit trail as its restaurant's administrators read it: who did what, in words."""
+"""The audit trail for a restaurant's administrators: who did what, in words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wokibrain.office.base import TenantAdmin, display
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(TenantAdmin):
-    """Read only. What concerns no restaurant, such as a sign-in, is for superusers."""
+    """Read-only. Entries without a restaurant, such as sign-ins, are for superusers."""
 
     may_view = Permission.RESTAURANT_UPDATE
     list_display = ("occurred_at", "who", "what", "target_type", "target_id", "restaurant_id", "source")
@@ -33,7 +33,7 @@ class AuditEntryAdmin(TenantAdmin):
     readonly_fields = ("who", "what", "changes")
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """With the names of all who acted on the page, asked for once."""
+        """Look up the names of all the page's actors with one set of queries."""
         changelist = super().get_changelist_instance(request)
         rows = list(changelist.result_list)
         names = actors_named(row.actor for row in rows)
@@ -52,7 +52,7 @@ class AuditEntryAdmin(TenantAdmin):
 
     @display(description=_("what changed"))
     def changes(self, obj: AuditEntry) -> SafeString | str:
-        """Each field before and after; of personal data only that it changed."""
+        """Show each field before and after; for personal data, only that it changed."""
         fields = sorted({*obj.before, *obj.after})
         lines = [(field, _shown(obj.before.get(field)), _shown(obj.after.get(field))) for field in fields]
         hidden = [(field, "…", "…") for field in obj.touched]

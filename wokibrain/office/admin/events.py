@@ -1,4 +1,4 @@
-"""Looking into events and dead letters. Only dead letters can be acted upon."""
+"""Read-only pages of events and dead letters; dead letters can be replayed and discarded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People and programs: users, where they work, API keys, and the switches of features."""
+"""People and programs: users and their memberships, API keys, and feature switches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from wokibrain.core import clock
 from wokibrain.core.permissions import Permission, Role
 from wokibrain.office.base import TenantAdmin, TenantInline, TenantRelatedFilter, caller_for, display
 
-PERSONAL: Final = {"username": "name", "first_name": "name", "last_name": "name", "email": "email"}
+AUDIT_NAMES: Final = {"username": "name", "first_name": "name", "last_name": "name", "email": "email"}
+"""A user's personal fields -> the names under which the audit trail omits their values."""
 
 for model in (User, Group, Flag, Sample, Switch):
     if admin.site.is_registered(model):
@@ -37,20 +38,20 @@ class MembershipInline(TenantInline):
     fields = ("restaurant", "role")
 
     def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Nobody hands out more than they hold."""
+        """Offer the role of super administrator to superusers only."""
         if db_field.name == "role" and not request.user.is_superuser:
-            kwargs["choices"] = [each for each in Role.choices if each[0] != Role.SUPER_ADMIN]
+            kwargs["choices"] = [choice for choice in Role.choices if choice[0] != Role.SUPER_ADMIN]
         return super().formfield_for_choice_field(db_field, request, **kwargs)
 
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
-    """A restaurant's administrator sees and keeps the people of that restaurant; a superuser all."""
+    """A restaurant's administrator manages the people of that restaurant; a superuser manages everyone."""
 
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "first_name", "last_name", "is_active", "places")
+    list_display = ("username", "first_name", "last_name", "is_active", "workplaces")
     list_filter = ("is_active", "memberships__role")
     search_fields = ("username", "first_name", "last_name", "email")
     inlines = (MembershipInline,)
@@ -69,13 +70,13 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request).prefetch_related("memberships__restaurant")
-        places = caller_for(request).restaurants(Permission.RESTAURANT_UPDATE)
-        if places is None:
+        restaurants = caller_for(request).restaurants(Permission.RESTAURANT_UPDATE)
+        if restaurants is None:
             return rows
-        # Whoever also works elsewhere is not this administrator's to change.
-        elsewhere = Membership.objects.exclude(restaurant__in=places).values("user")
+        # An administrator must not change people who also work elsewhere.
+        elsewhere = Membership.objects.exclude(restaurant__in=restaurants).values("user")
         return (
-            rows.filter(memberships__restaurant__in=places, is_superuser=False)
+            rows.filter(memberships__restaurant__in=restaurants, is_superuser=False)
             .exclude(pk__in=elsewhere)
             .distinct()
         )
@@ -88,10 +89,10 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
             before = {name: form.initial.get(name) for name in form.changed_data}
             after = {name: getattr(obj, name) for name in form.changed_data}
             if after:
-                audit.person_changed(caller, "UserUpdated", obj, _told(before), _told(after))
+                audit.person_changed(caller, "UserUpdated", obj, _for_audit(before), _for_audit(after))
         else:
             audit.person_changed(caller, "UserCreated", obj, {}, {"is_active": obj.is_active})
-            self._at_home(request, obj)
+            self._add_to_restaurants(request, obj)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         with transaction.atomic():
@@ -99,7 +100,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
         return response
 
     def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
-        """Django's page for a new password saves by itself, and says so here only."""
+        """Audit a password change: Django's page for it saves by itself and calls only this hook."""
         if request.resolver_match and request.resolver_match.url_name == "auth_user_password_change":
             audit.person_changed(caller_for(request), "UserPasswordChanged", obj, {}, {})
         return super().log_change(request, obj, message)
@@ -107,27 +108,29 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         super().save_formset(request, form, formset, change)
         caller = caller_for(request)
-        for each in formset.new_objects:
-            audit.membership_changed(caller, "MembershipCreated", each, {}, _role(each))
-        for each, fields in formset.changed_objects:
-            initial = next(row.initial for row in formset.forms if row.instance is each)
+        for membership in formset.new_objects:
+            audit.membership_changed(caller, "MembershipCreated", membership, {}, _role(membership))
+        for membership, fields in formset.changed_objects:
+            initial = next(row.initial for row in formset.forms if row.instance is membership)
             before = {"restaurantId": initial["restaurant"], "role": initial["role"]}
             if fields:
-                audit.membership_changed(caller, "MembershipUpdated", each, before, _role(each))
-        for each in formset.deleted_objects:
-            audit.membership_changed(caller, "MembershipDeleted", each, _role(each), {})
+                audit.membership_changed(caller, "MembershipUpdated", membership, before, _role(membership))
+        for membership in formset.deleted_objects:
+            audit.membership_changed(caller, "MembershipDeleted", membership, _role(membership), {})
 
-    def _at_home(self, request: HttpRequest, user: User) -> None:
-        """Who was made by a restaurant's administrator works there, else nobody would find them again."""
-        places = caller_for(request).restaurants(Permission.RESTAURANT_UPDATE)
-        for place in places or ():
-            made = Membership.objects.create(user=user, restaurant_id=place, role=Role.STAFF)
-            audit.membership_changed(caller_for(request), "MembershipCreated", made, {}, _role(made))
+    def _add_to_restaurants(self, request: HttpRequest, user: User) -> None:
+        """Make a new user a member of the administrator's restaurants, whose people are all they can see."""
+        restaurants = caller_for(request).restaurants(Permission.RESTAURANT_UPDATE)
+        for restaurant_id in restaurants or ():
+            membership = Membership.objects.create(user=user, restaurant_id=restaurant_id, role=Role.STAFF)
+            audit.membership_changed(
+                caller_for(request), "MembershipCreated", membership, {}, _role(membership)
+            )
 
     def _administers(self, request: HttpRequest) -> bool:
         return caller_for(request).restaurants(Permission.RESTAURANT_UPDATE) != frozenset()
 
-    def _theirs(self, request: HttpRequest, obj: User | None) -> bool:
+    def _may_manage(self, request: HttpRequest, obj: User | None) -> bool:
         return self._administers(request) and (
             obj is None or self.get_queryset(request).filter(pk=obj.pk).exists()
         )
@@ -136,23 +139,24 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
         return self._administers(request)
 
     def has_view_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return self._theirs(request, obj)
+        return self._may_manage(request, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self._administers(request)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return self._theirs(request, obj)
+        return self._may_manage(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
 
     @display(description=_("works at"))
-    def places(self, obj: User) -> str:
-        # Not within the braces, where the collector of messages does not look.
+    def workplaces(self, obj: User) -> str:
+        # Outside the braces: makemessages does not look inside f-strings.
         everywhere = _("everywhere")
         return ", ".join(
-            f"{each.restaurant or everywhere} ({each.get_role_display()})" for each in obj.memberships.all()
+            f"{membership.restaurant or everywhere} ({membership.get_role_display()})"
+            for membership in obj.memberships.all()
         )
 
 
@@ -160,9 +164,9 @@ def _role(membership: Membership) -> dict[str, Any]:
     return {"restaurantId": membership.restaurant_id, "role": membership.role}
 
 
-def _told(values: dict[str, Any]) -> dict[str, Any]:
-    """As the audit trail calls them, which keeps no value of what it knows to be personal."""
-    return {PERSONAL.get(name, name): value for name, value in values.items()}
+def _for_audit(values: dict[str, Any]) -> dict[str, Any]:
+    """Rename fields as the audit trail knows them, so that it omits personal values."""
+    return {AUDIT_NAMES.get(name, name): value for name, value in values.items()}
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -179,7 +183,7 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(TenantAdmin):
-    """A key is made and revoked, never changed; its secret is shown on creation and never again."""
+    """Keys are created and revoked, never changed; the secret is shown on creation and never again."""
 
     form = ApiKeyForm
     may_view = may_add = Permission.RESTAURANT_UPDATE
@@ -201,18 +205,20 @@ class ApiKeyAdmin(TenantAdmin):
         form = super().get_form(request, obj, **kwargs)
         if obj is None and caller_for(request).restaurants(Permission.RESTAURANT_UPDATE) is not None:
             form.base_fields["restaurant"].required = True
-            form.base_fields["role"].choices = [each for each in Role.choices if each[0] != Role.SUPER_ADMIN]
+            form.base_fields["role"].choices = [
+                choice for choice in Role.choices if choice[0] != Role.SUPER_ADMIN
+            ]
         return form
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
-        made, token = create_key(
+        key, token = create_key(
             caller=caller_for(request),
             name=obj.name,
             role=obj.role,
             restaurant_id=obj.restaurant_id,
             expires_at=obj.expires_at,
         )
-        obj.pk = made.pk
+        obj.pk = key.pk
         self.message_user(
             request,
             format_html(
@@ -240,7 +246,7 @@ class ApiKeyAdmin(TenantAdmin):
 
 
 class SuperusersOnly(ModelAdmin):  # type: ignore[misc]
-    """What concerns the whole installation."""
+    """Pages that concern the whole installation."""
 
     def _super(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_superuser)
