@@ -38,7 +38,7 @@ def envelope(
         {
             "event": happening.value,
             "data": data,
-            "timestamp": clock.stamped(at, zone),
+            "timestamp": clock.iso_milliseconds(at, zone),
             "id": str(event_id),
         }
     )
@@ -76,7 +76,7 @@ def _of_block(payload: Mapping[str, Any], at: datetime, zone: ZoneInfo) -> dict[
         "end": payload["end"],
         "durationMinutes": round(elapsed.total_seconds() / 60),
         "status": "UNAVAILABLE",
-        "createdAt": clock.stamped(at, zone),
+        "createdAt": clock.iso_milliseconds(at, zone),
     }
 
 
@@ -107,7 +107,7 @@ def sample(
         "end": start.replace(hour=21, minute=30).isoformat(),
         "durationMinutes": 90,
         "status": SAMPLE_STATUS.get(happening, "CONFIRMED"),
-        "createdAt": clock.stamped(at, zone),
+        "createdAt": clock.iso_milliseconds(at, zone),
     }
     if happening is Happening.TABLE_UNAVAILABLE:
         data["partySize"] = None

@@ -292,8 +292,8 @@ def booking_out(booking: BookingRecord) -> dict[str, object]:
         "sectorId": booking.sector_id,
         "tableIds": booking.table_ids,
         "partySize": booking.party_size,
-        "start": clock.written(booking.start, zone),
-        "end": clock.written(booking.end, zone),
+        "start": clock.iso(booking.start, zone),
+        "end": clock.iso(booking.end, zone),
         "durationMinutes": booking.duration_minutes,
         "status": booking.status.value,
         "guestName": guest.name or None if guest else None,
@@ -301,8 +301,8 @@ def booking_out(booking: BookingRecord) -> dict[str, object]:
         "guestPhone": guest.phone or None if guest else None,
         "notes": booking.notes or None,
         "version": booking.version,
-        "createdAt": clock.stamped(booking.created_at, zone),
-        "updatedAt": clock.stamped(booking.updated_at, zone),
+        "createdAt": clock.iso_milliseconds(booking.created_at, zone),
+        "updatedAt": clock.iso_milliseconds(booking.updated_at, zone),
     }
 
 
@@ -328,7 +328,7 @@ def history_json(events: Iterable[Envelope], zone: ZoneInfo) -> bytes:
                     "eventId": str(each.event_id),
                     "eventType": each.event_type,
                     "version": each.version,
-                    "occurredAt": clock.stamped(each.occurred_at, zone),
+                    "occurredAt": clock.iso_milliseconds(each.occurred_at, zone),
                     "payload": each.payload,
                     "metadata": each.metadata,
                 }
@@ -348,7 +348,8 @@ def past_booking_out(state: Payload, zone: ZoneInfo) -> dict[str, object]:
     """``BookingOut`` of a folded state, in which guest and notes are not known."""
     nobody = {"guestName": None, "guestEmail": None, "guestPhone": None, "notes": None}
     stamps = {
-        name: clock.stamped(datetime.fromisoformat(state[name]), zone) for name in ("createdAt", "updatedAt")
+        name: clock.iso_milliseconds(datetime.fromisoformat(state[name]), zone)
+        for name in ("createdAt", "updatedAt")
     }
     return {name: state[name] for name in PAST_FIELDS} | stamps | nobody
 

@@ -38,7 +38,7 @@ def client_event(event: Envelope, zone: ZoneInfo) -> dict[str, Any]:
     return {
         "type": event.event_type,
         "data": event.payload,
-        "timestamp": clock.stamped(event.occurred_at, zone),
+        "timestamp": clock.iso_milliseconds(event.occurred_at, zone),
         "id": str(event.event_id),
     }
 

@@ -92,13 +92,13 @@ class BookingRecord:
             "tableIds": list(self.table_ids),
             "serviceDate": self.service_date.isoformat(),
             "partySize": self.party_size,
-            "start": clock.written(self.start, zone),
-            "end": clock.written(self.end, zone),
+            "start": clock.iso(self.start, zone),
+            "end": clock.iso(self.end, zone),
             "durationMinutes": self.duration_minutes,
             "status": self.status.value,
             "channel": self.channel.value,
             "guestId": str(self.guest.id) if self.guest else None,
-            "createdAt": clock.stamped(self.created_at, zone),
+            "createdAt": clock.iso_milliseconds(self.created_at, zone),
         }
 
     def changes_from(self, before: BookingRecord) -> dict[str, dict[str, Any]]:

@@ -49,19 +49,19 @@ def export_guest(*, caller: Caller, guest_id: UUID) -> dict[str, Any]:
         "email": guest.email,
         "phone": guest.phone,
         "notes": guest.notes,
-        "createdAt": clock.stamped(guest.created_at, zone),
-        "erasedAt": clock.stamped(guest.erased_at, zone) if guest.erased_at else None,
+        "createdAt": clock.iso_milliseconds(guest.created_at, zone),
+        "erasedAt": clock.iso_milliseconds(guest.erased_at, zone) if guest.erased_at else None,
         "bookings": [
             {
                 "id": str(booking.id),
                 "reference": booking.reference,
-                "start": clock.written(booking.start, zone),
-                "end": clock.written(booking.end, zone),
+                "start": clock.iso(booking.start, zone),
+                "end": clock.iso(booking.end, zone),
                 "partySize": booking.party_size,
                 "tableIds": booking.table_ids,
                 "status": booking.status,
                 "notes": booking.notes,
-                "createdAt": clock.stamped(booking.created_at, zone),
+                "createdAt": clock.iso_milliseconds(booking.created_at, zone),
             }
             for booking in guest.bookings.order_by("start", "id")
         ],

@@ -108,8 +108,8 @@ def _tell(caller: Caller, event_type: EventType, block: TableBlock, table: Table
         "sectorId": table.sector_id,
         "restaurantId": table.sector.restaurant_id,
         "blockId": str(block.id),
-        "start": clock.written(block.start, zone),
-        "end": clock.written(block.end, zone),
+        "start": clock.iso(block.start, zone),
+        "end": clock.iso(block.end, zone),
     }
     writes.append(
         aggregate_id=table.id,

@@ -15,7 +15,7 @@ from bookings.transactions.locks import SectorDay, Wait
 from wokibrain.core.errors import Conflict
 from wokibrain.idempotency.keys import Past, Replay
 from wokibrain.postgres.diagnosis import sqlstate
-from wokibrain.postgres.pipeline import together
+from wokibrain.postgres.pipeline import pipelined
 
 logger = logging.getLogger("wokibrain.bookings")
 Result = TypeVar("Result")
@@ -61,7 +61,7 @@ def in_transaction_for(
         for _ in range(MAX_ATTEMPTS):
             try:
                 with transaction.atomic():
-                    with together():
+                    with pipelined():
                         locks.lock(days, wait, first=ticket.number if ticket else None)
                         stored = ticket.ask() if ticket else None
                         if send:

@@ -20,7 +20,7 @@ REQUESTS = "wokibrain.requests"
 
 @pytest.fixture(autouse=True)
 def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosis, "_said_at", float("-inf"))
+    monkeypatch.setattr(diagnosis, "_logged_at", float("-inf"))
 
 
 @pytest.fixture

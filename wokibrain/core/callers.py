@@ -1,7 +1,7 @@
-"""Who is asking, and where they may do what.
+"""The caller of a request and its permissions at each restaurant.
 
-A ``Caller`` goes into every selector and service, so that keeping tenants apart is a property of
-the query and not of the view that happened to be in front of it.
+Every selector and service takes a ``Caller``, so that tenants are kept apart by the query itself and not by the view
+in front of it.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class CallerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One party asking for something.
+    """A person, a program or the product itself, with permissions.
 
-    ``id`` names the credential (for idempotency, throttling and audit) and never holds personal
-    data; ``grants`` maps a restaurant id, or ``"*"`` for all, to the permissions held there.
+    ``id`` identifies the credential (for idempotency, throttling and audit) and holds no personal data; ``grants``
+    maps a restaurant id, or ``"*"`` for all restaurants, to the permissions there.
     """
 
     kind: CallerKind
@@ -42,7 +42,7 @@ class Caller:
 
     @property
     def actor(self) -> str:
-        """How events and audit rows name this caller, e.g. ``api_key:3f...``."""
+        """Return the name of this caller in events and audit entries, e.g. ``api_key:3f...``."""
         if self.kind is CallerKind.ANONYMOUS:
             return self.kind.value
         return f"{self.kind.value}:{self.id}"
@@ -55,17 +55,16 @@ class Caller:
         return permission in self.permissions_at(restaurant_id)
 
     def restaurants(self, permission: Permission) -> frozenset[str] | None:
-        """The restaurants where this caller holds ``permission``; None means all of them."""
+        """Return the ids of the restaurants where this caller has ``permission``; None means all of them."""
         if permission in self.grants.get(EVERYWHERE, ()):
             return None
-        return frozenset(place for place, held in self.grants.items() if permission in held)
+        return frozenset(restaurant for restaurant, granted in self.grants.items() if permission in granted)
 
     def require(self, permission: Permission, restaurant_id: str) -> None:
-        """Raise unless the caller holds ``permission`` at the restaurant.
+        """Raise unless the caller has ``permission`` at the restaurant.
 
-        A known caller with no footing at all there gets ``NotFound``, the same as for a restaurant
-        that does not exist; with some footing but not this permission, ``Forbidden``; a caller
-        without credentials gets ``Unauthorized``.
+        Unauthorized without credentials; NotFound with no permission at all there, as for a restaurant that does not
+        exist; Forbidden with others but not this one.
         """
         if self.may(permission, restaurant_id):
             return
@@ -76,22 +75,22 @@ class Caller:
         raise Forbidden
 
     def require_somewhere(self, permission: Permission) -> None:
-        """Raise Unauthorized for a caller without credentials who holds ``permission`` nowhere.
+        """Raise Unauthorized for a caller without credentials who has ``permission`` nowhere.
 
-        Asked before something is looked up that must not be probed for.
+        Call it before a lookup, whose outcome would tell such a caller what exists.
         """
         if self.kind is CallerKind.ANONYMOUS and self.restaurants(permission) == frozenset():
             raise Unauthorized
 
 
 SYSTEM: Final = Caller(CallerKind.SYSTEM, "wokibrain", {EVERYWHERE: PERMISSIONS[Role.SUPER_ADMIN]})
-"""The product itself: commands, scheduled jobs, the seed."""
+"""The product itself: commands, scheduled jobs, sample data."""
 
 
 def anonymous(address: str) -> Caller:
-    """A caller without credentials: what PUBLIC_PERMISSIONS says, told apart by address.
+    """Return the caller without credentials at that address, with the permissions of PUBLIC_PERMISSIONS.
 
-    The address itself is personal data and is not kept: the id is a keyed hash of it.
+    Its id is a keyed hash, because the address itself is personal data.
     """
     return _anonymous(address, tuple(settings.PUBLIC_PERMISSIONS), settings.SECRET_KEY)
 

@@ -1,4 +1,4 @@
-"""The address a request really came from."""
+"""The address of the client behind trusted proxies."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any
 from django.conf import settings
 
 Address = IPv4Address | IPv6Address
-HOPS = 20
+MAX_HOPS = 20
+"""Entries of X-Forwarded-For that are read, from the right; the client can add any number."""
 
 
 def client_address(meta: Mapping[str, Any]) -> str:
-    """The client's address, as text; of IPv6 the /64, which is one subscriber's.
+    """Return the client's address; for IPv6 its /64 network, which belongs to one subscriber.
 
-    X-Forwarded-For is believed only as far as TRUSTED_PROXIES wrote it: read from the right, the
-    first address that is not one of theirs. The text ``unknown`` where the server gave none.
+    X-Forwarded-For is believed as far as TRUSTED_PROXIES wrote it: read from the right, the first address that is
+    not one of theirs. Returns ``unknown`` where the server gives no address.
     """
     return _client(meta.get("REMOTE_ADDR", ""), meta.get("HTTP_X_FORWARDED_FOR", ""), _proxies())
 
@@ -33,7 +34,7 @@ def _client(remote: str, forwarded: str, proxies: tuple[str, ...]) -> str:
     if last is None:
         return "unknown"
     if networks and forwarded:
-        for hop in reversed(forwarded.split(",")[-HOPS:]):
+        for hop in reversed(forwarded.split(",")[-MAX_HOPS:]):
             if not any(last in network for network in networks):
                 break
             address = _parsed(hop.strip())

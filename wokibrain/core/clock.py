@@ -1,4 +1,4 @@
-"""The one place that tells the time and knows the zones."""
+"""The current time, time zones, and times as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _frozen: ContextVar[datetime | None] = ContextVar("wokibrain_clock", default=Non
 
 
 def now() -> datetime:
-    """This instant, aware, in UTC."""
+    """Return the current instant, aware, in UTC."""
     return _frozen.get() or datetime.now(UTC)
 
 
@@ -25,7 +25,7 @@ def now_to_millisecond() -> datetime:
 
 @contextmanager
 def frozen(at: datetime) -> Iterator[None]:
-    """Hold the clock at ``at`` for the block, in this thread or task only."""
+    """Stop the clock at ``at`` during the block, in this thread or task only."""
     token = _frozen.set(at.astimezone(UTC))
     try:
         yield
@@ -33,29 +33,29 @@ def frozen(at: datetime) -> Iterator[None]:
         _frozen.reset(token)
 
 
-def stamped(instant: datetime, zone: tzinfo) -> str:
-    """When something happened, as it is written for others: the clock of ``zone``, to the millisecond."""
+def iso_milliseconds(instant: datetime, zone: tzinfo) -> str:
+    """Return when something happened: ISO 8601 in ``zone``, to the millisecond."""
     return instant.astimezone(zone).isoformat(timespec="milliseconds")
 
 
-def written(instant: datetime, zone: tzinfo) -> str:
-    """The start or end of something, the same way: on the grid, where most lie, without a fraction."""
+def iso(instant: datetime, zone: tzinfo) -> str:
+    """Return the start or end of a booking or block: ISO 8601 in ``zone``, with milliseconds only if there are any."""
     local = instant.astimezone(zone)
     return local.isoformat(timespec="milliseconds") if local.microsecond else local.isoformat()
 
 
 @cache
 def _zones() -> frozenset[str]:
-    # What a machine calls its own zone, and what it has none by, is nobody else's.
+    # These mean the zone of the machine, or that it has none: they differ between machines.
     return frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
 
 
 def is_known_zone(name: str) -> bool:
-    """Whether ``name`` is an IANA zone (and not a path that would merely open a file)."""
+    """Return whether ``name`` is an IANA zone, and not a path that ZoneInfo would open all the same."""
     return name in _zones()
 
 
 @cache
 def zone(name: str) -> ZoneInfo:
-    """The zone of that IANA name. Raises KeyError for an unknown one."""
+    """Return the zone of that IANA name. Raises KeyError for an unknown one."""
     return ZoneInfo(name)

@@ -1,21 +1,25 @@
-"""What surrounds the work at hand: request id, trace and source, for events, logs and errors."""
+"""The context of the current work: request id, trace, source and actor, for events, logs and errors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 from uuid import UUID
 
 from wokibrain.core.ids import tag, uuid7
 
+MAX_REQUEST_ID: Final = 45
+"""Characters of the longest spelling of a UUID that Python reads, a URN."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """``source`` says through which door the work came: rest, admin, command, worker ...
+    """``source`` is the entrance of the work: rest, admin, websocket, command, worker ...
 
-    ``actor`` is who is asking, once that is known, as events and logs name them.
+    ``actor`` is the caller as events and logs name it, once it is authenticated.
     """
 
     request_id: str = field(default_factory=lambda: str(uuid7()))
@@ -28,18 +32,18 @@ _current: ContextVar[Context | None] = ContextVar("wokibrain_context", default=N
 
 
 def current() -> Context:
-    """The context of this thread or task; a fresh one where none was entered."""
+    """Return the context of this thread or task; a new one where none was entered."""
     return _current.get() or Context()
 
 
 def current_or_none() -> Context | None:
-    """The context that was entered, if any."""
+    """Return the context that was entered, if any."""
     return _current.get()
 
 
 @contextmanager
 def entered(context: Context) -> Iterator[Context]:
-    """Make ``context`` current for the block."""
+    """Make ``context`` the current one during the block."""
     token = _current.set(context)
     try:
         yield context
@@ -48,17 +52,17 @@ def entered(context: Context) -> Iterator[Context]:
 
 
 def act_as(actor: str) -> None:
-    """Name who is asking, from here to the end of the context that was entered."""
-    here = _current.get()
-    if here is not None:
-        _current.set(Context(here.request_id, here.traceparent, here.source, actor))
+    """Set the actor of the current context, if one was entered."""
+    context = _current.get()
+    if context is not None:
+        _current.set(replace(context, actor=actor))
 
 
-def request_id(given: str | None) -> str:
-    """The caller's request id where it is a UUID, else a new one."""
-    if given and len(given) <= 45:
+def request_id(header: str | None) -> str:
+    """Return the client's request id if it is a UUID, else a new one."""
+    if header and len(header) <= MAX_REQUEST_ID:
         try:
-            return str(UUID(given))
+            return str(UUID(header))
         except ValueError:
             pass
     return str(tag())

@@ -1,7 +1,6 @@
-"""One vocabulary of refusals for every protocol.
+"""The errors that services and selectors raise, the same for every protocol.
 
-Services and selectors raise a ``DomainError``; the adapters (REST, WebSocket, ...) are the only
-places that know how a code is spelled on their wire.
+Only the adapters (REST, WebSocket, ...) know how an error code is expressed in their protocol.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Text: TypeAlias = str | Promise
 
 
 class Code(StrEnum):
-    """Stable codes an integrator may switch on; their sentences may change, these never do."""
+    """Stable error codes for integrators to branch on; their sentences may change, the codes never do."""
 
     VALIDATION_ERROR = "VALIDATION_ERROR"
     UNAUTHORIZED = "UNAUTHORIZED"
@@ -43,21 +42,21 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """What is wrong with one field: ``path`` is the field as the caller spelled it."""
+    """An error in one field. ``path`` is the field's name as the caller wrote it."""
 
     path: str
     message: Text
 
 
 class DomainError(Exception):
-    """A refusal with a code, a sentence for people and, where fields are at fault, their issues."""
+    """An error with a code, a sentence for people and, where it concerns fields, an issue for each."""
 
     code: ClassVar[Code] = Code.INTERNAL_SERVER_ERROR
     message: ClassVar[Text] = _("Something went wrong on our side.")
     extra: Mapping[str, str] = MappingProxyType({})
-    """Further fields of the error's body, e.g. the token that acknowledges a list."""
+    """Additional fields of the error body, e.g. the token that acknowledges stranded bookings."""
     reason: str = ""
-    """Why, in one word, where there are several reasons for one code; for counting."""
+    """One word for metrics that tells apart several reasons for the same code."""
 
     def __init__(self, detail: Text = "", *, issues: Sequence[Issue] = ()) -> None:
         super().__init__(self.code.value)
@@ -71,7 +70,7 @@ class ValidationFailed(DomainError):
 
     @classmethod
     def at(cls, path: str, message: Text) -> ValidationFailed:
-        """The common case: one field is at fault, and its message is the sentence."""
+        """Return the error for one invalid field, whose message is also the sentence."""
         return cls(message, issues=[Issue(path, message)])
 
 
@@ -91,7 +90,7 @@ class NotFound(DomainError):
 
     @classmethod
     def at(cls, path: str) -> NotFound:
-        """A field named what is not there; the same for what the caller may not see."""
+        """Return the error for a field that names something missing, or hidden from the caller."""
         return cls(issues=[Issue(path, cls.message)])
 
 
@@ -102,7 +101,7 @@ class PayloadTooLarge(DomainError):
 
 class NoCapacity(DomainError):
     code = Code.NO_CAPACITY
-    message = _("No table or combination of tables is free for this party then.")
+    message = _("No table or combination of tables is free for this party at that time.")
 
 
 class Conflict(DomainError):
@@ -142,7 +141,7 @@ class RateLimitExceeded(DomainError):
 
     @classmethod
     def after(cls, seconds: int) -> Self:
-        """Refused for that long."""
+        """Return the error with a Retry-After header of that many seconds."""
         error = cls()
         error.headers = {"Retry-After": str(seconds)}
         return error

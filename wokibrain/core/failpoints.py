@@ -1,7 +1,7 @@
-"""Points where a proof may stop or kill the process, and protections a canary may take away.
+"""Points at which a test may stop or kill the process, and protections that a test may switch off.
 
-A proof that passes without the protection it is about proves nothing, so each is run once without it.
-None of this does anything unless ENVIRONMENT is test.
+A test that still passes without the protection it is about proves nothing, so each is also run without it.
+None of this has any effect unless ENVIRONMENT is test.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _WITHOUT = frozenset(os.environ.get("FAULT_WITHOUT", "").split(",")) if _TEST el
 
 
 def without(protection: str) -> bool:
-    """Whether a canary runs without this protection (``locks``, ``idempotency``, ``refusals``)."""
+    """Return whether FAULT_WITHOUT switches this protection off (``locks``, ``idempotency``, ``refusals``)."""
     return protection in _WITHOUT
 
 
 def armed(name: str) -> bool:
-    """Whether a proof may stop or kill this process at that point."""
+    """Return whether FAULT_POINTS names this point."""
     return any(entry.startswith(f"{name}=") for entry in _ARMED.split(","))
 
 
 def point(name: str) -> None:
-    """Where FAULT_POINTS holds ``name=stop:FILE`` or ``name=kill:FILE``, do that once FILE exists.
+    """Stop or kill this process if FAULT_POINTS has ``name=stop:FILE`` or ``name=kill:FILE`` and FILE exists.
 
-    FILE is removed first, so that each time it is made counts once over all processes.
+    FILE is removed first, so that creating it once affects one process.
     """
     if not _ARMED:
         return
@@ -42,5 +42,5 @@ def point(name: str) -> None:
             Path(file).unlink()
         except FileNotFoundError:
             continue
-        # To this thread: a signal to the process may reach another one first, and this one would go on meanwhile.
+        # To this thread: a signal to the process may reach another thread first while this one continues.
         signal.pthread_kill(threading.get_ident(), signal.SIGSTOP if action == "stop" else signal.SIGKILL)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from wokibrain.core.errors import NotFound
 
-# No 0/O, 1/I/L, U: nothing that is misheard or misread over the phone.
+# Without 0/O, 1/I/L and U, which are easily misread or misheard on the phone.
 REFERENCE_ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 REFERENCE_LENGTH: Final = 6
 
@@ -20,13 +20,13 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,49}", re.ASCII)
 
 
 def uuid7() -> UUID:
-    """A UUID version 7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits."""
+    """Return a UUID version 7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits."""
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
     return UUID(int=value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62)
 
 
 def as_uuid(text: str) -> UUID:
-    """Raises NotFound for what is not one: there is nothing of that id."""
+    """Return ``text`` as a UUID. Raises NotFound for any other text, since nothing has it as its id."""
     try:
         return UUID(text)
     except ValueError:
@@ -34,25 +34,25 @@ def as_uuid(text: str) -> UUID:
 
 
 def tag() -> UUID:
-    """A UUID version 4 that tells things apart and need not be hard to guess: of a request, of a lock's holder.
+    """Return a UUID version 4 for what must be unique but may be guessed, such as a request or a lock's holder.
 
-    Asking the system for randomness hands the interpreter to another thread, twenty times the price.
+    It costs a twentieth of the system's randomness, which releases the interpreter lock to another thread.
     """
     return UUID(int=random.getrandbits(128), version=4)
 
 
 def reference() -> str:
-    """A booking reference a guest can read aloud: six characters, about 729 million of them."""
+    """Return a booking reference that a guest can read aloud: six characters, 729 million values."""
     return _letters(REFERENCE_LENGTH)
 
 
 def name(prefix: str) -> str:
-    """A generated id for what a caller did not name, e.g. ``T-8K2M4QXR``."""
+    """Return an id for an object that the caller did not name, e.g. ``T-8K2M4QXR``."""
     return f"{prefix}-{_letters(8)}"
 
 
 def _letters(count: int) -> str:
-    """So many letters of the alphabet, from one draw of randomness."""
+    """Return ``count`` letters of REFERENCE_ALPHABET from one random number."""
     letters = []
     number = secrets.randbelow(len(REFERENCE_ALPHABET) ** count)
     for _ in range(count):

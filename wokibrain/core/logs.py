@@ -1,7 +1,7 @@
-"""Logs: one JSON object a line in production, with who, which request and which trace, and no secrets.
+"""Logs: in production a JSON object on each line, with actor, request and trace, and without secrets.
 
-Whatever logs through the standard library comes through here, ours and others'. Only the extras
-named in EXTRAS are taken over, so that no library can log a request with all its headers.
+Everything that logs through the standard library passes through here, libraries included. Of a record's extras only
+those in EXTRAS are logged, so that no library can log a request with all its headers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wokibrain.core import context
 
 EXTRAS: Final = frozenset({"actor", "action", "target", "method", "route", "status", "ms"})
 
-# A key's first eight characters name it and are no secret.
+# The first eight characters of an API key identify it and are not secret.
 _PATTERNS: Final = (
     (re.compile(r"\b(wk_\w{8})\w+"), r"\1…"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "[token]"),
@@ -32,7 +32,7 @@ _PATTERNS: Final = (
     (re.compile(r"://[^\s/@]+@"), "://[secret]@"),
     (re.compile(r"[^\s@<>\"'(),;=]+@[^\s@<>\"'(),;]+\.\w+"), "[e-mail]"),
     (re.compile(r"\+\d[\d ().-]{5,}\d"), "[phone]"),
-    # What Postgres says of a row that it refused: the row.
+    # Postgres quotes the whole row that violates a constraint.
     (re.compile(r"(DETAIL:).*"), r"\1 [row]"),
 )
 _PRIVATE_KEY: Final = re.compile(
@@ -43,26 +43,26 @@ Event = MutableMapping[str, Any]
 
 
 def redacted(text: str) -> str:
-    """The text without credentials, addresses and phone numbers."""
+    """Return the text without credentials, e-mail addresses and phone numbers."""
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
 
 
-def surroundings(logger: Any, method: str, event: Event) -> Event:
-    """A processor: the request, its trace and who asked, where there is a request."""
-    here = context.current_or_none()
-    if here:
-        event.setdefault("request_id", here.request_id)
-        event.setdefault("actor", here.actor or "anonymous")
-        event.setdefault("source", here.source)
-        if here.traceparent:
-            event["trace_id"] = here.traceparent.split("-")[1]
+def add_context(logger: Any, method: str, event: Event) -> Event:
+    """Add the current context to the event: request id, actor, source, trace. A structlog processor."""
+    current = context.current_or_none()
+    if current:
+        event.setdefault("request_id", current.request_id)
+        event.setdefault("actor", current.actor or "anonymous")
+        event.setdefault("source", current.source)
+        if current.traceparent:
+            event["trace_id"] = current.traceparent.split("-")[1]
     return event
 
 
 def redact(logger: Any, method: str, event: Event) -> Event:
-    """A processor: nothing secret or personal leaves, whatever was logged."""
+    """Remove secrets and personal data from the event. A structlog processor."""
     for key, value in event.items():
         if _PRIVATE_KEY.search(key):
             event[key] = "[redacted]"
@@ -76,7 +76,7 @@ def _json(event: Event, **_: Any) -> str:
 
 
 def configuration(level: str, form: str) -> dict[str, Any]:
-    """Django's LOGGING. ``form``: json or line."""
+    """Return Django's LOGGING; ``form`` is json or line."""
     renderer: Any = (
         structlog.processors.JSONRenderer(serializer=_json)
         if form == "json"
@@ -95,7 +95,7 @@ def configuration(level: str, form: str) -> dict[str, Any]:
                 ],
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                    surroundings,
+                    add_context,
                     structlog.processors.TimeStamper(fmt="iso", utc=True),
                     structlog.processors.format_exc_info,
                     redact,
@@ -107,7 +107,7 @@ def configuration(level: str, form: str) -> dict[str, Any]:
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
             "django.request": {"level": "ERROR"},
-            # Django gives it a handler and a form of its own.
+            # Replaces the handler and format that Django gives it.
             "django.server": {"handlers": ["console"], "level": level, "propagate": False},
         },
     }

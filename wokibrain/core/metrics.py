@@ -1,4 +1,4 @@
-"""Prometheus metrics of every HTTP request. Apps define their own beside what they count."""
+"""Prometheus metrics of HTTP requests. Each app defines its own metrics in its ``metrics`` module."""
 
 from __future__ import annotations
 

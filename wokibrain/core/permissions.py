@@ -1,4 +1,4 @@
-"""What a role may do. Roles are held per restaurant; ``super_admin`` holds everywhere."""
+"""Permissions and roles. A user has a role at each restaurant; ``super_admin`` applies to all of them."""
 
 from __future__ import annotations
 
@@ -51,4 +51,4 @@ PERMISSIONS: Final[Mapping[str, frozenset[Permission]]] = {
     Role.STAFF: frozenset(_STAFF),
     Role.API_CLIENT: frozenset({_P.BOOKING_CREATE, _P.BOOKING_READ, _P.RESTAURANT_READ}),
 }
-"""Role -> what it may do at a restaurant where it is held."""
+"""The permissions of each role at the restaurants where a caller has it."""

@@ -1,4 +1,4 @@
-"""Advisory locks by name."""
+"""Names for Postgres' advisory locks."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import hashlib
 
 
 def advisory_number(name: str) -> int:
-    """A signed 64-bit number that stands for ``name`` in Postgres' advisory locks."""
+    """Return the signed 64-bit key of the advisory lock called ``name``: a hash of it."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)

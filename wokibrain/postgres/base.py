@@ -1,11 +1,11 @@
-"""Django's PostgreSQL backend, asking a kept connection after its health less often, and patient in migrations.
+"""Django's PostgreSQL backend with fewer health checks, and without statement time-outs in migrations.
 
-Django asks once a request, which costs a round trip each; here a connection that answered within the
-last second is taken for well. What breaks within that second is an OperationalError, which the
-adapters answer with 503, and the connection is made anew after it.
+Django checks a persistent connection once a request, at the cost of a round trip. Here a connection that was checked
+within the last second is trusted. If it breaks within that second, the request fails with an OperationalError, which
+the adapters answer with 503, and the next request gets a new connection.
 
-A migration is not a request: what builds an index may take longer than a statement's 15 s, and an index whose building
-was cancelled stays behind, not valid and never used.
+A migration may take longer than the 15 s of a statement: an index whose creation was cancelled stays behind, invalid
+and unused.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from django.db.backends.postgresql import base, schema
 
 from wokibrain.postgres import limits
 
-TRUSTED_SECONDS: Final = 1.0
-MIGRATION_LOCK_WAIT: Final = "5s"
+HEALTH_CHECK_SECONDS: Final = 1.0
+"""How long a connection is trusted after a health check."""
+MIGRATION_LOCK_TIMEOUT: Final = "5s"
 
 
 class SchemaEditor(schema.DatabaseSchemaEditor):
-    """Without a limit on statements.
+    """Runs migrations without a statement time-out.
 
-    In a transaction it gives up a lock it waits for, because everybody else waits behind it; the migration can be
-    run again. Outside of one it builds beside others at work, and waits for them to end.
+    In a transaction it gives up waiting for a lock after 5 s, because every other session queues behind it; the
+    migration can be run again. Outside a transaction (concurrent index builds) it waits without limit.
     """
 
     def __enter__(self) -> SchemaEditor:
@@ -38,7 +39,7 @@ class SchemaEditor(schema.DatabaseSchemaEditor):
             with self.connection.cursor() as cursor:
                 cursor.execute(
                     "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', %s, true)",
-                    [MIGRATION_LOCK_WAIT],
+                    [MIGRATION_LOCK_TIMEOUT],
                 )
         else:
             self._limits.enter_context(limits.lifted(self.connection))
@@ -55,17 +56,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._well_at = 0.0
+        self._checked_at = 0.0
 
     def connect(self) -> None:
         super().connect()
-        self._well_at = time.monotonic()
+        self._checked_at = time.monotonic()
 
     def close_if_health_check_failed(self) -> None:
         if self.connection is None or self.health_check_done:
             return
-        if time.monotonic() - self._well_at < TRUSTED_SECONDS:
+        if time.monotonic() - self._checked_at < HEALTH_CHECK_SECONDS:
             self.health_check_done = True
             return
         super().close_if_health_check_failed()
-        self._well_at = time.monotonic()
+        self._checked_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a failing database means to whoever set it up."""
+"""Explains database errors to the operator."""
 
 from __future__ import annotations
 
@@ -11,45 +11,44 @@ from django.db import OperationalError, ProgrammingError
 
 log = logging.getLogger(__name__)
 
-SAID_EVERY: Final = 1.0
+LOG_INTERVAL_SECONDS: Final = 1.0
+"""One line of log in this interval, however many requests fail: they fail for the same reason."""
 UNDEFINED: Final = ("42P01", "42703")
-"""A table or a column that is not there."""
-AWAY: Final = ("08", "28", "3D000", "53300", "57P")
-"""Beginnings of the codes for: no connection, no entry, no such database, too many connections, ending or starting."""
-TOOK_TOO_LONG: Final = "57014"
-LOCKED: Final = "55P03"
+"""Codes for a missing table or column."""
+UNREACHABLE: Final = ("08", "28", "3D000", "53300", "57P")
+"""Prefixes of the codes for: no connection, login refused, no such database, too many connections, shutting down."""
+QUERY_CANCELED: Final = "57014"
+LOCK_NOT_AVAILABLE: Final = "55P03"
 
 
 def sentence(error: BaseException) -> str | None:
-    """What is wrong, without the password; None for what has nothing to do with the set-up."""
+    """Return what is wrong and what to do, without the password; None for errors the operator cannot fix."""
     state = getattr(error.__cause__, "sqlstate", None)
     if isinstance(error, ProgrammingError) and state in UNDEFINED:
         return "the database is not up to date: run `manage.py migrate`"
-    if state == TOOK_TOO_LONG:
-        return "PostgreSQL gave up a statement that took too long or was cancelled"
-    if state == LOCKED:
-        return (
-            "PostgreSQL gave up waiting for a lock that somebody else holds: try again, when less is going on"
-        )
-    if isinstance(error, OperationalError) and (state is None or state.startswith(AWAY)):
+    if state == QUERY_CANCELED:
+        return "PostgreSQL cancelled a statement, because it took too long or on request"
+    if state == LOCK_NOT_AVAILABLE:
+        return "PostgreSQL gave up waiting for a lock of another session: try again at a quieter time"
+    if isinstance(error, OperationalError) and (state is None or state.startswith(UNREACHABLE)):
         why = " ".join(str(error).split())
         return f"PostgreSQL does not answer ({why}): is it running, and is DATABASE_URL right?"
     return None
 
 
-_said_at = float("-inf")
+_logged_at = float("-inf")
 
 
 def report(error: BaseException) -> None:
-    """Log why a request found no database; once a second is enough, however many requests did.
+    """Log why a request could not use the database, at most once a second.
 
-    No traceback and no message of Postgres' own about a row: they may hold what somebody wrote.
+    Without traceback and without Postgres' message about a row, which may quote personal data.
     """
-    global _said_at
+    global _logged_at
     now = time.monotonic()
-    if now - _said_at < SAID_EVERY:
+    if now - _logged_at < LOG_INTERVAL_SECONDS:
         return
-    _said_at = now
+    _logged_at = now
     state = getattr(error.__cause__, "sqlstate", None)
     log.warning(
         "a request failed: %s", sentence(error) or f"Postgres: {type(error).__name__} {state or ''}".rstrip()
@@ -57,5 +56,6 @@ def report(error: BaseException) -> None:
 
 
 def sqlstate(error: BaseException) -> str | None:
+    """Return the SQLSTATE of the psycopg error that caused ``error``, if one did."""
     cause = error.__cause__
     return cause.sqlstate if isinstance(cause, psycopg.Error) else None

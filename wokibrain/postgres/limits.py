@@ -1,4 +1,4 @@
-"""Beyond the limits that keep a request from holding up others: for work that reads or builds whole tables."""
+"""Lifts the session's time-outs, which protect requests from each other, for work on whole tables."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-LIMITS: Final = ("statement_timeout", "lock_timeout")
+TIMEOUTS: Final = ("statement_timeout", "lock_timeout")
 
 
 @contextmanager
 def lifted(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """A statement of this session may take as long as it takes, inside and outside of transactions."""
+    """Run the block without statement and lock time-outs, inside or outside a transaction; restore them after it."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting(name) FROM unnest(%s::text[]) AS name", [list(LIMITS)])
+        cursor.execute("SELECT current_setting(name) FROM unnest(%s::text[]) AS name", [list(TIMEOUTS)])
         before = [value for (value,) in cursor.fetchall()]
-    _set(connection, ["0"] * len(LIMITS))
+    _set(connection, ["0"] * len(TIMEOUTS))
     try:
         yield
     finally:
@@ -28,6 +28,6 @@ def lifted(connection: BaseDatabaseWrapper) -> Iterator[None]:
 def _set(connection: BaseDatabaseWrapper, values: list[str]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS each (name, value)",
-            [list(LIMITS), values],
+            "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS timeout (name, value)",
+            [list(TIMEOUTS), values],
         )

@@ -1,4 +1,4 @@
-"""Several statements in one round trip."""
+"""Sends several statements in one round trip."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from django.db import connection
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """Send what is executed in the block at once, the BEGIN of its transaction included.
+def pipelined() -> Iterator[None]:
+    """Send the statements of the block together, including the BEGIN of its transaction.
 
-    Postgres runs it in order, each statement seeing what is committed when its turn comes. Fetch rows
-    after the block; no row counts are known in it. Its end raises the first error there was, as Django's.
+    Postgres runs them in order; each sees what is committed when it starts. Fetch rows after the block; row counts
+    are unknown inside it. The end of the block raises the first error, as Django's exception.
     """
     connection.ensure_connection()
     with connection.wrap_database_errors, connection.connection.pipeline():

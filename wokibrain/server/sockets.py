@@ -1,4 +1,4 @@
-"""What processes need to know about each other, in one place."""
+"""Listening sockets that processes share a port with, and a process's end with its parent."""
 
 import ctypes
 import errno
@@ -9,6 +9,9 @@ import sys
 
 from wokibrain.core.errors import CannotStart
 
+BACKLOG = 2048
+"""Connections that the kernel queues for each socket."""
+
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -17,20 +20,20 @@ class PortTaken(CannotStart):
 
 
 def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
-    """Have this process told to end when its parent is gone, however that went. `parent`: who that was."""
+    """Have the kernel send this process the signal `number` when its parent, the process `parent`, ends."""
     if _libc is not None:
         _libc.prctl(1, number, 0, 0, 0)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
-        # It went before we could ask.
+        # The parent ended before the request was made.
         os.kill(os.getpid(), number)
 
 
 def listen(host: str, port: int, count: int) -> list[socket.socket]:
-    """`count` listening sockets on one address, one for each process that answers there; port 0 picks a free one.
+    """Return `count` listening sockets on one address, one for each serving process; port 0 picks a free one.
 
-    One socket each, because processes that share one do not share the connections fairly: at 16 connections that cost
-    a third of the throughput. The caller keeps them open, so what waits in the queue of a process that died is answered
-    by its successor.
+    Processes that share one socket take connections unevenly: at 16 connections that cost a third of the throughput.
+    The caller keeps the sockets open, so that the successor of a process that died answers the connections queued in
+    its socket. Raises PortTaken.
     """
     try:
         (family, _, _, _, address), *_ = socket.getaddrinfo(
@@ -40,19 +43,19 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
         raise PortTaken(f"HOST={host} is not an address of this machine") from None
     sockets: list[socket.socket] = []
     try:
-        # Sharing a port must be asked for on all sides, so this one, which does not, finds out about anybody else.
-        with socket.socket(family, socket.SOCK_STREAM) as alone:
-            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            alone.bind(address)
-            alone.listen(1)
-            address = alone.getsockname()
+        # A port is shared only among sockets with SO_REUSEPORT, so this probe without it fails if the port is in use.
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+            address = probe.getsockname()
         for _ in range(count):
             sock = socket.socket(family, socket.SOCK_STREAM)
             sockets.append(sock)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind(address)
-            sock.listen(2048)
+            sock.listen(BACKLOG)
     except OSError as error:
         for sock in sockets:
             sock.close()

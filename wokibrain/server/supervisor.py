@@ -1,4 +1,4 @@
-"""Runs programs of ours as child processes: passes on what they print, replaces what dies, ends them in order."""
+"""Runs the product's programs as child processes: forwards their output, restarts them, stops them in order."""
 
 import contextlib
 import os
@@ -15,15 +15,18 @@ from typing import IO
 from wokibrain.core import env
 from wokibrain.server import sockets
 
-BACKOFF = (0.2, 1, 2, 4, 8, 15, 30)
-STEADY_AFTER = 60.0
-STOP_TIMEOUT = 15.0
+RESTART_SECONDS = (0.2, 1, 2, 4, 8, 15, 30)
+"""The pause before a restart, by how often the program ended before."""
+STEADY_SECONDS = 60.0
+"""After running this long a program's earlier ends are forgotten."""
+STOP_SECONDS = 15.0
+"""How long all programs together may take to stop before they are killed."""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """`arguments` are Python's; `descriptors` are the open files the process inherits."""
+    """`arguments` are those of Python; `descriptors` are the open files that the process inherits."""
 
     name: str
     arguments: tuple[str, ...]
@@ -36,12 +39,12 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     failures: int = 0
-    again_at: float = 0.0
+    restart_at: float = 0.0
     reader: threading.Thread | None = field(default=None, repr=False)
 
 
 class Supervisor:
-    """Call `run` from the main thread: children end with the thread that started them, and signals arrive there."""
+    """Call `run` from the main thread: it receives the signals, and children end with the thread that started them."""
 
     def __init__(self, programs: Sequence[Program], *, prefix: bool = True) -> None:
         self.children = [Child(program) for program in programs]
@@ -50,7 +53,7 @@ class Supervisor:
         self._out = threading.Lock()
 
     def run(self, when_started: Callable[["Supervisor"], None] | None = None) -> int:
-        """Run until told to stop by SIGINT, SIGTERM or SIGHUP; return 0."""
+        """Run until SIGINT, SIGTERM or SIGHUP arrives; return 0."""
         before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
         try:
             for child in self.children:
@@ -78,7 +81,7 @@ class Supervisor:
             stdout=subprocess.PIPE if self._width else None,
             stderr=subprocess.STDOUT if self._width else None,
             pass_fds=child.program.descriptors,
-            # A group of its own: Ctrl-C reaches us alone, and we end the others in order.
+            # A process group of its own: Ctrl-C reaches only the supervisor, which stops the children in order.
             process_group=0,
             preexec_fn=lambda: sockets.die_with_parent(parent),
         )
@@ -90,22 +93,25 @@ class Supervisor:
             child.reader.start()
 
     def look_after(self) -> None:
+        """Note the programs that ended, and start those whose pause is over."""
         now = time.monotonic()
         for child in self.children:
             if child.process is not None:
                 code = child.process.poll()
                 if code is None:
-                    if child.failures and now - child.started > STEADY_AFTER:
+                    if child.failures and now - child.started > STEADY_SECONDS:
                         child.failures = 0
                     continue
-                # Whatever it had started itself would hold on to ports and locks.
+                # Its own children would keep ports and locks.
                 _signal_group(child.process, signal.SIGKILL)
                 child.process = None
-                wait = BACKOFF[min(child.failures, len(BACKOFF) - 1)]
+                wait = RESTART_SECONDS[min(child.failures, len(RESTART_SECONDS) - 1)]
                 child.failures += 1
-                child.again_at = now + wait
-                self.say(f"{child.program.name} ended ({_how(code)}); starting it again in {wait:g} s")
-            elif now >= child.again_at:
+                child.restart_at = now + wait
+                self.say(
+                    f"{child.program.name} ended ({_exit_reason(code)}); starting it again in {wait:g} s"
+                )
+            elif now >= child.restart_at:
                 self._start(child)
 
     def _stop(self) -> None:
@@ -113,7 +119,7 @@ class Supervisor:
         for process in reversed(alive):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_TIMEOUT
+        deadline = time.monotonic() + STOP_SECONDS
         for process in alive:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
@@ -124,12 +130,12 @@ class Supervisor:
                 child.reader.join(1)
 
     def _pass_on(self, name: str, pipe: IO[bytes]) -> None:
-        mark = f"{name:<{self._width}} | ".encode()
+        prefix = f"{name:<{self._width}} | ".encode()
         with pipe:
             for line in pipe:
                 with self._out, contextlib.suppress(BrokenPipeError):
-                    # Lines that are JSON stay JSON.
-                    sys.stdout.buffer.write(line if line.startswith(b"{") else mark + line)
+                    # No prefix before JSON, which log collectors parse.
+                    sys.stdout.buffer.write(line if line.startswith(b"{") else prefix + line)
                     sys.stdout.buffer.flush()
 
     def say(self, text: str) -> None:
@@ -142,5 +148,5 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def _how(code: int) -> str:
+def _exit_reason(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

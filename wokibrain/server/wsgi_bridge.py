@@ -1,8 +1,8 @@
 """Django's WSGI handler behind an ASGI server, so that HTTP and WebSocket share one address.
 
 Django's own ASGI handler serves a third to a quarter of what its WSGI handler does. Here the event loop reads the
-request and writes the response, and a few threads that live as long as the process run Django in between; database
-connections belong to those threads and are kept. Requests beyond what the threads manage wait in a bounded queue.
+request and writes the response, and in between Django runs in a few threads that live as long as the process and keep
+their database connections. Requests that find no free thread wait in a bounded queue.
 """
 
 import asyncio
@@ -26,17 +26,19 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Environ = dict[str, Any]
 Headers = list[tuple[bytes, bytes]]
 
-FILE_CHUNK = 262_144
-# A file up to this size is read whole, so that a slow reader of it does not hold a thread.
-FILE_AT_ONCE = 4_194_304
-# How long a client of a stream may take nothing before its thread is given to somebody else.
-STALLED_SECONDS = 30
-# Who has waited for this long is worth a task that notices when they go.
-PATIENT_SECONDS = 0.05
-# How often the event loop notes that it is at work, what counts as a pause, and how long its wake is.
+FILE_CHUNK_BYTES = 262_144
+MAX_WHOLE_FILE_BYTES = 4_194_304
+"""A smaller file is read whole, so that a slow client of it does not hold a thread."""
+MAX_STALL_SECONDS = 30
+"""How long the client of a stream may read nothing before its thread gives it up."""
+WATCH_AFTER_SECONDS = 0.05
+"""After waiting this long a request gets a task that notices when its client disconnects."""
 BEAT_SECONDS = 0.1
+"""How often the event loop notes that it runs."""
 PAUSE_SECONDS = 0.3
-WAKE_SECONDS = 1.0
+"""A longer gap between two beats is a pause."""
+BACKLOG_SECONDS = 1.0
+"""For this long after a pause, requests may date from within it."""
 log = logging.getLogger(__name__)
 
 
@@ -45,7 +47,7 @@ class WsgiApplication(Protocol):
 
 
 class Job:
-    """One request on its way through a thread."""
+    """One request, passed from the event loop to a thread and back."""
 
     __slots__ = ("abandoned", "done", "environ", "loop", "receive", "send", "taken")
 
@@ -66,32 +68,32 @@ class Job:
     def fail(self, error: BaseException) -> None:
         self._settle(self.done.set_exception, error)
 
-    def _settle(self, how: Callable[[Any], None], outcome: Any) -> None:
+    def _settle(self, setter: Callable[[Any], None], outcome: Any) -> None:
         def settle() -> None:
             if not self.done.done():
-                how(outcome)
+                setter(outcome)
 
-        # The loop may be closed by the time a slow request is through with it.
+        # The loop may be closed by the time a slow request ends.
         with contextlib.suppress(RuntimeError):
             self.loop.call_soon_threadsafe(settle)
 
     def send_now(self, message: MutableMapping[str, Any]) -> None:
-        """Send from the thread, and wait until the client has taken it."""
-        asyncio.run_coroutine_threadsafe(_awaited(self.send(message)), self.loop).result(STALLED_SECONDS)
+        """Send from the thread; return when the client has accepted it. Raises TimeoutError."""
+        asyncio.run_coroutine_threadsafe(_awaited(self.send(message)), self.loop).result(MAX_STALL_SECONDS)
 
     async def watch(self) -> None:
-        """Notice that the client has gone, which nobody else would while a stream is written."""
+        """Note when the client disconnects, which nothing else does while a stream is being written."""
         while not self.done.done():
             if (await self.receive())["type"] == "http.disconnect":
                 self.abandoned = True
                 return
 
     async def wait(self) -> tuple[int, Headers, bytes] | None:
-        """The answer; None where it is sent already, or where the client went before a thread was free.
+        """Return the response; None if the thread sent it, or if the client left before a thread was free.
 
-        Such a request is not run: its client may have repeated it and been answered meanwhile.
+        In the latter case Django does not run: the client may have repeated the request elsewhere.
         """
-        await asyncio.wait((self.done,), timeout=PATIENT_SECONDS)
+        await asyncio.wait((self.done,), timeout=WATCH_AFTER_SECONDS)
         if not self.done.done() and not self.taken:
             watch = self.loop.create_task(self.watch())
             try:
@@ -108,18 +110,17 @@ async def _awaited(awaitable: Awaitable[None]) -> None:
 
 
 class Pulse:
-    """Since when this process's event loop has been at work, so that it knows how old what it reads may be.
+    """Tells how old a request may be when the event loop reads it.
 
-    Requests are taken in by the system also while the process is stopped, busy, or being started anew on a
-    socket that it inherits; what is read soon after a pause may be as old as the pause. Times are
-    ``time.monotonic``.
+    The kernel accepts requests even while the process is stopped, busy or being restarted on an inherited socket, so
+    a request that is read soon after a pause may be as old as the pause. Times are ``time.monotonic``.
     """
 
     def __init__(self) -> None:
         self._last = self._since = self._resumed = 0.0
 
     def beat(self) -> None:
-        """Begin, in the event loop; it goes on by itself."""
+        """Note that the event loop runs, and do so again every BEAT_SECONDS. Call it once, in the loop."""
         now = time.monotonic()
         if now - self._last > PAUSE_SECONDS:
             self._since, self._resumed = self._last, now
@@ -127,18 +128,18 @@ class Pulse:
         asyncio.get_running_loop().call_later(BEAT_SECONDS, self.beat)
 
     def earliest(self) -> float:
-        """When a request that is read now may have come in at the earliest."""
+        """Return the earliest time at which a request that is read now may have arrived."""
         now = time.monotonic()
         if now - self._last > PAUSE_SECONDS:
             return self._last
-        return self._since if now - self._resumed < WAKE_SECONDS else now
+        return self._since if now - self._resumed < BACKLOG_SECONDS else now
 
 
 class Bridge:
     """An ASGI application for HTTP that answers with a WSGI one.
 
-    `threads` requests run at a time and `backlog` more wait; what comes on top is answered 503. A body above
-    `max_body` bytes is answered 413, before it is read where its length is announced.
+    `threads` requests run at a time and `backlog` more wait; any further one is answered 503. A body over `max_body`
+    bytes is answered 413, and not read if its Content-Length says so.
     """
 
     def __init__(
@@ -157,7 +158,7 @@ class Bridge:
         if not self._started:
             self._start()
         environ, length = build_environ(scope)
-        # From here on it may wait for a thread or for a lock: its age tells whether its client gave it up.
+        # The request may now wait for a thread and for locks; its age tells whether the client has given up.
         environ["wokibrain.received"] = self._pulse.earliest()
         if length > self.max_body:
             await refuse(send, 413, "PAYLOAD_TOO_LARGE", f"The body may have at most {self.max_body} bytes.")
@@ -178,7 +179,7 @@ class Bridge:
                 return
             more = message.get("more_body", False)
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        # A body without a length came in chunks; whole as it is now, it has one.
+        # A chunked body announces no length; Django reads none without one.
         if body and length < 0:
             environ["CONTENT_LENGTH"] = str(len(body))
         environ["wsgi.input"] = io.BytesIO(body)
@@ -198,7 +199,7 @@ class Bridge:
             await send({"type": "http.response.body", "body": content})
 
     def _start(self) -> None:
-        # On the first request, not at import: the process may still fork after that.
+        # Not at import: threads do not survive a fork.
         with self._start_lock:
             if not self._started:
                 for number in range(self.threads):
@@ -220,7 +221,7 @@ class Bridge:
             del job
 
     def _answer(self, job: Job) -> tuple[int, Headers, bytes] | None:
-        """Run Django; return a whole answer, or send one that comes in pieces from here and return None."""
+        """Run Django and return the response; send a streaming one from this thread and return None."""
         status = 500
         headers: Headers = []
 
@@ -244,7 +245,7 @@ class Bridge:
             self._stream(job, status, headers, response)
             return None
         finally:
-            # Fires request_finished, in the thread whose connections it looks after.
+            # Fires request_finished, which must run in the thread that owns the database connections.
             close = getattr(response, "close", None)
             if close is not None:
                 close()
@@ -260,15 +261,15 @@ class Bridge:
                     job.send_now({"type": "http.response.body", "body": chunk, "more_body": True})
             job.send_now({"type": "http.response.body", "body": b""})
         except TimeoutError:
-            log.warning("gave up a stream whose client takes nothing: %s", job.environ["PATH_INFO"])
+            log.warning("gave up a stream whose client reads nothing: %s", job.environ["PATH_INFO"])
         finally:
             watch.cancel()
 
 
 def with_length(headers: Headers, method: str, status: int, content: bytes) -> Headers:
-    """The headers with the length of a whole answer; without one the server would send it in chunks.
+    """Return the headers with a Content-Length; without one the server would send the body in chunks.
 
-    204 and 304 have no body and none announced; of a HEAD's, which may be left out, nothing is known.
+    204 and 304 have no body, and the length of a HEAD response without a body is unknown: their headers stay.
     """
     if status in (204, 304) or (method == "HEAD" and not content):
         return headers
@@ -279,34 +280,36 @@ def with_length(headers: Headers, method: str, status: int, content: bytes) -> H
 
 
 class FileChunks:
-    """wsgi.file_wrapper: a file in pieces worth a trip through the event loop."""
+    """wsgi.file_wrapper: a file, whole or in chunks large enough for the cost of a trip through the event loop."""
 
-    def __init__(self, file: Any, block_size: int = FILE_CHUNK) -> None:
+    def __init__(self, file: Any, block_size: int = FILE_CHUNK_BYTES) -> None:
         self.file = file
         self._start = b""
 
     def read_whole(self) -> bytes | None:
-        """All of it; None when that is too much to hold, and then iterating starts at the beginning."""
-        start: bytes = self.file.read(FILE_AT_ONCE)
-        if len(start) < FILE_AT_ONCE:
+        """Return the whole file; None if it is too large, in which case iterating starts at the beginning."""
+        start: bytes = self.file.read(MAX_WHOLE_FILE_BYTES)
+        if len(start) < MAX_WHOLE_FILE_BYTES:
             return start
         self._start = start
         return None
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._start
-        while chunk := self.file.read(FILE_CHUNK):
+        while chunk := self.file.read(FILE_CHUNK_BYTES):
             yield chunk
 
     def close(self) -> None:
         self.file.close()
 
 
+MAX_HEADER_NAMES = 512
+"""Clients choose the names, so the cache must be bounded."""
 _HEADER_NAMES: dict[bytes, str] = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
 
 
 def build_environ(scope: Scope) -> tuple[Environ, int]:
-    """The WSGI environ of an ASGI request, and the announced length of its body (-1: none)."""
+    """Return the WSGI environ of an ASGI request, and the length of its body as announced, -1 if it is not."""
     raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
     path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
     server = scope.get("server") or ("localhost", 80)
@@ -332,11 +335,11 @@ def build_environ(scope: Scope) -> tuple[Environ, int]:
     for name, value in scope["headers"]:
         key = _HEADER_NAMES.get(name)
         if key is None:
-            # X_Real_IP would reach Django as X-Real-IP does: a client could pass itself off as a proxy.
+            # In WSGI X_Real_IP and X-Real-IP are the same: a client could imitate a proxy.
             if b"_" in name:
                 continue
             key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
-            if len(_HEADER_NAMES) < 512:
+            if len(_HEADER_NAMES) < MAX_HEADER_NAMES:
                 _HEADER_NAMES[name] = key
         text = value.decode("latin-1")
         if key in environ:
@@ -348,7 +351,7 @@ def build_environ(scope: Scope) -> tuple[Environ, int]:
 
 
 async def refuse(send: Send, status: int, code: str, detail: str, retry_after: int | None = None) -> None:
-    """Answer without Django, in the words of every other error."""
+    """Answer without Django, in the format of the API's errors."""
     request_id = str(uuid.uuid4())
     body = orjson.dumps({"error": code, "detail": detail, "requestId": request_id})
     headers = [
@@ -364,7 +367,7 @@ async def refuse(send: Send, status: int, code: str, detail: str, retry_after: i
 
 
 async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
-    """Nothing to set up or take down; said so, and not refused, because a refusal is logged as an error."""
+    """Complete start-up and shutdown, with nothing to do: uvicorn logs an application without lifespan as an error."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

@@ -22,13 +22,13 @@ from tests.wokibrain.rest.test_openapi import strict
 SET_UP = """
 from datetime import timedelta
 from importlib import import_module
-from bookings import seed
+from bookings.sample_data import example
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
 from wokibrain.access.keys import create_key
-from wokibrain.access.callers import SYSTEM
-seed.example()
+from wokibrain.core.callers import SYSTEM
+example.example()
 root = User.objects.create_superuser("root", first_name="Ana")
 session = import_module(settings.SESSION_ENGINE).SessionStore()
 session[SESSION_KEY] = str(root.pk)

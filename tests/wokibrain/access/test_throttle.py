@@ -109,7 +109,7 @@ def test_a_redis_that_refuses_work_is_gone_on_without(services: Services) -> Non
         assert [each.status_code for each in asked] == [200, 200, 200, 429], asked[0].text
         assert made.status_code == 201, made.text
         assert [each["id"] for each in listed.json()["bookings"]] == [made.json()["id"]], listed.text
-        assert "Redis refuses work (" in api.servers[0].output()
+        assert "Redis refuses commands (" in api.servers[0].output()
 
 
 def test_headers_say_where_one_stands(example: None, settings: Any) -> None:

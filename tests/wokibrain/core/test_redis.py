@@ -68,7 +68,7 @@ def test_who_stays_away_is_tried_ever_more_rarely_and_at_once_when_back(
     settings.REDIS_COOL_DOWN_MS = 1_000
     now = 100.0
     monkeypatch.setattr("wokibrain.core.redis.time.monotonic", lambda: now)
-    breaker = redis._Breaker()
+    breaker = redis.CircuitBreaker()
     pauses = []
     assert breaker.may_try()
     for _ in range(6):

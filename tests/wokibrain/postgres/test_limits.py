@@ -14,7 +14,7 @@ from django.db import OperationalError, connection
 from tests.waiting import until
 from wokibrain.events import invariants
 from wokibrain.postgres import diagnosis
-from wokibrain.postgres.base import MIGRATION_LOCK_WAIT
+from wokibrain.postgres.base import MIGRATION_LOCK_TIMEOUT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,13 +49,13 @@ def hurried() -> Iterator[None]:
 def test_a_migration_may_take_longer_than_a_request(hurried: None, atomic: bool) -> None:
     with connection.schema_editor(atomic=atomic) as editor:
         editor.execute("SELECT pg_sleep(0.4)")
-        assert said("SHOW lock_timeout") == (MIGRATION_LOCK_WAIT if atomic else "0")
+        assert said("SHOW lock_timeout") == (MIGRATION_LOCK_TIMEOUT if atomic else "0")
     assert (said("SHOW statement_timeout"), said("SHOW lock_timeout")) == ("200ms", "0")
     with pytest.raises(OperationalError) as refused:
         said("SELECT pg_sleep(0.4)")
     assert (
         diagnosis.sentence(refused.value)
-        == "PostgreSQL gave up a statement that took too long or was cancelled"
+        == "PostgreSQL cancelled a statement, because it took too long or on request"
     )
 
 

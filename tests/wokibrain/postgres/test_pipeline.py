@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.db import OperationalError, connection, connections, transaction
 
 from tests.waiting import PATIENCE
-from wokibrain.postgres.pipeline import together
+from wokibrain.postgres.pipeline import pipelined
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LOCK = "SELECT pg_advisory_xact_lock(%s)"
@@ -21,7 +21,7 @@ NUMBER = 471_100
 
 def test_rows_are_there_after_the_block() -> None:
     with transaction.atomic():
-        with together(), connection.cursor() as first:
+        with pipelined(), connection.cursor() as first:
             first.execute("SELECT 1")
             second = connection.cursor()
             second.execute("SELECT %s::text", ["two"])
@@ -51,7 +51,7 @@ def test_statement_after_a_lock_sees_what_the_holder_committed() -> None:
         assert held.wait(PATIENCE)
         waiting.set()
         with transaction.atomic():
-            with together():
+            with pipelined():
                 connection.cursor().execute(LOCK, [NUMBER])
                 seen = connection.cursor()
                 seen.execute("SELECT name FROM auth_group")
@@ -69,7 +69,7 @@ def blocked() -> bool:
 def wait_for_a_lock_in_vain() -> None:
     with transaction.atomic():
         Group.objects.create(name="undone")
-        with together():
+        with pipelined():
             connection.cursor().execute("SELECT set_config('lock_timeout', '50ms', true)")
             connection.cursor().execute(LOCK, [NUMBER])
             connection.cursor().execute("SELECT 1")
@@ -85,7 +85,7 @@ def test_first_error_is_raised_as_djangos_and_the_connection_goes_on() -> None:
 
 
 def change_its_mind() -> None:
-    with transaction.atomic(), together():
+    with transaction.atomic(), pipelined():
         connection.cursor().execute("INSERT INTO auth_group (name) VALUES ('undone')")
         raise LookupError
 

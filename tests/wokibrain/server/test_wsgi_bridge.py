@@ -225,7 +225,7 @@ def test_request_whose_client_went_before_its_turn_is_not_run(web: Web) -> None:
     gone.request("POST", "/mark", body=b"{}")
     gone.close()
     # Its leaving is looked for once it has waited for a moment; what the event loop answers by itself comes after that.
-    time.sleep(4 * wsgi_bridge.PATIENT_SECONDS)
+    time.sleep(4 * wsgi_bridge.WATCH_AFTER_SECONDS)
     for _ in range(2):
         assert web.get("/", "POST", body=b"x" * 1001).status == 413
     web.let_go()
