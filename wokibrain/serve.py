@@ -1,7 +1,7 @@
 """The web server: `python -m wokibrain.serve`.
 
-Listens on HOST:PORT with WEB_PROCESSES processes of WEB_THREADS threads each. A process that dies is replaced;
-SIGTERM lets requests in flight finish. `--fd N` makes it one such process, on an inherited listening socket.
+Listens on HOST:PORT with WEB_PROCESSES processes of WEB_THREADS threads each. A process that dies is replaced; SIGTERM
+lets running requests finish. With `--fd N` it is one of those processes, on the inherited listening socket N.
 """
 
 import argparse
@@ -22,6 +22,11 @@ from wokibrain.server.supervisor import Program, Supervisor
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
 
 GRACE_SECONDS = 10
+"""How long running requests may take to finish after SIGTERM."""
+KEEP_ALIVE_SECONDS = 75
+"""Longer than a proxy keeps idle connections, 60 s in many, so that the proxy closes them first."""
+MAX_MESSAGE_BYTES = 65_536
+"""The largest WebSocket message of a client."""
 
 
 def web_processes() -> int:
@@ -29,13 +34,14 @@ def web_processes() -> int:
 
 
 def listen() -> list[socket.socket]:
+    """Return a listening socket on HOST:PORT for each process. Raises PortTaken."""
     return processes.listen(
         env.text("HOST", "127.0.0.1"), env.integer("PORT", 8000, minimum=0, maximum=65_535), web_processes()
     )
 
 
 def programs(sockets: list[socket.socket]) -> list[Program]:
-    """The web server's processes, each on a socket of its own."""
+    """Return the web server's processes, each on a socket of its own."""
     return [
         Program(f"web-{number}", ("-m", "wokibrain.serve", "--fd", str(sock.fileno())), (sock.fileno(),))
         for number, sock in enumerate(sockets, start=1)
@@ -43,8 +49,9 @@ def programs(sockets: list[socket.socket]) -> list[Program]:
 
 
 def serve(sock: socket.socket, application: str = "wokibrain.asgi:application") -> None:
+    """Serve on the socket until SIGINT or SIGTERM arrives."""
     settings.METRICS_DIR.mkdir(parents=True, exist_ok=True)
-    # Read when the metrics are made, with the application. Nobody asks other processes for theirs.
+    # Read when the application creates its metrics; other processes' metrics are not collected.
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(settings.METRICS_DIR))
     config = uvicorn.Config(
         application,
@@ -56,14 +63,15 @@ def serve(sock: socket.socket, application: str = "wokibrain.asgi:application") 
         log_level="warning",
         access_log=False,
         server_header=False,
-        # Whose word counts about the client's address is for TRUSTED_PROXIES to say, not for the server.
+        # TRUSTED_PROXIES decides which proxies are believed about the client's address.
         proxy_headers=False,
-        timeout_keep_alive=75,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        ws_max_size=65_536,
+        ws_max_size=MAX_MESSAGE_BYTES,
     )
     server = uvicorn.Server(config)
-    # The server passes a signal on to whoever had it before, which would make an orderly end look like a crash.
+    # After its own shutdown uvicorn raises the signal again for the previous handler; the default one would make an
+    # orderly end look like a crash.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     server.run([sock])
@@ -72,7 +80,7 @@ def serve(sock: socket.socket, application: str = "wokibrain.asgi:application") 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m wokibrain.serve")
     parser.add_argument(
-        "--fd", type=int, help="serve from this one process, on an inherited listening socket"
+        "--fd", type=int, help="serve from this process, on the inherited listening socket FD"
     )
     descriptor = parser.parse_args(arguments).fd
     if descriptor is not None:

@@ -62,7 +62,7 @@ class CircuitBreaker:
         if not self._retry_at:
             refuses = isinstance(error, redis.ResponseError)
             problem = f"refuses commands ({error})" if refuses else "does not answer"
-            logger.warning("Redis %s; going on without it", problem)
+            logger.warning("Redis %s; continuing without it", problem)
         self._retry_at = time.monotonic() + self._cool_down * settings.REDIS_COOL_DOWN_MS / 1000
         self._cool_down = min(2 * self._cool_down, MAX_COOL_DOWNS)
 

@@ -1,4 +1,4 @@
-"""The keeper's process; see ``lease``."""
+"""The process of a keeper; see ``lease``."""
 
 import sys
 from pathlib import Path

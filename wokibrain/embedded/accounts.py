@@ -1,7 +1,7 @@
-"""The account the servers run under, and folders only they may enter.
+"""The user account that the servers run under.
 
-Postgres refuses to run as root. Started by root, the servers run as the user the data belongs to, else as `nobody`;
-where that user cannot reach the checkout (say, under /root), they keep the one capability needed to do so.
+Postgres refuses to run as root. Started by root, the servers run as the owner of the data, or as `nobody` where that is
+root. If that user cannot reach the checkout, say under /root, the servers keep the one capability that lets them.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Another user to run as, because we are root. `reaches_all`: let it pass folders closed to it."""
+    """A user to run as instead of root. `reaches_all`: it may enter folders closed to it."""
 
     uid: int
     gid: int
@@ -26,6 +26,7 @@ class Account:
 
 
 def account_for(folder: Path, binary: Path) -> Account | None:
+    """Return the account for a server on `folder`; None if this process is not root and needs no other."""
     if os.geteuid() != 0:
         return None
     owner = folder.stat()
@@ -42,7 +43,7 @@ def _passable(path: Path) -> bool:
 
 
 def in_child(account: Account | None, death_signal: int) -> Callable[[], None]:
-    """What a server does between fork and exec: give up root, and ask to be told when its parent dies."""
+    """Return what a server does between fork and exec: drop root, and request a signal for its parent's death."""
     parent = os.getpid()
 
     def prepare() -> None:
@@ -55,7 +56,7 @@ def in_child(account: Account | None, death_signal: int) -> Callable[[], None]:
             if account.reaches_all:
                 _keep_dac_override()
         if sys.platform == "linux":
-            # After the change of user, which would clear it.
+            # After the change of user, which clears this.
             _libc.prctl(1, death_signal, 0, 0, 0)  # PR_SET_PDEATHSIG
             if os.getppid() != parent:
                 os._exit(1)
@@ -64,7 +65,7 @@ def in_child(account: Account | None, death_signal: int) -> Callable[[], None]:
 
 
 def _keep_dac_override() -> None:
-    """Keep CAP_DAC_OVERRIDE over exec, and nothing else."""
+    """Keep CAP_DAC_OVERRIDE, and no other capability, across exec."""
     bit = 1 << 1
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     sets = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)

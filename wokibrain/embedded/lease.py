@@ -1,9 +1,9 @@
-"""Who keeps the embedded servers alive.
+"""Keeps an embedded server running for as long as any process uses it.
 
-Every process that needs a server holds a shared lock on one file of that server's (`take()` takes it, `release()` or
-the end of the process lets it go: the kernel does that even after kill -9). A keeper process, started by whoever comes
-first, is the server's parent. It waits for the exclusive lock on the same file, which it gets when the last user has
-gone, and then stops the server. So nobody can pull a server away from another, and none outlives its use.
+Each process that uses a server holds a shared lock on the server's `users` file. `take()` takes the lock; `release()`
+or the end of the process releases it, which the kernel does even after kill -9. The first user starts a keeper process,
+the server's parent. The keeper waits for the exclusive lock on the same file, which it gets when the last user has
+gone, and then stops the server. So no process can stop a server that another uses, and no server outlives its users.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import IO
 
 from wokibrain.core import env
-from wokibrain.embedded.server import START_TIMEOUT, STOP_TIMEOUT, EmbeddedError, Server, open_log
+from wokibrain.embedded.server import START_SECONDS, STOP_SECONDS, EmbeddedError, Server, open_log
 from wokibrain.embedded.servers import servers
 
 
 class Lease:
-    """One process's claim on servers of a data folder: on all of them, or on those named."""
+    """A process's use of the servers of a data folder: of all, or of those in `names`."""
 
     def __init__(self, folder: Path, names: Sequence[str] | None = None) -> None:
         self.folder = folder
@@ -33,9 +33,9 @@ class Lease:
         ]
 
     def take(self) -> None:
-        """Return with the servers running, and staying so until `release` or the end of this process."""
+        """Start the servers that do not run, and keep them until `release` or the end of this process."""
         try:
-            # All are on their way before the first is waited for.
+            # All start at the same time; then each is waited for.
             for claim in self._claims:
                 claim.ask()
             for claim in self._claims:
@@ -45,7 +45,7 @@ class Lease:
             raise
 
     def release(self) -> None:
-        """Give up the claim; return once the servers have stopped, or at once if others still use them."""
+        """End the use; return once the servers have stopped, or at once if other processes use them."""
         for claim in self._claims:
             claim.give_up()
         for claim in self._claims:
@@ -53,7 +53,7 @@ class Lease:
 
 
 class _Claim:
-    """A process's claim on one server."""
+    """A process's use of one server."""
 
     def __init__(self, folder: Path, server: Server) -> None:
         self.folder = folder
@@ -64,7 +64,7 @@ class _Claim:
         self._given_up = False
 
     def ask(self) -> None:
-        """Become a user, and start a keeper where there is none."""
+        """Become a user of the server, and start a keeper if there is none."""
         if self._users is not None:
             return
         try:
@@ -72,7 +72,7 @@ class _Claim:
             users = _lock(self.folder, self.server, "users")
         except OSError as error:
             raise EmbeddedError(f"the data folder cannot be used: {error}") from error
-        fcntl.flock(users, fcntl.LOCK_SH)  # waits while a keeper is busy stopping it
+        fcntl.flock(users, fcntl.LOCK_SH)  # waits while a keeper stops it
         self._users = users
         self._starting = _lock(self.folder, self.server, "start")
         fcntl.flock(self._starting, fcntl.LOCK_EX)
@@ -80,22 +80,22 @@ class _Claim:
             self._start_keeper()
 
     def wait(self) -> None:
-        """Return when the server runs."""
+        """Return when the server runs. Raises EmbeddedError."""
         if self._starting is None:
             return
-        deadline = time.monotonic() + START_TIMEOUT
+        deadline = time.monotonic() + START_SECONDS
         with self._starting:
             self._starting = None
             while self._keeper is None and _kept(self.folder, self.server):
                 if self.server.running():
                     return
-                # The keeper is bringing back a server that died, or was itself told to end.
+                # The keeper restarts a server that died, or is itself ending.
                 if time.monotonic() > deadline:
                     raise EmbeddedError(f"{self.server.name} does not answer (see {self._log})")
                 time.sleep(0.05)
             if self._keeper is None:
                 self._start_keeper()
-            self._hear_keeper()
+            self._read_report()
 
     def give_up(self) -> None:
         for file in (self._starting, self._users):
@@ -105,12 +105,12 @@ class _Claim:
         self._starting = self._users = None
 
     def wait_for_end(self) -> None:
-        """Return when the server has stopped, or at once if others still use it."""
+        """Return when the server has stopped, or at once if other processes use it."""
         if not self._given_up:
             return
         self._given_up = False
         keeper, self._keeper = self._keeper, None
-        deadline = time.monotonic() + 3 * STOP_TIMEOUT
+        deadline = time.monotonic() + 3 * STOP_SECONDS
         while (
             _kept(self.folder, self.server)
             and not _in_use(self.folder, self.server)
@@ -119,8 +119,8 @@ class _Claim:
             time.sleep(0.02)
         if keeper is not None and keeper.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                keeper.wait(0 if _kept(self.folder, self.server) else STOP_TIMEOUT)
-            # Where others still use the server it goes on without us, and Popen is not to warn about that.
+                keeper.wait(0 if _kept(self.folder, self.server) else STOP_SECONDS)
+            # The keeper continues for the other users; this keeps Popen from warning about a running child.
             keeper.returncode = keeper.returncode or 0
 
     @property
@@ -138,11 +138,11 @@ class _Claim:
                 start_new_session=True,
             )
 
-    def _hear_keeper(self) -> None:
+    def _read_report(self) -> None:
         assert self._keeper is not None
         assert self._keeper.stdout is not None
-        with self._keeper.stdout as answers_on:
-            answer = answers_on.readline().decode().strip()
+        with self._keeper.stdout as output:
+            answer = output.readline().decode().strip()
         if answer != "ready":
             raise EmbeddedError(answer or f"{self.server.name} did not start (see {self._log})")
 
@@ -151,20 +151,20 @@ class _Claim:
 
 
 def keep(folder: Path, name: str) -> int:
-    """The keeper: run a server until no process uses it any more."""
+    """Run a server until no process uses it; the work of the keeper. Returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    server = next(each for each in servers(folder) if each.name == name)
-    # Never closed: it is let go when this process is really gone, and not while it is still on its way out.
+    server = next(server for server in servers(folder) if server.name == name)
+    # Never closed: the kernel releases the lock when this process has ended, not while it is ending.
     lock = _open(folder, server, "keeper")
-    # A predecessor may be on its last steps, or dead with its server still going down.
+    # An earlier keeper may be ending, or dead while its server shuts down.
     fcntl.flock(lock, fcntl.LOCK_EX)
     unused = threading.Event()
-    told = False
+    terminated = False
 
     def end(*_: object) -> None:
-        # A plain flag: setting the event from a handler could wait for a lock this very thread holds.
-        nonlocal told
-        told = True
+        # Not the event: setting it in a handler could wait for a lock that the interrupted thread holds.
+        nonlocal terminated
+        terminated = True
 
     signal.signal(signal.SIGTERM, end)
     with _lock(folder, server, "users") as users:
@@ -173,11 +173,11 @@ def keep(folder: Path, name: str) -> int:
             server.start()
         except EmbeddedError as error:
             server.stop()
-            _say(str(error))
+            _report(str(error))
             return 1
-        _say("ready")
-        threading.Thread(target=_wait_for_end_of_use, args=(users, unused), daemon=True).start()
-        while not (unused.wait(0.5) or told):
+        _report("ready")
+        threading.Thread(target=_set_when_unused, args=(users, unused), daemon=True).start()
+        while not (unused.wait(0.5) or terminated):
             if server.pid is None:
                 print(f"{server.name} ended; starting it again", file=sys.stderr, flush=True)
                 with contextlib.suppress(EmbeddedError):
@@ -186,21 +186,22 @@ def keep(folder: Path, name: str) -> int:
     return 0
 
 
-def _wait_for_end_of_use(users: IO[str], unused: threading.Event) -> None:
+def _set_when_unused(users: IO[str], unused: threading.Event) -> None:
     fcntl.flock(users, fcntl.LOCK_EX)
     unused.set()
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
+    """Send the process that started the keeper the one line it waits for."""
     with contextlib.suppress(BrokenPipeError):
         print(line, flush=True)
-    # The starter reads one line and goes; nothing may be written to it again.
+    # That process closes the pipe after one line; a second write would fail.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _wait_until_gone(server: Server) -> None:
-    """A server left by a killed keeper is on its way out: its death signal came with its parent's end."""
-    deadline = time.monotonic() + STOP_TIMEOUT
+    """Wait for the end of a server whose keeper was killed, which signalled the server; kill it after a time."""
+    deadline = time.monotonic() + STOP_SECONDS
     while (pid := server.pid) is not None:
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
@@ -220,16 +221,16 @@ def _lock(folder: Path, server: Server, purpose: str) -> IO[str]:
 
 
 def _kept(folder: Path, server: Server) -> bool:
-    """Whether a keeper lives."""
+    """Return whether a keeper lives."""
     with _lock(folder, server, "keeper") as file:
         return not _try(file, fcntl.LOCK_SH)
 
 
 def _in_use(folder: Path, server: Server) -> bool:
-    """Whether others hold the shared lock, and nobody the exclusive one; not known, and False, while others look."""
-    # One looks at a time: of two that do, each would take the other's look for a user.
-    with _lock(folder, server, "look") as turn, _lock(folder, server, "users") as file:
-        return _try(turn, fcntl.LOCK_EX) and _try(file, fcntl.LOCK_SH) and not _try(file, fcntl.LOCK_EX)
+    """Return whether other processes use the server; False also while another process runs this check."""
+    # One check at a time: two would take each other's probing locks for users.
+    with _lock(folder, server, "look") as guard, _lock(folder, server, "users") as file:
+        return _try(guard, fcntl.LOCK_EX) and _try(file, fcntl.LOCK_SH) and not _try(file, fcntl.LOCK_EX)
 
 
 def _try(file: IO[str], kind: int) -> bool:

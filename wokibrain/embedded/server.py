@@ -1,7 +1,7 @@
-"""A server process on a folder of its own: started, watched, frozen, killed and stopped.
+"""A server process with a data folder of its own: starting, watching, freezing, killing and stopping it.
 
-The path of a unix socket holds 107 bytes. A data folder with a longer path, or one that would need quoting in a
-URL, has its sockets in `/tmp/wokibrain-<hash of the folder>` instead.
+The path of a Unix socket has at most 107 bytes. Where a data folder's path is longer, or would need quoting in a URL,
+its sockets are in `/tmp/wokibrain-<hash of the folder>` instead.
 """
 
 import abc
@@ -22,10 +22,12 @@ from typing import IO
 from wokibrain.core.errors import CannotStart
 from wokibrain.embedded.accounts import Account, account_for, in_child
 
-SOCKET_PATH_LIMIT = 107
-LOG_LIMIT = 5_000_000
-START_TIMEOUT = 60.0
-STOP_TIMEOUT = 15.0
+MAX_SOCKET_PATH_BYTES = 107
+MAX_LOG_BYTES = 5_000_000
+"""A larger log is set aside at the next start; the one set aside before is lost."""
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+"""How long a server may take to follow each of its stop signals."""
 
 
 class EmbeddedError(CannotStart):
@@ -33,7 +35,7 @@ class EmbeddedError(CannotStart):
 
 
 class Server(abc.ABC):
-    """A server process on a folder of its own. Start it from a thread that lives on: it ends with that thread."""
+    """A server process with a data folder. It ends with the thread that started it, so start it from a lasting one."""
 
     name = "server"
     title = "server"
@@ -54,7 +56,7 @@ class Server(abc.ABC):
     @property
     @abc.abstractmethod
     def pid_file(self) -> Path:
-        """Where it writes down its process id."""
+        """The file in which it writes its process id."""
 
     @abc.abstractmethod
     def command(self) -> list[str]:
@@ -62,14 +64,14 @@ class Server(abc.ABC):
 
     @abc.abstractmethod
     def ready(self, pid: int) -> bool:
-        """Whether the process with that id serves by now."""
+        """Return whether the process with that id accepts work."""
 
     def prepare(self, account: Account | None) -> None:  # noqa: B027 - not every server needs it
-        """Make the folder fit to start on."""
+        """Create the server's files in the folder if they are missing."""
 
     @property
     def pid(self) -> int | None:
-        """The running server's process id, whoever started it."""
+        """The process id of the running server, whichever process started it; None while it does not run."""
         if self._process is not None:
             return self._process.pid if self._process.poll() is None else None
         pid = self._pid_in_file()
@@ -79,7 +81,7 @@ class Server(abc.ABC):
         return answers(self.socket_file)
 
     def start(self) -> None:
-        """Start and wait until it serves. Nothing happens when it already does."""
+        """Start the server unless it runs, and wait until it accepts work. Raises EmbeddedError."""
         if self.running():
             return
         self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -90,22 +92,22 @@ class Server(abc.ABC):
         if account is not None and self.folder.stat().st_uid == 0:
             os.chown(self.folder, account.uid, account.gid)
         if account is None and self.folder.stat().st_uid != os.geteuid():
-            raise EmbeddedError(f"{self.folder} belongs to another user; give DATA_DIR, or change its owner")
+            raise EmbeddedError(f"{self.folder} belongs to another user; set DATA_DIR, or change its owner")
         self._forget_stale_pid()
         self.prepare(account)
-        deadline = time.monotonic() + START_TIMEOUT
+        deadline = time.monotonic() + START_SECONDS
         while True:
             self._process = self._spawn(account)
             if self._wait_ready(self._process, deadline):
                 return
             tail = _tail(self.log)
-            # After kill -9 the server's children need a moment to notice; until then it refuses a successor.
+            # After kill -9 the server's children live on for a moment, during which Postgres refuses to start.
             if "pre-existing shared memory" not in tail or time.monotonic() > deadline:
                 raise EmbeddedError(f"{self.name} did not start: {last_line(tail)} (see {self.log})")
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """Stop in order and wait for the end; with force when that takes too long."""
+        """Stop the server and wait for its end, with a stronger signal each time that takes too long."""
         pid = self.pid
         if pid is None:
             return
@@ -113,18 +115,18 @@ class Server(abc.ABC):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
                 os.kill(pid, signal.SIGCONT)
-            if self._wait_gone(pid, STOP_TIMEOUT):
+            if self._wait_gone(pid, STOP_SECONDS):
                 break
         self._process = None
         with contextlib.suppress(OSError):
             self.sockets.rmdir()
 
     def kill(self) -> None:
-        """kill -9, and wait until the process is gone."""
+        """Kill the server with SIGKILL and wait for its end."""
         self._signal(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Freeze it: it still accepts connections, and never answers."""
+        """Freeze the server: it still accepts connections but answers nothing."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -136,7 +138,7 @@ class Server(abc.ABC):
             raise EmbeddedError(f"{self.name} is not running")
         os.kill(pid, number)
         if number == signal.SIGKILL:
-            self._wait_gone(pid, STOP_TIMEOUT)
+            self._wait_gone(pid, STOP_SECONDS)
             self._process = None
 
     def _spawn(self, account: Account | None) -> subprocess.Popen[bytes]:
@@ -158,7 +160,7 @@ class Server(abc.ABC):
                 )
         except (OSError, subprocess.SubprocessError) as error:
             raise EmbeddedError(
-                f"{self.name} cannot be started here: {error}; give DATABASE_URL and REDIS_URL"
+                f"{self.name} cannot be started here: {error}; set DATABASE_URL and REDIS_URL"
             ) from error
 
     def _wait_ready(self, process: subprocess.Popen[bytes], deadline: float) -> bool:
@@ -196,43 +198,46 @@ class Server(abc.ABC):
     def _forget_stale_pid(self) -> None:
         pid = self._pid_in_file()
         if pid is not None and not self._is_ours(pid):
-            # The number may be somebody else's by now, and Postgres would then wait for a stranger to leave.
+            # Another process may have the number by now, and Postgres would wait for that one to end.
             self.pid_file.unlink(missing_ok=True)
 
     def _is_ours(self, pid: int) -> bool:
-        """Whether the process of that number is this server, and not one that got the number of a dead one."""
+        """Return whether that process is this server, and not a later one with the number of a dead server."""
         if not _alive(pid):
             return False
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
         except OSError:
-            return True  # no /proc on this system: believe the file
+            return True  # without /proc only the file tells
         return self.title in command and (str(self.folder) in command or str(self.sockets) in command)
 
 
 def socket_dir(folder: Path) -> Path:
-    """Where the sockets of a data folder are: beside it when that path is short and plain, else in /tmp."""
+    """Return the folder for a server's sockets: beside its data if that path is short and plain, else in /tmp."""
     near = folder.parent / "run" / folder.name
     if (
         re.fullmatch(r"[\w./-]+", str(near), re.ASCII)
-        and len(str(near / ".s.PGSQL.5432.lock")) <= SOCKET_PATH_LIMIT
+        and len(str(near / ".s.PGSQL.5432.lock")) <= MAX_SOCKET_PATH_BYTES
     ):
         return near
     key = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    # Not TMPDIR: every process of a data folder is to find them, whatever it was started with.
-    return Path("/tmp") / f"wokibrain-{key}"  # noqa: S108 - _private_folder lets nobody else in
+    # Not TMPDIR, which may differ between the processes that look for the sockets.
+    return Path("/tmp") / f"wokibrain-{key}"  # noqa: S108 - _private_folder keeps other users out
 
 
-def shipped(package: str, *path: str) -> Path | None:
-    # The packages themselves are not imported: they come with process handling of their own, which is not used here.
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
+def packaged(package: str, *path: str) -> Path | None:
+    """Return a file of an installed package; `path` may hold patterns.
+
+    The package is not imported: only its programs are used, not its own way to run them.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
         return None
-    return next(Path(found.submodule_search_locations[0]).glob("/".join(path)), None)
+    return next(Path(spec.submodule_search_locations[0]).glob("/".join(path)), None)
 
 
 def answers(path: Path) -> bool:
-    """Whether somebody listens on a unix socket. A file left by a dead server refuses."""
+    """Return whether a process listens on a Unix socket; the file of a dead server refuses connections."""
     try:
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(1)
@@ -243,19 +248,20 @@ def answers(path: Path) -> bool:
 
 
 def _private_folder(path: Path, account: Account | None) -> None:
-    """A folder only we and the servers enter; in a shared temp dir somebody else may have made one of that name."""
+    """Create a folder that only this user and the servers' may enter. Raises EmbeddedError if another user owns it."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     ours = {os.geteuid()} | ({account.uid} if account else set())
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours:
-        raise EmbeddedError(f"{path} belongs to somebody else; remove it")
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in ours:
+        raise EmbeddedError(f"{path} belongs to another user; remove it")
     path.chmod(0o700)
     if account is not None:
         os.chown(path, account.uid, account.gid)
 
 
 def open_log(path: Path) -> IO[bytes]:
-    if path.exists() and path.stat().st_size > LOG_LIMIT:
+    """Open a log for appending; one over MAX_LOG_BYTES is set aside first."""
+    if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
         path.replace(path.with_name(f"{path.name}.1"))
     return path.open("ab")
 
@@ -279,7 +285,7 @@ def _alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    # A process that ended but was not waited for still has its number.
+    # A zombie, which ended but was not waited for, still has its number.
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     return True

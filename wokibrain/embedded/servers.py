@@ -1,4 +1,4 @@
-"""The servers of a data folder."""
+"""The two servers of a data folder."""
 
 from pathlib import Path
 
@@ -8,6 +8,6 @@ from wokibrain.embedded.redis import Redis
 
 
 def servers(folder: Path | None = None) -> tuple[Postgres, Redis]:
-    """Those of this checkout, unless it is about another folder."""
+    """Return the servers of `folder`, by default those of the checkout."""
     folder = folder or env.data_dir()
     return Postgres(folder / "postgres"), Redis(folder / "redis")

@@ -301,7 +301,7 @@ def test_private_pair_is_frozen_killed_and_restarted_in_place(tmp_path: Path) ->
 def test_socket_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "pg").symlink_to(tmp_path)
-    with pytest.raises(embedded.EmbeddedError, match="belongs to somebody else"):
+    with pytest.raises(embedded.EmbeddedError, match="belongs to another user"):
         embedded.Postgres(tmp_path / "pg").start()
 
 

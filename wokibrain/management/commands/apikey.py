@@ -14,36 +14,43 @@ from wokibrain.core.callers import SYSTEM
 from wokibrain.core.errors import DomainError
 from wokibrain.core.permissions import Permission, Role
 
-MOST_DAYS = 36_500
+MAX_DAYS = 36_500
+"""A hundred years, within what a timestamp can hold."""
 
 
 class Command(BaseCommand):
-    help = "Make, list and revoke API keys."
+    help = "Create, list and revoke API keys."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        create = actions.add_parser("create", help="make a key; its token is printed this once")
+        create = actions.add_parser("create", help="create a key; its token is printed this once")
         create.add_argument("name")
         create.add_argument("--role", choices=Role.values, default=Role.API_CLIENT.value)
-        create.add_argument("--restaurant", metavar="ID", help="the one restaurant it is good for; else all")
-        create.add_argument("--scope", action="append", choices=[each.value for each in Permission])
-        create.add_argument("--days", type=int, help="it expires after so many days")
-        actions.add_parser("list", help="all keys, without their secrets")
-        revoke = actions.add_parser("revoke", help="end a key, within a second everywhere")
-        revoke.add_argument("key", help="its id, or wk_ and the eight characters that name it")
+        create.add_argument(
+            "--restaurant", metavar="ID", help="limit the key to one restaurant; default: all"
+        )
+        create.add_argument(
+            "--scope", action="append", choices=[permission.value for permission in Permission]
+        )
+        create.add_argument("--days", type=int, help="days until it expires; default: never")
+        actions.add_parser("list", help="list all keys, without their secrets")
+        revoke = actions.add_parser(
+            "revoke", help="revoke a key; it stops working everywhere within a second"
+        )
+        revoke.add_argument("key", help="its id, or wk_ and the eight characters after it")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             getattr(self, options["action"])(options)
         except DomainError as error:
             raise CommandError(
-                "; ".join(str(each.message) for each in error.issues) or str(error.detail)
+                "; ".join(str(issue.message) for issue in error.issues) or str(error.detail)
             ) from None
 
     def create(self, options: dict[str, Any]) -> None:
         days = options["days"]
-        if days is not None and not 1 <= days <= MOST_DAYS:
-            raise CommandError(f"--days must be between 1 and {MOST_DAYS}.")
+        if days is not None and not 1 <= days <= MAX_DAYS:
+            raise CommandError(f"--days must be between 1 and {MAX_DAYS}.")
         key, token = keys.create_key(
             caller=SYSTEM,
             name=options["name"],
