@@ -83,8 +83,8 @@ def ask(question: Callable[[redis.Redis], Answer]) -> Answer:
     return answer
 
 
-PATIENCE: Final = 4
-"""Time-outs that a rate limit waits for an answer while the circuit is closed: slow is not away."""
+RATE_LIMIT_TIMEOUTS: Final = 4
+"""Time-outs that a rate limit waits for its answer while the circuit is closed: slow is not away."""
 Part = str | bytes | int
 
 

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import RateLimitExceeded
-from wokibrain.core.redis import PATIENCE, Away, Script
+from wokibrain.core.redis import RATE_LIMIT_TIMEOUTS, Away, Script
 
 WINDOW_MS: Final = 60_000
 MAX_LOCAL_WINDOWS: Final = 20_000
@@ -87,7 +87,7 @@ def admit(caller: Caller, endpoint: str) -> Rate | None:
 
 def _count(key: str) -> tuple[int, int]:
     """Count a request; return the requests in its window and the milliseconds left of it."""
-    count, left = COUNT.run([key], WINDOW_MS, patience=PATIENCE)
+    count, left = COUNT.run([key], WINDOW_MS, patience=RATE_LIMIT_TIMEOUTS)
     return int(count), int(left)
 
 
