@@ -3,6 +3,9 @@
 Django's own ASGI handler serves a third to a quarter of what its WSGI handler does. Here the event loop reads the
 request and writes the response, and in between Django runs in a few threads that live as long as the process and keep
 their database connections. Requests that find no free thread wait in a bounded queue.
+
+It is our own because a2wsgi 1.10, behind a gate for the same limits, took 2.9 times the processor time for a small GET
+and 1.7 times for a POST of 2 kB: it hands each part of a response from its thread to the event loop separately.
 """
 
 import asyncio
