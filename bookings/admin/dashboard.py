@@ -1,4 +1,4 @@
-"""The admin's first page: today and the week ahead, as figures and charts that need no script."""
+"""The admin's first page: figures and charts of today and the week ahead, without scripts."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from restaurants.models import Restaurant, Table
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.permissions import Permission
-from wokibrain.office.base import caller_for
+from wokibrain.office.base import caller_for, visible
 
 WIDTH, HEIGHT = 860, 110
-"""Of a chart, in its own units."""
-ROOM: Final = 18
-"""Above the tallest bar, for its number."""
-NOTABLE: Final = 15
-"""So many seconds behind, the figures say so."""
-LINKED: Final = 6
-"""So many restaurants are links; of more, one is picked from a list."""
+"""Size of the chart, in its own units."""
+HEADROOM: Final = 18
+"""Space above the tallest bar for its number, in the chart's units."""
+MAX_LAG_SECONDS: Final = 15
+"""From this delay of the read models on, the page warns that its figures lag."""
+MAX_LINKS: Final = 6
+"""Up to this many restaurants are shown as links; more are shown as a select."""
 REASONS: Final[Mapping[str, Promise]] = {
     "FULL": gettext_lazy("No table free then"),
     "PARTY_TOO_LARGE": gettext_lazy("Party too large for any table"),
@@ -38,7 +38,7 @@ REASONS: Final[Mapping[str, Promise]] = {
     "WINDOW_TOO_SHORT": gettext_lazy("Too little time between the hours"),
     "CLOSED": gettext_lazy("Closed that day"),
     "TOO_SOON": gettext_lazy("Too late to book"),
-    "CONFLICT": gettext_lazy("Just taken by somebody else"),
+    "CONFLICT": gettext_lazy("Just taken by another booking"),
     "OUTSIDE_SERVICE_WINDOW": gettext_lazy("Not serving at that moment"),
     "NO_CAPACITY": gettext_lazy("No table free then"),
 }
@@ -46,7 +46,7 @@ REASONS: Final[Mapping[str, Promise]] = {
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar of a chart: where it stands and how tall it is, in the chart's units."""
+    """One bar of a chart: its position and size, in the chart's units."""
 
     x: float
     width: float
@@ -70,41 +70,41 @@ class Bar:
 
 
 def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """What unfold asks before it draws the index."""
+    """Return the context of the admin's first page; unfold's DASHBOARD_CALLBACK."""
     caller = caller_for(request)
-    places = _places(caller)
-    chosen = next((each for each in places if each.pk == request.GET.get("restaurant")), None)
-    chosen = chosen or next(iter(places), None)
+    restaurants = _restaurants(caller)
+    chosen = next(
+        (restaurant for restaurant in restaurants if restaurant.pk == request.GET.get("restaurant")), None
+    )
+    chosen = chosen or next(iter(restaurants), None)
     if chosen is None:
         return context | {"may_make": caller.restaurants(Permission.RESTAURANT_CREATE) is None}
-    found = outlook(caller=caller, restaurant_id=chosen.pk)
+    data = outlook(caller=caller, restaurant_id=chosen.pk)
     return context | {
         "title": _("Dashboard"),
-        "behind": found.behind >= NOTABLE,
-        "places": places,
-        "as_links": len(places) <= LINKED,
+        "behind": data.behind >= MAX_LAG_SECONDS,
+        "restaurants": restaurants,
+        "as_links": len(restaurants) <= MAX_LINKS,
         "chosen": chosen,
-        "today": found.today,
-        "figures": _figures(found),
-        "week": _week(found.days),
-        "arrivals": _arrivals(found, chosen.zone),
-        "tables": _busiest(found),
-        "refused": _refused(caller, chosen, found),
+        "today": data.today,
+        "figures": _figures(data),
+        "week": _week(data.days),
+        "arrivals": _arrivals(data, chosen.zone),
+        "tables": _busiest(data),
+        "refused": _refused(caller, chosen),
     }
 
 
-def _places(caller: Caller) -> list[Restaurant]:
-    places = caller.restaurants(Permission.ANALYTICS_READ)
-    rows = Restaurant.objects.all()
-    return list(rows if places is None else rows.filter(pk__in=places))
+def _restaurants(caller: Caller) -> list[Restaurant]:
+    return list(visible(Restaurant.objects.all(), caller, Permission.ANALYTICS_READ))
 
 
-def _figures(found: Outlook) -> list[dict[str, Any]]:
-    today, past = found.days[0], found.past
+def _figures(data: Outlook) -> list[dict[str, Any]]:
+    today, past = data.days[0], data.past
     return [
         {"word": _("covers today"), "value": today.covers, "more": _bookings(today.bookings)},
-        {"word": _("in the room now"), "value": found.seated, "more": ""},
-        {"word": _("still to come"), "value": found.to_come, "more": ""},
+        {"word": _("in the room now"), "value": data.seated, "more": ""},
+        {"word": _("still to come"), "value": data.to_come, "more": ""},
         {"word": _("no-show rate"), "value": _rate(past.no_shows, past.bookings), "more": _("28 days")},
         {"word": _("cancellation rate"), "value": _rate(past.cancelled, past.bookings), "more": _("28 days")},
     ]
@@ -119,70 +119,70 @@ def _rate(part: int, whole: int) -> str:
 
 
 def _week(days: Sequence[DayAhead]) -> list[dict[str, Any]]:
-    """Covers of today and the next seven days within the seats there are; a fuller bar is a fuller house."""
+    """Return covers against seats for today and the next seven days."""
     return [
         {
-            "day": formats.date_format(each.date, "D j"),
+            "day": formats.date_format(day.date, "D j"),
             "today": number == 0,
-            "share": min(100 * each.covers // each.seats, 100) if each.seats else 0,
-            "closed": not each.seats,
-            "read": _of_seats(each),
+            "share": min(100 * day.covers // day.seats, 100) if day.seats else 0,
+            "closed": not day.seats,
+            "read": _of_seats(day),
         }
-        for number, each in enumerate(days)
+        for number, day in enumerate(days)
     ]
 
 
-def _of_seats(each: DayAhead) -> str:
-    if not each.seats:
-        return str(each.covers) if each.covers else _("closed")
+def _of_seats(day: DayAhead) -> str:
+    if not day.seats:
+        return str(day.covers) if day.covers else _("closed")
     return _("%(covers)d of %(seats)d · %(share)d %%") % {
-        "covers": each.covers,
-        "seats": each.seats,
-        "share": 100 * each.covers // each.seats,
+        "covers": day.covers,
+        "seats": day.seats,
+        "share": 100 * day.covers // day.seats,
     }
 
 
-def _arrivals(found: Outlook, zone_name: str) -> list[Bar]:
-    """A bar a quarter hour, full hours named as the restaurant's clocks say them; the present one stands out."""
+def _arrivals(data: Outlook, zone_name: str) -> list[Bar]:
+    """Return one bar per quarter hour, with full hours labelled in local time and the current one highlighted."""
     zone, now = clock.zone(zone_name), clock.now()
-    most = max((covers for _at, covers in found.arrivals), default=1)
-    step = WIDTH / max(len(found.arrivals), 1)
+    most = max((covers for _at, covers in data.arrivals), default=1)
+    step = WIDTH / max(len(data.arrivals), 1)
     return [
         Bar(
             x=index * step + step * 0.14,
             width=step * 0.72,
-            height=(HEIGHT - ROOM) * covers / most,
+            height=(HEIGHT - HEADROOM) * covers / most,
             time=f"{at.astimezone(zone):%H:%M}",
             label=f"{at.astimezone(zone):%Hh}" if at.astimezone(zone).minute == 0 else "",
             value=str(covers) if covers else "",
             strong=0 <= (now - at).total_seconds() < 900,
         )
-        for index, (at, covers) in enumerate(found.arrivals)
+        for index, (at, covers) in enumerate(data.arrivals)
     ]
 
 
-def _busiest(found: Outlook) -> list[dict[str, Any]]:
-    held = dict(found.busiest)
+def _busiest(data: Outlook) -> list[dict[str, Any]]:
+    minutes_by_table = dict(data.busiest)
     names = {
         table.pk: f"{table.sector.name} · {table}"
-        for table in Table.objects.filter(pk__in=held).select_related("sector")
+        for table in Table.objects.filter(pk__in=minutes_by_table).select_related("sector")
     }
-    most = max(held.values(), default=1)
+    most = max(minutes_by_table.values(), default=1)
     return [
         {
             "name": names.get(table, table),
             "hours": formats.number_format(minutes / 60, 1),
             "share": round(100 * minutes / most, 1),
         }
-        for table, minutes in held.items()
+        for table, minutes in minutes_by_table.items()
     ]
 
 
-def _refused(caller: Caller, chosen: Restaurant, found: Outlook) -> dict[str, Any]:
-    """Whom the restaurant refused in 28 days, by reason and at which door; and how many of them today."""
-    asked_on = clock.now().astimezone(clock.zone(chosen.zone)).date()
-    counts = turned_away.refused(caller=caller, restaurant_id=chosen.pk, last=asked_on)
-    today = turned_away.refused(caller=caller, restaurant_id=chosen.pk, last=asked_on, days=1)
+def _refused(caller: Caller, chosen: Restaurant) -> dict[str, Any]:
+    """Return refusals of the last 28 days by reason and channel, and how many of them were today."""
+    local_date = clock.now().astimezone(clock.zone(chosen.zone)).date()
+    counts = turned_away.refused(caller=caller, restaurant_id=chosen.pk, last=local_date)
+    today = turned_away.refused(caller=caller, restaurant_id=chosen.pk, last=local_date, days=1)
     if counts is None or today is None:
         return {"away": True}
     by_words: dict[str, Counter[Door]] = {}

@@ -17,13 +17,13 @@ from wokibrain.events import audit
 logger = logging.getLogger("wokibrain.audit")
 
 ACTIONS: Final[Mapping[str, Text]] = {
-    "UserCreated": _("user made"),
+    "UserCreated": _("user created"),
     "UserUpdated": _("user changed"),
     "UserPasswordChanged": _("password of a user changed"),
-    "MembershipCreated": _("role given"),
+    "MembershipCreated": _("role granted"),
     "MembershipUpdated": _("role changed"),
     "MembershipDeleted": _("role taken away"),
-    "api-key.created": _("API key made"),
+    "api-key.created": _("API key created"),
     "api-key.revoked": _("API key revoked"),
     "api-key.used": _("API key used"),
     "sign-in": _("signed in"),

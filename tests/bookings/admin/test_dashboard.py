@@ -122,7 +122,7 @@ def test_the_figures_of_a_day(at_noon: None) -> None:
         ("Room · H-A", "2.0", 100.0), ("Room · H-B", "2.0", 100.0), ("Room · H-C", "1.0", 50.0),
     ]  # fmt: skip
     assert page["refused"] == {"rows": [], "today": 0}
-    assert [each.pk for each in page["places"]] == ["H"]
+    assert [each.pk for each in page["restaurants"]] == ["H"]
 
 
 def test_the_figures_in_spanish(at_noon: None) -> None:

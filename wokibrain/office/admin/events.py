@@ -62,19 +62,19 @@ class FailureAdmin(ReadOnly):
     @admin.action(description=_("Try again"))
     def replay(self, request: HttpRequest, letters: QuerySet[Failure]) -> None:
         outcomes = [deadletters.replay(letter) for letter in letters]
-        if done := sum(outcome.done for outcome in outcomes):
-            text = ngettext("%(count)d handled.", "%(count)d handled.", done)
-            self.message_user(request, text % {"count": done})
+        if handled := sum(outcome.done for outcome in outcomes):
+            text = ngettext("%(count)d handled.", "%(count)d handled.", handled)
+            self.message_user(request, text % {"count": handled})
         for outcome in outcomes:
             if not outcome.done:
                 self.message_user(request, outcome.error, messages.ERROR)
 
     @admin.action(description=_("Discard"))
     def discard(self, request: HttpRequest, letters: QuerySet[Failure]) -> None:
-        if kept := sum(not deadletters.discard(letter) for letter in letters):
+        if pending := sum(not deadletters.discard(letter) for letter in letters):
             text = ngettext(
                 "%(count)d is not dead: it will be tried again by itself.",
                 "%(count)d are not dead: they will be tried again by themselves.",
-                kept,
+                pending,
             )
-            self.message_user(request, text % {"count": kept}, messages.WARNING)
+            self.message_user(request, text % {"count": pending}, messages.WARNING)
