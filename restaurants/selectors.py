@@ -1,4 +1,4 @@
-"""The readers of restaurants, sectors and tables. What a caller may not see is not there."""
+"""Read restaurants, sectors and tables. Those that the caller may not see are not found."""
 
 from __future__ import annotations
 
@@ -22,73 +22,73 @@ Row = TypeVar("Row", bound=Model)
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """One page of what there is, and how many there are in all."""
+    """One page of rows, and the number of rows on all pages."""
 
     rows: list[Row]
     total: int
 
 
 def list_restaurants(*, caller: Caller, page: int = 1, limit: int = 50) -> Page[Restaurant]:
-    """The restaurants a caller may read, by name."""
+    """Return the restaurants that the caller may read, by name. Raises Unauthorized, Forbidden."""
     caller.require_somewhere(Permission.RESTAURANT_READ)
-    places = caller.restaurants(Permission.RESTAURANT_READ)
-    rows = Restaurant.objects.all() if places is None else Restaurant.objects.filter(pk__in=places)
-    return _page(_whole(rows), page, limit)
+    readable = caller.restaurants(Permission.RESTAURANT_READ)
+    rows = Restaurant.objects.all() if readable is None else Restaurant.objects.filter(pk__in=readable)
+    return _page(_with_calendar(rows), page, limit)
 
 
 def get_restaurant(
     *, caller: Caller, restaurant_id: str, permission: Permission = Permission.RESTAURANT_READ
 ) -> Restaurant:
-    """One restaurant with its calendar. Raises NotFound, also for one that is not the caller's; Forbidden."""
+    """Return a restaurant with its calendar. Raises NotFound, also for one of others; Forbidden."""
     caller.require(permission, restaurant_id)
-    found = _whole(_named(Restaurant, restaurant_id)).first()
-    if found is None:
+    restaurant = _with_calendar(_by_id(Restaurant, restaurant_id)).first()
+    if restaurant is None:
         raise NotFound.at("restaurantId")
-    return found
+    return restaurant
 
 
 def zone_of(restaurant_id: str) -> ZoneInfo | None:
-    """Return the restaurant's time zone, whoever asks; None where there is no such restaurant."""
-    name = _named(Restaurant, restaurant_id).values_list("zone", flat=True).first()
+    """Return the restaurant's time zone, without a check of permissions; None if there is no such restaurant."""
+    name = _by_id(Restaurant, restaurant_id).values_list("zone", flat=True).first()
     return None if name is None else clock.zone(name)
 
 
 def list_sectors(*, caller: Caller, restaurant_id: str, page: int = 1, limit: int = 50) -> Page[Sector]:
-    """The sectors of a restaurant, in order. Raises NotFound, Forbidden."""
+    """Return the sectors of a restaurant, in order. Raises NotFound, Forbidden."""
     caller.require(Permission.TABLE_READ, restaurant_id)
-    if not _named(Restaurant, restaurant_id).exists():
+    if not _by_id(Restaurant, restaurant_id).exists():
         raise NotFound.at("restaurantId")
     return _page(_with_combos(Sector.objects.filter(restaurant_id=restaurant_id)), page, limit)
 
 
 def get_sector(*, caller: Caller, sector_id: str, permission: Permission = Permission.TABLE_READ) -> Sector:
-    """One sector with its joins and combos. Raises NotFound, also for one that is not the caller's; Forbidden."""
+    """Return a sector with its joins and combos. Raises NotFound, also for one of others; Forbidden."""
     caller.require_somewhere(permission)
-    found = _with_combos(_named(Sector, sector_id)).first()
-    if found is None or not caller.permissions_at(found.restaurant_id):
+    sector = _with_combos(_by_id(Sector, sector_id)).first()
+    if sector is None or not caller.permissions_at(sector.restaurant_id):
         raise NotFound.at("sectorId")
-    caller.require(permission, found.restaurant_id)
-    return found
+    caller.require(permission, sector.restaurant_id)
+    return sector
 
 
 def list_tables(*, caller: Caller, sector_id: str, page: int = 1, limit: int = 50) -> Page[Table]:
-    """The tables of a sector, in order. Raises NotFound, Forbidden."""
+    """Return the tables of a sector, in order. Raises NotFound, Forbidden."""
     sector = get_sector(caller=caller, sector_id=sector_id)
     return _page(Table.objects.filter(sector=sector), page, limit)
 
 
 def get_table(*, caller: Caller, table_id: str, permission: Permission = Permission.TABLE_READ) -> Table:
-    """One table. Raises NotFound, also for one that is not the caller's; Forbidden."""
+    """Return a table. Raises NotFound, also for one of others; Forbidden."""
     caller.require_somewhere(permission)
-    found = _named(Table, table_id).select_related("sector__restaurant").first()
-    if found is None or not caller.permissions_at(found.sector.restaurant_id):
+    table = _by_id(Table, table_id).select_related("sector__restaurant").first()
+    if table is None or not caller.permissions_at(table.sector.restaurant_id):
         raise NotFound.at("tableId")
-    caller.require(permission, found.sector.restaurant_id)
-    return found
+    caller.require(permission, table.sector.restaurant_id)
+    return table
 
 
-def _named(model: type[Row], id: str) -> QuerySet[Row]:
-    """The row of that id; none for what cannot be an id, which Postgres need not be asked."""
+def _by_id(model: type[Row], id: str) -> QuerySet[Row]:
+    """Return the rows with that id: one or none. Text that cannot be an id is not sent to Postgres."""
     rows = model._default_manager
     return rows.filter(pk=id) if ids.NAME.fullmatch(id) else rows.none()
 
@@ -98,7 +98,7 @@ def _page(rows: QuerySet[Row], page: int, limit: int) -> Page[Row]:
     return Page(list(rows[first : first + limit]), rows.count())
 
 
-def _whole(rows: QuerySet[Restaurant]) -> QuerySet[Restaurant]:
+def _with_calendar(rows: QuerySet[Restaurant]) -> QuerySet[Restaurant]:
     return rows.prefetch_related("windows", "special_days__windows", "turn_times")
 
 

@@ -8,7 +8,7 @@ from django import forms
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from restaurants.services.audit import SPELLED
+from restaurants.services.audit import API_NAMES
 from restaurants.services.plan_guard import StrandsBookings
 from wokibrain.core.errors import DomainError
 from wokibrain.office.service_admin import ServiceAdmin
@@ -23,7 +23,7 @@ class PlanAdmin(ServiceAdmin):
     """Saves through services, and lists the bookings that a change would strand, with a box to tick."""
 
     change_form_before_template = "admin/stranded.html"
-    form_fields = {spelling: field for field, spelling in SPELLED.items()}
+    form_fields = {spelling: field for field, spelling in API_NAMES.items()}
 
     def show_refusal(self, form: forms.BaseForm, refusal: DomainError) -> None:
         if isinstance(refusal, StrandsBookings):

@@ -1,4 +1,4 @@
-"""Set-up for a first look: a few endpoints guarded by one secret instead of a caller."""
+"""Set-up endpoints for a first look, guarded by one secret instead of a caller's credentials."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from restaurants.api.schemas.sectors import SectorBody, SectorOut, sector_out
 from restaurants.api.schemas.setup import InfoOut
 from restaurants.api.schemas.tables import TableBody, TableOut, table_out
 from restaurants.services import restaurants
-from restaurants.services.calendar import DEFAULT_HOURS
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.errors import Code, Unauthorized
 from wokibrain.rest.openapi import operation
@@ -21,7 +20,7 @@ from wokibrain.rest.views import ApiView, parse_body, reply
 
 
 class SetUpView(ApiView):
-    """Lets in who knows ADMIN_SECRET: header ``X-Admin-Secret``, or ``?secret=`` outside production."""
+    """Admits requests with ADMIN_SECRET: header ``X-Admin-Secret``, or ``?secret=`` outside production."""
 
     authentication_classes = []
 
@@ -33,11 +32,11 @@ class SetUpView(ApiView):
         if request.method == "OPTIONS":
             return
         header = request.META.get("HTTP_X_ADMIN_SECRET")
-        given = [] if header is None else [header]
+        secrets = [] if header is None else [header]
         if not settings.PRODUCTION:
-            given += request.query_params.getlist("secret")
-        right = [hmac.compare_digest(each.encode(), settings.ADMIN_SECRET.encode()) for each in given]
-        if not right or not all(right):
+            secrets += request.query_params.getlist("secret")
+        matches = [hmac.compare_digest(secret.encode(), settings.ADMIN_SECRET.encode()) for secret in secrets]
+        if not matches or not all(matches):
             raise Unauthorized
 
 
@@ -67,16 +66,10 @@ class RestaurantsView(SetUpView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(RestaurantBody, request.data)
-        calendar = body.calendar()
-        made = restaurants.create_restaurant(
-            caller=SYSTEM,
-            id=body.id,
-            hours=DEFAULT_HOURS if calendar.hours is None else calendar.hours,
-            special=calendar.special or (),
-            turns=calendar.turns or (),
-            **({"refuse_past": False} | body.settings()),
+        restaurant = restaurants.create_restaurant(
+            caller=SYSTEM, **({"refuse_past": False} | body.new_restaurant())
         )
-        return reply(restaurant_out(made), 201)
+        return reply(restaurant_out(restaurant), 201)
 
 
 class SectorsView(SetUpView):
@@ -94,10 +87,10 @@ class SectorsView(SetUpView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(SectorBody, request.data)
-        made = restaurants.create_sector(
+        sector = restaurants.create_sector(
             caller=SYSTEM, id=body.id, restaurant_id=body.restaurant_id, name=body.name
         )
-        return reply(sector_out(made), 201)
+        return reply(sector_out(sector), 201)
 
 
 class TablesView(SetUpView):
@@ -115,13 +108,5 @@ class TablesView(SetUpView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(TableBody, request.data)
-        least, most = body.capacity()
-        made = restaurants.create_table(
-            caller=SYSTEM,
-            id=body.id,
-            sector_id=body.sector_id,
-            capacity_min=least,
-            capacity_max=most,
-            **body.settings(),
-        )
-        return reply(table_out(made), 201)
+        table = restaurants.create_table(caller=SYSTEM, **body.new_table())
+        return reply(table_out(table), 201)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from typing import Protocol, TypeVar
+
+from django.db.models import Model
 from django.http import HttpResponse
 from rest_framework.request import Request
 
@@ -17,14 +22,30 @@ from restaurants.api.schemas.restaurants import (
 from restaurants.api.schemas.sectors import NewSectorBody, SectorOut, SectorPatch, SectorsOut, sector_out
 from restaurants.api.schemas.tables import TableBody, TableOut, TablePatch, TablesOut, table_out
 from restaurants.services import restaurants
-from restaurants.services.calendar import DEFAULT_HOURS
+from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Code
 from wokibrain.rest.openapi import operation
-from wokibrain.rest.paging import PageQuery, pagination
+from wokibrain.rest.paging import PageQuery, Pagination, pagination
 from wokibrain.rest.views import ApiView, caller_of, parse_body, parse_query, reply
 
 ACKNOWLEDGED = """Where it would leave future bookings without their place, 409 lists them with a token;
 send that as `?acknowledge=` to go on, and they are flagged for staff."""
+
+
+Row = TypeVar("Row", bound=Model)
+
+
+class Lister(Protocol[Row]):
+    """A selector that reads one page of the rows that a caller may see."""
+
+    def __call__(self, *, caller: Caller, page: int, limit: int) -> selectors.Page[Row]: ...
+
+
+def page_of(request: Request, read: Lister[Row]) -> tuple[Sequence[Row], Pagination]:
+    """Return the rows that `read` finds on the page that the request names, and the response's pagination."""
+    query = parse_query(PageQuery, request)
+    page = read(caller=caller_of(request), page=query.page, limit=query.limit)
+    return page.rows, pagination(query.page, query.limit, page.total)
 
 
 class RestaurantsView(ApiView):
@@ -37,14 +58,8 @@ class RestaurantsView(ApiView):
         tag="management",
     )
     def get(self, request: Request) -> HttpResponse:
-        query = parse_query(PageQuery, request)
-        found = selectors.list_restaurants(caller=caller_of(request), page=query.page, limit=query.limit)
-        return reply(
-            RestaurantsOut(
-                restaurants=[restaurant_out(each) for each in found.rows],
-                pagination=pagination(query.page, query.limit, found.total),
-            )
-        )
+        rows, pages = page_of(request, selectors.list_restaurants)
+        return reply(RestaurantsOut(restaurants=list(map(restaurant_out, rows)), pagination=pages))
 
     @operation(
         "createRestaurant",
@@ -59,16 +74,8 @@ class RestaurantsView(ApiView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(RestaurantBody, request.data)
-        calendar = body.calendar()
-        made = restaurants.create_restaurant(
-            caller=caller_of(request),
-            id=body.id,
-            hours=DEFAULT_HOURS if calendar.hours is None else calendar.hours,
-            special=calendar.special or (),
-            turns=calendar.turns or (),
-            **body.settings(),
-        )
-        return reply(restaurant_out(made), 201)
+        restaurant = restaurants.create_restaurant(caller=caller_of(request), **body.new_restaurant())
+        return reply(restaurant_out(restaurant), 201)
 
 
 class RestaurantView(ApiView):
@@ -132,16 +139,8 @@ class RestaurantSectorsView(ApiView):
         tag="management",
     )
     def get(self, request: Request, restaurant: str) -> HttpResponse:
-        query = parse_query(PageQuery, request)
-        found = selectors.list_sectors(
-            caller=caller_of(request), restaurant_id=restaurant, page=query.page, limit=query.limit
-        )
-        return reply(
-            SectorsOut(
-                sectors=[sector_out(each) for each in found.rows],
-                pagination=pagination(query.page, query.limit, found.total),
-            )
-        )
+        rows, pages = page_of(request, partial(selectors.list_sectors, restaurant_id=restaurant))
+        return reply(SectorsOut(sectors=list(map(sector_out, rows)), pagination=pages))
 
     @operation(
         "createSector",
@@ -156,14 +155,14 @@ class RestaurantSectorsView(ApiView):
     )
     def post(self, request: Request, restaurant: str) -> HttpResponse:
         body = parse_body(NewSectorBody, request.data)
-        made = restaurants.create_sector(
+        sector = restaurants.create_sector(
             caller=caller_of(request),
             id=body.id,
             restaurant_id=restaurant,
             name=body.name,
             position=body.position,
         )
-        return reply(sector_out(made), 201)
+        return reply(sector_out(sector), 201)
 
 
 class SectorView(ApiView):
@@ -196,7 +195,7 @@ class SectorView(ApiView):
             sector_id=sector,
             settings=body.settings(),
             joins=None if body.joins is None else [frozenset(pair) for pair in body.joins],
-            combos=None if body.combos is None else [each.joined() for each in body.combos],
+            combos=None if body.combos is None else [combo.joined() for combo in body.combos],
             acknowledge=query.acknowledge,
         )
         return reply(sector_out(changed))
@@ -225,16 +224,8 @@ class SectorTablesView(ApiView):
         tag="management",
     )
     def get(self, request: Request, sector: str) -> HttpResponse:
-        query = parse_query(PageQuery, request)
-        found = selectors.list_tables(
-            caller=caller_of(request), sector_id=sector, page=query.page, limit=query.limit
-        )
-        return reply(
-            TablesOut(
-                tables=[table_out(each) for each in found.rows],
-                pagination=pagination(query.page, query.limit, found.total),
-            )
-        )
+        rows, pages = page_of(request, partial(selectors.list_tables, sector_id=sector))
+        return reply(TablesOut(tables=list(map(table_out, rows)), pagination=pages))
 
 
 class TablesView(ApiView):
@@ -251,16 +242,8 @@ class TablesView(ApiView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = parse_body(TableBody, request.data)
-        least, most = body.capacity()
-        made = restaurants.create_table(
-            caller=caller_of(request),
-            id=body.id,
-            sector_id=body.sector_id,
-            capacity_min=least,
-            capacity_max=most,
-            **body.settings(),
-        )
-        return reply(table_out(made), 201)
+        table = restaurants.create_table(caller=caller_of(request), **body.new_table())
+        return reply(table_out(table), 201)
 
 
 class TableView(ApiView):

@@ -1,11 +1,11 @@
-"""A restaurant as a place with opening times, rooms and tables.
+"""A restaurant with its opening times, sectors and tables.
 
-Every write to what decides availability bumps ``Restaurant.plan_version`` by a database trigger
-(migration 0002), whoever writes: processes that keep the plan in memory compare it on each read.
+A database trigger (migration 0002) increments ``Restaurant.plan_version`` on every write to what decides
+availability: processes that keep the plan in memory compare it on each read.
 
-A table joins at most MAX_JOINS others: as many as surround it on a floor plan's grid. The engine looks
-through every connected set of 2-4 tables; 500 tables with eight joins each make 142,000 at most, which
-takes 45 ms (docs/benchmarks.md: all alike, half free); with twelve they make 509,000 and take 170 ms.
+A table joins at most MAX_JOINS others: as many as surround it on a floor plan's grid. The engine searches
+every connected set of 2-4 tables: 500 tables with eight joins each have 142,000 at most, which takes 45 ms
+(docs/benchmarks.md: all alike, half free); with twelve joins each they have 509,000, which takes 170 ms.
 """
 
 from restaurants.models.calendar import (

@@ -36,14 +36,14 @@ class _Window(models.Model):
         return f"{self.opens:%H:%M}-{self.closes:%H:%M}"
 
     def clean(self) -> None:
-        # A form that failed on one leaves it None.
+        # A form leaves a field None that failed its own validation.
         times = [getattr(self, name) for name in ("opens", "closes", "last_seating")]
         if None not in times and not lies_within(*times):
             raise ValidationError({"last_seating": _("The last seating must be within the window.")})
 
 
 class Weekday(models.IntegerChoices):
-    """As ``date.weekday()`` counts."""
+    """Numbered as ``date.weekday()`` does."""
 
     MONDAY = 0, _("Monday")
     TUESDAY = 1, _("Tuesday")
@@ -55,7 +55,7 @@ class Weekday(models.IntegerChoices):
 
 
 class ServiceWindow(_Window):
-    """A service held every week."""
+    """A service on a weekday, every week."""
 
     tenant_path = "restaurant_id"
 
@@ -111,7 +111,7 @@ class SpecialDay(models.Model):
 
 
 class SpecialWindow(_Window):
-    """A service held on a special day in place of the weekly ones."""
+    """A service on a special day, in place of the weekly ones."""
 
     tenant_path = "day__restaurant_id"
 

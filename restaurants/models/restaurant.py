@@ -18,7 +18,7 @@ from restaurants.models.values import (
 
 
 class Restaurant(models.Model):
-    """A restaurant, its zone and the bounds of what may be booked there."""
+    """A restaurant, its time zone and the bounds of its bookings."""
 
     tenant_path = "pk"
 

@@ -1,4 +1,4 @@
-"""Its sectors and tables, and which tables go together."""
+"""Sectors and tables, and which tables go together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wokibrain.core.ids import uuid7
 
 
 class Sector(models.Model):
-    """A room or terrace. Tables are combined within one, never across."""
+    """A part of the restaurant, such as a terrace. Tables combine within a sector, never across."""
 
     tenant_path = "restaurant_id"
 
@@ -43,7 +43,7 @@ class Sector(models.Model):
 
 
 class Table(models.Model):
-    """A table: whom it seats and where it stands. Positions are in centimetres from the top left."""
+    """A table: how many guests it seats and where it stands, in centimetres from the top left."""
 
     tenant_path = "sector__restaurant_id"
 
@@ -83,7 +83,7 @@ class Table(models.Model):
                     "A table seats at least 1, at most 50, and not fewer than its least."
                 ),
             ),
-            # Target of the composite foreign keys that keep joins and combos within one sector.
+            # The composite foreign keys that keep joins and combos within one sector refer to it.
             models.UniqueConstraint(fields=["sector", "id"], name="table_in_sector"),
         ]
 
@@ -105,7 +105,7 @@ class TableJoin(models.Model):
         verbose_name_plural = _("joinable tables")
         constraints = [
             models.UniqueConstraint(fields=["first", "second"], name="table_join_once"),
-            # One row a pair: the smaller id first.
+            # One row per pair: the smaller id first.
             models.CheckConstraint(
                 name="table_join_ordered",
                 condition=Q(first__lt=F("second")),
@@ -117,21 +117,21 @@ class TableJoin(models.Model):
         return f"{self.first_id} + {self.second_id}"
 
     def clean(self) -> None:
-        """Also checked by the database (migration 0003), for whoever writes without asking here."""
+        """Check MAX_JOINS; the database does too (migration 0003), for writes that skip this."""
         if not (self.first_id and self.second_id):
             return
         others = TableJoin.objects.exclude(pk=self.pk)
         for table in (self.first_id, self.second_id):
             if others.filter(Q(first=table) | Q(second=table)).count() >= MAX_JOINS:
                 raise ValidationError(
-                    _("Table %(table)s joins %(most)s others already, the most there can be."),
+                    _("Table %(table)s already joins %(most)s others, which is the limit."),
                     params={"table": table, "most": MAX_JOINS},
                     code="joins",
                 )
 
 
 class Combo(models.Model):
-    """What a given set of 2-4 tables seats when joined; replaces the sums of its tables."""
+    """What a set of 2-4 tables seats when joined, in place of the sum of their capacities."""
 
     tenant_path = "sector__restaurant_id"
 
@@ -166,7 +166,7 @@ class Combo(models.Model):
 
 
 class ComboTable(models.Model):
-    """A member of a combo. A member stays bookable on its own."""
+    """A table of a combo. It stays bookable on its own."""
 
     combo = models.ForeignKey(Combo, models.CASCADE, related_name="members", verbose_name=_("combination"))
     sector = models.ForeignKey(Sector, models.CASCADE, related_name="+", verbose_name=_("sector"))

@@ -1,4 +1,4 @@
-"""What the fields of these models may hold."""
+"""Limits, validators and defaults of the models' fields."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from wokibrain.core.clock import is_known_zone
 MAX_PARTY = 50
 MAX_COMBO_TABLES = 4
 MAX_JOINS = 8
+"""See ``restaurants.models`` for the reason."""
 
 valid_id = RegexValidator(rf"^{ids.NAME.pattern}\Z", _("Use 1-50 letters, digits, '.', '_', '~' or '-'."))
 valid_party = [MinValueValidator(1), MaxValueValidator(MAX_PARTY)]
@@ -33,12 +34,12 @@ def valid_quarters(minutes: int) -> None:
 
 
 def lies_within(opens: time, closes: time, wall: time) -> bool:
-    """Whether a wall time lies in the window, its closing included; ``closes <= opens`` means the next day."""
+    """Return whether a wall time lies in the window or at its end; ``closes <= opens`` means the next day."""
 
-    def after(each: time) -> int:
-        return ((each.hour - opens.hour) * 60 + each.minute - opens.minute) % 1440
+    def minutes_after_opening(at: time) -> int:
+        return ((at.hour - opens.hour) * 60 + at.minute - opens.minute) % 1440
 
-    return after(wall) <= (after(closes) or 1440)
+    return minutes_after_opening(wall) <= (minutes_after_opening(closes) or 1440)
 
 
 def restaurant_id() -> str:
@@ -58,7 +59,7 @@ def multiple_of_15(field: str) -> Exact:
 
 
 def on_the_grid(*fields: str) -> Q:
-    """Each wall time lies on a quarter hour; an empty one passes."""
+    """Return the rule that each wall time is empty or on a quarter hour."""
     rule = Q()
     for field in fields:
         rule &= Q(**{f"{field}__isnull": True}) | Q(

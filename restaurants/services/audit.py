@@ -1,4 +1,4 @@
-"""What the audit trail keeps of changes to restaurants, sectors and tables: who, and each field before and after."""
+"""Record changes to restaurants, sectors and tables in the audit trail: who, and each field before and after."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Text
 from wokibrain.events import audit
 
-Place = Restaurant | Sector | Table
+Target = Restaurant | Sector | Table
 
 ACTIONS: Final[Mapping[str, Text]] = {
     "RestaurantCreated": _("restaurant made"),
@@ -38,7 +38,7 @@ ACTIONS: Final[Mapping[str, Text]] = {
 }
 """Action, as the audit trail stores it -> its words for people."""
 
-SPELLED: Final[Mapping[str, str]] = {
+API_NAMES: Final[Mapping[str, str]] = {
     "zone": "timezone",
     "capacity_min": "capacityMin",
     "capacity_max": "capacityMax",
@@ -60,62 +60,64 @@ SPELLED: Final[Mapping[str, str]] = {
     "minutes": "turnTimes",
     "date": "specialDays",
 }
-"""Model field -> the field as the API spells it."""
+"""Field of a model -> its name in the API."""
 DAYS: Final = "specialDays"
-UNTOLD: Final = frozenset({"id", "created_at", "updated_at", "plan_version"})
+UNRECORDED: Final = frozenset({"id", "created_at", "updated_at", "plan_version"})
 
 
 @contextmanager
-def entered(caller: Caller, action: str, place: Place) -> Iterator[None]:
-    """Enter what the block changes of ``place``, which it may make or delete; nothing where it changes nothing.
+def audited(caller: Caller, action: str, target: Target) -> Iterator[None]:
+    """Record what the block changes of ``target``, which it may create or delete; record nothing if nothing changed.
 
-    Runs within the transaction of the change. ``action`` is what was done, as in ``TableUpdated``.
+    Runs within the transaction of the change. ``action`` is a key of ACTIONS.
     """
-    kind, place_id, restaurant_id = type(place).__name__.lower(), place.pk, _restaurant_of(place)
-    before = _state(place, place_id)
+    kind, target_id, restaurant_id = type(target).__name__.lower(), target.pk, _restaurant_of(target)
+    before = _state(target, target_id)
     yield
-    after = _state(place, place_id)
+    after = _state(target, target_id)
     changed = [field for field in before | after if before.get(field) != after.get(field)]
     if changed:
         audit.record(
             actor=caller.actor,
             action=action,
             target_type=kind,
-            target_id=place_id,
+            target_id=target_id,
             restaurant_id=restaurant_id,
-            before=_told(before, after, changed),
-            after=_told(after, before, changed),
+            before=_differences(before, after, changed),
+            after=_differences(after, before, changed),
         )
 
 
-def _told(state: Mapping[str, Any], other: Mapping[str, Any], changed: Iterable[str]) -> dict[str, Any]:
-    """The fields that changed; of special days, which pile up over the years, only those that differ."""
-    told = {field: state[field] for field in changed if field in state}
-    if DAYS in told:
-        told[DAYS] = [day for day in told[DAYS] if day not in other.get(DAYS, ())]
-    return told
+def _differences(
+    state: Mapping[str, Any], other: Mapping[str, Any], changed: Iterable[str]
+) -> dict[str, Any]:
+    """Return the changed fields; of special days, which pile up over the years, only those that differ."""
+    values = {field: state[field] for field in changed if field in state}
+    if DAYS in values:
+        values[DAYS] = [day for day in values[DAYS] if day not in other.get(DAYS, ())]
+    return values
 
 
-def _restaurant_of(place: Place) -> str:
-    match place:
+def _restaurant_of(target: Target) -> str:
+    match target:
         case Restaurant():
-            return place.pk
+            return target.pk
         case Sector():
-            return place.restaurant_id
+            return target.restaurant_id
         case Table():
-            return place.sector.restaurant_id
+            return target.sector.restaurant_id
 
 
-def _state(place: Place, place_id: str) -> dict[str, Any]:
-    """The row as the database has it, with what it keeps in rows of its own; empty where there is none."""
-    row = type(place)._default_manager.filter(pk=place_id).values().first()
+def _state(target: Target, target_id: str) -> dict[str, Any]:
+    """Return the row as stored, with its calendar or its joins and combos; empty if there is no such row."""
+    row = type(target)._default_manager.filter(pk=target_id).values().first()
     if row is None:
         return {}
-    state = {SPELLED.get(name, name): value for name, value in row.items() if name not in UNTOLD}
-    if isinstance(place, Restaurant):
-        state |= _calendar(place_id)
-    if isinstance(place, Sector):
-        state |= _together(place_id)
+    state = {API_NAMES.get(name, name): value for name, value in row.items() if name not in UNRECORDED}
+    if isinstance(target, Restaurant):
+        state |= _calendar(target_id)
+    if isinstance(target, Sector):
+        state |= _joins_and_combos(target_id)
     return state
 
 
@@ -126,18 +128,22 @@ def _calendar(restaurant_id: str) -> dict[str, Any]:
     names = {f"{day.date}": day.name for day in days if day.name}
     return {
         "windows": [
-            f"{each.weekday} {_span(each.opens, each.closes, each.last_seating)}" for each in windows
+            f"{window.weekday} {_span(window.opens, window.closes, window.last_seating)}"
+            for window in windows
         ],
         DAYS: [
             " ".join(
                 [
                     f"{day.date}",
-                    *sorted(_span(each.opens, each.closes, each.last_seating) for each in day.windows.all()),
+                    *sorted(
+                        _span(window.opens, window.closes, window.last_seating)
+                        for window in day.windows.all()
+                    ),
                 ]
             )
             for day in days
         ],
-        "turnTimes": [f"{each.party_up_to}: {each.minutes}" for each in turns],
+        "turnTimes": [f"{turn.party_up_to}: {turn.minutes}" for turn in turns],
     } | ({"specialDayNames": names} if names else {})
 
 
@@ -146,10 +152,10 @@ def _span(opens: time, closes: time, last_seating: time | None) -> str:
     return f"{span} ({last_seating:%H:%M})" if last_seating else span
 
 
-def _together(sector_id: str) -> dict[str, list[str]]:
+def _joins_and_combos(sector_id: str) -> dict[str, list[str]]:
     joins = TableJoin.objects.filter(sector_id=sector_id).order_by("first", "second")
     combos = Combo.objects.filter(sector_id=sector_id).order_by("key")
     return {
-        "joins": [f"{each.first_id}+{each.second_id}" for each in joins],
-        "combos": [f"{each.key}: {each.capacity_min}-{each.capacity_max}" for each in combos],
+        "joins": [f"{join.first_id}+{join.second_id}" for join in joins],
+        "combos": [f"{combo.key}: {combo.capacity_min}-{combo.capacity_max}" for combo in combos],
     }

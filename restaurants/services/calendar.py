@@ -1,6 +1,6 @@
-"""What a restaurant keeps in rows of their own: weekly windows, special days, turn times.
+"""A restaurant's calendar: weekly windows, special days, turn times.
 
-All of a part is replaced at once, as the API does; special days also one at a time, as people edit them.
+The API replaces each part as a whole; the admin also edits special days one at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from restaurants.models import (
     Weekday,
 )
 from restaurants.selectors import get_restaurant
-from restaurants.services.audit import entered
+from restaurants.services.audit import audited
 from restaurants.services.plan_guard import guarded
 from restaurants.services.saving import save
 from wokibrain.core.callers import Caller
@@ -51,7 +51,7 @@ class SpecialHours:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Parties of up to ``party_up_to`` stay so many minutes."""
+    """A turn time: parties of up to ``party_up_to`` stay ``minutes``."""
 
     party_up_to: int
     minutes: int
@@ -59,7 +59,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """What a restaurant keeps in rows of their own; None leaves a part as it is."""
+    """The parts of a calendar to replace; None leaves a part as it is."""
 
     hours: Sequence[Hours] | None = None
     special: Sequence[SpecialHours] | None = None
@@ -67,7 +67,7 @@ class Calendar:
 
 
 DEFAULT_HOURS: Final = (Hours(time(12), time(16)), Hours(time(20), time(23, 45)))
-"""What a restaurant serves until it says otherwise: lunch and dinner, every day."""
+"""The windows of a restaurant that names none: lunch and dinner, every day."""
 
 DEFAULT_TURN_TIMES: Final = (Turn(2, 90), Turn(4, 105), Turn(6, 120), Turn(MAX_PARTY, 150))
 """The turn times of a restaurant made in the admin, so that its bookings need no duration.
@@ -77,13 +77,13 @@ One made through the API has only the turn times that its request names; see ``F
 
 
 def set_calendar(restaurant: Restaurant, calendar: Calendar) -> None:
-    """Replace the parts that are given. Raises ValidationFailed."""
+    """Replace the parts that are not None. Raises ValidationFailed."""
     if calendar.hours is not None:
         set_hours(restaurant, calendar.hours)
     if calendar.special is not None:
         SpecialDay.objects.filter(restaurant=restaurant).delete()
         for day in calendar.special:
-            _keep(SpecialDay(restaurant=restaurant), day)
+            _save_special_day(SpecialDay(restaurant=restaurant), day)
     if calendar.turns is not None:
         TurnTime.objects.filter(restaurant=restaurant).delete()
         for turn in calendar.turns:
@@ -98,20 +98,20 @@ def set_hours(restaurant: Restaurant, hours: Iterable[Hours]) -> None:
         ServiceWindow(
             restaurant=restaurant,
             weekday=weekday,
-            opens=each.opens,
-            closes=each.closes,
-            last_seating=each.last_seating,
+            opens=window.opens,
+            closes=window.closes,
+            last_seating=window.last_seating,
         )
-        for each in hours
-        for weekday in (Weekday.values if each.weekday is None else [each.weekday])
+        for window in hours
+        for weekday in (Weekday.values if window.weekday is None else [window.weekday])
     ]
     try:
         with transaction.atomic():
             ServiceWindow.objects.bulk_create(windows)
     except IntegrityError:
-        # One by one, to say what is wrong.
-        for window in windows:
-            save(window, whole="windows")
+        # One by one, to name the window that is wrong.
+        for row in windows:
+            save(row, whole="windows")
 
 
 def put_special_day(
@@ -122,16 +122,16 @@ def put_special_day(
     day_id: int | None = None,
     acknowledge: str | None = None,
 ) -> SpecialDay:
-    """A date with its own windows, new or in place of the day with that id.
+    """Save a date with its own windows: a new day, or a replacement of the day with that id.
 
     Raises NotFound, Forbidden, ValidationFailed, StrandsBookings.
     """
     restaurant = get_restaurant(
         caller=caller, restaurant_id=restaurant_id, permission=Permission.RESTAURANT_UPDATE
     )
-    with guarded(restaurant_id, acknowledge, caller=caller), entered(caller, "RestaurantUpdated", restaurant):
+    with guarded(restaurant_id, acknowledge, caller=caller), audited(caller, "RestaurantUpdated", restaurant):
         row = SpecialDay(restaurant=restaurant) if day_id is None else _day(restaurant_id, day_id)
-        return _keep(row, day)
+        return _save_special_day(row, day)
 
 
 def drop_special_day(
@@ -141,16 +141,18 @@ def drop_special_day(
     restaurant = get_restaurant(
         caller=caller, restaurant_id=restaurant_id, permission=Permission.RESTAURANT_UPDATE
     )
-    with guarded(restaurant_id, acknowledge, caller=caller), entered(caller, "RestaurantUpdated", restaurant):
+    with guarded(restaurant_id, acknowledge, caller=caller), audited(caller, "RestaurantUpdated", restaurant):
         _day(restaurant_id, day_id).delete()
 
 
-def _keep(row: SpecialDay, day: SpecialHours) -> SpecialDay:
+def _save_special_day(row: SpecialDay, day: SpecialHours) -> SpecialDay:
     row.date, row.name = day.date, day.name
     save(row, whole="specialDays")
     row.windows.all().delete()
-    for each in day.hours:
-        window = SpecialWindow(day=row, opens=each.opens, closes=each.closes, last_seating=each.last_seating)
+    for hours in day.hours:
+        window = SpecialWindow(
+            day=row, opens=hours.opens, closes=hours.closes, last_seating=hours.last_seating
+        )
         save(window, whole="specialDays")
     return row
 

@@ -1,8 +1,7 @@
-"""What must be asked before a plan changes: whom would it strand?
+"""Guard changes of a restaurant's plan: which bookings would they strand?
 
-Bookings know whether they still fit; restaurants do not know bookings. So bookings register here
-how to watch a restaurant's plan (``bookings.services.plan_changes``), and whoever changes a plan does it inside
-``guarded``.
+Bookings know whether they still fit, and restaurants do not know bookings. So bookings register here how to
+watch a restaurant's plan (``bookings.services.plan_changes``), and every change of a plan runs inside ``guarded``.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ class Watch(Protocol):
     """Looks at the bookings of one restaurant while its plan changes, in the transaction of the change."""
 
     def stranded(self) -> Sequence[Stranded]:
-        """The future bookings that fitted before and do not fit now, in order of start."""
+        """Return the future bookings that fitted before and do not fit now, in order of start."""
 
     def flag(self, stranded: Sequence[Stranded], caller: Caller) -> None:
-        """Leave them for staff to look at; ``caller`` is who changed the plan."""
+        """Flag the bookings for staff; ``caller`` changed the plan."""
 
 
 _watchers: list[Callable[[str], Watch]] = []
@@ -67,10 +66,10 @@ class StrandsBookings(Conflict):
     def __init__(self, stranded: Sequence[Stranded], token: str) -> None:
         super().__init__(
             format_lazy(
-                _("This would leave bookings without their place: {bookings}. Acknowledge to go on."),
-                bookings=", ".join(each.reference for each in stranded),
+                _("This would leave bookings without their place: {bookings}. Acknowledge to continue."),
+                bookings=", ".join(booking.reference for booking in stranded),
             ),
-            issues=[Issue(f"bookings.{each.reference}", each.why) for each in stranded],
+            issues=[Issue(f"bookings.{booking.reference}", booking.why) for booking in stranded],
         )
         self.extra = {"acknowledge": token}
         self.stranded = tuple(stranded)
@@ -80,15 +79,14 @@ class StrandsBookings(Conflict):
 def guarded(
     restaurant_id: str, acknowledge: str | None = None, *, caller: Caller, strands: bool = True
 ) -> Iterator[None]:
-    """Let ``caller`` change a restaurant's plan in the block, in one transaction, and nobody else.
+    """Run the block, which changes a restaurant's plan, in one transaction that excludes other changes.
 
-    Raises StrandsBookings, and nothing has changed, when future bookings would not fit any more;
-    with that list's token, and as long as it is the same list, the change goes through and they are
-    flagged. A change that ``strands`` nobody, whatever it is, keeps nobody from booking meanwhile.
+    Raises StrandsBookings and rolls back if future bookings would not fit any more. With that list's token in
+    ``acknowledge``, and while the list is the same, the change is made and the bookings are flagged. A change that
+    can strand no booking (``strands`` False) does not block new bookings meanwhile.
     """
     with transaction.atomic():
-        # Whatever is changed below it writes to this row in the end; had two begun with theirs, they could wait for
-        # each other.
+        # Every change below ends with a write to this row; two changes that locked their own rows first could deadlock.
         Restaurant.objects.select_for_update(no_key=True).filter(pk=restaurant_id).values_list("pk").first()
         watches = [watcher(restaurant_id) for watcher in _watchers] if strands else []
         yield
@@ -103,5 +101,5 @@ def guarded(
 
 
 def _token(restaurant_id: str, stranded: Sequence[Stranded]) -> str:
-    said = "\n".join([restaurant_id, *sorted(f"{each.id} {each.cause}" for each in stranded)])
-    return hmac.new(settings.SECRET_KEY.encode(), said.encode(), "sha256").hexdigest()[:32]
+    content = "\n".join([restaurant_id, *sorted(f"{booking.id} {booking.cause}" for booking in stranded)])
+    return hmac.new(settings.SECRET_KEY.encode(), content.encode(), "sha256").hexdigest()[:32]

@@ -1,8 +1,8 @@
-"""The writers of restaurants, sectors and tables.
+"""Create, change and delete restaurants, sectors and tables.
 
-Whoever changes what decides availability does it inside ``guards.guarded``: a change that would
-strand future bookings is refused until the caller acknowledges the list. Each change is entered in
-the audit trail, in its transaction (``trail.entered``).
+Changes of what decides availability run inside ``plan_guard.guarded``: one that would strand future bookings is
+refused until the caller acknowledges the list. Every change is recorded in the audit trail, in its transaction
+(``audit.audited``).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from django.utils.translation import gettext_lazy as _
 
 from restaurants.models import Combo, Restaurant, Sector, Table
 from restaurants.selectors import get_restaurant, get_sector, get_table
-from restaurants.services.audit import entered
+from restaurants.services.audit import audited
 from restaurants.services.calendar import DEFAULT_HOURS, Calendar, Hours, SpecialHours, Turn, set_calendar
 from restaurants.services.plan_guard import guarded
-from restaurants.services.saving import delete, insert, renew, update
+from restaurants.services.saving import delete, insert, lock_and_refresh, update
 from restaurants.services.table_joins import Joined, set_combos, set_joins
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Forbidden, NotFound
@@ -34,7 +34,7 @@ HARMLESS: Final[Mapping[type[models.Model], frozenset[str]]] = {
     Sector: frozenset({"name", "position"}),
     Table: frozenset({"name", "position", "x", "y", "width", "height", "shape"}),
 }  # fmt: skip
-"""Fields that no booking loses its place by: how things are called and drawn, and bounds for new bookings."""
+"""Fields whose change strands no booking: names, positions and shapes, and the bounds of new bookings."""
 
 
 def create_restaurant(
@@ -48,9 +48,9 @@ def create_restaurant(
     turns: Sequence[Turn] = (),
     **settings: Any,
 ) -> Restaurant:
-    """A new restaurant with its calendar; ``settings``: other fields of the model.
+    """Create a restaurant with its calendar; ``settings``: other fields of the model.
 
-    Raises ValidationFailed, for an id that is taken too.
+    Raises Forbidden; ValidationFailed, also for an id that is in use.
     """
     caller.require_somewhere(Permission.RESTAURANT_CREATE)
     if caller.restaurants(Permission.RESTAURANT_CREATE) is not None:
@@ -58,7 +58,7 @@ def create_restaurant(
     restaurant = Restaurant(name=name, zone=zone, **settings)
     if id is not None:
         restaurant.id = id
-    with transaction.atomic(), entered(caller, "RestaurantCreated", restaurant):
+    with transaction.atomic(), audited(caller, "RestaurantCreated", restaurant):
         insert(restaurant)
         set_calendar(restaurant, Calendar(hours, special, turns))
     return restaurant
@@ -74,26 +74,26 @@ def update_restaurant(
 ) -> Restaurant:
     """Change a restaurant: ``settings`` are fields of the model.
 
-    Raises NotFound, Forbidden, ValidationFailed, and StrandsBookings (see ``guards.guarded``).
+    Raises NotFound, Forbidden, ValidationFailed, and StrandsBookings (see ``plan_guard.guarded``).
     """
     restaurant = get_restaurant(
         caller=caller, restaurant_id=restaurant_id, permission=Permission.RESTAURANT_UPDATE
     )
     strands = _may_strand(Restaurant, settings) or (calendar.hours, calendar.special) != (None, None)
     with guarded(restaurant_id, acknowledge, caller=caller, strands=strands):
-        renew(restaurant)
-        with entered(caller, "RestaurantUpdated", restaurant):
+        lock_and_refresh(restaurant)
+        with audited(caller, "RestaurantUpdated", restaurant):
             update(restaurant, settings)
             set_calendar(restaurant, calendar)
     return restaurant
 
 
 def delete_restaurant(*, caller: Caller, restaurant_id: str) -> None:
-    """Delete a restaurant that never had a booking, with all it has. Raises NotFound, Forbidden, Conflict."""
+    """Delete a restaurant that never had a booking, with everything in it. Raises NotFound, Forbidden, Conflict."""
     restaurant = get_restaurant(
         caller=caller, restaurant_id=restaurant_id, permission=Permission.RESTAURANT_DELETE
     )
-    with transaction.atomic(), entered(caller, "RestaurantDeleted", restaurant):
+    with transaction.atomic(), audited(caller, "RestaurantDeleted", restaurant):
         delete(restaurant, _("This restaurant has bookings; it cannot be deleted."))
 
 
@@ -105,14 +105,14 @@ def create_sector(
     name: str,
     position: int = 0,
 ) -> Sector:
-    """A new sector of a restaurant. Raises NotFound, Forbidden, ValidationFailed."""
+    """Create a sector of a restaurant. Raises NotFound, Forbidden, ValidationFailed."""
     caller.require(Permission.TABLE_CREATE, restaurant_id)
     if not Restaurant.objects.filter(pk=restaurant_id).exists():
         raise NotFound.at("restaurantId")
     sector = Sector(restaurant_id=restaurant_id, name=name, position=position)
     if id is not None:
         sector.id = id
-    with transaction.atomic(), entered(caller, "SectorCreated", sector):
+    with transaction.atomic(), audited(caller, "SectorCreated", sector):
         return insert(sector)
 
 
@@ -125,15 +125,15 @@ def update_sector(
     combos: Sequence[Joined] | None = None,
     acknowledge: str | None = None,
 ) -> Sector:
-    """Change a sector: its fields, which pairs of tables join, what a combo seats; None leaves a part.
+    """Change a sector: its fields, which pairs of tables join, what combos seat. None leaves a part as it is.
 
     Raises NotFound, Forbidden, ValidationFailed, StrandsBookings.
     """
     sector = get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_UPDATE)
     strands = _may_strand(Sector, settings) or (joins, combos) != (None, None)
     with guarded(sector.restaurant_id, acknowledge, caller=caller, strands=strands):
-        renew(sector)
-        with entered(caller, "SectorUpdated", sector):
+        lock_and_refresh(sector)
+        with audited(caller, "SectorUpdated", sector):
             update(sector, settings)
             if joins is not None:
                 set_joins(sector, joins)
@@ -145,7 +145,7 @@ def update_sector(
 def delete_sector(*, caller: Caller, sector_id: str) -> None:
     """Delete a sector that never had a booking, with its tables. Raises NotFound, Forbidden, Conflict."""
     sector = get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_DELETE)
-    with transaction.atomic(), entered(caller, "SectorDeleted", sector):
+    with transaction.atomic(), audited(caller, "SectorDeleted", sector):
         delete(sector, _("This sector has bookings or blocks; deactivate its tables instead."))
 
 
@@ -159,7 +159,7 @@ def create_table(
     name: str = "",
     **rest: Any,
 ) -> Table:
-    """A new table in a sector. ``rest``: other fields of the model.
+    """Create a table in a sector. ``rest``: other fields of the model.
 
     Raises NotFound, Forbidden, ValidationFailed.
     """
@@ -167,22 +167,22 @@ def create_table(
     table = Table(sector=sector, capacity_min=capacity_min, capacity_max=capacity_max, name=name, **rest)
     if id is not None:
         table.id = id
-    with transaction.atomic(), entered(caller, "TableCreated", table):
+    with transaction.atomic(), audited(caller, "TableCreated", table):
         return insert(table)
 
 
 def update_table(
     *, caller: Caller, table_id: str, settings: Mapping[str, Any], acknowledge: str | None = None
 ) -> Table:
-    """Change a table's fields, except its sector: what is booked there carries the sector.
+    """Change a table's fields, except its sector: bookings of the table carry the sector.
 
     Raises NotFound, Forbidden, ValidationFailed, StrandsBookings.
     """
     table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_UPDATE)
     strands = _may_strand(Table, settings)
     with guarded(table.sector.restaurant_id, acknowledge, caller=caller, strands=strands):
-        renew(table)
-        with entered(caller, "TableUpdated", table):
+        lock_and_refresh(table)
+        with audited(caller, "TableUpdated", table):
             update(table, settings)
     return table
 
@@ -196,7 +196,7 @@ def update_tables(
 ) -> None:
     """Change several tables of a sector, all or none; ``changes``: table id -> fields of the model.
 
-    Raises NotFound, Forbidden, ValidationFailed, and StrandsBookings once for all of them.
+    Raises NotFound, Forbidden, ValidationFailed, and StrandsBookings once for all changes.
     """
     sector = get_sector(caller=caller, sector_id=sector_id, permission=Permission.TABLE_UPDATE)
     strands = any(_may_strand(Table, settings) for settings in changes.values())
@@ -211,20 +211,20 @@ def update_tables(
         if len(tables) != len(changes):
             raise NotFound.at("tableId")
         for table_id, settings in changes.items():
-            with entered(caller, "TableUpdated", tables[table_id]):
+            with audited(caller, "TableUpdated", tables[table_id]):
                 update(tables[table_id], settings)
 
 
 def delete_table(*, caller: Caller, table_id: str, acknowledge: str | None = None) -> None:
-    """Delete a table that nothing was ever held on; the joins and combos it is part of go with it.
+    """Delete a table that was never booked or blocked, with its joins and combos.
 
     Raises NotFound, Forbidden, Conflict, StrandsBookings.
     """
     table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_DELETE)
     with (
         guarded(table.sector.restaurant_id, acknowledge, caller=caller),
-        entered(caller, "SectorUpdated", table.sector),
-        entered(caller, "TableDeleted", table),
+        audited(caller, "SectorUpdated", table.sector),
+        audited(caller, "TableDeleted", table),
     ):
         Combo.objects.filter(members__table=table).delete()
         delete(table, _("This table has bookings or blocks; set `active` to false instead."))

@@ -1,4 +1,4 @@
-"""What the endpoints of restaurants, sectors and tables have in common."""
+"""Fields that the endpoints of restaurants, sectors and tables share."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class AcknowledgeQuery(ApiModel):
     )
 
 
-def given(body: BaseModel, *names: str) -> dict[str, Any]:
-    """Those of the fields that were given and are not null."""
+def non_null(body: BaseModel, *names: str) -> dict[str, Any]:
+    """Return the named fields that are not null."""
     return {name: getattr(body, name) for name in names if getattr(body, name) is not None}
 
 

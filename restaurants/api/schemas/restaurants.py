@@ -1,4 +1,4 @@
-"""What the endpoints of restaurants take and give."""
+"""Requests and responses of the endpoints of restaurants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from restaurants.api.schemas.common import Name, OptionalName, Seats
 from restaurants.models import Restaurant
 from restaurants.models.values import lies_within
-from restaurants.services.calendar import Calendar, Hours, SpecialHours, Turn
+from restaurants.services.calendar import DEFAULT_HOURS, Calendar, Hours, SpecialHours, Turn
 from wokibrain.core import clock
 from wokibrain.rest import fields
 from wokibrain.rest.fields import ApiModel, BodyModel, Identifier, Line, ServiceDate, Stamp, WallTime, example
@@ -61,7 +61,7 @@ class SpecialDayBody(BodyModel):
     windows: Annotated[list[SpecialWindowBody], Field(max_length=10)] = Field([])
 
     def hours(self) -> SpecialHours:
-        return SpecialHours(self.date, self.name, tuple(each.hours() for each in self.windows))
+        return SpecialHours(self.date, self.name, tuple(window.hours() for window in self.windows))
 
 
 class TurnTimeBody(BodyModel):
@@ -87,11 +87,11 @@ class _CalendarFields(ApiModel):
 
     def calendar(self) -> Calendar:
         return Calendar(
-            hours=None if self.windows is None else [each.hours() for each in self.windows],
-            special=None if self.special_days is None else [each.hours() for each in self.special_days],
+            hours=None if self.windows is None else [window.hours() for window in self.windows],
+            special=None if self.special_days is None else [day.hours() for day in self.special_days],
             turns=None
             if self.turn_times is None
-            else [Turn(each.party_up_to, each.minutes) for each in self.turn_times],
+            else [Turn(turn.party_up_to, turn.minutes) for turn in self.turn_times],
         )
 
 
@@ -109,11 +109,11 @@ class _SettingsFields(ApiModel):
     )
 
     def settings(self) -> dict[str, Any]:
-        """The given ones as fields of the model; null counts only where it means something."""
-        given = {field: getattr(self, field) for field in self.model_fields_set if field in MODEL_FIELDS}
+        """Return the fields that were sent, by the model's names; null only where it means "no such rule"."""
+        sent = {field: getattr(self, field) for field in self.model_fields_set if field in MODEL_FIELDS}
         return {
             MODEL_FIELDS[field]: value
-            for field, value in given.items()
+            for field, value in sent.items()
             if value is not None or field in ("lead_minutes", "horizon_days")
         }
 
@@ -129,7 +129,7 @@ MODEL_FIELDS = {
     "lead_minutes": "lead_minutes",
     "horizon_days": "horizon_days",
 }
-"""A field of the API -> the model's, of a restaurant."""
+"""Field of a restaurant in the API -> field of the model."""
 
 
 class RestaurantBody(BodyModel, _CalendarFields, _SettingsFields):
@@ -145,6 +145,16 @@ class RestaurantBody(BodyModel, _CalendarFields, _SettingsFields):
     id: Identifier | None = Field(None, examples=["R2"])
     name: Name
     timezone: Zone
+
+    def new_restaurant(self) -> dict[str, Any]:
+        """Return the arguments of ``create_restaurant``, but for the caller."""
+        calendar = self.calendar()
+        return self.settings() | {
+            "id": self.id,
+            "hours": DEFAULT_HOURS if calendar.hours is None else calendar.hours,
+            "special": calendar.special or (),
+            "turns": calendar.turns or (),
+        }
 
 
 class RestaurantPatch(BodyModel, _CalendarFields, _SettingsFields):
@@ -245,12 +255,12 @@ def restaurant_out(restaurant: Restaurant) -> RestaurantOut:
         horizon_days=restaurant.horizon_days,
         windows=[
             WindowOut(
-                weekday=each.weekday,
-                start=f"{each.opens:%H:%M}",
-                end=f"{each.closes:%H:%M}",
-                last_seating=_clock(each.last_seating),
+                weekday=window.weekday,
+                start=f"{window.opens:%H:%M}",
+                end=f"{window.closes:%H:%M}",
+                last_seating=_clock(window.last_seating),
             )
-            for each in restaurant.windows.all()
+            for window in restaurant.windows.all()
         ],
         special_days=[
             SpecialDayOut(
@@ -258,18 +268,18 @@ def restaurant_out(restaurant: Restaurant) -> RestaurantOut:
                 name=day.name,
                 windows=[
                     SpecialWindowOut(
-                        start=f"{each.opens:%H:%M}",
-                        end=f"{each.closes:%H:%M}",
-                        last_seating=_clock(each.last_seating),
+                        start=f"{window.opens:%H:%M}",
+                        end=f"{window.closes:%H:%M}",
+                        last_seating=_clock(window.last_seating),
                     )
-                    for each in day.windows.all()
+                    for window in day.windows.all()
                 ],
             )
             for day in restaurant.special_days.all()
         ],
         turn_times=[
-            TurnTimeOut(party_up_to=each.party_up_to, minutes=each.minutes)
-            for each in restaurant.turn_times.all()
+            TurnTimeOut(party_up_to=turn.party_up_to, minutes=turn.minutes)
+            for turn in restaurant.turn_times.all()
         ],
         created_at=restaurant.created_at.astimezone(zone),
         updated_at=restaurant.updated_at.astimezone(zone),

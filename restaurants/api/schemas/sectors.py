@@ -1,4 +1,4 @@
-"""What the endpoints of sectors take and give."""
+"""Requests and responses of the endpoints of sectors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from restaurants.api.schemas.common import CapacityOut, Name, Position, Seats, given
+from restaurants.api.schemas.common import CapacityOut, Name, Position, Seats, non_null
 from restaurants.models import MAX_COMBO_TABLES, Sector
 from restaurants.services.table_joins import Joined
 from wokibrain.rest import fields
@@ -70,7 +70,7 @@ class SectorPatch(BodyModel):
     combos: Annotated[list[ComboBody], Field(max_length=1000)] | None = None
 
     def settings(self) -> dict[str, Any]:
-        return given(self, "name", "position")
+        return non_null(self, "name", "position")
 
 
 SECTOR: Final = {
@@ -114,14 +114,14 @@ def sector_out(sector: Sector) -> SectorOut:
         restaurant_id=sector.restaurant_id,
         name=sector.name,
         position=sector.position,
-        joins=sorted([each.first_id, each.second_id] for each in sector.joins.all()),
+        joins=sorted([join.first_id, join.second_id] for join in sector.joins.all()),
         combos=[
             ComboOut(
-                table_ids=sorted(member.table_id for member in each.members.all()),
-                capacity_min=each.capacity_min,
-                capacity_max=each.capacity_max,
-                capacity=CapacityOut(min=each.capacity_min, max=each.capacity_max),
+                table_ids=sorted(member.table_id for member in combo.members.all()),
+                capacity_min=combo.capacity_min,
+                capacity_max=combo.capacity_max,
+                capacity=CapacityOut(min=combo.capacity_min, max=combo.capacity_max),
             )
-            for each in sector.combos.all()
+            for combo in sector.combos.all()
         ],
     )

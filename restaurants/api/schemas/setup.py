@@ -1,4 +1,4 @@
-"""What the set-up endpoints give."""
+"""Responses of the set-up endpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the endpoints of tables take and give."""
+"""Requests and responses of the endpoints of tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from pydantic import Field, field_validator
 
-from restaurants.api.schemas.common import CapacityOut, OptionalName, Position, Seats, given
+from restaurants.api.schemas.common import CapacityOut, OptionalName, Position, Seats, non_null
 from restaurants.models import Table
 from wokibrain.core.errors import ValidationFailed
 from wokibrain.rest.fields import ApiModel, BodyModel, Identifier, example
@@ -36,11 +36,13 @@ class _PlanFields(ApiModel):
     @field_validator("shape", mode="before")
     @classmethod
     def _known_shape(cls, value: object) -> object:
-        # Strict bodies take no text for an enum; here it is the only spelling there is.
+        # Strict bodies accept no text for an enum, and JSON has nothing else.
         return Table.Shape(value) if value in Table.Shape.values else value
 
     def settings(self) -> dict[str, Any]:
-        return given(self, "name", "active", "combinable", "position", "x", "y", "width", "height", "shape")
+        return non_null(
+            self, "name", "active", "combinable", "position", "x", "y", "width", "height", "shape"
+        )
 
 
 class TableBody(BodyModel, _PlanFields):
@@ -52,13 +54,23 @@ class TableBody(BodyModel, _PlanFields):
     sector_id: Identifier = Field(examples=["S1"])
 
     def capacity(self) -> tuple[int, int]:
-        """Seats at least and at most. Raises ValidationFailed where one is missing, or they contradict."""
+        """Return the seats at least and at most. Raises ValidationFailed if one is missing or they contradict."""
         least = _needed("capacityMin", _either("capacityMin", self.capacity_min, "minSize", self.min_size))
         most = _needed("capacityMax", _either("capacityMax", self.capacity_max, "maxSize", self.max_size))
         if most < least:
-            spelled = "maxSize" if self.capacity_max is None else "capacityMax"
-            raise ValidationFailed.at(spelled, _("A table seats at most no fewer than at least."))
+            field = "maxSize" if self.capacity_max is None else "capacityMax"
+            raise ValidationFailed.at(field, _("A table seats at most no fewer than at least."))
         return least, most
+
+    def new_table(self) -> dict[str, Any]:
+        """Return the arguments of ``create_table``, but for the caller. Raises as ``capacity`` does."""
+        least, most = self.capacity()
+        return self.settings() | {
+            "id": self.id,
+            "sector_id": self.sector_id,
+            "capacity_min": least,
+            "capacity_max": most,
+        }
 
 
 class TablePatch(BodyModel, _PlanFields):
@@ -67,11 +79,11 @@ class TablePatch(BodyModel, _PlanFields):
     model_config = example({"capacityMax": 6, "active": True})
 
     def settings(self) -> dict[str, Any]:
-        given = super().settings()
+        settings = super().settings()
         least = _either("capacityMin", self.capacity_min, "minSize", self.min_size)
         most = _either("capacityMax", self.capacity_max, "maxSize", self.max_size)
         return (
-            given
+            settings
             | ({} if least is None else {"capacity_min": least})
             | ({} if most is None else {"capacity_max": most})
         )

@@ -177,7 +177,7 @@ def test_an_id_that_is_taken_is_refused_and_what_has_it_stays() -> None:
     detail = refused(
         make("restaurants", id="R1", name="Again", timezone="UTC"), 400, "VALIDATION_ERROR", "id"
     )
-    assert detail == "This id is taken."
+    assert detail == "This id is already in use."
     refused(make("sectors", id="S1", restaurantId="R1", name="Again"), 400, "VALIDATION_ERROR", "id")
     refused(
         make("tables", id="T1", sectorId="S1", capacityMin=1, capacityMax=9), 400, "VALIDATION_ERROR", "id"

@@ -128,7 +128,7 @@ def test_a_taken_id_is_refused_and_tells_nothing_more(admin: APIClient, owner: A
     body = {"id": "T9", "sectorId": "S1", "capacityMin": 1, "capacityMax": 2}
     refused = admin.post(f"{API}/tables", body, format="json")
     assert refused.status_code == 400
-    assert refused.json()["issues"] == [{"path": "id", "message": "This id is taken."}]
+    assert refused.json()["issues"] == [{"path": "id", "message": "This id is already in use."}]
     assert "R2" not in refused.content.decode()
     assert Table.objects.get(pk="T9").sector_id == "S9"
     for path, more in (("restaurants", {"timezone": "Europe/Madrid"}), ("restaurants/R1/sectors", {})):
