@@ -1,7 +1,7 @@
-"""Webhooks for people: how each endpoint fares, what was sent to it, and sending it again.
+"""Webhooks in the admin: each endpoint's health, its deliveries, and redelivery.
 
-Everything goes through the services, as the person who is signed in. What a restaurant's people may see is
-decided by ``selectors``, as for the API.
+All changes go through the services, with the signed-in person as the caller; ``selectors`` decide what a person
+may see, as in the API.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from typing import Any, cast
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin, TabularInline
@@ -33,22 +35,23 @@ from wokibrain.core.errors import DomainError
 from wokibrain.core.permissions import Permission
 
 WIDTH, HEIGHT = 96, 24
+"""Of a sparkline, in pixels."""
 
 
 def caller_of(request: HttpRequest) -> Caller:
-    """The signed-in person with what their memberships grant; nothing for who may not enter here."""
+    """Return the signed-in person as a caller with the permissions of their memberships; none if they are not staff."""
     if is_staff(request.user):
         return caller_of_user(cast(User, request.user))
     return Caller(CallerKind.USER, str(request.user.pk))
 
 
 def may_manage(request: HttpRequest) -> bool:
-    places = caller_of(request).restaurants(Permission.WEBHOOK_MANAGE)
-    return places is None or bool(places)
+    managed = caller_of(request).restaurants(Permission.WEBHOOK_MANAGE)
+    return managed is None or bool(managed)
 
 
 def sparkline(hours: list[Hour]) -> SafeString:
-    """A bar for each hour: what was delivered, and on top what failed."""
+    """Return a bar per hour: successful deliveries, and failed ones on top."""
     most = max([hour.delivered + hour.failed for hour in hours] + [1])
     step = WIDTH / len(hours)
     bars = []
@@ -75,11 +78,14 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
     new_secret = forms.CharField(
         label=_("new secret"),
         required=False,
-        min_length=signing.MIN_SECRET,
-        max_length=signing.MAX_SECRET,
-        help_text=_(
-            "Empty: a new webhook gets a generated one, shown once; an old one keeps its own. "
-            "After a change both sign for a day."
+        min_length=signing.MIN_SECRET_LENGTH,
+        max_length=signing.MAX_SECRET_LENGTH,
+        help_text=format_lazy(
+            _(
+                "Empty: a new webhook gets a generated secret, shown once; an existing one keeps its own. "
+                "After a change both secrets sign for {hours} hours."
+            ),
+            hours=f"{settings.WEBHOOK_GRACE_HOURS:g}",
         ),
     )
 
@@ -142,14 +148,14 @@ class WebhookAdmin(Managed):
         return editable if obj is None else editable + self.readonly_fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Webhook | None = None) -> tuple[str, ...]:
-        # A webhook does not move to another restaurant: what waits for it is that one's.
+        # A webhook keeps its restaurant: its pending deliveries are about that one.
         return self.readonly_fields if obj is None else (*self.readonly_fields, "restaurant")
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        places = caller_of(request).restaurants(Permission.WEBHOOK_MANAGE)
+        managed = caller_of(request).restaurants(Permission.WEBHOOK_MANAGE)
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
-        if field is not None and places is not None:
-            field.queryset = field.queryset.filter(pk__in=places)
+        if field is not None and managed is not None:
+            field.queryset = field.queryset.filter(pk__in=managed)
             field.required = True
         return field
 
@@ -160,34 +166,34 @@ class WebhookAdmin(Managed):
         return may_manage(request)
 
     def save_model(self, request: HttpRequest, obj: Webhook, form: WebhookForm, change: bool) -> None:
-        given = form.cleaned_data
-        secret = given["new_secret"] or None
+        fields = form.cleaned_data
+        secret = fields["new_secret"] or None
         if change:
             services.update_webhook(
                 caller=caller_of(request),
                 webhook_id=str(obj.pk),
-                url=given["url"],
-                events=given["events"],
+                url=fields["url"],
+                events=fields["events"],
                 secret=secret,
-                status=Webhook.Status(given["status"]),
+                status=Webhook.Status(fields["status"]),
             )
             return
-        made, shown = services.create_webhook(
+        created, shown_secret = services.create_webhook(
             caller=caller_of(request),
-            restaurant_id=given["restaurant"].pk if given["restaurant"] else None,
-            url=given["url"],
-            events=given["events"],
+            restaurant_id=fields["restaurant"].pk if fields["restaurant"] else None,
+            url=fields["url"],
+            events=fields["events"],
             secret=secret,
-            status=Webhook.Status(given["status"]),
+            status=Webhook.Status(fields["status"]),
         )
-        obj.pk = made.pk
-        text = _("The secret, shown this once: %(secret)s")
-        self.message_user(request, text % {"secret": shown}, messages.WARNING)
+        obj.pk = created.pk
+        text = _("The secret, shown only now: %(secret)s")
+        self.message_user(request, text % {"secret": shown_secret}, messages.WARNING)
 
     def get_deleted_objects(
         self, objs: Iterable[Webhook], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        # The default reads and lists all that goes along, and wants the permission to delete each kind of it.
+        # The default reads and lists every dependent row, and requires the permission to delete each kind.
         listed = [str(webhook) for webhook in objs]
         deliveries = Delivery.objects.filter(webhook__in=[webhook.pk for webhook in objs]).count()
         counts = {
@@ -274,12 +280,12 @@ class DeliveryAdmin(Managed):
         self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
     ) -> tuple[QuerySet[Delivery], bool]:
         try:
-            wanted = UUID(search_term.strip())
+            id = UUID(search_term.strip())
         except ValueError:
             return queryset.filter(
                 message__reference=search_term.strip().upper()
             ) if search_term else queryset, False
-        return queryset.filter(Q(pk=wanted) | Q(message_id=wanted)), False
+        return queryset.filter(Q(pk=id) | Q(message_id=id)), False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -309,7 +315,7 @@ class DeliveryAdmin(Managed):
 
     @admin.action(description=_("Deliver again"))
     def redeliver(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        done = 0
+        queued = 0
         for delivery in queryset:
             try:
                 services.redeliver(
@@ -317,9 +323,9 @@ class DeliveryAdmin(Managed):
                     webhook_id=str(delivery.webhook_id),
                     delivery_id=str(delivery.pk),
                 )
-                done += 1
+                queued += 1
             except DomainError as error:
                 self.message_user(request, str(error.detail), messages.ERROR)
-        if done:
-            text = ngettext("%(count)d delivery is queued.", "%(count)d deliveries are queued.", done)
-            self.message_user(request, text % {"count": done})
+        if queued:
+            text = ngettext("%(count)d delivery is queued.", "%(count)d deliveries are queued.", queued)
+            self.message_user(request, text % {"count": queued})

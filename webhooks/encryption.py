@@ -1,4 +1,4 @@
-"""Secrets at rest: encrypted with the first of WEBHOOK_SECRET_KEYS, readable with any of them."""
+"""Encryption of secrets at rest: with the first of WEBHOOK_SECRET_KEYS; any of them decrypts."""
 
 from __future__ import annotations
 
@@ -12,38 +12,39 @@ from django.conf import settings
 
 
 class Unreadable(Exception):
-    """Encrypted with a key that is not among WEBHOOK_SECRET_KEYS."""
+    """The secret was encrypted with a key that is not in WEBHOOK_SECRET_KEYS."""
 
 
 def seal(secret: str) -> str:
-    return _vault().encrypt(secret.encode()).decode()
+    """Return the secret, encrypted with the first key."""
+    return _cipher().encrypt(secret.encode()).decode()
 
 
 def unseal(sealed: str) -> str:
-    """The secret. Raises Unreadable."""
+    """Return the secret in clear. Raises Unreadable."""
     try:
-        return _vault().decrypt(sealed.encode()).decode()
+        return _cipher().decrypt(sealed.encode()).decode()
     except InvalidToken as error:
         raise Unreadable from error
 
 
 def reseal(sealed: str) -> str:
-    """The same secret under the first key. Raises Unreadable."""
+    """Return the secret, encrypted anew with the first key. Raises Unreadable."""
     try:
-        return _vault().rotate(sealed.encode()).decode()
+        return _cipher().rotate(sealed.encode()).decode()
     except InvalidToken as error:
         raise Unreadable from error
 
 
-def _vault() -> MultiFernet:
-    return _made_of(tuple(settings.WEBHOOK_SECRET_KEYS))
+def _cipher() -> MultiFernet:
+    return _cipher_of(tuple(settings.WEBHOOK_SECRET_KEYS))
 
 
 @cache
-def _made_of(keys: tuple[str, ...]) -> MultiFernet:
-    return MultiFernet([Fernet(_derived(key)) for key in keys])
+def _cipher_of(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(_fernet_key(key)) for key in keys])
 
 
-def _derived(key: str) -> bytes:
-    # Keys are long and random (checks.py), so a keyed hash is all the stretching they need.
+def _fernet_key(key: str) -> bytes:
+    # Keys are long and random (ops/production_checks.py), so one keyed hash suffices to derive from them.
     return base64.urlsafe_b64encode(hmac.digest(b"wokibrain webhook secrets", key.encode(), hashlib.sha256))

@@ -1,4 +1,4 @@
-"""What integrators can be told of, and which domain event tells it."""
+"""The events that webhooks subscribe to, and the domain events they come from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DELIVERIES: Final = "wokibrain.webhooks.deliveries"
 
 
 class Happening(models.TextChoices):
-    """The names a webhook subscribes to."""
+    """The events of webhooks, by the names in the API."""
 
     BOOKING_CREATED = "booking.created", _("Booking created")
     BOOKING_UPDATED = "booking.updated", _("Booking changed")
@@ -35,7 +35,7 @@ HAPPENINGS: Final[Mapping[str, Happening]] = {
     "BookingNoShow": Happening.BOOKING_NO_SHOW,
     "TableBlocked": Happening.TABLE_UNAVAILABLE,
 }
-"""Event type -> happening. An event type that is not here concerns no webhook."""
+"""Type of a domain event -> the webhooks' event. Other types are not delivered."""
 
 ACTIONS: Final[Mapping[str, Text]] = {
     "WebhookCreated": _("webhook made"),

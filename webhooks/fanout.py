@@ -1,4 +1,4 @@
-"""From an event to one delivery for each webhook that wants to hear of it."""
+"""From an event to one delivery for each webhook that subscribes to it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from webhooks.models import Delivery, Message, Webhook
 from wokibrain.core import clock, tenants
 from wokibrain.events.envelope import Envelope
 
-# Held until the deliveries are committed, so that none is left without its webhook: whoever deletes that waits, or
-# was first and it is not here any more. In order, and before anything is written. Nobody else is kept waiting: what
-# writes to a webhook without touching its key is allowed beside this lock.
-HEARING: Final = """
+# The lock lasts until the deliveries are committed, so that none is left without its webhook: a deletion waits, or came
+# first and the webhook is not found. Locked in order, before anything is written. Other updates do not wait: only a
+# change of the key conflicts with FOR KEY SHARE.
+SUBSCRIBED: Final = """
 SELECT id, restaurant_id, events FROM webhooks_webhook
 WHERE (restaurant_id = ANY (%(restaurants)s::text[]) OR restaurant_id IS NULL) AND status <> 'INACTIVE'
   AND events && %(happenings)s::varchar[] AND (%(only)s::uuid IS NULL OR id = %(only)s::uuid)
@@ -23,33 +23,33 @@ ORDER BY id FOR KEY SHARE
 
 
 def fan_out(events: Sequence[Envelope], *, only: Webhook | None = None) -> list[Delivery]:
-    """Write the deliveries of these events; once for each (event, webhook), however often it is called.
+    """Write the deliveries of these events: one per (event, webhook), however often this is called.
 
-    Runs within a transaction. ``only`` limits it to one webhook. Returns those written now. Raises KeyError for
-    a payload that lacks what receivers are promised.
+    Runs within a transaction. ``only`` limits it to one webhook. Return the new deliveries. Raises KeyError for a
+    payload that lacks a field that receivers are promised.
     """
-    told = [event for event in events if event.event_type in HAPPENINGS]
-    hearing = _hearing(told, only)
-    wanted = {
+    relevant = [event for event in events if event.event_type in HAPPENINGS]
+    webhooks = _subscribed(relevant, only)
+    pairs = {
         (event.event_id, webhook.pk): event
-        for event in told
-        for webhook in hearing
+        for event in relevant
+        for webhook in webhooks
         if HAPPENINGS[event.event_type] in webhook.events
         and webhook.restaurant_id in (None, event.payload["restaurantId"])
     }
-    there = set(
-        Delivery.objects.filter(message_id__in={event_id for event_id, _ in wanted}).values_list(
+    existing = set(
+        Delivery.objects.filter(message_id__in={event_id for event_id, _ in pairs}).values_list(
             "message_id", "webhook_id"
         )
     )
-    missing = {pair: event for pair, event in wanted.items() if pair not in there}
+    missing = {pair: event for pair, event in pairs.items() if pair not in existing}
     if not missing:
         return []
     Message.objects.bulk_create(
         _messages(list({event.event_id: event for event in missing.values()}.values())), ignore_conflicts=True
     )
     now = clock.now()
-    made = [
+    deliveries = [
         Delivery(
             webhook_id=webhook_id,
             message_id=event_id,
@@ -60,17 +60,17 @@ def fan_out(events: Sequence[Envelope], *, only: Webhook | None = None) -> list[
         )
         for (event_id, webhook_id), event in missing.items()
     ]
-    Delivery.objects.bulk_create(made, ignore_conflicts=True)
-    return made
+    Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
+    return deliveries
 
 
-def _hearing(told: Collection[Envelope], only: Webhook | None) -> list[Webhook]:
+def _subscribed(events: Collection[Envelope], only: Webhook | None) -> list[Webhook]:
     return list(
         Webhook.objects.raw(
-            HEARING,
+            SUBSCRIBED,
             {
-                "restaurants": list({event.payload["restaurantId"] for event in told}),
-                "happenings": list({HAPPENINGS[event.event_type].value for event in told}),
+                "restaurants": list({event.payload["restaurantId"] for event in events}),
+                "happenings": list({HAPPENINGS[event.event_type].value for event in events}),
                 "only": only.pk if only is not None else None,
             },
         )

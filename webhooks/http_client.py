@@ -1,9 +1,9 @@
-"""One POST to somebody else's server, which may be slow, endless, hostile or not there.
+"""One POST to a foreign server, which may be slow, endless, hostile or absent.
 
-Everything about it is bounded: one deadline over name, connection, TLS, headers and body; so many bytes in
-all; so many of the body, as they are on the wire. Redirects are not followed, no proxy is taken from the
-environment. A connection goes only to an address that was checked after its name was resolved, so a name
-that means something else the second time gains nothing; the name stays in SNI, certificate and Host.
+Everything is bounded: one deadline over name, connection, TLS, headers and body; a maximum of bytes in all, and
+of the body as it is on the wire. Redirects are not followed, proxies of the environment are not used. A connection
+goes only to an address that was checked after its name was resolved, so a name that resolves differently the
+second time gains nothing; the name stays in SNI, certificate and Host.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from webhooks.url_policy import Address, Refused, check_url, may_connect
 from wokibrain.core import clock
 
 MAX_HEAD_BYTES: Final = 2_048
-"""How much of a response's body is kept."""
+"""The part of a response's body that is stored."""
 MAX_BODY_BYTES: Final = 16_384
-"""How much of it is read."""
+"""The part of a response's body that is read."""
 MAX_WIRE_BYTES: Final = 131_072
-"""How much is read in all."""
+"""Bytes that are read in all."""
 MAX_HEADER_BYTES: Final = 32_768
-"""How much of that may come before the body: headers, and interim responses, which cost most to read."""
+"""Bytes before the body: headers, and interim responses, which are the most expensive to parse."""
 OWN_HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
 MAX_LOOKUPS: Final = 64
-"""How many names may be looked up at a time; a lookup cannot be interrupted, only left alone."""
+"""Concurrent lookups of names. A lookup cannot be interrupted, only abandoned."""
 
-# Its clients log every request with its URL, and a webhook's URL may carry a credential. None is used here; whoever
-# uses one beside it is not to tell either.
+# httpx's clients log the URL of every request, and a webhook's URL may carry a credential. None is used here, but one
+# used elsewhere in the process must not log it either.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 Resolver = Callable[[str, int], Awaitable[list[Address]]]
@@ -63,7 +63,7 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one attempt: a status, or the trouble. ``head`` is the start of the response's body."""
+    """What one attempt came to: a status or a trouble. ``head`` is the start of the response's body."""
 
     status: int | None
     trouble: Trouble | None
@@ -94,20 +94,20 @@ class _TlsFailed(httpcore.ConnectError):
 
 @dataclass(slots=True)
 class Allowance:
-    """How many bytes may still come in."""
+    """The number of bytes that may still be received."""
 
     left: int
 
 
 class _Bounded(httpcore.AsyncNetworkStream):
-    """A stream that ends with an error when more came in than ``allowed``."""
+    """A stream that fails once it received more than ``allowed``."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream, allowed: Allowance) -> None:
         self._inner = inner
         self._allowed = allowed
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        # In small pieces: what a flood sends is parsed between two turns of the loop.
+        # In small pieces: each is parsed before other attempts get their turn in the loop.
         data = await self._inner.read(min(max_bytes, 16_384), timeout)
         self._allowed.left -= len(data)
         if self._allowed.left < 0:
@@ -134,7 +134,7 @@ class _Bounded(httpcore.AsyncNetworkStream):
 
 
 class _Pinned(httpcore.AsyncNetworkBackend):
-    """Resolves, checks every address, and connects to those very addresses."""
+    """Resolves a name, checks every address, and connects to those addresses only."""
 
     def __init__(self, resolver: Resolver, allowed: Allowance) -> None:
         self._resolve = resolver
@@ -150,7 +150,7 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         addresses = await self._resolve(host, port)
-        # One bad address among good ones is an attack or a mistake; either way nothing is sent.
+        # One bad address among good ones is an attack or a mistake; in both cases nothing is sent.
         if not addresses or not all(may_connect(address) for address in addresses):
             raise _AddressRefused(host)
         failure: Exception | None = None
@@ -165,7 +165,7 @@ class _Pinned(httpcore.AsyncNetworkBackend):
 
 
 class _Transport(httpx.AsyncBaseTransport):
-    """One connection of its own for each request: attempts share nothing, so none can wait for another's."""
+    """Opens a connection for each request: attempts share none, so none waits for another."""
 
     def __init__(self, resolver: Resolver, tls: ssl.SSLContext) -> None:
         self._resolver = resolver
@@ -210,18 +210,18 @@ class _Stream(httpx.AsyncByteStream):
 
 
 class Client:
-    """Sends deliveries. Made and used within one event loop."""
+    """Sends deliveries. Must be created and used within one event loop."""
 
     def __init__(
         self, *, timeout: float, resolver: Resolver | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
         self._timeout = timeout
-        # Without httpx's client above it: there are no redirects, cookies, proxies or log lines to see to, and it
-        # takes a fifth of the time that a delivery takes.
+        # Without httpx's client around it: redirects, cookies, proxies and log lines are not wanted, and the client
+        # would take a fifth of a delivery's time.
         self._transport = _Transport(resolver or resolve, tls or trusted())
 
     async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """POST ``body`` and say what came of it. Raises nothing but cancellation."""
+        """POST ``body`` and return the outcome. Raises nothing but cancellation."""
         began = time.monotonic()
         status: int | None = None
         trouble: Trouble | None = None
@@ -246,7 +246,7 @@ class Client:
         ) as error:
             trouble = _trouble(error)
         except ValueError:
-            # h11 and httpx on what is not HTTP at all.
+            # Raised by h11 and httpx for a response that is not HTTP.
             trouble = Trouble.PROTOCOL
         if status is not None:
             # The answer was read in time: what closing the connection brings does not take it back.
@@ -272,20 +272,20 @@ def _trouble(error: BaseException) -> Trouble:
 
 
 async def _head(response: httpx.Response) -> str:
-    """The start of the body as text; undecoded, so that nothing can unfold in memory."""
-    kept = bytearray()
+    """Return the start of the body as text; compressed bodies are not decoded, since they could fill memory."""
+    head = bytearray()
     async for part in response.aiter_raw():
-        kept += part[: MAX_BODY_BYTES - len(kept)]
-        if len(kept) >= MAX_BODY_BYTES:
+        head += part[: MAX_BODY_BYTES - len(head)]
+        if len(head) >= MAX_BODY_BYTES:
             break
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         return f"({encoding[:20]})"
-    return bytes(kept[:MAX_HEAD_BYTES]).decode(errors="replace").replace("\x00", "�")
+    return bytes(head[:MAX_HEAD_BYTES]).decode(errors="replace").replace("\x00", "�")
 
 
 def _retry_after(value: str) -> float | None:
-    """Seconds from now that a Retry-After header names; None for none, or for one that is malformed."""
+    """Return the seconds from now that a Retry-After header names; None if it is missing or malformed."""
     value = value.strip()
     if value.isascii() and value.isdigit() and len(value) < 10:
         return float(value)
@@ -298,7 +298,7 @@ def _retry_after(value: str) -> float | None:
 
 @cache
 def trusted() -> ssl.SSLContext:
-    """Certificates are verified, always. Made once a process: reading the authorities takes a while."""
+    """Return the TLS context, which always verifies certificates. Once per process: loading authorities is slow."""
     return httpx.create_ssl_context(trust_env=False)
 
 
@@ -306,10 +306,10 @@ _lookups: Final = threading.BoundedSemaphore(MAX_LOOKUPS)
 
 
 async def resolve(host: str, port: int) -> list[Address]:
-    """The addresses a name means now. Raises ``_Unresolved``.
+    """Return the addresses that a name resolves to now. Raises ``_Unresolved``.
 
-    Each lookup has a thread of its own: the loop's few would all wait for the same dead name server. The
-    threads are daemons, so that such a server cannot hold up the end of the process either.
+    Each lookup has a thread of its own: the few of the event loop would all wait for the same dead name server.
+    The threads are daemons, so that such a server cannot delay the end of the process either.
     """
     try:
         return [ip_address(host)]
@@ -318,15 +318,15 @@ async def resolve(host: str, port: int) -> list[Address]:
     if not _lookups.acquire(blocking=False):
         raise _Unresolved("too many names are being looked up")
     loop = asyncio.get_running_loop()
-    found: asyncio.Future[list[Address]] = loop.create_future()
+    answer: asyncio.Future[list[Address]] = loop.create_future()
 
     def settle(result: list[Address] | None) -> None:
-        if found.done():
+        if answer.done():
             return
         if result is None:
-            found.set_exception(_Unresolved(host))
+            answer.set_exception(_Unresolved(host))
         else:
-            found.set_result(result)
+            answer.set_result(result)
 
     def look_up() -> None:
         result: list[Address] | None
@@ -340,10 +340,10 @@ async def resolve(host: str, port: int) -> list[Address]:
             loop.call_soon_threadsafe(settle, result)
 
     threading.Thread(target=look_up, name="lookup", daemon=True).start()
-    return await found
+    return await answer
 
 
 def addresses_of(host: str, port: int) -> list[Address]:
-    """What the system's resolver says. Blocks. Raises OSError."""
+    """Return the addresses by the system's resolver. Blocks. Raises OSError."""
     answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [ip_address(text) for text in dict.fromkeys(str(answer[4][0]) for answer in answers)]

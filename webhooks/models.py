@@ -1,5 +1,4 @@
-"""Webhooks and what was sent to them: a message is what is said, a delivery is a message to one webhook,
-an attempt is one try at a delivery."""
+"""Webhooks and what is sent to them: a message goes to each webhook as a delivery, with one or more attempts."""
 
 from __future__ import annotations
 
@@ -14,17 +13,16 @@ from webhooks.event_types import Happening
 from wokibrain.core.ids import uuid7
 
 TEST_STREAM = "test"
-"""The stream of test deliveries: they go out whatever the webhook's status and health, once, out of turn."""
+"""The stream of test deliveries: tried once and out of order, whatever the webhook's status and health."""
 
 
 class Webhook(models.Model):
-    """An endpoint and what it wants to hear. ``restaurant`` empty means all restaurants.
+    """An endpoint and the events it subscribes to. ``restaurant`` empty means all restaurants.
 
-    ``secret`` and ``previous_secret`` are encrypted (see ``vault``); the previous one signs as well until
-    ``previous_until``. One that is ``deleted`` is there for as long as its deliveries are (see ``disposal``), and
-    nobody sees it. ``failures``, ``open_until`` and ``failing_since`` are the endpoint's health as
-    ``health`` keeps it. ``dropping_before`` is set while there is more to drop from before then than is dropped
-    at once; until that is done nothing is sent.
+    ``secret`` and ``previous_secret`` are encrypted (see ``encryption``); the previous one signs too until
+    ``previous_until``. A webhook whose reason is DELETED is hidden, and exists as long as its deliveries do (see
+    ``deletion``). ``failures``, ``open_until`` and ``failing_since`` are the endpoint's health (see ``health``).
+    ``dropping_before`` is set while deliveries from before then remain to be dropped; nothing is sent meanwhile.
     """
 
     class Status(models.TextChoices):
@@ -33,7 +31,7 @@ class Webhook(models.Model):
         INACTIVE = "INACTIVE", _("Inactive")
 
     class Reason(models.TextChoices):
-        """Why it is not active."""
+        """Why the webhook is not active."""
 
         ASKED = "asked", _("asked for")
         GONE = "gone", _("the endpoint answered 410 Gone")
@@ -50,7 +48,7 @@ class Webhook(models.Model):
         verbose_name=_("restaurant"),
         help_text=_("Empty: all restaurants."),
     )
-    url = models.CharField(_("URL"), max_length=url_policy.MAX_URL)
+    url = models.CharField(_("URL"), max_length=url_policy.MAX_URL_LENGTH)
     events = ArrayField(models.CharField(max_length=30, choices=Happening.choices), verbose_name=_("events"))
     status = models.CharField(_("status"), max_length=8, choices=Status.choices, default=Status.ACTIVE)
     reason = models.CharField(_("reason"), max_length=8, choices=Reason.choices, blank=True, editable=False)
@@ -111,9 +109,9 @@ class Webhook(models.Model):
 
 
 class Message(models.Model):
-    """What is said, once for all webhooks that hear it: the very bytes that are sent and signed.
+    """The bytes that are signed and sent, the same to all subscribed webhooks.
 
-    ``id`` is the event's, or a new one for a test. ``reference`` is the booking's, to search by.
+    ``id`` is the event's, or a new one for a test. ``reference`` is the booking's, for searches.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -136,12 +134,12 @@ class Message(models.Model):
 
 
 class Delivery(models.Model):
-    """A message to a webhook. Due times live here and nowhere else.
+    """A message to a webhook. Due times are stored here only.
 
-    ``attempts`` counts all that were begun, ``tries`` those of the present round; a redelivery begins a
-    round. ``leased_until`` is set while an attempt is under way; once it is past, its worker has died and
-    the delivery is due again. ``stream`` and ``sequence`` are the aggregate and its version: first attempts
-    keep that order.
+    ``attempts`` counts all attempts that began, ``tries`` those of the current round; a redelivery begins a new
+    round. ``leased_until`` is set while an attempt is under way; once it has passed, the worker counts as dead and
+    the delivery is due again. ``stream`` and ``sequence`` are the aggregate and its version: first attempts are
+    made in this order.
     """
 
     class Status(models.TextChoices):
@@ -208,7 +206,7 @@ class Delivery(models.Model):
 
 
 class Attempt(models.Model):
-    """One try at a delivery: the status that came back, or why none did."""
+    """One attempt at a delivery: the status of the response, or why there was none."""
 
     id = models.BigAutoField(primary_key=True)
     delivery = models.ForeignKey(
@@ -244,7 +242,7 @@ class Attempt(models.Model):
 
 
 class AttemptCount(models.Model):
-    """How many attempts ever came to ``outcome``, for the metrics: their rows are deleted after a while."""
+    """The number of attempts with this verdict ever, for the metrics: rows of attempts are deleted in time."""
 
     outcome = models.CharField(max_length=10, primary_key=True)
     attempts = models.PositiveBigIntegerField()

@@ -1,4 +1,4 @@
-"""What a receiver reads: ``{event, data, timestamp, id}``, as bytes."""
+"""The bytes that a receiver reads: ``{event, data, timestamp, id}`` as JSON."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from webhooks.event_types import Happening
 from wokibrain.core import clock
 
 UTC: Final = ZoneInfo("UTC")
-"""The zone of times that no restaurant's zone is known for."""
-NOT_TOLD: Final = frozenset({"guestId", "channel"})
-"""Changes that are nobody's business outside."""
+"""The zone of timestamps when the restaurant does not exist any more."""
+PRIVATE_CHANGES: Final = frozenset({"guestId", "channel"})
+"""Changes that receivers are not sent."""
 
 
 def body(
     happening: Happening, payload: Mapping[str, Any], *, event_id: UUID, at: datetime, zone: ZoneInfo
 ) -> bytes:
-    """The bytes to send for an event with this payload. Raises KeyError where the payload lacks a field."""
+    """Return the bytes to send for an event with this payload. Raises KeyError if the payload lacks a field."""
     data = _of_block(payload, at, zone) if happening is Happening.TABLE_UNAVAILABLE else _of_booking(payload)
     if happening is Happening.BOOKING_UPDATED:
         changes = payload.get("changes") or {}
         data["changes"] = {
-            name: _from_first(changes[name]) for name in _in_order(changes) if name not in NOT_TOLD
+            name: _from_first(changes[name]) for name in _in_order(changes) if name not in PRIVATE_CHANGES
         }
     return envelope(happening, data, event_id=event_id, at=at, zone=zone)
 
@@ -64,7 +64,7 @@ def _of_booking(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_block(payload: Mapping[str, Any], at: datetime, zone: ZoneInfo) -> dict[str, Any]:
-    """A block in the shape of a booking: nobody's party, one table, status UNAVAILABLE."""
+    """Return a block in the shape of a booking: no party, one table, status UNAVAILABLE."""
     elapsed = datetime.fromisoformat(payload["end"]) - datetime.fromisoformat(payload["start"])
     return {
         "id": payload["blockId"],
@@ -81,12 +81,12 @@ def _of_block(payload: Mapping[str, Any], at: datetime, zone: ZoneInfo) -> dict[
 
 
 def _in_order(changes: Mapping[str, Any]) -> list[str]:
-    # The store does not keep the order of keys, so it is made again: as in data, then by name.
+    # jsonb does not keep the order of keys; this one is stable: as in data, then by name.
     return [name for name in FIELDS if name in changes] + sorted(set(changes) - set(FIELDS))
 
 
 def _from_first(change: Any) -> Any:
-    """``{from, to}`` in this order, which the store does not keep either."""
+    """Return ``{from, to}`` in this order, which jsonb does not keep either."""
     if not isinstance(change, Mapping):
         return change
     return {edge: change[edge] for edge in ("from", "to") if edge in change} | dict(change)
@@ -95,7 +95,7 @@ def _from_first(change: Any) -> Any:
 def sample(
     happening: Happening, *, restaurant_id: str, event_id: UUID, at: datetime, zone: ZoneInfo
 ) -> bytes:
-    """A made-up example for a test delivery. Its id is all zeros, so that nobody takes it for a booking."""
+    """Return an example for a test delivery. Its id is all zeros, so that no receiver takes it for a booking."""
     start = datetime(2030, 1, 5, 20, 0, tzinfo=zone)
     data: dict[str, Any] = {
         "id": str(UUID(int=0)),

@@ -1,8 +1,8 @@
-"""Where a webhook may point to: rules for URLs, which are text, and for the addresses they lead to.
+"""Where a webhook may point: rules for the text of URLs, and for the addresses that names resolve to.
 
-The URL's rules are narrow on purpose: what two parsers might read in two ways is refused. They are a
-courtesy to whoever types it in; what protects the network is ``may_connect``, asked by the transport of
-every address a name has led to, each time, and by nobody else's parser.
+The rules for URLs are narrow on purpose: text that two parsers might read differently is refused. They help the
+person who types the URL. What protects the network is ``may_connect``, which the HTTP client asks for every
+address that a name resolved to, at every attempt.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from wokibrain.core.errors import Text
 
-MAX_URL: Final = 2000
+MAX_URL_LENGTH: Final = 2000
 Address = IPv4Address | IPv6Address
 
 _URL: Final = re.compile(
@@ -26,7 +26,7 @@ _URL: Final = re.compile(
     re.ASCII,
 )
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
-# A host whose last label is a number is an address, in one of many spellings, to most resolvers.
+# Most resolvers read a host whose last label is a number as an address in one of many notations.
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 _INSIDE: Final = frozenset(
     {"localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "arpa"}
@@ -54,11 +54,11 @@ _SERVICES: Final = frozenset(
     }
     | {9300, 10250, 11211, 15672, 27017, 50070}
 )
-"""Ports above 1023 of things that are not web servers and would be harmed, or fooled, by a request."""
+"""Ports above 1023 of services that are not web servers and that a request could harm or mislead."""
 
 
 class Refused(Exception):
-    """``reason`` is a sentence for people."""
+    """The URL or address is not accepted; ``reason`` is a sentence for people."""
 
     def __init__(self, reason: Text) -> None:
         super().__init__(str(reason))
@@ -67,7 +67,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL that is in order. ``host`` is without brackets; ``literal`` when it is an address itself."""
+    """The parts of an accepted URL. ``host`` has no brackets; ``literal`` is set if the host is an address."""
 
     scheme: str
     host: str
@@ -76,12 +76,12 @@ class Target:
 
 
 def check_url(url: str) -> Target:
-    """Where ``url`` points. Raises Refused for a malformed one, and for one that leads inside."""
-    if len(url) > MAX_URL:
+    """Return where ``url`` points. Raises Refused for a malformed URL and for one that points to a private network."""
+    if len(url) > MAX_URL_LENGTH:
         raise Refused(_("At most 2000 characters."))
     scheme, separator, rest = url.partition("://")
     authority = re.match(r"[^/?#]*", rest)
-    # Scheme and host are case-insensitive; the rest is as it is.
+    # Scheme and host are case-insensitive; the rest is not.
     host_part = authority[0] if authority else ""
     parts = _URL.fullmatch(scheme.lower() + separator + host_part.lower() + rest[len(host_part) :])
     if parts is None:
@@ -108,19 +108,19 @@ def _literal(host: str) -> Address | None:
     if not host.startswith("[") and not _NUMBER.fullmatch(host.rpartition(".")[2]):
         return None
     try:
-        # Takes IPv4 in four plain decimal parts only, and no zone.
+        # Accepts IPv4 only as four plain decimal parts, and no zone.
         address = ip_address(host.strip("[]"))
     except ValueError:
-        raise Refused(_("This is not an address in its usual form.")) from None
+        raise Refused(_("This address is not in its usual notation.")) from None
     if isinstance(address, IPv6Address) is not host.startswith("["):
-        raise Refused(_("This is not an address in its usual form."))
+        raise Refused(_("This address is not in its usual notation."))
     return address
 
 
 def _check_name(host: str) -> None:
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise Refused(_("This is not the name of a host."))
+        raise Refused(_("This is not a valid host name."))
     if settings.WEBHOOK_ALLOW_PRIVATE:
         return
     if len(labels) < 2 or labels[-1] in _INSIDE:
@@ -139,8 +139,11 @@ _SPECIAL_V6: Final = _v6("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 
 
 def may_connect(address: Address) -> bool:
-    """Whether a delivery may go to this address: the public internet, and with WEBHOOK_ALLOW_PRIVATE
-    this machine and private networks too; never link-local, multicast or reserved ones."""
+    """Return whether a delivery may go to this address.
+
+    Public addresses are allowed; with WEBHOOK_ALLOW_PRIVATE this machine and private networks too; link-local,
+    multicast and reserved addresses never are.
+    """
     if isinstance(address, IPv6Address):
         if address.scope_id is not None:
             return False

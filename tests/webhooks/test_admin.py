@@ -115,7 +115,7 @@ def test_new_webhook_shows_its_secret_once(client: Client, person: User) -> None
     }
     response = client.post(reverse("admin:webhooks_webhook_add"), data, follow=True)
     hook = Webhook.objects.get()
-    (secret,) = re.findall(r"shown this once: (whsec_[\w+/=]+)", response.content.decode())
+    (secret,) = re.findall(r"shown only now: (whsec_[\w+/=]+)", response.content.decode())
     assert support.signs(hook, secret)
     assert secret not in page(client, "webhook_change", hook.pk)
 

@@ -1,4 +1,4 @@
-"""What the webhook endpoints take and give."""
+"""Requests and responses of the endpoints of webhooks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wokibrain.rest.paging import Pagination
 NAMES = [happening.value for happening in Happening]
 
 
-def _known(events: list[str]) -> list[str]:
+def _check_events(events: list[str]) -> list[str]:
     if not set(events) <= set(NAMES):
         raise PydanticCustomError("literal_error", "unknown", {"expected": ", ".join(NAMES)})
     if len(set(events)) != len(events):
@@ -33,19 +33,21 @@ def _known(events: list[str]) -> list[str]:
 Events = Annotated[
     list[str],
     Field(min_length=1, max_length=len(NAMES), examples=[["booking.created", "booking.cancelled"]]),
-    AfterValidator(_known),
+    AfterValidator(_check_events),
     WithJsonSchema(
         {"type": "array", "items": {"type": "string", "enum": NAMES}, "minItems": 1, "uniqueItems": True}
     ),
 ]
 Url = Annotated[
     Line,
-    Field(min_length=1, max_length=url_policy.MAX_URL, examples=["https://example.com/hooks/wokibrain"]),
+    Field(
+        min_length=1, max_length=url_policy.MAX_URL_LENGTH, examples=["https://example.com/hooks/wokibrain"]
+    ),
 ]
 Secret = Annotated[
     Line,
-    StringConstraints(min_length=signing.MIN_SECRET, max_length=signing.MAX_SECRET),
-    Field(description="Printable text; what begins with `whsec_` goes on with 16 to 64 bytes in base64."),
+    StringConstraints(min_length=signing.MIN_SECRET_LENGTH, max_length=signing.MAX_SECRET_LENGTH),
+    Field(description="Printable text; `whsec_` must be followed by 16 to 64 bytes in base64."),
 ]
 Status = Literal["ACTIVE", "PAUSED", "INACTIVE"]
 ACTIVE_HELP = "Mirrors `status`: true is ACTIVE. Alone, false means INACTIVE."
@@ -56,13 +58,13 @@ class _WithStatus(BodyModel):
     active: bool | None = Field(None, description=ACTIVE_HELP)
 
     def chosen_status(self) -> Webhook.Status | None:
-        """What `status` and `active` say together. Raises ValidationFailed where they disagree."""
+        """Return the status that `status` and `active` name. Raises ValidationFailed if they disagree."""
         if self.status is None:
             if self.active is None:
                 return None
             return Webhook.Status.ACTIVE if self.active else Webhook.Status.INACTIVE
         if self.active is not None and self.active is not (self.status == Webhook.Status.ACTIVE):
-            raise ValidationFailed.at("active", _("This disagrees with status."))
+            raise ValidationFailed.at("active", _("This contradicts `status`."))
         return Webhook.Status(self.status)
 
 
@@ -91,7 +93,7 @@ class ReplaceWebhookBody(_WithStatus):
 
 
 class ChangeWebhookBody(_WithStatus):
-    """Any of these; what is left out stays. A new `secret` is a rotation."""
+    """Omitted fields stay as they are. A new `secret` is a rotation."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "PAUSED"}]})
 
@@ -107,9 +109,9 @@ class RotateBody(BodyModel):
 
 
 class TestBody(BodyModel):
-    """Without `event` it is the first one the webhook hears."""
+    """Without `event` the first of the webhook's events is sent."""
 
-    event: Annotated[str, AfterValidator(lambda name: _known([name])[0])] | None = Field(
+    event: Annotated[str, AfterValidator(lambda name: _check_events([name])[0])] | None = Field(
         None, json_schema_extra={"enum": [*NAMES, None]}
     )
 
@@ -133,7 +135,7 @@ class RecoverQuery(ApiModel):
 
 
 class WebhookOut(ApiModel):
-    """A webhook. Its secret is shown when it is made and when it is rotated, and never again."""
+    """A webhook. Its secret is shown when it is created or rotated, and never again."""
 
     id: UUID
     restaurant_id: str | None = Field(description="Null: all restaurants.", examples=["R1"])
@@ -142,11 +144,11 @@ class WebhookOut(ApiModel):
     status: Webhook.Status
     active: bool
     status_reason: Literal["asked", "gone", "failing"] | None = Field(
-        description="Why it is not active: asked for, the endpoint answered 410, or nothing but failures for days."
+        description="Why it is not active: by request, the endpoint answered 410, or it failed for days."
     )
     dropping_before: Stamp | None = Field(
-        description="Set while what was queued before then is being dropped, some at a time, after a change of "
-        "`status`; nothing is sent meanwhile."
+        description="Set while deliveries queued before then are being dropped after a change of `status`; "
+        "nothing is sent meanwhile."
     )
     previous_secret_valid_until: Stamp | None
     created_at: Stamp
@@ -167,10 +169,10 @@ class AttemptOut(ApiModel):
     started_at: Stamp
     latency_ms: int = Field(examples=[84])
     status: int | None = Field(
-        description="The HTTP status that came back; null when none did.", examples=[200]
+        description="The HTTP status of the response; null if there was none.", examples=[200]
     )
     error: str | None = Field(
-        description="Why none came back: timeout, dns, address_refused, connect, tls, protocol, too_large, "
+        description="Why there was none: timeout, dns, address_refused, connect, tls, protocol, too_large, "
         "secret_unreadable."
     )
     response_head: str = Field(description="The first 2 kB of the response's body.")
@@ -203,7 +205,7 @@ class MessageOut(ApiModel):
 class RecoveryOut(ApiModel):
     message: str
     queued: int = Field(examples=[12])
-    complete: bool = Field(description="False where there was more; ask again with a later `since`.")
+    complete: bool = Field(description="False if there was more; repeat with a later `since`.")
 
 
 def _local(instant: datetime | None, zone: ZoneInfo) -> datetime | None:

@@ -36,16 +36,16 @@ from wokibrain.rest.openapi import operation
 from wokibrain.rest.paging import pagination
 from wokibrain.rest.views import ApiView, caller_of, parse_body, parse_query, reply
 
-ABSENT = (Code.NOT_FOUND,)
+NOT_FOUND = (Code.NOT_FOUND,)
 WithUrl = NewWebhookBody | ReplaceWebhookBody | ChangeWebhookBody
 
 
 def _url_of(model: type[WithUrl]) -> Callable[[Request], CheckedUrl | None]:
-    """What looks up a body's URL, before the transaction in which a key's request runs."""
+    """Return the check of a body's URL; it runs before the transaction of a request with an Idempotency-Key."""
 
     def check(request: Request) -> CheckedUrl | None:
         url = parse_body(model, request.data).url
-        # First who asks: a stranger has no names looked up.
+        # Permissions first: no names are looked up for strangers.
         selectors.managed_restaurants(caller_of(request))
         return None if url is None else services.check_url(url)
 
@@ -59,12 +59,12 @@ class WebhooksView(ApiView):
         "Oldest first.",
         query=ListQuery,
         out=WebhooksOut,
-        errors=ABSENT,
+        errors=NOT_FOUND,
         tag="webhooks",
     )
     def get(self, request: Request) -> HttpResponse:
         query = parse_query(ListQuery, request)
-        found, total = selectors.list_webhooks(
+        webhooks, total = selectors.list_webhooks(
             caller=caller_of(request),
             restaurant_id=query.restaurant_id,
             status=query.status,
@@ -73,7 +73,7 @@ class WebhooksView(ApiView):
         )
         return reply(
             WebhooksOut(
-                webhooks=[webhook_out(webhook) for webhook in found],
+                webhooks=[webhook_out(webhook) for webhook in webhooks],
                 pagination=pagination(query.page, query.limit, total),
             )
         )
@@ -81,13 +81,13 @@ class WebhooksView(ApiView):
     @operation(
         "createWebhook",
         "Make a webhook",
-        "The response is the only one, but for rotations, that shows the secret.",
+        "The response shows the secret; besides it only rotations do.",
         body=NewWebhookBody,
         prepare=_url_of(NewWebhookBody),
         out=WebhookWithSecretOut,
         encryption=encryption,
         status=201,
-        errors=ABSENT,
+        errors=NOT_FOUND,
         tag="webhooks",
         creates="webhook",
     )
@@ -105,7 +105,7 @@ class WebhooksView(ApiView):
 
 
 class WebhookView(ApiView):
-    @operation("getWebhook", "One webhook", "By id.", out=WebhookOut, errors=ABSENT, tag="webhooks")
+    @operation("getWebhook", "One webhook", "By id.", out=WebhookOut, errors=NOT_FOUND, tag="webhooks")
     def get(self, request: Request, webhook: str) -> HttpResponse:
         return reply(webhook_out(selectors.get_webhook(caller_of(request), webhook)))
 
@@ -117,7 +117,7 @@ class WebhookView(ApiView):
         prepare=_url_of(ReplaceWebhookBody),
         out=WebhookOut,
         encryption=encryption,
-        errors=ABSENT,
+        errors=NOT_FOUND,
         tag="webhooks",
     )
     def put(self, request: Request, webhook: str, prepared: CheckedUrl) -> HttpResponse:
@@ -135,13 +135,13 @@ class WebhookView(ApiView):
     @operation(
         "changeWebhook",
         "Change a webhook",
-        """PAUSED holds deliveries for up to 72 hours by default and sends them on resume; INACTIVE drops what waits and
-        queues nothing. What is left out stays.""",
+        """PAUSED holds deliveries for up to 72 hours by default and sends them on resume; INACTIVE drops pending
+        deliveries and queues no new ones. Omitted fields stay as they are.""",
         body=ChangeWebhookBody,
         prepare=_url_of(ChangeWebhookBody),
         out=WebhookOut,
         encryption=encryption,
-        errors=ABSENT,
+        errors=NOT_FOUND,
         tag="webhooks",
     )
     def patch(self, request: Request, webhook: str, prepared: CheckedUrl | None) -> HttpResponse:
@@ -161,7 +161,7 @@ class WebhookView(ApiView):
         "Delete a webhook",
         "With its deliveries.",
         out=MessageOut,
-        errors=ABSENT,
+        errors=NOT_FOUND,
         tag="webhooks",
     )
     def delete(self, request: Request, webhook: str) -> HttpResponse:
@@ -173,11 +173,11 @@ class RotateSecretView(ApiView):
     @operation(
         "rotateWebhookSecret",
         "Give a webhook a new secret",
-        "The present one signs as well for a grace period, 24 hours by default. The body may be left out.",
+        "The current one signs too for a grace period, 24 hours by default. The body is optional.",
         body=RotateBody,
         out=WebhookWithSecretOut,
         encryption=encryption,
-        errors=ABSENT,
+        errors=NOT_FOUND,
         tag="webhooks",
     )
     def post(self, request: Request, webhook: str) -> HttpResponse:
@@ -192,12 +192,12 @@ class TestView(ApiView):
     @operation(
         "testWebhook",
         "Send a test",
-        """One made-up message with header `X-WokiBrain-Test: true`, signed like any other, whatever the webhook's
-        status; tried once. The body may be left out. See the outcome among the deliveries.""",
+        """One sample message with header `X-WokiBrain-Test: true`, signed like any other, whatever the webhook's
+        status; tried once. The body is optional. The deliveries show the outcome.""",
         body=TestBody,
         out=DeliveryOut,
         status=202,
-        errors=ABSENT,
+        errors=NOT_FOUND,
         tag="webhooks",
         creates="delivery",
     )
@@ -214,12 +214,12 @@ class DeliveriesView(ApiView):
         "Latest first, each with its attempts. Kept for 30 days by default.",
         query=DeliveriesQuery,
         out=DeliveriesOut,
-        errors=ABSENT,
+        errors=NOT_FOUND,
         tag="webhooks",
     )
     def get(self, request: Request, webhook: str) -> HttpResponse:
         query = parse_query(DeliveriesQuery, request)
-        found, deliveries, total = selectors.list_deliveries(
+        owner, deliveries, total = selectors.list_deliveries(
             caller=caller_of(request),
             webhook_id=webhook,
             status=query.status,
@@ -227,7 +227,7 @@ class DeliveriesView(ApiView):
             page=query.page,
             limit=query.limit,
         )
-        zone = selectors.zone_of(found)
+        zone = selectors.zone_of(owner)
         return reply(
             DeliveriesOut(
                 deliveries=[delivery_out(delivery, zone) for delivery in deliveries],
@@ -240,10 +240,10 @@ class RedeliverView(ApiView):
     @operation(
         "redeliver",
         "Make a delivery again",
-        "Now, whatever became of it, with the same id and the same bytes and a fresh schedule.",
+        "Now, whatever its status, with the same id and bytes and a fresh schedule.",
         out=DeliveryOut,
         status=202,
-        errors=(*ABSENT, Code.INVALID_TRANSITION),
+        errors=(*NOT_FOUND, Code.INVALID_TRANSITION),
         tag="webhooks",
     )
     def post(self, request: Request, webhook: str, delivery: str) -> HttpResponse:
@@ -256,19 +256,19 @@ class RecoverView(ApiView):
     @operation(
         "recoverWebhook",
         "Deliver what was missed",
-        """Since an instant within the time that messages are kept, 30 days by default: what failed or was dropped, and
-        what happened while the webhook was inactive or not there yet. What was delivered is not sent again.""",
+        """Since an instant within the time that messages are kept, 30 days by default: deliveries that failed or were
+        dropped, and events from while the webhook was inactive or did not exist yet. Nothing is delivered twice.""",
         query=RecoverQuery,
         out=RecoveryOut,
         status=202,
-        errors=(*ABSENT, Code.INVALID_TRANSITION),
+        errors=(*NOT_FOUND, Code.INVALID_TRANSITION),
         tag="webhooks",
     )
     def post(self, request: Request, webhook: str) -> HttpResponse:
         query = parse_query(RecoverQuery, request)
-        done = services.recover(caller=caller_of(request), webhook_id=webhook, since=query.since)
-        text = _("%(count)d deliveries are queued.") % {"count": done.queued}
-        return reply(RecoveryOut(message=text, queued=done.queued, complete=done.complete), 202)
+        recovery = services.recover(caller=caller_of(request), webhook_id=webhook, since=query.since)
+        text = _("%(count)d deliveries are queued.") % {"count": recovery.queued}
+        return reply(RecoveryOut(message=text, queued=recovery.queued, complete=recovery.complete), 202)
 
 
 def _queued(delivery: Delivery) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""`manage.py rekey_webhooks`: after a new key was put in front of WEBHOOK_SECRET_KEYS."""
+"""`manage.py rekey_webhooks`: run it after putting a new key in front of WEBHOOK_SECRET_KEYS."""
 
 from typing import Any
 
