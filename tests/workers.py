@@ -2,7 +2,7 @@
 
 A file is run by one worker, so that what its tests share is started once; so are the files of a group, which share a
 browser. There is one worker more than there are processors, because many tests wait for processes of their own;
-PYTEST_XDIST_AUTO_NUM_WORKERS and `make test ARGS="-n 2"` override it, and `-n 0` runs all tests in one process.
+PYTEST_XDIST_AUTO_NUM_WORKERS and `make test ARGS="-n 2"` override it. Without `-n` all tests run in one process.
 
 A test whose measurements another test on the machine would change is marked `alone`: it runs while no other does.
 """
