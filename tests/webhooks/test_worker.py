@@ -179,7 +179,7 @@ def test_pump_that_is_stopped_finishes_what_is_under_way(receiver: Receiver) -> 
 def test_many_events_call_once(monkeypatch: pytest.MonkeyPatch) -> None:
     queued: list[None] = []
     monkeypatch.setattr(tasks.send_due, "apply_async", lambda **_: queued.append(None))
-    monkeypatch.setattr(tasks, "WOKEN_MS", 60_000)
+    monkeypatch.setattr(tasks, "WAKE_INTERVAL_MS", 60_000)
     from django_redis import get_redis_connection
 
     get_redis_connection("default").delete("webhooks:woken")
