@@ -24,11 +24,10 @@ from unfold.widgets import (
 
 from bookings.availability import plan as plans
 from bookings.models import Booking, Guest
-from bookings.repository.records import BookingRecord
+from bookings.repository.records import BookingRecord, Contact
 from bookings.services import change, create
 from bookings.services.change import CHANGED_SINCE, Change
 from bookings.services.create import NewBooking
-from bookings.services.guests import Contact
 from restaurants.models import MAX_PARTY, Restaurant, Table
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
@@ -209,8 +208,8 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
             raise Conflict(CHANGED_SINCE)
         tables = data["tables"] if "tables" in changed_fields else ()
         changed = change.update_booking(
+            str(booking.pk),
             caller=self.caller,
-            booking=str(booking.pk),
             change=Change(
                 party_size=data["party_size"] if "party_size" in changed_fields else None,
                 duration_minutes=data["duration_minutes"] if "duration_minutes" in changed_fields else None,

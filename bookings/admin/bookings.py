@@ -191,7 +191,7 @@ class BookingAdmin(TenantAdmin):
     ) -> None:
         for booking in bookings:
             try:
-                service(caller=caller_for(request), booking=str(booking.pk))
+                service(str(booking.pk), caller=caller_for(request))
             except DomainError as error:
                 self.message_user(request, f"{booking.reference}: {error.detail}", messages.ERROR)
             else:

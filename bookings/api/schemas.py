@@ -12,12 +12,11 @@ import orjson
 from pydantic import Field, ValidationInfo, field_validator
 
 from bookings.engine import SLOT_MINUTES
-from bookings.repository.records import BookingRecord
+from bookings.repository.records import BookingRecord, Contact
 from bookings.selectors.bookings import DayList, Page
 from bookings.selectors.discover import Discovery
 from bookings.services.change import Change
 from bookings.services.create import NewBooking
-from bookings.services.guests import Contact
 from bookings.statuses import Status
 from wokibrain.core import clock
 from wokibrain.events.envelope import Envelope, Payload
@@ -354,15 +353,15 @@ def past_booking_out(state: Payload, zone: ZoneInfo) -> dict[str, object]:
     return {name: state[name] for name in PAST_FIELDS} | stamps | nobody
 
 
-def page_out(wanted: DayList, bookings: list[dict[str, object]], total: int) -> dict[str, object]:
+def page_out(day_list: DayList, bookings: list[dict[str, object]], total: int) -> dict[str, object]:
     """``BookingsOut`` as JSON values."""
     return {
-        "date": wanted.service_date.isoformat(),
+        "date": day_list.service_date.isoformat(),
         "bookings": bookings,
-        "pagination": pagination(wanted.page, wanted.limit, total).model_dump(by_alias=True),
+        "pagination": pagination(day_list.page, day_list.limit, total).model_dump(by_alias=True),
     }
 
 
-def bookings_json(wanted: DayList, page: Page) -> bytes:
+def bookings_json(day_list: DayList, page: Page) -> bytes:
     """``BookingsOut`` as JSON."""
-    return orjson.dumps(page_out(wanted, [booking_out(each) for each in page.bookings], page.total))
+    return orjson.dumps(page_out(day_list, [booking_out(each) for each in page.bookings], page.total))

@@ -26,12 +26,11 @@ from bookings.api.schemas import (
     page_out,
     past_booking_out,
 )
-from bookings.repository.records import BookingRecord, seen_by
-from bookings.repository.ticket import Ticket
+from bookings.repository.records import BookingRecord, Ticket, seen_by
 from bookings.selectors import bookings as selectors
 from bookings.selectors import discover, history
 from bookings.selectors.bookings import DayList
-from bookings.selectors.discover import Question
+from bookings.selectors.discover import Search
 from bookings.services.change import update_booking
 from bookings.services.create import create_booking
 from bookings.services.lifecycle import cancel_booking, complete_booking, no_show_booking, seat_booking
@@ -57,7 +56,7 @@ class DiscoverView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = parse_query(DiscoverQuery, request)
-        question = Question(
+        search = Search(
             restaurant_id=query.restaurant_id,
             sector_id=query.sector_id,
             service_date=query.date,
@@ -68,7 +67,7 @@ class DiscoverView(ApiView):
             limit=query.limit,
         )
         return reply_json(
-            discover.discover_rendered(caller=caller_of(request), question=question, render=discovery_json)
+            discover.discover_rendered(caller=caller_of(request), search=search, render=discovery_json)
         )
 
 
@@ -83,7 +82,7 @@ class BookingsView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = parse_query(ListQuery, request)
-        wanted = DayList(
+        day_list = DayList(
             restaurant_id=query.restaurant_id,
             sector_id=query.sector_id,
             service_date=query.date,
@@ -93,10 +92,10 @@ class BookingsView(ApiView):
         )
         caller = caller_of(request)
         if query.as_of is not None:
-            states, total, zone = history.list_as_of(caller=caller, wanted=wanted, instant=query.as_of)
+            states, total, zone = history.list_as_of(caller=caller, day_list=day_list, instant=query.as_of)
             bookings = [past_booking_out(state, zone) for state in states]
-            return reply_json(orjson.dumps(page_out(wanted, bookings, total)))
-        return reply_json(selectors.list_rendered(caller=caller, wanted=wanted, render=bookings_json))
+            return reply_json(orjson.dumps(page_out(day_list, bookings, total)))
+        return reply_json(selectors.list_rendered(caller=caller, day_list=day_list, render=bookings_json))
 
     @operation(
         "createBooking",
@@ -150,7 +149,7 @@ class BookingView(ApiView):
         change = parse_body(ChangeBody, request.data).change()
         caller = caller_of(request)
         ticket = _ticket(self, request, _answer(caller, 200), request.data)
-        result = update_booking(caller=caller, booking=booking, change=change, ticket=ticket)
+        result = update_booking(booking, caller=caller, change=change, ticket=ticket)
         return _response(caller, result, 200)
 
     @operation(
@@ -164,7 +163,7 @@ class BookingView(ApiView):
     def delete(self, request: Request, booking: str) -> HttpResponse:
         caller = caller_of(request)
         ticket = _ticket(self, request, lambda _: Replay(204, ""))
-        result = cancel_booking(caller=caller, booking=booking, ticket=ticket)
+        result = cancel_booking(booking, caller=caller, ticket=ticket)
         return _response(caller, result, 204)
 
 
@@ -192,7 +191,7 @@ class _StepView(ApiView):
     def post(self, request: Request, booking: str) -> HttpResponse:
         caller = caller_of(request)
         ticket = _ticket(self, request, _answer(caller, 200))
-        result = type(self).step(caller=caller, booking=booking, ticket=ticket)
+        result = type(self).step(booking, caller=caller, ticket=ticket)
         return _response(caller, result, 200)
 
 

@@ -1,11 +1,10 @@
-"""Days that are read again and again: kept in memory and in Redis for as long as their number stands.
+"""Service days and rendered answers in memory and in Redis, good for as long as their numbers stand.
 
-The database numbers every change of a plan (``Restaurant.plan_version``) and of a sector's day
-(``DayVersion``), in the transaction of the change. Each read asks for the numbers first, one row by
-primary key, and what is kept belongs to one set of numbers. So nothing is ever invalidated or stale:
-not for the writer's next read, not in another process, not after a write by hand in SQL, and not
-when Redis is away. What nobody can ask for any more is thrown out of Redis by ``forget``, which the
-events call: that saves memory, and nothing depends on it.
+The database counts every change of a plan (``Restaurant.plan_version``) and of a sector's day (``DayVersion``) in the
+transaction of the change. Each read fetches these numbers first, one row by primary key, and a cached value belongs
+to one pair of numbers. So nothing needs invalidating and nothing is stale: not for the writer's next read, nor in
+another process, nor after a change by hand in SQL, nor while Redis is away. ``forget``, which the events call, removes
+from Redis what no request can reach any more: it saves memory, and nothing depends on it.
 """
 
 from __future__ import annotations
@@ -30,11 +29,14 @@ from restaurants.selectors import RESTAURANT
 from wokibrain.core.errors import NotFound
 from wokibrain.core.redis import Away, ask
 
-KEPT_DAYS: Final = 512
-KEPT_ANSWERS: Final = 128
+MAX_DAYS: Final = 512
+"""Days that a process holds in memory."""
+MAX_ANSWERS: Final = 128
+"""Answers that a process holds of one day."""
 REDIS_SECONDS: Final = 600
+"""How long Redis holds a day after its latest answer."""
 
-# A night's service reaches into the next date, so the neighbours' bookings may hold tables of this day.
+# A night's service reaches into the next date, so bookings of the dates beside it may hold tables of this day.
 NUMBERS: Final = f"""
 SELECT restaurant.plan_version, coalesce(sum(day.version), 0)::bigint
 FROM {RESTAURANT}
@@ -46,8 +48,8 @@ GROUP BY restaurant.id
 
 
 @dataclass(slots=True)
-class _Kept:
-    """What was worked out at one set of numbers."""
+class _Entry:
+    """A day and its answers at one pair of numbers."""
 
     numbers: tuple[int, int]
     day: Day | None = None
@@ -55,45 +57,45 @@ class _Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """A sector's day (or all sectors') at its present numbers; what it gives is as fresh as its opening."""
+class CachedDay:
+    """A service day of a sector, or of all sectors, at the numbers that it was opened with."""
 
     plan: Plan
     sector_id: str | None
     date: date
-    _kept: _Kept
+    _entry: _Entry
 
     def day(self) -> Day:
-        """What is free; read from the database once per set of numbers and process."""
-        if self._kept.day is None:
-            self._kept.day = days.read(self.plan.restaurant_id, self.sector_id, self.date)
-        return self._kept.day
+        """Return the day; a process reads it from the database once for each pair of numbers."""
+        if self._entry.day is None:
+            self._entry.day = days.read(self.plan.restaurant_id, self.sector_id, self.date)
+        return self._entry.day
 
-    def answer(self, key: Hashable, make: Callable[[], bytes], *, shared: bool) -> bytes:
-        """The bytes kept under ``key``, else what ``make`` gives, kept from then on.
+    def answer(self, key: Hashable, render: Callable[[], bytes], *, shared: bool) -> bytes:
+        """Return the cached bytes of ``key``, else those of ``render``, which are cached.
 
-        ``key`` holds all that the answer depends on besides the day and the plan. ``shared`` keeps it
-        in Redis too, for other processes: never for answers with personal data.
+        ``key`` holds all that the answer depends on besides the day and the plan. ``shared`` caches it in Redis too,
+        for other processes: never for answers with personal data.
         """
-        kept = self._kept.answers.get(key)
-        if kept is not None:
+        cached = self._entry.answers.get(key)
+        if cached is not None:
             metrics.CACHE_HITS.labels("memory").inc()
-            return kept
+            return cached
         name = self._field(key) if shared else ""
-        if name and (found := _from_redis(self._name, name)) is not None:
+        if name and (cached := _from_redis(self._name, name)) is not None:
             metrics.CACHE_HITS.labels("redis").inc()
-            return self._remember(key, found)
+            return self._remember(key, cached)
         metrics.CACHE_MISSES.inc()
-        made = make()
+        answer = render()
         if name:
-            _to_redis(self._name, name, made)
-        return self._remember(key, made)
+            _to_redis(self._name, name, answer)
+        return self._remember(key, answer)
 
     def _remember(self, key: Hashable, value: bytes) -> bytes:
-        answers = self._kept.answers
+        answers = self._entry.answers
         answers[key] = value
         # Another thread may have emptied it meanwhile.
-        while len(answers) > KEPT_ANSWERS:
+        while len(answers) > MAX_ANSWERS:
             with suppress(KeyError):
                 answers.popitem(last=False)
         return value
@@ -103,18 +105,18 @@ class Sheet:
         return _redis_name(self.plan.restaurant_id, self.sector_id, self.date)
 
     def _field(self, key: Hashable) -> str:
-        plan, day = self._kept.numbers
+        plan, day = self._entry.numbers
         return f"{plan}:{day}:{key!r}"
 
 
-_sheets: Final[OrderedDict[tuple[str, str | None, date], _Kept]] = OrderedDict()
+_entries: Final[OrderedDict[tuple[str, str | None, date], _Entry]] = OrderedDict()
 _lock: Final = Lock()
 
 
-def open_day(restaurant_id: str, sector_id: str | None, service_date: date) -> Sheet:
-    """The sheet of a day at its present numbers.
+def open_day(restaurant_id: str, sector_id: str | None, service_date: date) -> CachedDay:
+    """Return a day at its present numbers.
 
-    Raises NotFound for a restaurant that is not there and a sector that is not its own.
+    Raises NotFound for a restaurant that does not exist and for a sector that is not its own.
     """
     plan = with_sector(restaurant_id, sector_id)
     numbers = _numbers(plan, sector_id, service_date)
@@ -122,16 +124,16 @@ def open_day(restaurant_id: str, sector_id: str | None, service_date: date) -> S
         plan = current(restaurant_id)
         numbers = (plan.version, _numbers(plan, sector_id, service_date)[1])
     if not settings.DAY_CACHE:
-        return Sheet(plan, sector_id, service_date, _Kept(numbers))
+        return CachedDay(plan, sector_id, service_date, _Entry(numbers))
     name = (restaurant_id, sector_id, service_date)
     with _lock:
-        kept = _sheets.get(name)
-        if kept is None or kept.numbers != numbers:
-            kept = _sheets[name] = _Kept(numbers)
-        _sheets.move_to_end(name)
-        while len(_sheets) > KEPT_DAYS:
-            _sheets.popitem(last=False)
-    return Sheet(plan, sector_id, service_date, kept)
+        entry = _entries.get(name)
+        if entry is None or entry.numbers != numbers:
+            entry = _entries[name] = _Entry(numbers)
+        _entries.move_to_end(name)
+        while len(_entries) > MAX_DAYS:
+            _entries.popitem(last=False)
+    return CachedDay(plan, sector_id, service_date, entry)
 
 
 def _numbers(plan: Plan, sector_id: str | None, service_date: date) -> tuple[int, int]:
@@ -147,11 +149,11 @@ def _numbers(plan: Plan, sector_id: str | None, service_date: date) -> tuple[int
 
 
 def forget(days: Iterable[tuple[str, str, date]]) -> None:
-    """Throw out of Redis what is kept of these restaurants' sectors' days, and of the dates beside them."""
+    """Delete from Redis the answers of these days, (restaurant id, sector id, date), and of the dates beside them."""
     names = {
-        _redis_name(restaurant_id, room, service_date + timedelta(days=beside))
+        _redis_name(restaurant_id, sector, service_date + timedelta(days=beside))
         for restaurant_id, sector_id, service_date in days
-        for room in (sector_id, None)
+        for sector in (sector_id, None)
         for beside in (-1, 0, 1)
     }
     if names:
@@ -165,11 +167,11 @@ def _redis_name(restaurant_id: str, sector_id: str | None, service_date: date) -
 
 def _from_redis(name: str, field: str) -> bytes | None:
     try:
-        # The client's types know one answer, text; it gives bytes.
-        found: Any = ask(lambda client: client.hget(name, field))
+        # By its types the client returns text; it returns bytes.
+        answer: Any = ask(lambda client: client.hget(name, field))
     except Away:
         return None
-    return found if isinstance(found, bytes) else None
+    return answer if isinstance(answer, bytes) else None
 
 
 def _to_redis(name: str, field: str, value: bytes) -> None:

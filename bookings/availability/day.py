@@ -1,4 +1,4 @@
-"""One service day read from the database: who holds which table when, as the engine's bit masks."""
+"""One service day read from the database: which tables are held when, as the engine's bit sets."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from bookings.engine import Candidate, Occupancy, Refusal, ServiceDay, explain, 
 from restaurants.selectors import RESTAURANT
 from wokibrain.core.errors import NotFound
 
-# One row: the plan's version, and what is held as "table first last", comma-separated; an id has neither
-# comma nor blank, and one text is several times cheaper to send and read than an array. Slots are counted
-# from the day's origin, the first rounded down and the last up: what lies off the grid takes all it touches.
+# One row: the plan's version, and the allocations as "table first last", comma-separated; an id has neither comma
+# nor blank, and one text is several times cheaper to send and read than an array. Slots are counted from the day's
+# origin, the first rounded down and the last up, so that an allocation off the grid takes every slot that it touches.
 READ: Final = f"""
 SELECT restaurant.plan_version, held.slots
 FROM {RESTAURANT}
@@ -35,7 +35,7 @@ LEFT JOIN LATERAL (
       ON allocation.sector_id = sector.id
      AND allocation.active
      AND allocation.period && tstzrange(%(since)s::timestamptz, %(end)s::timestamptz)
-    -- A block's booking is null, which is no booking that is left out.
+    -- A block's booking is null, and is not left out.
     WHERE (allocation.booking_id = ANY (string_to_array(%(without)s, ',')::uuid[])) IS NOT TRUE
 ) AS held ON true
 WHERE restaurant.id = %(restaurant)s
@@ -47,11 +47,11 @@ MAX_PLAN_CHANGES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a guest asks for. Minutes; wall times of the service day; ``start`` an aware instant.
+class SeatRequest:
+    """A party that needs a seat. Minutes; wall times of the service day; ``start`` an aware instant.
 
-    ``standing``: the start is no wish, for the party is there or was promised it. It may be past, too
-    soon, or in an hour that the clock shows again; only the hours and the last seating bind it.
+    ``standing``: the party is there already, or was promised its start. Such a start may be past, too soon, or in an
+    hour that the clock shows twice; only the opening hours and the last seating bind it.
     """
 
     party: int
@@ -71,45 +71,49 @@ class Day:
     service: ServiceDay
     rooms: tuple[tuple[SectorRoom, Occupancy], ...]
 
-    def candidates(self, wish: Wish, limit: int) -> list[Candidate]:
-        """The best ``limit`` over all sectors, best first; never one that mixes them."""
+    def candidates(self, request: SeatRequest, limit: int) -> list[Candidate]:
+        """Return the best ``limit`` candidates over all sectors, best first; each lies in one sector."""
         not_before = self.plan.not_before()
         lists = [
             find(
                 room.engine,
                 self.service,
                 occupancy,
-                party=wish.party,
-                duration_minutes=wish.duration,
+                party=request.party,
+                duration_minutes=request.duration,
                 limit=limit,
-                window_start=wish.window_start,
-                window_end=wish.window_end,
+                window_start=request.window_start,
+                window_end=request.window_end,
                 not_before=not_before,
-                start=wish.start,
-                standing=wish.standing,
-                tables=wish.tables,
+                start=request.start,
+                standing=request.standing,
+                tables=request.tables,
             )
             for room, occupancy in self.rooms
         ]
-        return lists[0] if len(lists) == 1 else merge(lists, wish.party, limit)
+        return lists[0] if len(lists) == 1 else merge(lists, request.party, limit)
 
-    def refusal(self, wish: Wish) -> Refusal:
-        """Why there is no candidate, and the nearest starts of the day that would do."""
+    def best(self, request: SeatRequest) -> Candidate | None:
+        """Return the best candidate over all sectors; ``refusals.refuse`` says why there is none."""
+        return next(iter(self.candidates(request, 1)), None)
+
+    def refusal(self, request: SeatRequest) -> Refusal:
+        """Return why there is no candidate, and the nearest starts of the day that have one."""
         return explain(
             self.service,
             [(room.engine, occupancy) for room, occupancy in self.rooms],
-            party=wish.party,
-            duration_minutes=wish.duration,
-            window_start=wish.window_start,
-            window_end=wish.window_end,
+            party=request.party,
+            duration_minutes=request.duration,
+            window_start=request.window_start,
+            window_end=request.window_end,
             not_before=self.plan.not_before(),
-            start=wish.start,
-            standing=wish.standing,
-            tables=wish.tables,
+            start=request.start,
+            standing=request.standing,
+            tables=request.tables,
         )
 
     def seats(self, table_ids: Iterable[str], party: int) -> bool:
-        """Whether these tables, free or not, together seat the party."""
+        """Return whether these tables, free or not, together seat the party."""
         for room, _ in self.rooms:
             index = room.engine.index
             if all(table_id in index for table_id in table_ids):
@@ -118,11 +122,11 @@ class Day:
         return False
 
     def aligned(self, instant: datetime) -> datetime:
-        """The grid's slot that ``instant`` falls in."""
+        """Return the start of the slot that contains ``instant``."""
         return self.service.instant_of(self.service.slot_of(instant))
 
     def covering(self, start: datetime, minutes: int) -> int:
-        """Minutes from the slot of ``start`` that cover ``minutes`` from ``start`` itself."""
+        """Return the minutes from the start of the slot of ``start`` to ``minutes`` after ``start``."""
         return minutes + int((start - self.aligned(start)).total_seconds() // 60)
 
     def check_tables(self, table_ids: frozenset[str] | None) -> None:
@@ -131,7 +135,7 @@ class Day:
             raise NotFound.at("tableIds")
 
     def sector_of(self, table_ids: Iterable[str]) -> str:
-        """The sector these tables stand in. Raises NotFound when it is none of the day's."""
+        """Return the sector of these tables. Raises NotFound for a table of another sector than the day's."""
         first = next(iter(table_ids))
         for room, _ in self.rooms:
             if first in room.engine.index:

@@ -1,8 +1,7 @@
 """A restaurant's plan as the engine wants it: zone, windows, bounds and sectors, ready to search.
 
-A plan is immutable and numbered. The database numbers every change (restaurants' migration 0002),
-and whoever reads a day reads the number with it, so a plan kept in memory is never used past its time
-and no process needs to be told.
+A plan is immutable and numbered. The database counts every change (restaurants' migration 0002), and each read of a
+day includes the number, so that no process uses a plan in memory after it changed, or needs to hear of the change.
 """
 
 from __future__ import annotations
@@ -36,11 +35,12 @@ from wokibrain.core import clock
 from wokibrain.core.errors import NotFound, ValidationFailed
 
 MAX_PLANS: Final = 512
+"""Restaurants whose plans a process holds in memory."""
 
 
 @dataclass(frozen=True)
 class SectorRoom:
-    """A sector: what the engine searches, and the ids of all its tables, retired ones included."""
+    """A sector as the engine searches it, with the ids of all its tables, retired ones included."""
 
     id: str
     name: str
@@ -205,7 +205,9 @@ def load(restaurant_id: str) -> Plan:
     for window in ServiceWindow.objects.filter(restaurant=restaurant):
         weekly[window.weekday].append(Window(window.opens, window.closes, window.last_seating))
     special = {
-        day.date: tuple(Window(each.opens, each.closes, each.last_seating) for each in day.windows.all())
+        day.date: tuple(
+            Window(window.opens, window.closes, window.last_seating) for window in day.windows.all()
+        )
         for day in SpecialDay.objects.filter(restaurant=restaurant).prefetch_related("windows")
     }
     return Plan(
@@ -259,7 +261,7 @@ def _sectors(restaurant: Restaurant) -> dict[str, SectorRoom]:
 
 
 def service_date_at(plan: Plan, instant: datetime) -> date:
-    """The service date that ``instant`` belongs to: after midnight still last night's, while it is open."""
+    """Return the service date of ``instant``: after midnight the day before, while its night is open."""
     today = instant.astimezone(plan.zone).date()
     last_night = plan.day(today - timedelta(days=1))
     if last_night.spans and 0 <= last_night.slot_of(instant) < last_night.slots:

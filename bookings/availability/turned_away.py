@@ -1,15 +1,14 @@
-"""How often a restaurant refused whom, and why: demand that left no booking and so no event.
+"""Parties that a restaurant turned away, by door and reason: demand that left no booking and so no event.
 
-Counted in Redis by the restaurant's date of asking: one hash a day, its fields a door and a reason,
-gone after KEPT_DAYS. Every process adds to the same counts and reads them. A booking that is made asks
-nothing here, and when Redis is away a refusal is not counted and answered all the same.
+Counted in Redis, one hash for each of the restaurant's dates, with a field for each door and reason; it expires after
+KEPT_DAYS. All processes share the counts. A booking costs nothing here, and without Redis a refusal is answered
+uncounted.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Final
@@ -27,25 +26,19 @@ KEPT_DAYS: Final = 28
 
 
 class Door(StrEnum):
-    """What was refused."""
+    """The way by which a party asked."""
 
     SEARCH = "search"
     BOOKING = "booking"
     WALK_IN = "walk_in"
 
 
-@contextmanager
-def counted(restaurant_id: str, door: Door) -> Iterator[None]:
-    """Count a refusal that the block raises for want of room or hours; whatever it raises passes."""
-    try:
-        yield
-    except (NoCapacity, Conflict, OutsideServiceWindow) as refusal:
-        note(restaurant_id, door, refusal)
-        raise
+TURNED_AWAY: Final = (NoCapacity, Conflict, OutsideServiceWindow)
+"""The refusals that count: for want of tables or hours."""
 
 
 def note(restaurant_id: str, door: Door, refusal: DomainError) -> None:
-    """Count one refusal of a restaurant that there is, by its reason, else by its code."""
+    """Count a refusal by its reason, else by its code. Raises NotFound for a restaurant that does not exist."""
     field = f"{door}:{refusal.reason or refusal.code}"
     key = _key(restaurant_id, clock.now().astimezone(plans.recent(restaurant_id).zone).date())
 
@@ -62,7 +55,7 @@ def note(restaurant_id: str, door: Door, refusal: DomainError) -> None:
 def refused(
     *, caller: Caller, restaurant_id: str, last: date, days: int = KEPT_DAYS
 ) -> dict[str, Counter[Door]] | None:
-    """Reason -> how often at each door, of the ``days`` dates up to ``last``; None when the counts are away.
+    """Return reason -> door -> refusals on the ``days`` dates up to ``last``; None while Redis is away.
 
     Raises NotFound, Forbidden.
     """
@@ -79,12 +72,12 @@ def refused(
         hashes = ask(read)
     except Away:
         return None
-    found: dict[str, Counter[Door]] = {}
-    for each in hashes:
-        for field, count in each.items():
+    counts: dict[str, Counter[Door]] = {}
+    for day in hashes:
+        for field, count in day.items():
             door, _, reason = field.decode().partition(":")
-            found.setdefault(reason, Counter())[Door(door)] += int(count)
-    return found
+            counts.setdefault(reason, Counter())[Door(door)] += int(count)
+    return counts
 
 
 def _key(restaurant_id: str, day: date) -> str:

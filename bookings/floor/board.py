@@ -14,7 +14,8 @@ from bookings.availability import plan as plans
 from bookings.availability.plan import Plan, service_date_at
 from bookings.floor.bookings import attention_flags, booking_json, departures, milliseconds
 from bookings.models import TableBlock
-from bookings.repository.records import BookingRecord, fetch, seen_by
+from bookings.repository.records import BookingRecord, seen_by
+from bookings.repository.statements import fetch_day
 from restaurants.models import FALLBACK_TURN_MINUTES, ComboTable, Restaurant, Sector, Table, TableJoin
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
@@ -25,10 +26,6 @@ MARGIN: Final = timedelta(minutes=45)
 """How much the timeline shows before the first opening and after the last closing."""
 CLOSED_DAY_FROM, CLOSED_DAY_TO = time(12), time(23)
 """What the timeline shows of a day without service."""
-DAY: Final = """
-WHERE booking.restaurant_id = %(restaurant)s AND booking.service_date = %(date)s
-ORDER BY booking.start, booking.id
-"""
 
 
 def restaurants(caller: Caller) -> list[Restaurant]:
@@ -51,7 +48,7 @@ def day_json(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[
     restaurant = Restaurant.objects.get(pk=restaurant_id)
     plan = plans.current(restaurant_id)
     service = plan.day(service_date)
-    bookings = fetch(DAY, {"restaurant": restaurant_id, "date": service_date})
+    bookings = fetch_day(restaurant_id, service_date)
     begin, end = _shown_period(plan, service_date, bookings)
     left = departures(restaurant_id, service_date)
     flags = attention_flags(restaurant_id=restaurant_id, service_date=service_date)

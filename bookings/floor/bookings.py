@@ -11,7 +11,8 @@ from django.db.models import Q
 
 from bookings import statuses
 from bookings.models import Booking
-from bookings.repository.records import BookingRecord, fetch, seen_by
+from bookings.repository.records import BookingRecord, seen_by
+from bookings.repository.statements import fetch
 from bookings.selectors.bookings import get_booking
 from bookings.selectors.history import story
 from bookings.statuses import Status

@@ -11,7 +11,8 @@ from typing import Final
 from django.utils.translation import gettext as _
 
 from bookings import statuses
-from bookings.repository.records import BookingRecord, fetch, seen_by
+from bookings.repository.records import BookingRecord, seen_by
+from bookings.repository.statements import fetch_day
 from restaurants.models import Restaurant, Sector, Table
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
@@ -19,10 +20,6 @@ from wokibrain.core.permissions import Permission
 
 MAX_LINE_OCTETS: Final = 75
 """Of a line of an iCalendar file, by RFC 5545."""
-DAY: Final = """
-WHERE booking.restaurant_id = %(restaurant)s AND booking.service_date = %(date)s
-ORDER BY booking.start, booking.reference
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,8 @@ def read(*, caller: Caller, restaurant_id: str, service_date: date) -> Sheet:
         Table.objects.filter(sector__restaurant=restaurant).order_by("sector__position", "position", "id")
     )
     names = {table.pk: str(table) for table in tables}
-    rows = fetch(DAY, {"restaurant": restaurant_id, "date": service_date})
+    rows = fetch_day(restaurant_id, service_date)
+    rows.sort(key=lambda booking: (booking.start, booking.reference))
     lines = tuple(
         Line(
             booking,

@@ -9,8 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from bookings.floor.bookings import booking_with_story
-from bookings.repository.records import BookingRecord
-from bookings.repository.ticket import Ticket
+from bookings.repository.records import BookingRecord, Ticket
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import IdempotencyInProgress, IdempotencyKeyReused
 from wokibrain.idempotency.keys import Replay
@@ -20,7 +19,9 @@ from wokibrain.rest.idempotency import ticket_for
 Service = Callable[..., BookingRecord | Replay]
 
 
-def once(request: HttpRequest, caller: Caller, service: Service, **arguments: Any) -> dict[str, Any]:
+def once(
+    request: HttpRequest, caller: Caller, service: Service, *arguments: Any, **named: Any
+) -> dict[str, Any]:
     """Return the booking that ``service`` writes, as it is now; a repeat of the Idempotency-Key writes nothing.
 
     A repeat has ``again``: "same", or "other" if the request differs from the first one.
@@ -28,7 +29,7 @@ def once(request: HttpRequest, caller: Caller, service: Service, **arguments: An
     key = ticket_for(caller.actor, request, request.body.decode())
     ticket = Ticket.of(key, _stored)
     try:
-        result = service(caller=caller, ticket=ticket, **arguments)
+        result = service(*arguments, caller=caller, ticket=ticket, **named)
     except IdempotencyInProgress:
         raise IdempotencyInProgress(
             _("The first attempt is still under way. Try again in a moment.")

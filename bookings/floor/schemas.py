@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bookings.api.schemas import Duration, GuestName, Notes, Party, QueryDuration, QueryParty
 from bookings.floor.board import today
-from bookings.services.guests import Contact
+from bookings.repository.records import Contact
 from bookings.services.walk_in import WalkIn
 from wokibrain.rest import fields
 from wokibrain.rest.fields import ApiModel, BodyModel, Identifier, Instant, Line, ServiceDate

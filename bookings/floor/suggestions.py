@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from bookings.availability import day as days
-from bookings.availability.day import Wish
+from bookings.availability.day import SeatRequest
 from bookings.availability.refusals import refuse
 from bookings.floor.bookings import milliseconds
 from restaurants.models import FALLBACK_TURN_MINUTES
@@ -35,14 +35,14 @@ def suggest(*, caller: Caller, inquiry: Inquiry) -> dict[str, Any]:
     caller.require(Permission.BOOKING_READ, inquiry.restaurant_id)
     day = days.read(inquiry.restaurant_id, inquiry.sector_id, inquiry.service_date)
     minutes = inquiry.minutes or day.plan.turn_time(inquiry.party) or FALLBACK_TURN_MINUTES
-    wish = Wish(party=inquiry.party, duration=minutes, start=inquiry.start)
+    request = SeatRequest(party=inquiry.party, duration=minutes, start=inquiry.start)
     try:
         day.plan.check(inquiry.party, minutes, inquiry.service_date)
-        candidates = day.candidates(wish, MAX_SUGGESTIONS)
+        candidates = day.candidates(request, MAX_SUGGESTIONS)
         if not candidates:
-            raise refuse(day, wish)
+            raise refuse(day, request)
     except DomainError as error:
-        nearest = [milliseconds(start) for start in day.refusal(wish).nearest]
+        nearest = [milliseconds(start) for start in day.refusal(request).nearest]
         return {"minutes": minutes, "candidates": [], "why": str(error.detail), "nearest": nearest}
     return {
         "minutes": minutes,

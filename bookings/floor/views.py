@@ -148,7 +148,7 @@ def walk_in(request: HttpRequest, caller: Caller) -> Any:
 @json_view
 def change(request: HttpRequest, caller: Caller, booking: str) -> Any:
     changes = body_of(ChangeBody, request).change()
-    return _result(caller, update_booking(caller=caller, booking=booking, change=changes))
+    return _result(caller, update_booking(booking, caller=caller, change=changes))
 
 
 @require_POST
@@ -156,14 +156,14 @@ def change(request: HttpRequest, caller: Caller, booking: str) -> Any:
 def act(request: HttpRequest, caller: Caller, booking: str, act: str) -> Any:
     if act not in ACTIONS:
         raise NotFound
-    return once(request, caller, ACTIONS[act].service, booking=booking)
+    return once(request, caller, ACTIONS[act].service, booking)
 
 
 @require_POST
 @json_view
 def undo(request: HttpRequest, caller: Caller, booking: str) -> Any:
     version = body_of(UndoBody, request).version
-    return _result(caller, undo_booking(caller=caller, booking=booking, version=version))
+    return _result(caller, undo_booking(booking, caller=caller, version=version))
 
 
 @require_POST

@@ -1,22 +1,21 @@
-"""A booking as a value: what events say of it and what the adapters show."""
+"""A booking, its guest and its Idempotency-Key as values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
-
-from django.db import connection
 
 from bookings.models import Booking
 from bookings.statuses import Status
-from restaurants.selectors import RESTAURANT
 from wokibrain.core import clock, ids
 from wokibrain.core.callers import Caller
 from wokibrain.core.ids import uuid7
 from wokibrain.core.permissions import Permission
+from wokibrain.idempotency import keys
+from wokibrain.idempotency.keys import Replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +77,11 @@ class BookingRecord:
         )  # fmt: skip
 
     def local(self, instant: datetime) -> datetime:
-        """The instant as the restaurant's clocks show it."""
+        """Return the instant as the restaurant's clocks show it."""
         return instant.astimezone(clock.zone(self.zone))
 
     def payload(self) -> dict[str, Any]:
-        """What an event says of the booking: no personal data, the guest by id only."""
+        """Return the booking as its events carry it: without personal data, the guest by id only."""
         zone = clock.zone(self.zone)
         return {
             "id": str(self.id),
@@ -102,52 +101,46 @@ class BookingRecord:
         }
 
     def changes_from(self, before: BookingRecord) -> dict[str, dict[str, Any]]:
-        """``{field: {from, to}}`` of what events may tell; empty when only private fields differ."""
+        """Return ``{field: {from, to}}`` of the payload's fields; empty when only private fields differ."""
         old, new = before.payload(), self.payload()
         return {name: {"from": old[name], "to": new[name]} for name in new if old[name] != new[name]}
 
 
-READ: Final = f"""
-SELECT booking.id, booking.reference, booking.restaurant_id, restaurant.zone, booking.sector_id,
-       booking.table_ids, booking.service_date, booking.start, booking."end", booking.duration_minutes,
-       booking.party_size, booking.status, booking.channel, booking.guest_id, guest.name, guest.email,
-       guest.phone, booking.notes, booking.version, booking.created_at, booking.updated_at
-FROM bookings_booking AS booking
-JOIN {RESTAURANT} ON restaurant.id = booking.restaurant_id
-LEFT JOIN bookings_guest AS guest ON guest.id = booking.guest_id
-"""  # noqa: S608 - made of constants
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """How to reach a guest; empty text for a missing part."""
+
+    name: str = ""
+    email: str = ""
+    phone: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.name or self.email or self.phone)
 
 
-def fetch(rest: str, values: Mapping[str, Any]) -> list[BookingRecord]:
-    """The bookings that ``rest`` (the SQL after FROM, a constant of the code) selects.
+@dataclass(frozen=True, slots=True)
+class Ticket(keys.Ticket):
+    """An Idempotency-Key of a request about a booking.
 
-    By hand, because building the ORM's query and its models costs more than the rest of a read.
+    ``respond`` renders the status and body that a replay of the request answers with.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(READ + rest, values)
-        return [_record(row) for row in cursor.fetchall()]
 
+    respond: Callable[[BookingRecord], Replay]
 
-def _record(row: tuple[Any, ...]) -> BookingRecord:
-    (
-        id_, reference, restaurant_id, zone, sector_id, table_ids, service_date, start, end, minutes, party,
-        status, channel, guest_id, name, email, phone, notes, version, created_at, updated_at,
-    ) = row  # fmt: skip
-    return BookingRecord(
-        id_, reference, restaurant_id, zone, sector_id, tuple(table_ids), service_date, start, end, minutes,
-        party, _STATUS[status], _CHANNEL[channel],
-        GuestRecord(guest_id, name, email, phone) if guest_id else None,
-        notes, version, created_at, updated_at,
-    )  # fmt: skip
+    @classmethod
+    def of(cls, ticket: keys.Ticket | None, respond: Callable[[BookingRecord], Replay]) -> Ticket | None:
+        """Return the ticket with ``respond``; None for a request without a key."""
+        if ticket is None:
+            return None
+        return cls(ticket.caller, ticket.key, ticket.fingerprints, ticket.received, respond)
 
-
-# Looking a member up by value is several times cheaper than calling the enum.
-_STATUS: Final = {member.value: member for member in Status}
-_CHANNEL: Final = {member.value: member for member in Booking.Channel}
+    def answer(self, booking: BookingRecord) -> Mapping[str, Any]:
+        """Return the values of ``keys.KEEP``: the answer to store for ``booking``."""
+        return self.row(self.respond(booking), booking.id)
 
 
 def seen_by(caller: Caller, restaurant_id: str, bookings: list[BookingRecord]) -> list[BookingRecord]:
-    """The bookings as the caller may see them: without guests where guest:read is missing."""
+    """Return the bookings as the caller may see them: without guests where guest:read is missing."""
     if caller.may(Permission.GUEST_READ, restaurant_id):
         return bookings
-    return [replace(each, guest=None) for each in bookings]
+    return [replace(booking, guest=None) for booking in bookings]

@@ -15,10 +15,9 @@ from typing import Final
 
 from bookings.availability import plan
 from bookings.models import Booking, TableBlock
-from bookings.repository.records import BookingRecord
+from bookings.repository.records import BookingRecord, Contact
 from bookings.services import create, lifecycle, table_blocks, walk_in
 from bookings.services.create import NewBooking
-from bookings.services.guests import Contact
 from restaurants.models import (
     Combo,
     ComboTable,
@@ -337,18 +336,18 @@ def _play_out(booking: BookingRecord, fate: float, late: timedelta, stayed: floa
         moment = booking.created_at + (booking.start - booking.created_at) * 0.6
         if moment < now:
             with clock.frozen(moment):
-                lifecycle.cancel_booking(caller=SYSTEM, booking=reference)
+                lifecycle.cancel_booking(reference, caller=SYSTEM)
         return
     if fate < 0.11:
         moment = booking.start + timedelta(minutes=20)
         if moment < now:
             with clock.frozen(moment):
-                lifecycle.no_show_booking(caller=SYSTEM, booking=reference)
+                lifecycle.no_show_booking(reference, caller=SYSTEM)
         return
     seated = booking.start + late
     if seated < now:
         with clock.frozen(seated):
-            lifecycle.seat_booking(caller=SYSTEM, booking=reference)
+            lifecycle.seat_booking(reference, caller=SYSTEM)
         _leave(booking, seated, stayed, now)
 
 
@@ -356,7 +355,7 @@ def _leave(booking: BookingRecord, seated: datetime, stayed: float, now: datetim
     left = max(seated, booking.start) + (booking.end - max(seated, booking.start)) * stayed
     if left < now:
         with clock.frozen(left):
-            lifecycle.complete_booking(caller=SYSTEM, booking=booking.reference)
+            lifecycle.complete_booking(booking.reference, caller=SYSTEM)
 
 
 def _walk_in(restaurant: DemoRestaurant, rng: random.Random, arrival: datetime) -> int:

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from bookings.event_types import BOOKING_CREATED
 from bookings.models import Booking
-from bookings.repository import writes
+from bookings.repository import statements
 from bookings.repository.records import BookingRecord
 from bookings.statuses import Status
 from restaurants.models import Restaurant, Sector, Table
@@ -129,4 +129,4 @@ def first_look() -> FirstLook:
 
 
 def _insert(booking: BookingRecord, *, new_guest: bool = False) -> None:
-    writes.insert(booking, event_type=BOOKING_CREATED, actor=SYSTEM, new_guest=new_guest, ticket=None)
+    statements.insert(booking, event_type=BOOKING_CREATED, actor=SYSTEM, new_guest=new_guest, ticket=None)

@@ -1,4 +1,4 @@
-"""The readers: discover, list, get. They take the caller and see only what is theirs."""
+"""Read bookings: one, or the page of a service day."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
-from uuid import UUID
 
 from django.db import connection
 
 from bookings.availability.cache import open_day
-from bookings.repository.records import BookingRecord, fetch, seen_by
+from bookings.repository.records import BookingRecord, seen_by
+from bookings.repository.statements import IN_ORDER, OF_DAY, fetch, find_booking
 from bookings.statuses import Status
 from wokibrain.core.callers import Caller
-from wokibrain.core.errors import NotFound
 from wokibrain.core.permissions import Permission
 
-REFERENCE_LIMIT: Final = 40
-LISTED: Final = """
-WHERE booking.restaurant_id = %(restaurant)s AND booking.service_date = %(date)s
+CHOSEN: Final = f"""{OF_DAY}
   AND (%(sector)s::text IS NULL OR booking.sector_id = %(sector)s)
   AND (%(status)s::text IS NULL OR booking.status = %(status)s)
 """
@@ -45,63 +42,42 @@ class DayList:
     limit: int = 50
 
 
-def list_rendered(*, caller: Caller, wanted: DayList, render: Callable[[DayList, Page], bytes]) -> bytes:
-    """What ``render`` makes of the page, kept while the day stands; with guests in this process only."""
-    caller.require(Permission.BOOKING_READ, wanted.restaurant_id)
-    sheet = open_day(wanted.restaurant_id, wanted.sector_id, wanted.service_date)
-    with_guests = caller.may(Permission.GUEST_READ, wanted.restaurant_id)
-    return sheet.answer(
-        (render.__qualname__, with_guests, wanted.status, wanted.page, wanted.limit),
-        lambda: render(wanted, _listed(caller, wanted)),
+def list_rendered(*, caller: Caller, day_list: DayList, render: Callable[[DayList, Page], bytes]) -> bytes:
+    """Return the page as ``render``, a function of a module, writes it; cached with the day.
+
+    With guests it is cached in this process only. Raises NotFound, Forbidden, Unauthorized.
+    """
+    caller.require(Permission.BOOKING_READ, day_list.restaurant_id)
+    cached = open_day(day_list.restaurant_id, day_list.sector_id, day_list.service_date)
+    with_guests = caller.may(Permission.GUEST_READ, day_list.restaurant_id)
+    return cached.answer(
+        (render.__qualname__, with_guests, day_list.status, day_list.page, day_list.limit),
+        lambda: render(day_list, _page(caller, day_list)),
         shared=not with_guests,
     )
 
 
-def _listed(caller: Caller, wanted: DayList) -> Page:
-    first = (wanted.page - 1) * wanted.limit
+def _page(caller: Caller, day_list: DayList) -> Page:
+    first = (day_list.page - 1) * day_list.limit
     values: dict[str, Any] = {
-        "restaurant": wanted.restaurant_id,
-        "date": wanted.service_date,
-        "sector": wanted.sector_id,
-        "status": wanted.status.value if wanted.status else None,
+        "restaurant": day_list.restaurant_id,
+        "date": day_list.service_date,
+        "sector": day_list.sector_id,
+        "status": day_list.status.value if day_list.status else None,
         "first": first,
-        "limit": wanted.limit,
+        "limit": day_list.limit,
     }
-    chosen = fetch(f"{LISTED} ORDER BY booking.start, booking.id OFFSET %(first)s LIMIT %(limit)s", values)
-    if len(chosen) < wanted.limit and (chosen or wanted.page == 1):
-        total = first + len(chosen)
+    records = fetch(f"{CHOSEN} {IN_ORDER} OFFSET %(first)s LIMIT %(limit)s", values)
+    if len(records) < day_list.limit and (records or day_list.page == 1):
+        total = first + len(records)
     else:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT count(*) FROM bookings_booking AS booking {LISTED}", values)  # noqa: S608
+            cursor.execute(f"SELECT count(*) FROM bookings_booking AS booking {CHOSEN}", values)  # noqa: S608
             (total,) = cursor.fetchone()
-    return Page(seen_by(caller, wanted.restaurant_id, chosen), total)
+    return Page(seen_by(caller, day_list.restaurant_id, records), total)
 
 
 def get_booking(*, caller: Caller, booking: str) -> BookingRecord:
-    """One booking by id or reference. Raises NotFound for one the caller may not see."""
-    found = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_READ)
-    return seen_by(caller, found.restaurant_id, [found])[0]
-
-
-def find_booking(*, caller: Caller, booking: str, permission: Permission) -> BookingRecord:
-    """The booking, where the caller holds ``permission``, guest and all; for services.
-
-    Raises NotFound when there is none or the caller has no footing at its restaurant, Forbidden
-    when the footing lacks the permission, Unauthorized for a caller without credentials.
-    """
-    caller.require_somewhere(permission)
-    found = fetch(*_named(booking))
-    if not found or not caller.permissions_at(found[0].restaurant_id):
-        raise NotFound
-    caller.require(permission, found[0].restaurant_id)
-    return found[0]
-
-
-def _named(booking: str) -> tuple[str, dict[str, Any]]:
-    """The condition for an id, else for a reference; what can be neither finds nothing."""
-    if len(booking) > REFERENCE_LIMIT or "\x00" in booking:
-        raise NotFound
-    try:
-        return "WHERE booking.id = %(id)s", {"id": UUID(booking)}
-    except ValueError:
-        return "WHERE booking.reference = %(reference)s", {"reference": booking.upper()}
+    """Return the booking of that id or reference. Raises NotFound, Forbidden, Unauthorized."""
+    record = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_READ)
+    return seen_by(caller, record.restaurant_id, [record])[0]

@@ -1,4 +1,4 @@
-"""."""
+"""Discover free tables."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings import metrics
 from bookings.availability import turned_away
-from bookings.availability.cache import Sheet, open_day
-from bookings.availability.day import Day, Wish
+from bookings.availability.cache import CachedDay, open_day
+from bookings.availability.day import Day, SeatRequest
 from bookings.availability.refusals import refuse
 from bookings.engine import Candidate
 from wokibrain.core.callers import Caller
@@ -22,7 +22,7 @@ from wokibrain.core.permissions import Permission
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What is free: candidates, best first, and the duration (minutes) they are for."""
+    """Free tables: candidates, best first, and the duration in minutes that they are for."""
 
     zone: ZoneInfo
     duration_minutes: int
@@ -30,8 +30,8 @@ class Discovery:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What a guest may ask of a service day. ``duration`` in minutes; None for the usual turn time."""
+class Search:
+    """A search for free tables on a service day. ``duration`` in minutes; None for the restaurant's turn time."""
 
     restaurant_id: str
     sector_id: str | None
@@ -43,47 +43,47 @@ class Question:
     limit: int = 10
 
 
-def discover_rendered(*, caller: Caller, question: Question, render: Callable[[Discovery], bytes]) -> bytes:
-    """What ``render`` (a function of a module) makes of the best ``limit`` candidates, kept while the day stands.
+def discover_rendered(*, caller: Caller, search: Search, render: Callable[[Discovery], bytes]) -> bytes:
+    """Return the best ``limit`` candidates as ``render``, a function of a module, writes them; cached with the day.
 
-    Not kept where the clock decides too: on a day that has begun, lead time counted in. Raises what
+    Not cached where the clock decides too: on a day that has begun, lead time included. Raises what
     ``create_booking`` raises.
     """
-    sheet, wish = _asked(caller, question)
-    soonest = sheet.plan.not_before()
-    if soonest is not None and soonest > sheet.plan.day(question.service_date).origin:
-        return render(_found(sheet.day(), wish, question.limit))
-    body = sheet.answer(
-        (render.__qualname__, wish, question.limit),
-        lambda: render(_found(sheet.day(), wish, question.limit)),
+    cached, request = _open(caller, search)
+    soonest = cached.plan.not_before()
+    if soonest is not None and soonest > cached.plan.day(search.service_date).origin:
+        return render(_discover(cached.day(), request, search.limit))
+    body = cached.answer(
+        (render.__qualname__, request, search.limit),
+        lambda: render(_discover(cached.day(), request, search.limit)),
         shared=True,
     )
     metrics.DISCOVERY_REQUESTS.labels("found").inc()
     return body
 
 
-def _asked(caller: Caller, question: Question) -> tuple[Sheet, Wish]:
-    caller.require(Permission.BOOKING_READ, question.restaurant_id)
+def _open(caller: Caller, search: Search) -> tuple[CachedDay, SeatRequest]:
+    caller.require(Permission.BOOKING_READ, search.restaurant_id)
     try:
-        sheet = open_day(question.restaurant_id, question.sector_id, question.service_date)
-        minutes = question.duration or sheet.plan.turn_time(question.party_size)
+        cached = open_day(search.restaurant_id, search.sector_id, search.service_date)
+        minutes = search.duration or cached.plan.turn_time(search.party_size)
         if minutes is None:
             raise ValidationFailed.at(
                 "duration", _("This field is required: the restaurant sets no turn times.")
             )
-        sheet.plan.check(question.party_size, minutes, question.service_date, duration_path="duration")
+        cached.plan.check(search.party_size, minutes, search.service_date, duration_path="duration")
     except DomainError as error:
         metrics.DISCOVERY_REQUESTS.labels(error.code.value).inc()
         raise
-    return sheet, Wish(question.party_size, minutes, question.window_start, question.window_end)
+    return cached, SeatRequest(search.party_size, minutes, search.window_start, search.window_end)
 
 
-def _found(day: Day, wish: Wish, limit: int) -> Discovery:
-    candidates = day.candidates(wish, limit)
+def _discover(day: Day, request: SeatRequest, limit: int) -> Discovery:
+    candidates = day.candidates(request, limit)
     if not candidates:
-        refusal = refuse(day, wish)
+        refusal = refuse(day, request)
         metrics.DISCOVERY_REQUESTS.labels(refusal.code.value).inc()
         if isinstance(refusal, NoCapacity | OutsideServiceWindow):
             turned_away.note(day.plan.restaurant_id, turned_away.Door.SEARCH, refusal)
         raise refusal
-    return Discovery(day.plan.zone, wish.duration, candidates)
+    return Discovery(day.plan.zone, request.duration, candidates)

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from bookings.availability import plan as plans
 from bookings.event_types import BOOKING, BOOKING_CANCELLED
-from bookings.selectors.bookings import DayList, find_booking
+from bookings.repository.statements import find_booking
+from bookings.selectors.bookings import DayList
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import NotFound, Text
@@ -128,15 +129,17 @@ def booking_as_of(*, caller: Caller, booking: str, instant: datetime) -> tuple[P
     return state, clock.zone(found.zone)
 
 
-def list_as_of(*, caller: Caller, wanted: DayList, instant: datetime) -> tuple[list[Payload], int, ZoneInfo]:
+def list_as_of(
+    *, caller: Caller, day_list: DayList, instant: datetime
+) -> tuple[list[Payload], int, ZoneInfo]:
     """The page of a service date's bookings as they stood at ``instant``, how many there were, and their zone."""
-    caller.require(Permission.BOOKING_READ, wanted.restaurant_id)
-    plan = plans.current(wanted.restaurant_id)
-    plan.rooms(wanted.sector_id)
+    caller.require(Permission.BOOKING_READ, day_list.restaurant_id)
+    plan = plans.current(day_list.restaurant_id)
+    plan.rooms(day_list.sector_id)
     there = [
         each
-        for each in day_as_of(wanted.restaurant_id, wanted.sector_id, wanted.service_date, instant)
-        if wanted.status is None or each["status"] == wanted.status
+        for each in day_as_of(day_list.restaurant_id, day_list.sector_id, day_list.service_date, instant)
+        if day_list.status is None or each["status"] == day_list.status
     ]
-    first = (wanted.page - 1) * wanted.limit
-    return there[first : first + wanted.limit], len(there), plan.zone
+    first = (day_list.page - 1) * day_list.limit
+    return there[first : first + day_list.limit], len(there), plan.zone

@@ -1,4 +1,4 @@
-"""Changing a booking: re-seated only where it must be, and never losing its seat when it cannot."""
+"""Change a booking: its party is re-seated only if it must be, and loses no seat if it cannot be."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.availability import day as days
 from bookings.availability import plan as plans
-from bookings.availability.day import Day, Wish
+from bookings.availability.day import Day, SeatRequest
 from bookings.availability.plan import service_date_at
 from bookings.availability.refusals import refuse
+from bookings.engine import Candidate
 from bookings.event_types import BOOKING_UPDATED
 from bookings.models import Booking, Guest
-from bookings.repository import writes
-from bookings.repository.records import BookingRecord, GuestRecord
-from bookings.repository.ticket import Ticket
-from bookings.selectors.bookings import find_booking
-from bookings.services.command import command
-from bookings.services.lifecycle import locked
+from bookings.repository import statements
+from bookings.repository.records import BookingRecord, GuestRecord, Ticket
+from bookings.repository.statements import locked
+from bookings.services.command import booking_command
 from bookings.statuses import OPEN, Status
-from bookings.transactions.locks import SectorDay
-from bookings.transactions.sector_days import in_transaction_for
+from bookings.transactions import SectorDay, in_transaction_for
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import AlreadyCancelled, Conflict, InvalidTransition
@@ -34,7 +32,7 @@ from wokibrain.idempotency.keys import Replay
 
 CHANGED_SINCE: Final = _("The booking was changed again since; look at it first.")
 PRIVATE: Final = {"from": None, "to": None, "redacted": True}
-"""How an event says that a guest's data or the notes changed, and not what they are."""
+"""What an event says of a change of contact data or notes, whose values it must not carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,34 +54,33 @@ class Change:
 
     @property
     def seating(self) -> bool:
-        """Whether anything that decides the seat is given."""
+        """Return whether the change has a field that decides the seat."""
         return any(
-            each is not None
-            for each in (
+            value is not None
+            for value in (
                 self.party_size, self.duration_minutes, self.date, self.window_start, self.window_end,
                 self.start, self.table_ids, self.sector_id,
             )
         )  # fmt: skip
 
 
-@command()
+@booking_command(Permission.BOOKING_UPDATE)
 def update_booking(
+    seen: BookingRecord,
     *,
     caller: Caller,
-    booking: str,
     change: Change,
     ticket: Ticket | None = None,
     version: int | None = None,
 ) -> BookingRecord | Replay:
     """Apply a change in one transaction; on any failure the booking stays as it was.
 
-    The tables stay while they fit and no others (or another sector) are asked for. The start stays
-    unless a start, a window that it is not in, or another date is given; on another date the same
-    wall time is preferred, and a start on another date moves the booking there. ``version`` is the one
-    that whoever asks looked at, where that matters. Raises what ``create_booking`` raises, Conflict
-    when it is another by now, AlreadyCancelled, and InvalidTransition for a booking that is over.
+    The tables stay while they fit, unless the change names others or another sector. The start stays unless the
+    change names a start, a window that excludes it, or another date; on another date the same wall time comes first,
+    and a start on another date moves the booking there. ``version`` is the one that the caller saw, if that matters.
+    Raises what ``create_booking`` raises, Conflict if the version is another by now, AlreadyCancelled, and
+    InvalidTransition for a booking that is over.
     """
-    seen = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_UPDATE)
     sector_id = change.sector_id or seen.sector_id
     service_date = change.date or _service_date(seen, change.start)
 
@@ -96,7 +93,7 @@ def update_booking(
         check_open(before)
         after = before
         if change.seating:
-            wanted = replace(
+            target = replace(
                 before,
                 sector_id=sector_id,
                 service_date=service_date,
@@ -104,30 +101,29 @@ def update_booking(
                 duration_minutes=change.duration_minutes or before.duration_minutes,
             )
             day = days.read(seen.restaurant_id, sector_id, service_date, without=(before.id,))
-            # The bounds may have been others when the rest was agreed on, and that stays.
+            # Fields that stay are not checked: the bounds may have been others when they were agreed on.
             moved = service_date if service_date != before.service_date else change.date
             day.plan.check(change.party_size, change.duration_minutes, moved)
-            after = _seated(day, before, wanted, change)
+            after = _seated(day, before, target, change)
         private = _private(before, change)
         if change.notes is not None:
             after = replace(after, notes=change.notes)
         if after == before and not private:
             if ticket:
-                ticket.keep_for(before)
+                statements.store_answer(ticket, before)
             return before
         after = replace(after, version=before.version + 1, updated_at=clock.now_to_millisecond())
         if (after.table_ids, after.start, after.end) != (before.table_ids, before.start, before.end):
-            writes.reseat(after)
+            statements.reseat(after)
         if private:
             after = replace(after, guest=_write_guest(before, private))
-        writes.update(
+        statements.update(
             after,
             event_type=BOOKING_UPDATED,
             actor=caller,
-            more={"changes": _changes(before, after, private) | see_to(before, after)},
+            more={"changes": _changes(before, after, private) | clear_attention(before, after)},
+            ticket=ticket,
         )
-        if ticket:
-            ticket.keep_for(after)
         return after
 
     sector_days = {SectorDay(seen.sector_id, seen.service_date), SectorDay(sector_id, service_date)}
@@ -135,7 +131,7 @@ def update_booking(
 
 
 def _service_date(booking: BookingRecord, start: datetime | None) -> date:
-    """The service date of a start that was asked for without one: the booking's own while that day serves then."""
+    """Return the service date of a start without a date: the booking's own, if that day serves at ``start``."""
     if start is None:
         return booking.service_date
     plan = plans.with_sector(booking.restaurant_id, None)
@@ -146,7 +142,7 @@ def _service_date(booking: BookingRecord, start: datetime | None) -> date:
 
 
 def check_open(booking: BookingRecord) -> None:
-    """Raise for a booking that is over and cannot be changed."""
+    """Raise AlreadyCancelled or InvalidTransition for a booking that is over."""
     if booking.status is Status.CANCELLED:
         raise AlreadyCancelled
     if booking.status not in OPEN:
@@ -155,8 +151,8 @@ def check_open(booking: BookingRecord) -> None:
         )
 
 
-def see_to(before: BookingRecord, after: BookingRecord) -> dict[str, dict[str, Any]]:
-    """Take away the flag of who gets other tables or another time than were wrong; what the event says of it."""
+def clear_attention(before: BookingRecord, after: BookingRecord) -> dict[str, dict[str, Any]]:
+    """Clear the booking's flag if the change cures its cause; return the ``changes`` of that for the event."""
     causes = []
     if after.table_ids != before.table_ids:
         causes.append(Booking.Attention.TABLES)
@@ -170,52 +166,56 @@ def see_to(before: BookingRecord, after: BookingRecord) -> dict[str, dict[str, A
     return {"attention": {"from": cause, "to": None}}
 
 
-def _seated(day: Day, before: BookingRecord, wanted: BookingRecord, change: Change) -> BookingRecord:
-    """``wanted`` with a seat: the wishes in order of how little they disturb, the first that fits."""
+def _seated(day: Day, before: BookingRecord, target: BookingRecord, change: Change) -> BookingRecord:
+    """Return ``target`` with a seat: the least disturbing one that is free. Raises what ``refuse`` returns."""
     day.check_tables(change.table_ids)
-    same_place = wanted.sector_id == before.sector_id and change.table_ids is None
+    same_place = target.sector_id == before.sector_id and change.table_ids is None
     same_time = (
         change.start is None
         and change.window_start is None
         and change.window_end is None
-        and wanted.service_date == before.service_date
-        and wanted.duration_minutes == before.duration_minutes
+        and target.service_date == before.service_date
+        and target.duration_minutes == before.duration_minutes
     )
-    if same_place and same_time and day.seats(before.table_ids, wanted.party_size):
-        return wanted
-    asked = Wish(
-        party=wanted.party_size,
-        duration=wanted.duration_minutes,
+    if same_place and same_time and day.seats(before.table_ids, target.party_size):
+        return target
+    request = SeatRequest(
+        party=target.party_size,
+        duration=target.duration_minutes,
         window_start=change.window_start,
         window_end=change.window_end,
         start=change.start,
         tables=change.table_ids,
     )
-    own = frozenset(before.table_ids)
+    own_tables = frozenset(before.table_ids)
     if change.start is None:
-        kept = _kept_start(day, before)
-        still = replace(
-            asked,
-            start=day.aligned(kept),
-            duration=day.covering(kept, asked.duration),
-            standing=kept == before.start,
+        start = _kept_start(day, before)
+        at_that_start = replace(
+            request,
+            start=day.aligned(start),
+            duration=day.covering(start, request.duration),
+            standing=start == before.start,
         )
-        for wish in (replace(still, tables=own), still) if same_place else (still,):
-            if found := day.candidates(wish, 1):
-                end = kept + timedelta(minutes=asked.duration)
-                return replace(wanted, table_ids=found[0].table_ids, start=kept, end=end)
+        best = _best(day, at_that_start, own_tables if same_place else None)
+        if best:
+            end = start + timedelta(minutes=request.duration)
+            return replace(target, table_ids=best.table_ids, start=start, end=end)
         if change.date is None and change.window_start is None and change.window_end is None:
-            # The start is the booking's own: nobody named it.
-            raise refuse(day, still, named=change.table_ids is not None)
-    for wish in (replace(asked, tables=own), asked) if same_place else (asked,):
-        if found := day.candidates(wish, 1):
-            best = found[0]
-            return replace(wanted, table_ids=best.table_ids, start=best.start, end=best.end)
-    raise refuse(day, asked)
+            # The start is the booking's own: the caller did not name it.
+            raise refuse(day, at_that_start, named=change.table_ids is not None)
+    best = _best(day, request, own_tables if same_place else None)
+    if best:
+        return replace(target, table_ids=best.table_ids, start=best.start, end=best.end)
+    raise refuse(day, request)
+
+
+def _best(day: Day, request: SeatRequest, own_tables: frozenset[str] | None) -> Candidate | None:
+    """Return the best candidate: one at the booking's own tables, if it may keep them, before any other."""
+    return (own_tables and day.best(replace(request, tables=own_tables))) or day.best(request)
 
 
 def _kept_start(day: Day, before: BookingRecord) -> datetime:
-    """The booking's start, or the same wall time (and the same night) on another service date."""
+    """Return the booking's start, or on another service date the same wall time of the same night."""
     if day.service.date == before.service_date:
         return before.start
     wall = before.local(before.start).replace(tzinfo=None) + (day.service.date - before.service_date)
@@ -223,31 +223,33 @@ def _kept_start(day: Day, before: BookingRecord) -> datetime:
 
 
 def _private(before: BookingRecord, change: Change) -> dict[str, str]:
-    """The contact fields (of Guest) that the change would alter."""
-    held = before.guest or GuestRecord(uuid7())
-    given = {"name": change.guest_name, "email": change.guest_email, "phone": change.guest_phone}
+    """Return the contact fields (of Guest) that the change alters."""
+    guest = before.guest or GuestRecord(uuid7())
+    contact = {"name": change.guest_name, "email": change.guest_email, "phone": change.guest_phone}
     return {
-        field: value for field, value in given.items() if value is not None and value != getattr(held, field)
+        field: value
+        for field, value in contact.items()
+        if value is not None and value != getattr(guest, field)
     }
 
 
 def _write_guest(before: BookingRecord, fields: dict[str, str]) -> GuestRecord:
-    """Correct the booking's guest, or give it another: where it has none, shares its own, or that was erased.
+    """Correct the booking's guest; or give it a new one if it has none, shares its own, or that one was erased.
 
-    Other bookings keep the guest they share, whom ``guests.update_guest`` corrects on all of them.
+    Other bookings keep a shared guest, whom ``guests.update_guest`` corrects on all of them.
     """
-    held = before.guest
-    if held:
-        # A booking being made for the same guest holds the row as well: it is waited for, and then seen.
-        alive = Guest.objects.select_for_update().filter(pk=held.id, erased_at__isnull=True).first()
-        others = Booking.objects.filter(guest=held.id).exclude(pk=before.id)
-        if alive and others.exists():
-            fields = {"name": held.name, "email": held.email, "phone": held.phone} | fields
-        elif alive:
-            Guest.objects.filter(pk=held.id).update(**fields, updated_at=clock.now_to_millisecond())
-            return replace(held, **cast(dict[str, Any], fields))
-    guest = Guest.objects.create(restaurant_id=before.restaurant_id, **fields)
-    return GuestRecord(guest.id, guest.name, guest.email, guest.phone)
+    guest = before.guest
+    if guest:
+        # A booking that is being written for the same guest locks the row too: wait for it, then count it.
+        row = Guest.objects.select_for_update().filter(pk=guest.id, erased_at__isnull=True).first()
+        others = Booking.objects.filter(guest=guest.id).exclude(pk=before.id)
+        if row and others.exists():
+            fields = {"name": guest.name, "email": guest.email, "phone": guest.phone} | fields
+        elif row:
+            Guest.objects.filter(pk=guest.id).update(**fields, updated_at=clock.now_to_millisecond())
+            return replace(guest, **cast(dict[str, Any], fields))
+    row = Guest.objects.create(restaurant_id=before.restaurant_id, **fields)
+    return GuestRecord(row.id, row.name, row.email, row.phone)
 
 
 def _changes(

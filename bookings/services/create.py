@@ -9,19 +9,17 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings import metrics
 from bookings.availability import plan as plans
-from bookings.availability.day import Day, DayRead, Wish
-from bookings.availability.refusals import best_candidate
+from bookings.availability.day import Day, DayRead, SeatRequest
+from bookings.availability.refusals import refuse
 from bookings.availability.turned_away import Door
 from bookings.event_types import BOOKING_CREATED
 from bookings.models import Booking
-from bookings.repository import writes
-from bookings.repository.records import BookingRecord
-from bookings.repository.ticket import Ticket
+from bookings.repository import statements
+from bookings.repository.records import BookingRecord, Contact, Ticket
+from bookings.repository.statements import guest_of
 from bookings.services.command import command
-from bookings.services.guests import Contact, guest_of
 from bookings.statuses import Status
-from bookings.transactions.locks import SectorDay
-from bookings.transactions.sector_days import in_transaction_for
+from bookings.transactions import SectorDay, in_transaction_for
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import ValidationFailed
@@ -51,7 +49,7 @@ class NewBooking:
     channel: Booking.Channel = Booking.Channel.API
 
 
-@command(door=Door.BOOKING, metric=metrics.BOOKING_CREATED)
+@command(Permission.BOOKING_CREATE, door=Door.BOOKING, metric=metrics.BOOKING_CREATED)
 def create_booking(
     *, caller: Caller, new: NewBooking, ticket: Ticket | None = None
 ) -> BookingRecord | Replay:
@@ -61,15 +59,16 @@ def create_booking(
     OutsideServiceWindow, NoCapacity, and Conflict when the tables or the start that ``new`` names are taken. A repeat
     of ``ticket`` returns the stored answer.
     """
-    caller.require(Permission.BOOKING_CREATE, new.restaurant_id)
     read = DayRead(new.restaurant_id, new.sector_id, new.date)
 
     def write() -> BookingRecord:
         day = read.day()
-        wish = _wish(day, new)
-        day.plan.check(new.party_size, wish.duration, new.date)
-        day.check_tables(wish.tables)
-        best = best_candidate(day, wish)
+        request = _seat_request(day, new)
+        day.plan.check(new.party_size, request.duration, new.date)
+        day.check_tables(request.tables)
+        best = day.best(request)
+        if best is None:
+            raise refuse(day, request)
         point("seat-chosen")
         guest, is_new = guest_of(new.restaurant_id, new.contact)
         booking = BookingRecord.new(
@@ -80,7 +79,7 @@ def create_booking(
             service_date=new.date,
             start=best.start,
             end=best.end,
-            duration_minutes=wish.duration,
+            duration_minutes=request.duration,
             party_size=new.party_size,
             status=Status.CONFIRMED,
             channel=new.channel,
@@ -88,7 +87,7 @@ def create_booking(
             notes=new.notes,
             now=clock.now_to_millisecond(),
         )
-        writes.insert(booking, event_type=BOOKING_CREATED, actor=caller, new_guest=is_new, ticket=ticket)
+        statements.insert(booking, event_type=BOOKING_CREATED, actor=caller, new_guest=is_new, ticket=ticket)
         point("booking-written")
         return booking
 
@@ -99,14 +98,14 @@ def create_booking(
     return result
 
 
-def _wish(day: Day, new: NewBooking) -> Wish:
+def _seat_request(day: Day, new: NewBooking) -> SeatRequest:
     """Return the request in the engine's terms; the duration is the request's, else the turn time."""
     duration = new.duration_minutes or day.plan.turn_time(new.party_size)
     if duration is None:
         raise ValidationFailed.at(
             "durationMinutes", _("This field is required: the restaurant sets no turn times.")
         )
-    return Wish(
+    return SeatRequest(
         party=new.party_size,
         duration=duration,
         window_start=new.window_start,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,11 +14,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Booking, Guest
-from bookings.repository.records import GuestRecord
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Conflict, NotFound
-from wokibrain.core.ids import uuid7
 from wokibrain.core.permissions import Permission
 from wokibrain.idempotency.models import IdempotencyKey
 
@@ -149,38 +146,3 @@ def _guest(caller: Caller, guest_id: UUID, permission: Permission) -> Guest:
 def _of(caller: Caller, permission: Permission) -> QuerySet[Guest]:
     places = caller.restaurants(permission)
     return Guest.objects.all() if places is None else Guest.objects.filter(restaurant__in=places)
-
-
-def guest_of(restaurant_id: str, contact: Contact) -> tuple[GuestRecord | None, bool]:
-    """The person of that contact: one known by the same name and address, else a new one.
-
-    The name must match too, so that whoever knows an address cannot attach to, or rename, its owner.
-    """
-    if not contact:
-        return None, False
-    if contact.email or contact.phone:
-        same = Q()
-        if contact.email:
-            same |= Q(email=contact.email)
-        if contact.phone:
-            same |= Q(phone=contact.phone)
-        known = (
-            Guest.objects.filter(same, restaurant_id=restaurant_id, name=contact.name, erased_at__isnull=True)
-            .order_by("created_at")
-            .first()
-        )
-        if known:
-            return GuestRecord(known.id, known.name, known.email, known.phone), False
-    return GuestRecord(uuid7(), contact.name, contact.email, contact.phone), True
-
-
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """How to reach a guest; empty text for what is not known."""
-
-    name: str = ""
-    email: str = ""
-    phone: str = ""
-
-    def __bool__(self) -> bool:
-        return bool(self.name or self.email or self.phone)

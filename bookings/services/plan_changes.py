@@ -17,9 +17,10 @@ from bookings.availability.plan import Plan
 from bookings.engine import SLOT_MINUTES
 from bookings.event_types import BOOKING_UPDATED
 from bookings.models import Booking
-from bookings.repository import writes
-from bookings.repository.records import BookingRecord, fetch
-from bookings.transactions.locks import lock_plans
+from bookings.repository import statements
+from bookings.repository.records import BookingRecord
+from bookings.repository.statements import fetch
+from bookings.transactions import lock_plans
 from restaurants.services.plan_guard import Stranded
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
@@ -78,7 +79,7 @@ class PlanWatch:
             marked = [booking_id for booking_id, its in causes.items() if its == cause]
             Booking.objects.filter(pk__in=marked).update(attention=cause)
         for booking in bookings:
-            writes.update(
+            statements.update(
                 replace(booking, version=booking.version + 1, updated_at=clock.now_to_millisecond()),
                 event_type=BOOKING_UPDATED,
                 actor=caller,

@@ -8,16 +8,14 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bookings.availability import day as days
-from bookings.availability.day import Day, Wish
+from bookings.availability.day import Day, SeatRequest
 from bookings.availability.refusals import refuse
 from bookings.event_types import BOOKING_UPDATED
-from bookings.repository import writes
+from bookings.repository import statements
 from bookings.repository.records import BookingRecord
-from bookings.selectors.bookings import find_booking
-from bookings.services.change import CHANGED_SINCE, check_open, see_to
-from bookings.services.lifecycle import locked
-from bookings.transactions.locks import SectorDay
-from bookings.transactions.sector_days import in_transaction_for
+from bookings.repository.statements import find_booking, locked
+from bookings.services.change import CHANGED_SINCE, check_open, clear_attention
+from bookings.transactions import SectorDay, in_transaction_for
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Conflict, ValidationFailed
@@ -71,14 +69,15 @@ def swap_bookings(*, caller: Caller, first: Seen, second: Seen) -> tuple[Booking
             )
             for booking, place in ((left, right), (right, left))
         )
-        writes.reseat_together(after)
+        statements.reseat_together(after)
         for booking, partner in zip(after, reversed(after), strict=True):
-            writes.update(
+            statements.update(
                 booking,
                 event_type=BOOKING_UPDATED,
                 actor=caller,
                 more={
-                    "changes": booking.changes_from(before[booking.id]) | see_to(before[booking.id], booking),
+                    "changes": booking.changes_from(before[booking.id])
+                    | clear_attention(before[booking.id], booking),
                     "swappedWith": {"id": str(partner.id), "version": partner.version},
                 },
             )
@@ -97,12 +96,12 @@ def _check_fits(day: Day, booking: BookingRecord, place: BookingRecord) -> None:
                 time=f"{booking.local(booking.start):%H:%M}",
             )
         )
-    wish = Wish(
+    request = SeatRequest(
         party=booking.party_size,
         duration=day.covering(booking.start, booking.duration_minutes),
         start=day.aligned(booking.start),
         standing=True,
         tables=frozenset(place.table_ids),
     )
-    if not day.candidates(wish, 1):
-        raise refuse(day, wish)
+    if not day.candidates(request, 1):
+        raise refuse(day, request)

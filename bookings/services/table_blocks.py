@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.event_types import TABLE_BLOCKED, TABLE_UNBLOCKED
 from bookings.models import Allocation, TableBlock
-from bookings.repository import writes
+from bookings.repository import statements
 from restaurants.models import Table
 from restaurants.selectors import Page, get_table
 from wokibrain.core import clock
@@ -111,7 +111,7 @@ def _tell(caller: Caller, event_type: EventType, block: TableBlock, table: Table
         "start": clock.iso(block.start, zone),
         "end": clock.iso(block.end, zone),
     }
-    writes.append(
+    statements.append(
         aggregate_id=table.id,
         event_type=event_type,
         payload=payload,

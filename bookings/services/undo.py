@@ -17,14 +17,13 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.event_types import BOOKING, BOOKING_CANCELLED, BOOKING_UPDATED
 from bookings.models import Booking
-from bookings.repository import writes
+from bookings.repository import statements
 from bookings.repository.records import BookingRecord
-from bookings.selectors.bookings import find_booking
+from bookings.repository.statements import locked
 from bookings.services.change import CHANGED_SINCE
-from bookings.services.lifecycle import locked
+from bookings.services.command import booking_command
 from bookings.statuses import OPEN, Status
-from bookings.transactions.locks import SectorDay
-from bookings.transactions.sector_days import in_transaction_for
+from bookings.transactions import SectorDay, in_transaction_for
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Conflict, InvalidTransition
@@ -38,7 +37,8 @@ GRACE: Final = timedelta(seconds=20)
 """How long after the offer a request may still be under way, over a bad network."""
 
 
-def undo_booking(*, caller: Caller, booking: str, version: int) -> BookingRecord:
+@booking_command(Permission.BOOKING_UPDATE)
+def undo_booking(seen: BookingRecord, *, caller: Caller, version: int) -> BookingRecord:
     """Put the booking back to what it was before ``version``, which must be its latest and the caller's own.
 
     A creation is undone by cancelling, with the reason "undone"; a swap with both of its bookings or
@@ -46,7 +46,6 @@ def undo_booking(*, caller: Caller, booking: str, version: int) -> BookingRecord
     longer free, InvalidTransition when it is too late, somebody else's, or contact data (events do
     not keep it).
     """
-    seen = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_UPDATE)
     # What an event says is fixed, so it may be read before the lock that follows from it.
     versions = {seen.id: version}
     if partner := (_payload(seen.id, version) or {}).get("swappedWith"):
@@ -63,12 +62,12 @@ def undo_booking(*, caller: Caller, booking: str, version: int) -> BookingRecord
             _undone(locked(booking_id), versions[booking_id], earlier[booking_id], caller, moment)
             for booking_id in sorted(versions)
         ]
-        writes.reseat_together([after for after, _more in undone if after.status in OPEN])
+        statements.reseat_together([after for after, _more in undone if after.status in OPEN])
         for after, more in undone:
             if after.status not in OPEN:
-                writes.free(after.id)
+                statements.free(after.id)
             event_type = BOOKING_UPDATED if earlier[after.id] else BOOKING_CANCELLED
-            writes.update(after, event_type=event_type, actor=caller, more=more)
+            statements.update(after, event_type=event_type, actor=caller, more=more)
         return next(after for after, _more in undone if after.id == seen.id)
 
     return in_transaction_for(sector_days, write)

@@ -11,20 +11,18 @@ from django.utils.translation import gettext_lazy as _
 from bookings import metrics
 from bookings.availability import day as days
 from bookings.availability import plan as plans
-from bookings.availability.day import Day, Wish
+from bookings.availability.day import Day, SeatRequest
 from bookings.availability.plan import Plan, service_date_at
-from bookings.availability.refusals import best_candidate, refuse
+from bookings.availability.refusals import refuse
 from bookings.availability.turned_away import Door
 from bookings.event_types import BOOKING_CREATED
 from bookings.models import Booking
-from bookings.repository import writes
-from bookings.repository.records import BookingRecord
-from bookings.repository.ticket import Ticket
+from bookings.repository import statements
+from bookings.repository.records import BookingRecord, Contact, Ticket
+from bookings.repository.statements import guest_of
 from bookings.services.command import command
-from bookings.services.guests import Contact, guest_of
 from bookings.statuses import Status
-from bookings.transactions.locks import SectorDay
-from bookings.transactions.sector_days import in_transaction_for
+from bookings.transactions import SectorDay, in_transaction_for
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import OutsideServiceWindow
@@ -69,10 +67,10 @@ def choices(*, caller: Caller, party: WalkIn) -> list[Choice]:
     service_date = service_date_at(plan, now)
     minutes = _minutes(plan, party, service_date, now)
     day = days.read(party.restaurant_id, party.sector_id, service_date, since=now)
-    wish = _wish(day, party, now, minutes)
-    candidates = day.candidates(wish, MAX_CHOICES)
+    request = _seat_request(day, party, now, minutes)
+    candidates = day.candidates(request, MAX_CHOICES)
     if not candidates:
-        raise refuse(day, wish)
+        raise refuse(day, request)
     end = now + timedelta(minutes=minutes)
     return [Choice(day.sector_of(best.table_ids), best.table_ids, end, best.score) for best in candidates]
 
@@ -85,14 +83,13 @@ def seat_walk_in(*, caller: Caller, party: WalkIn) -> BookingRecord: ...
 def seat_walk_in(*, caller: Caller, party: WalkIn, ticket: Ticket | None) -> BookingRecord | Replay: ...
 
 
-@command(door=Door.WALK_IN, metric=metrics.BOOKING_CREATED)
+@command(Permission.BOOKING_CREATE, door=Door.WALK_IN, metric=metrics.BOOKING_CREATED)
 def seat_walk_in(*, caller: Caller, party: WalkIn, ticket: Ticket | None = None) -> BookingRecord | Replay:
     """Seat the party at once: one booking, SEATED from version 1 on, one BookingCreated.
 
     It starts now, off the grid, and holds its tables to the minute. Raises NotFound, ValidationFailed,
     OutsideServiceWindow when the restaurant is not serving, NoCapacity, and Conflict when the named tables are taken.
     """
-    caller.require(Permission.BOOKING_CREATE, party.restaurant_id)
     plan = plans.current(party.restaurant_id)
     service_date = service_date_at(plan, clock.now_to_millisecond())
 
@@ -101,7 +98,10 @@ def seat_walk_in(*, caller: Caller, party: WalkIn, ticket: Ticket | None = None)
         minutes = _minutes(plan, party, service_date, now)
         day = days.read(party.restaurant_id, party.sector_id, service_date, since=now)
         day.check_tables(party.table_ids)
-        best = best_candidate(day, _wish(day, party, now, minutes))
+        request = _seat_request(day, party, now, minutes)
+        best = day.best(request)
+        if best is None:
+            raise refuse(day, request)
         guest, is_new = guest_of(party.restaurant_id, party.contact)
         booking = BookingRecord.new(
             restaurant_id=party.restaurant_id,
@@ -119,7 +119,7 @@ def seat_walk_in(*, caller: Caller, party: WalkIn, ticket: Ticket | None = None)
             notes=party.notes,
             now=now,
         )
-        writes.insert(booking, event_type=BOOKING_CREATED, actor=caller, new_guest=is_new, ticket=ticket)
+        statements.insert(booking, event_type=BOOKING_CREATED, actor=caller, new_guest=is_new, ticket=ticket)
         return booking
 
     sector_days = [SectorDay(room.id, service_date) for room in plan.rooms(party.sector_id)]
@@ -145,8 +145,8 @@ def _minutes(plan: Plan, party: WalkIn, service_date: date, now: datetime) -> in
     return minutes
 
 
-def _wish(day: Day, party: WalkIn, now: datetime, minutes: int) -> Wish:
-    return Wish(
+def _seat_request(day: Day, party: WalkIn, now: datetime, minutes: int) -> SeatRequest:
+    return SeatRequest(
         party=party.party_size,
         duration=day.covering(now, minutes),
         start=day.aligned(now),

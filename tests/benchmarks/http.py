@@ -21,9 +21,9 @@ from pathlib import Path
 
 import httpx
 
+from bookings import transactions
 from bookings.availability import day
-from bookings.repository import writes
-from bookings.transactions import locks
+from bookings.repository import statements
 from tests.benchmarks.report import Section
 from tests.ledger import set_up, sql
 from tests.processes import Services, private_services
@@ -324,13 +324,13 @@ def pgbench(services: Services) -> float:
         "\\set n random(1, 1000000000)",
         "SELECT gen_random_uuid() AS id \\gset",
         "BEGIN;",
-        locks.ADVISORY.replace("%s", "'5000ms'", 1)
+        transactions.ADVISORY.replace("%s", "'5000ms'", 1)
         .replace("%s", "ARRAY[:n::bigint]", 1)
         .replace("%s", "ARRAY[false]")
         .strip()
         + ";",
         _filled(read) + ";",
-        _filled(f"WITH {writes.BOOKING}, {writes.HELD}, {APPEND_CTE} SELECT 1") + ";",
+        _filled(f"WITH {statements.BOOKING}, {statements.ALLOCATIONS}, {APPEND_CTE} SELECT 1") + ";",
         "COMMIT;",
     ]
     with tempfile.TemporaryDirectory() as folder:

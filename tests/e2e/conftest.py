@@ -61,7 +61,7 @@ from bookings.services.lifecycle import cancel_booking, complete_booking
 from wokibrain.core.callers import SYSTEM
 for status, end in (("CONFIRMED", cancel_booking), ("SEATED", complete_booking)):
     for booking in Booking.objects.filter(status=status):
-        end(caller=SYSTEM, booking=str(booking.pk))
+        end(str(booking.pk), caller=SYSTEM)
 for block in TableBlock.objects.all():
     unblock_table(caller=SYSTEM, table_id=block.table_id, block_id=str(block.pk))
 """

@@ -9,10 +9,10 @@ import pytest
 from django.test import Client
 
 from bookings.models import Booking, Guest
+from bookings.repository.records import Contact
 from bookings.services import change, create, guests
 from bookings.services.change import Change
 from bookings.services.create import NewBooking
-from bookings.services.guests import Contact
 from restaurants.models import Restaurant, Table
 from restaurants.services.restaurants import update_sector
 from tests.api import events_of
@@ -107,7 +107,7 @@ def test_an_old_page_does_not_put_the_booking_back(host: Client) -> None:
     booking = book("20:00", "T3")
     page = filled(host.get(path(booking)), notes="by the window")
     later = Change(start=booking.start + timedelta(hours=1), table_ids=frozenset({"T5"}))
-    change.update_booking(caller=SYSTEM, booking=str(booking.pk), change=later)
+    change.update_booking(str(booking.pk), caller=SYSTEM, change=later)
     response = host.post(path(booking), page | {"_save": "1"})
     form = response.context["adminform"].form
     assert (form.non_field_errors(), form["notes"].value()) == ([SINCE], "by the window")
@@ -134,9 +134,9 @@ def test_an_old_page_does_not_bring_an_erased_guest_back(host: Client) -> None:
 def test_a_change_of_another_version_is_refused(places: None) -> None:
     booking = book("20:00", "T3")
     with pytest.raises(Conflict) as refused:
-        change.update_booking(caller=SYSTEM, booking=str(booking.pk), change=Change(notes="x"), version=2)
+        change.update_booking(str(booking.pk), caller=SYSTEM, change=Change(notes="x"), version=2)
     assert str(refused.value.detail) == SINCE
-    change.update_booking(caller=SYSTEM, booking=str(booking.pk), change=Change(notes="x"), version=1)
+    change.update_booking(str(booking.pk), caller=SYSTEM, change=Change(notes="x"), version=1)
     assert Booking.objects.get(pk=booking.pk).version == 2
 
 

@@ -94,10 +94,10 @@ def test_the_figures_of_a_day(at_noon: None) -> None:
     # Last week: one cancelled and one no-show of four.
     past = [book("H", today - timedelta(days=6), f"{hour}:00", 2, "A") for hour in (20, 21)]
     past += [book("H", today - timedelta(days=6), f"{hour}:00", 4, "B") for hour in (20, 21)]
-    lifecycle.cancel_booking(caller=SYSTEM, booking=past[0])
-    lifecycle.no_show_booking(caller=SYSTEM, booking=past[3])
-    lifecycle.seat_booking(caller=SYSTEM, booking=seated)
-    lifecycle.cancel_booking(caller=SYSTEM, booking=gone)
+    lifecycle.cancel_booking(past[0], caller=SYSTEM)
+    lifecycle.no_show_booking(past[3], caller=SYSTEM)
+    lifecycle.seat_booking(seated, caller=SYSTEM)
+    lifecycle.cancel_booking(gone, caller=SYSTEM)
     book("X", today, "20:00", 2, "A")
     fold()
 
@@ -130,7 +130,7 @@ def test_the_figures_in_spanish(at_noon: None) -> None:
     past = [book("H", date(2026, 5, 1), f"{hour}:00", 2, "A") for hour in (20, 21)] + [
         book("H", date(2026, 5, 1), "20:00", 2, "B")
     ]
-    lifecycle.cancel_booking(caller=SYSTEM, booking=past[0])
+    lifecycle.cancel_booking(past[0], caller=SYSTEM)
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     fold()
     page = shown(person(Role.STAFF, "H"), language="es").context

@@ -44,7 +44,7 @@ def test_an_answer_is_worked_out_once(guest: Api) -> None:
 
 def test_another_process_finds_it_in_redis(guest: Api) -> None:
     first = free(guest)
-    cache._sheets.clear()
+    cache._entries.clear()
     missed, hit = misses(), hits("redis")
     assert free(guest) == first
     assert (misses() - missed, hits("redis") - hit) == (0, 1)
@@ -52,7 +52,7 @@ def test_another_process_finds_it_in_redis(guest: Api) -> None:
 
 def test_with_redis_emptied_it_is_worked_out_again(guest: Api) -> None:
     first = free(guest)
-    cache._sheets.clear()
+    cache._entries.clear()
     ask(lambda client: client.flushdb())
     missed = misses()
     assert free(guest) == first

@@ -10,11 +10,10 @@ import pytest
 from django.utils import translation
 
 from bookings.floor import day_sheet
-from bookings.repository.records import BookingRecord
+from bookings.repository.records import BookingRecord, Contact
 from bookings.services import create, lifecycle
 from bookings.services.change import Change, update_booking
 from bookings.services.create import NewBooking
-from bookings.services.guests import Contact
 from restaurants.services.calendar import Hours
 from tests.api import house
 from tests.wokibrain.office.pages import person
@@ -58,7 +57,7 @@ def night(db: None) -> list[BookingRecord]:
         new=NewBooking("NIGHT", 1, DAY, start=datetime(2026, 4, 5, 1, 30, tzinfo=UTC), duration_minutes=60),
     )
     assert isinstance(gone, BookingRecord)
-    lifecycle.cancel_booking(caller=SYSTEM, booking=gone.reference)
+    lifecycle.cancel_booking(gone.reference, caller=SYSTEM)
     return made
 
 
@@ -86,7 +85,7 @@ def test_the_spreadsheet_holds_who_comes_by_time(night: list[BookingRecord]) -> 
 
 def test_the_calendar_is_in_utc_escaped_and_folded(night: list[BookingRecord]) -> None:
     late, early = night
-    update_booking(caller=SYSTEM, booking=late.reference, change=Change(notes="ä" * 60))
+    update_booking(late.reference, caller=SYSTEM, change=Change(notes="ä" * 60))
     with frozen(READ_AT):
         text = day_sheet.as_ical(read())
     assert text.split("\r\n") == [

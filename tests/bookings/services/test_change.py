@@ -9,7 +9,7 @@ import pytest
 
 from bookings.event_types import BOOKING_CREATED
 from bookings.models import Allocation, Booking, Guest
-from bookings.repository import writes
+from bookings.repository import statements
 from bookings.repository.records import BookingRecord
 from bookings.services.guests import find_guests
 from bookings.statuses import Status
@@ -271,7 +271,7 @@ def walk_in(staff: Api) -> str:
         duration_minutes=60, party_size=2, status=Status.SEATED, channel=Booking.Channel.WALK_IN,
         guest=None, notes="", version=1, created_at=start, updated_at=start,
     )  # fmt: skip
-    writes.insert(record, event_type=BOOKING_CREATED, actor=SYSTEM, new_guest=False, ticket=None)
+    statements.insert(record, event_type=BOOKING_CREATED, actor=SYSTEM, new_guest=False, ticket=None)
     return str(record.id)
 
 

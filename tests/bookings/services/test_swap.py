@@ -13,7 +13,8 @@ from django.db import connection
 
 from bookings.live import asyncapi
 from bookings.models import Allocation, Booking
-from bookings.repository.records import BookingRecord, fetch
+from bookings.repository.records import BookingRecord
+from bookings.repository.statements import fetch
 from bookings.sample_data import example
 from bookings.selectors import history
 from bookings.services import change, create, lifecycle, table_blocks, undo, walk_in
@@ -159,7 +160,7 @@ def test_a_swap_sees_to_tables_and_not_to_the_time(guest: Api) -> None:
 def test_what_changed_since_it_was_looked_at_is_not_swapped(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5")
     with frozen(EVENING):
-        lifecycle.seat_booking(caller=SYSTEM, booking=other.reference)
+        lifecycle.seat_booking(other.reference, caller=SYSTEM)
     with pytest.raises(Conflict) as refusal:
         swap(one, other)
     assert str(refusal.value.detail) == "The booking was changed again since; look at it first."
@@ -172,7 +173,7 @@ def test_a_third_booking_or_a_block_in_the_way_refuses_it(guest: Api) -> None:
         swap(one, other)
     assert str(taken.value.detail).startswith("The tables asked for are not free then.")
     with frozen(EVENING):
-        lifecycle.cancel_booking(caller=ANA, booking=third.reference)
+        lifecycle.cancel_booking(third.reference, caller=ANA)
     table_blocks.block_table(
         caller=ANA, table_id="T5", start=EVENING - timedelta(hours=1), end=EVENING + timedelta(minutes=30)
     )
@@ -184,7 +185,7 @@ def test_a_third_booking_or_a_block_in_the_way_refuses_it(guest: Api) -> None:
 def test_what_is_over_does_not_change_tables(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5")
     with frozen(EVENING):
-        lifecycle.no_show_booking(caller=ANA, booking=one.reference)
+        lifecycle.no_show_booking(one.reference, caller=ANA)
     with pytest.raises(InvalidTransition):
         swap(as_now(one), other)
 
@@ -202,7 +203,7 @@ def test_only_two_bookings_of_one_day_and_house_change(guest: Api) -> None:
         swap(one, one)
     with frozen(EVENING):
         change.update_booking(
-            caller=ANA, booking=other.reference, change=Change(date=EVENING.date() + timedelta(days=1))
+            other.reference, caller=ANA, change=Change(date=EVENING.date() + timedelta(days=1))
         )
     with pytest.raises(ValidationFailed):
         swap(one, as_now(other))
@@ -223,7 +224,7 @@ def test_a_swap_is_undone_with_both_or_not_at_all(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5")
     swap(one, other)
     with frozen(EVENING + timedelta(seconds=9)):
-        after = undo.undo_booking(caller=ANA, booking=other.reference, version=2)
+        after = undo.undo_booking(other.reference, caller=ANA, version=2)
     assert (after.id, after.table_ids, after.version) == (other.id, ("T5",), 3)
     assert (held(one), held(other)) == ([("T1", EVENING)], [("T5", EVENING)])
     for each in (one, other):
@@ -232,18 +233,18 @@ def test_a_swap_is_undone_with_both_or_not_at_all(guest: Api) -> None:
         assert [event.version for event in events_of(str(each.id))] == [1, 2, 3]
     first, second = swap(as_now(one), as_now(other))
     with frozen(EVENING):
-        lifecycle.seat_booking(caller=SYSTEM, booking=str(second.id))
+        lifecycle.seat_booking(str(second.id), caller=SYSTEM)
     with frozen(EVENING), pytest.raises(Conflict):
-        undo.undo_booking(caller=ANA, booking=str(first.id), version=first.version)
+        undo.undo_booking(str(first.id), caller=ANA, version=first.version)
     assert (held(one)[0][0], held(other)[0][0]) == ("T5", "T1")
 
 
 def test_a_swap_is_undone_by_who_did_it_and_at_once(guest: Api) -> None:
     first, second = swap(book(2, "T1"), book(2, "T5"))
     with frozen(EVENING), pytest.raises(InvalidTransition):
-        undo.undo_booking(caller=SYSTEM, booking=str(second.id), version=2)
+        undo.undo_booking(str(second.id), caller=SYSTEM, version=2)
     with frozen(EVENING + timedelta(seconds=31)), pytest.raises(InvalidTransition):
-        undo.undo_booking(caller=ANA, booking=str(second.id), version=2)
+        undo.undo_booking(str(second.id), caller=ANA, version=2)
     assert (held(first)[0][0], held(second)[0][0]) == ("T5", "T1")
 
 
@@ -297,7 +298,7 @@ def test_of_two_opposite_swaps_at_once_one_happens() -> None:
         check_books(one, other)
         with frozen(EVENING):
             for each in (one, other):
-                lifecycle.cancel_booking(caller=ANA, booking=each.reference)
+                lifecycle.cancel_booking(each.reference, caller=ANA)
 
 
 @pytest.mark.usefixtures("committed")
@@ -324,4 +325,4 @@ def test_a_swap_and_a_create_at_once_never_share_a_table() -> None:
         check_books(*fetch("WHERE booking.id = ANY (%(ids)s)", {"ids": [each.pk for each in active]}))
         with frozen(EVENING):
             for each in active:
-                lifecycle.cancel_booking(caller=ANA, booking=each.reference)
+                lifecycle.cancel_booking(each.reference, caller=ANA)

@@ -43,12 +43,12 @@ def held(booking: BookingRecord) -> list[tuple[str, datetime, datetime]]:
 
 def take_back(booking: BookingRecord, version: int, at: datetime, caller: Caller = ANA) -> BookingRecord:
     with frozen(at):
-        return undo.undo_booking(caller=caller, booking=booking.reference, version=version)
+        return undo.undo_booking(booking.reference, caller=caller, version=version)
 
 
 def test_seating_is_undone_by_one_more_event(booking: BookingRecord) -> None:
     with frozen(EVENING):
-        lifecycle.seat_booking(caller=ANA, booking=booking.reference)
+        lifecycle.seat_booking(booking.reference, caller=ANA)
     after = take_back(booking, 2, EVENING + timedelta(seconds=5))
     assert (after.status, after.version) == ("CONFIRMED", 3)
     last = events_of(str(booking.id))[-1]
@@ -60,7 +60,7 @@ def test_seating_is_undone_by_one_more_event(booking: BookingRecord) -> None:
 @pytest.mark.parametrize("step", [lifecycle.cancel_booking, lifecycle.no_show_booking])
 def test_what_freed_the_tables_takes_them_back(booking: BookingRecord, step: object) -> None:
     with frozen(EVENING):
-        step(caller=ANA, booking=booking.reference)  # type: ignore[operator]
+        step(booking.reference, caller=ANA)  # type: ignore[operator]
     assert held(booking) == []
     assert take_back(booking, 2, EVENING).status == "CONFIRMED"
     assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
@@ -68,9 +68,9 @@ def test_what_freed_the_tables_takes_them_back(booking: BookingRecord, step: obj
 
 def test_completing_is_undone_with_the_whole_time(booking: BookingRecord) -> None:
     with frozen(EVENING):
-        lifecycle.seat_booking(caller=ANA, booking=booking.reference)
+        lifecycle.seat_booking(booking.reference, caller=ANA)
     with frozen(EVENING + timedelta(minutes=30)):
-        lifecycle.complete_booking(caller=ANA, booking=booking.reference)
+        lifecycle.complete_booking(booking.reference, caller=ANA)
     assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=30))]
     assert take_back(booking, 3, EVENING + timedelta(minutes=30)).status == "SEATED"
     assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
@@ -78,9 +78,7 @@ def test_completing_is_undone_with_the_whole_time(booking: BookingRecord) -> Non
 
 def test_a_move_is_undone(booking: BookingRecord) -> None:
     with frozen(EVENING):
-        changes.update_booking(
-            caller=ANA, booking=booking.reference, change=Change(table_ids=frozenset({"T5"}))
-        )
+        changes.update_booking(booking.reference, caller=ANA, change=Change(table_ids=frozenset({"T5"})))
     assert take_back(booking, 2, EVENING).table_ids == ("T1",)
     assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
 
@@ -94,13 +92,13 @@ def test_what_an_older_event_says_is_restored_in_todays_shape(
         lambda payload: payload | {"partySize": payload["partySize"] - 1},
     )
     with frozen(EVENING):
-        lifecycle.seat_booking(caller=ANA, booking=booking.reference)
+        lifecycle.seat_booking(booking.reference, caller=ANA)
     assert take_back(booking, 2, EVENING).party_size == 1
 
 
 def test_tables_that_were_taken_meanwhile_are_not_taken_back(booking: BookingRecord) -> None:
     with frozen(EVENING):
-        lifecycle.cancel_booking(caller=ANA, booking=booking.reference)
+        lifecycle.cancel_booking(booking.reference, caller=ANA)
         create.create_booking(
             caller=SYSTEM,
             new=NewBooking(
@@ -124,7 +122,7 @@ def test_a_walk_in_is_undone_by_cancelling_it(guest: Api) -> None:
 
 def test_only_who_did_it_and_only_at_once(booking: BookingRecord) -> None:
     with frozen(EVENING):
-        lifecycle.seat_booking(caller=ANA, booking=booking.reference)
+        lifecycle.seat_booking(booking.reference, caller=ANA)
     with pytest.raises(InvalidTransition) as somebody_else:
         take_back(booking, 2, EVENING, SYSTEM)
     assert str(somebody_else.value.detail) == "Only who made a change may undo it."
@@ -137,13 +135,13 @@ def test_only_who_did_it_and_only_at_once(booking: BookingRecord) -> None:
 
 def test_an_undo_is_not_undone_and_contact_data_neither(booking: BookingRecord) -> None:
     with frozen(EVENING):
-        lifecycle.seat_booking(caller=ANA, booking=booking.reference)
+        lifecycle.seat_booking(booking.reference, caller=ANA)
     take_back(booking, 2, EVENING)
     with pytest.raises(InvalidTransition) as twice:
         take_back(booking, 3, EVENING)
     assert str(twice.value.detail) == "This was an undo already."
     with frozen(EVENING):
-        changes.update_booking(caller=ANA, booking=booking.reference, change=Change(notes="by the window"))
+        changes.update_booking(booking.reference, caller=ANA, change=Change(notes="by the window"))
     with pytest.raises(InvalidTransition) as private:
         take_back(booking, 4, EVENING)
     assert str(private.value.detail) == "Contact data and notes cannot be undone; type them again."
@@ -156,7 +154,7 @@ def flagged(booking: BookingRecord) -> str:
 def test_an_undo_sees_to_nothing(booking: BookingRecord) -> None:
     Booking.objects.filter(pk=booking.id).update(attention="tables")
     with frozen(EVENING):
-        lifecycle.seat_booking(caller=ANA, booking=booking.reference)
+        lifecycle.seat_booking(booking.reference, caller=ANA)
     take_back(booking, 2, EVENING)
     assert flagged(booking) == "tables"
 
@@ -177,7 +175,7 @@ def test_a_change_sees_to_what_it_changes_until_it_is_undone(
 ) -> None:
     Booking.objects.filter(pk=booking.id).update(attention=cause)
     with frozen(EVENING):
-        changes.update_booking(caller=ANA, booking=booking.reference, change=change)
+        changes.update_booking(booking.reference, caller=ANA, change=change)
     told = events_of(str(booking.id))[-1].payload["changes"].get("attention")
     assert (flagged(booking), told) == (left, None if left else {"from": cause, "to": None})
     take_back(booking, 2, EVENING)

@@ -43,7 +43,7 @@ def test_a_walk_in_sits_now_at_the_best_table_and_holds_it_to_the_minute(guest: 
 def test_a_table_is_free_from_the_minute_its_party_left(guest: Api) -> None:
     first = seat(WalkIn("R1", 2, table_ids=frozenset({"T1"}), duration_minutes=60), evening(20, 5))
     with frozen(evening(20, 20)):
-        lifecycle.complete_booking(caller=SYSTEM, booking=first.reference)
+        lifecycle.complete_booking(first.reference, caller=SYSTEM)
     # The quarter hour from 20:15 was partly theirs; what is over holds nothing.
     second = seat(WalkIn("R1", 2, table_ids=frozenset({"T1"}), duration_minutes=60), evening(20, 21))
     assert (second.table_ids, second.start) == (("T1",), evening(20, 21))
@@ -81,14 +81,14 @@ def test_a_cut_stay_is_no_hindrance_to_a_change_of_the_party(guest: Api) -> None
     # Shorter by now than what the restaurant takes, which is for who books from now on.
     update_restaurant(caller=SYSTEM, restaurant_id="R1", settings={"min_duration": 60}, calendar=Calendar())
     with frozen(evening(23, 20)):
-        more = change.update_booking(caller=SYSTEM, booking=made.reference, change=Change(party_size=4))
+        more = change.update_booking(made.reference, caller=SYSTEM, change=Change(party_size=4))
         assert isinstance(more, BookingRecord)
         assert (more.party_size, more.table_ids, more.duration_minutes, more.end) == (
             4, ("T2",), 37, evening(23, 45),
         )  # fmt: skip
         shorter = Change(duration_minutes=30)
         with pytest.raises(ValidationFailed) as caught:
-            change.update_booking(caller=SYSTEM, booking=made.reference, change=shorter)
+            change.update_booking(made.reference, caller=SYSTEM, change=shorter)
     assert [each.path for each in caught.value.issues] == ["durationMinutes"]
 
 
@@ -149,7 +149,7 @@ def test_a_party_that_sits_since_the_repeated_hour_can_be_moved(db: None) -> Non
     made = seat(WalkIn("H", 2, table_ids=frozenset({"H-A"}), duration_minutes=60), at)
     with frozen(at):
         moved = change.update_booking(
-            caller=SYSTEM, booking=made.reference, change=Change(table_ids=frozenset({"H-B"}))
+            made.reference, caller=SYSTEM, change=Change(table_ids=frozenset({"H-B"}))
         )
     assert isinstance(moved, BookingRecord)
     assert (moved.table_ids, moved.start) == (("H-B",), at)

@@ -12,9 +12,9 @@ import pytest
 from rest_framework.test import APIClient
 
 from bookings.models import Booking, Guest
+from bookings.repository.records import Contact
 from bookings.selectors import bookings
 from bookings.services.create import NewBooking, create_booking
-from bookings.services.guests import Contact
 from tests.wokibrain.access.conftest import client_of
 from wokibrain.core.callers import SYSTEM, Caller
 from wokibrain.core.clock import now

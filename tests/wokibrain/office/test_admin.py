@@ -128,7 +128,7 @@ def test_the_board_tells_who_did_it_in_words(places: None) -> None:
     booking = str(Booking.objects.get(reference="B1").pk)
     for kind, id_ in ((CallerKind.API_KEY, str(key.pk)), (CallerKind.ANONYMOUS, "192.0.2.7")):
         caller = replace(SYSTEM, kind=kind, id=id_)
-        change.update_booking(caller=caller, booking=booking, change=Change(notes=id_))
+        change.update_booking(booking, caller=caller, change=Change(notes=id_))
     assert post(client, f"bookings/{booking}/seat", {}).status_code == 200
     story = client.get(f"/admin/floor/bookings/{booking}").json()["story"]
     assert [each["by"] for each in story] == ["WokiBrain", "API key Till", "without sign-in", "Ana"]
