@@ -172,8 +172,8 @@ def swap(request: HttpRequest, caller: Caller, booking: str) -> Any:
     body = body_of(SwapBody, request)
     swapped = swaps.swap_bookings(
         caller=caller,
-        first=swaps.Seen(booking, body.version),
-        second=swaps.Seen(body.with_booking, body.with_version),
+        first=swaps.BookingVersion(booking, body.version),
+        second=swaps.BookingVersion(body.with_booking, body.with_version),
     )
     return {"bookings": [_result(caller, each) for each in swapped]}
 

@@ -1,4 +1,4 @@
-"""A restaurant's figures over a period, from the read models that its events keep (``projections``)."""
+"""A restaurant's figures over a period, from the read models (``bookings.readmodels``)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from wokibrain.core.callers import Caller
 from wokibrain.core.errors import ValidationFailed
 from wokibrain.core.permissions import Permission
 
-LONGEST: Final = 366
-PEAKS: Final = 5
+MAX_PERIOD_DAYS: Final = 366
+MAX_PEAK_HOURS: Final = 5
 
 
 class GroupBy(StrEnum):
@@ -32,7 +32,7 @@ class GroupBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """``date`` is the group's first day, with the hour (local) where it is by hours."""
+    """One group's figures. ``date`` is its first day, followed by the local hour when grouping by hour."""
 
     date: str
     bookings: int
@@ -42,8 +42,12 @@ class Trend:
 
 @dataclass(frozen=True, slots=True)
 class Analytics:
-    """Rates and utilizations are shares from 0 to 1: of all bookings made, and of the minutes that the
-    tables active now could have been taken by the hours in force now."""
+    """A period's figures. Rates and utilizations are shares from 0 to 1.
+
+    No-show and cancellation rates are shares of all bookings. Occupancy and the utilizations in ``tables`` (table id,
+    share) are shares of the minutes for which the tables now active could have been taken in the present hours.
+    ``peak_hours`` are (local hour, bookings), the busiest first.
+    """
 
     total_bookings: int
     covers: int
@@ -59,18 +63,18 @@ class Analytics:
 def analytics(
     *, caller: Caller, restaurant_id: str, start: date, end: date, group_by: GroupBy = GroupBy.DAY
 ) -> Analytics:
-    """The figures of the service dates ``start`` to ``end``, both included.
+    """Return the figures of the service dates ``start`` to ``end``, both included.
 
-    Cancelled bookings and no-shows count among those made, and not as covers or taken time. Raises
-    NotFound, Forbidden, ValidationFailed for a period that is backwards or longer than a year.
+    Cancelled bookings and no-shows count as bookings, but not as covers or taken time. Raises NotFound, Forbidden,
+    ValidationFailed for a period that ends before it starts or is longer than MAX_PERIOD_DAYS.
     """
     caller.require(Permission.ANALYTICS_READ, restaurant_id)
     plan = plans.current(restaurant_id)
     if end < start:
         raise ValidationFailed.at("endDate", _("The period ends before it starts."))
-    if (end - start).days >= LONGEST:
+    if (end - start).days >= MAX_PERIOD_DAYS:
         raise ValidationFailed.at(
-            "endDate", format_lazy(_("A period has at most {days} days."), days=LONGEST)
+            "endDate", format_lazy(_("A period has at most {days} days."), days=MAX_PERIOD_DAYS)
         )
     period = {"restaurant_id": restaurant_id, "service_date__gte": start, "service_date__lte": end}
     total: Counter[str] = Counter()
@@ -88,9 +92,9 @@ def analytics(
         by_hour[row.hour] += row.bookings
         groups[_group(row.service_date, row.hour, group_by)] += figures
     minutes: Counter[str] = Counter()
-    for table in TableDay.objects.filter(**period):
-        minutes[table.table_id] += table.minutes
-    active = {each.id for room in plan.sectors.values() for each in room.engine.tables}
+    for table_day in TableDay.objects.filter(**period):
+        minutes[table_day.table_id] += table_day.minutes
+    active = {table.id for room in plan.sectors.values() for table in room.engine.tables}
     open_minutes = _open_minutes(plan, start, end)
     came = total["bookings"] - total["cancelled"] - total["no_shows"]
     return Analytics(
@@ -101,8 +105,8 @@ def analytics(
         no_show_rate=_share(total["no_shows"], total["bookings"]),
         cancellation_rate=_share(total["cancelled"], total["bookings"]),
         peak_hours=sorted(
-            ((hour, count) for hour, count in by_hour.items() if count), key=lambda each: (-each[1], each[0])
-        )[:PEAKS],
+            ((hour, count) for hour, count in by_hour.items() if count), key=lambda peak: (-peak[1], peak[0])
+        )[:MAX_PEAK_HOURS],
         trends=[
             Trend(name, figures["bookings"], figures["covers"], figures["cancelled"])
             for name, figures in sorted(groups.items())
@@ -110,7 +114,7 @@ def analytics(
         ],
         tables=[
             (table_id, _share(minutes[table_id], open_minutes))
-            for table_id in sorted(active | {each for each in minutes if minutes[each]}, key=natural_key)
+            for table_id in sorted(active | {name for name in minutes if minutes[name]}, key=natural_key)
         ],
     )
 

@@ -1,7 +1,7 @@
-"""Today and the week ahead at a restaurant, for whoever runs it: read from what its events keep.
+"""The dashboard's figures: today and the week ahead at a restaurant.
 
-Days, arrivals, rates and tables come from the read models (``projections``), which are a moment behind.
-Who sits in the room at this moment is asked of the bookings themselves.
+Days, arrivals, rates and tables come from the read models (``bookings.readmodels``), which lag by moments. The parties
+seated or still to come are counted from the bookings themselves.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from wokibrain.core.permissions import Permission
 from wokibrain.events import registry
 from wokibrain.events.status import lag
 
-AHEAD: Final = 7
-RATES_OVER: Final = 28
-BUSIEST: Final = 6
+DAYS_AHEAD: Final = 7
+DAYS_BACK: Final = 28
+"""The days, up to yesterday or today, that rates and the busiest tables cover."""
+MAX_BUSIEST_TABLES: Final = 6
 QUARTER: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
 class DayAhead:
-    """A service date: who is expected, and the seats of all its services together (0: closed, or no tables)."""
+    """A service date: its expected bookings and covers, and the seats of all its services (0 if closed)."""
 
     date: date
     bookings: int
@@ -41,7 +42,7 @@ class DayAhead:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What became of the bookings of the last RATES_OVER days, today left out."""
+    """What became of the bookings of the DAYS_BACK days up to yesterday."""
 
     bookings: int
     cancelled: int
@@ -50,7 +51,10 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """``arrivals``: the covers of each quarter hour of today from the first to the last, by the instant it begins."""
+    """``seated`` and ``to_come`` are today's covers.
+
+    ``arrivals`` are (start in UTC, covers) for each quarter hour of today, from the first arrival to the last.
+    """
 
     today: date
     days: list[DayAhead]
@@ -59,34 +63,34 @@ class Outlook:
     past: Past
     arrivals: list[tuple[datetime, int]]
     busiest: list[tuple[str, int]]
-    """(table id, minutes) over RATES_OVER days of which today is the last, the busiest first."""
+    """(table id, minutes taken) over the DAYS_BACK days up to today, the busiest first."""
     behind: int
-    """Seconds since the oldest event that the read models do not know yet; 0 when they know all."""
+    """Seconds since the oldest event that the read models have not applied; 0 if they have applied all."""
 
 
 def outlook(*, caller: Caller, restaurant_id: str) -> Outlook:
-    """Raises NotFound, Forbidden."""
+    """Return the dashboard's figures for a restaurant. Raises NotFound, Forbidden."""
     caller.require(Permission.ANALYTICS_READ, restaurant_id)
     plan = plans.current(restaurant_id)
     today = service_date_at(plan, clock.now())
-    since = today - timedelta(days=RATES_OVER)
-    here = Booking.objects.filter(restaurant_id=restaurant_id, service_date=today).aggregate(
+    since = today - timedelta(days=DAYS_BACK)
+    today_covers = Booking.objects.filter(restaurant_id=restaurant_id, service_date=today).aggregate(
         seated=Coalesce(Sum("party_size", filter=Q(status=Status.SEATED)), 0),
         to_come=Coalesce(Sum("party_size", filter=Q(status=Status.CONFIRMED)), 0),
     )
     seats = sum(table.capacity_max for room in plan.sectors.values() for table in room.engine.tables)
-    ahead = _days(restaurant_id, today, today + timedelta(days=AHEAD))
+    ahead = _days(restaurant_id, today, today + timedelta(days=DAYS_AHEAD))
     past = _days(restaurant_id, since, today - timedelta(days=1)).values()
     days = []
-    for number in range(AHEAD + 1):
-        each = today + timedelta(days=number)
-        bookings, covers, _cancelled, _no_shows = ahead.get(each, (0, 0, 0, 0))
-        days.append(DayAhead(each, bookings, covers, seats * len(plan.day(each).opened())))
+    for number in range(DAYS_AHEAD + 1):
+        day = today + timedelta(days=number)
+        bookings, covers, _cancelled, _no_shows = ahead.get(day, (0, 0, 0, 0))
+        days.append(DayAhead(day, bookings, covers, seats * len(plan.day(day).opened())))
     return Outlook(
         today=today,
         days=days,
-        seated=here["seated"],
-        to_come=here["to_come"],
+        seated=today_covers["seated"],
+        to_come=today_covers["to_come"],
         past=Past(
             sum(came + cancelled + no_shows for came, _covers, cancelled, no_shows in past),
             sum(cancelled for _came, _covers, cancelled, _no_shows in past),
@@ -99,7 +103,7 @@ def outlook(*, caller: Caller, restaurant_id: str) -> Outlook:
 
 
 def _days(restaurant_id: str, first: date, last: date) -> dict[date, tuple[int, int, int, int]]:
-    """Service date -> bookings that come, covers, cancelled, no-shows; over all sectors."""
+    """Return service date -> (expected or honoured bookings, covers, cancelled, no-shows) over all sectors."""
     rows = (
         BookingDay.objects.filter(restaurant_id=restaurant_id, service_date__range=(first, last))
         .values_list("service_date")
@@ -129,4 +133,4 @@ def _busiest(restaurant_id: str, since: date, today: date) -> list[tuple[str, in
         .filter(taken__gt=0)
         .order_by("-taken", "table_id")
     )
-    return [(table_id, taken) for table_id, taken in rows[:BUSIEST]]
+    return [(table_id, taken) for table_id, taken in rows[:MAX_BUSIEST_TABLES]]

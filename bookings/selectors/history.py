@@ -1,4 +1,7 @@
-"""What a booking was, and when: folds over its events. Callers see to it who may look."""
+"""A booking's history and past states, folded from its events.
+
+The functions without a ``caller`` check no permission; that is up to their callers.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,13 @@ from wokibrain.events.models import StoredEvent
 from wokibrain.office.actors import actors_named
 
 NOT_STATE = frozenset({"changes", "reason", "undoes", "swappedWith"})
-"""What an event says about the change and not about the booking after it."""
+"""The payload fields that describe the change and not the booking after it."""
 
 
 def evolve(state: Payload | None, event: Envelope) -> Payload:
-    """The booking after ``event``: its payload is the whole of it, but for what tells of the change.
+    """Return the booking after ``event``, whose payload is the whole booking and NOT_STATE.
 
-    A field that later shapes of the payload no longer carry stays as it last was.
+    A field that newer versions of the payload no longer have keeps its last value.
     """
     after = {key: value for key, value in event.payload.items() if key not in NOT_STATE}
     return {
@@ -43,13 +46,13 @@ def evolve(state: Payload | None, event: Envelope) -> Payload:
 
 
 def history(booking_id: UUID | str) -> list[Envelope]:
-    """The booking's events, oldest first; empty for a booking that never was."""
+    """Return the booking's events, oldest first; none for an unknown id."""
     return store.load(BOOKING, str(booking_id))
 
 
 @dataclass(frozen=True, slots=True)
 class StoryEntry:
-    """One event of a booking's story. ``actor`` is a name for people, ``changed`` the fields that changed."""
+    """One event of a booking's story: ``actor`` is a display name, ``changed`` the names of the changed fields."""
 
     event_type: str
     label: Text
@@ -77,32 +80,33 @@ def story(booking_id: UUID | str) -> list[StoryEntry]:
 
 
 def as_of(booking_id: UUID | str, instant: datetime) -> Payload | None:
-    """The booking as it stood at ``instant`` (inclusive), or None before it was made."""
+    """Return the booking as it was at ``instant`` (inclusive), or None if it did not exist yet."""
     return snapshots.fold(BOOKING, str(booking_id), evolve, until=instant).state
 
 
 def day_as_of(restaurant_id: str, sector_id: str | None, day: date, instant: datetime) -> list[Payload]:
-    """The bookings that at ``instant`` stood in the book of that service date, by start and id.
+    """Return the bookings of that service date as they were at ``instant``, by start and id.
 
-    ``sector_id`` None means all sectors. Cancelled bookings are among them, with that status.
+    ``sector_id`` None means all sectors. Cancelled bookings are included.
     """
-    once_there: dict[str, Any] = {
+    # Also matches bookings that were later moved to another day or sector; the filter below drops them.
+    ever_on_day: dict[str, Any] = {
         "aggregate_type": BOOKING,
         "payload__restaurantId": restaurant_id,
         "payload__serviceDate": day.isoformat(),
         "occurred_at__lte": instant,
     }
-    ids = StoredEvent.objects.filter(**once_there).values("aggregate_id")
+    ids = StoredEvent.objects.filter(**ever_on_day).values("aggregate_id")
     latest = (
         StoredEvent.objects.filter(aggregate_type=BOOKING, aggregate_id__in=ids, occurred_at__lte=instant)
         .order_by("aggregate_id", "-version")
         .distinct("aggregate_id")
     )
-    found = [evolve(None, Envelope.from_row(row)) for row in latest]
+    states = [evolve(None, Envelope.from_row(row)) for row in latest]
     return sorted(
         (
             booking
-            for booking in found
+            for booking in states
             if booking["restaurantId"] == restaurant_id
             and booking["serviceDate"] == day.isoformat()
             and sector_id in (None, booking["sectorId"])
@@ -112,34 +116,37 @@ def day_as_of(restaurant_id: str, sector_id: str | None, day: date, instant: dat
 
 
 def booking_history(*, caller: Caller, booking: str) -> tuple[list[Envelope], ZoneInfo]:
-    """The booking's events, oldest first, and its zone. Raises NotFound for one the caller may not see."""
-    found = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_READ)
-    return history(found.id), clock.zone(found.zone)
+    """Return the booking's events, oldest first, and its time zone. Raises as ``find_booking``."""
+    record = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_READ)
+    return history(record.id), clock.zone(record.zone)
 
 
 def booking_as_of(*, caller: Caller, booking: str, instant: datetime) -> tuple[Payload, ZoneInfo]:
-    """The booking as it stood at ``instant``, and its zone. Raises NotFound before it was made.
+    """Return the booking as it was at ``instant``, and its time zone. Raises NotFound if it did not exist yet.
 
-    Folded from its events, which name the guest by id only and hold no notes.
+    The state has the guest's id and no notes, since events contain no personal data.
     """
-    found = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_READ)
-    state = as_of(found.id, instant)
+    record = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_READ)
+    state = as_of(record.id, instant)
     if state is None:
         raise NotFound
-    return state, clock.zone(found.zone)
+    return state, clock.zone(record.zone)
 
 
 def list_as_of(
     *, caller: Caller, day_list: DayList, instant: datetime
 ) -> tuple[list[Payload], int, ZoneInfo]:
-    """The page of a service date's bookings as they stood at ``instant``, how many there were, and their zone."""
+    """Return a page of a day's bookings as they were at ``instant``, the number on all pages, and the time zone.
+
+    Raises NotFound for an unknown restaurant or sector, Forbidden.
+    """
     caller.require(Permission.BOOKING_READ, day_list.restaurant_id)
     plan = plans.current(day_list.restaurant_id)
     plan.rooms(day_list.sector_id)
-    there = [
-        each
-        for each in day_as_of(day_list.restaurant_id, day_list.sector_id, day_list.service_date, instant)
-        if day_list.status is None or each["status"] == day_list.status
+    bookings = [
+        booking
+        for booking in day_as_of(day_list.restaurant_id, day_list.sector_id, day_list.service_date, instant)
+        if day_list.status is None or booking["status"] == day_list.status
     ]
     first = (day_list.page - 1) * day_list.limit
-    return there[first : first + day_list.limit], len(there), plan.zone
+    return bookings[first : first + day_list.limit], len(bookings), plan.zone

@@ -1,4 +1,4 @@
-"""What a person may ask of whoever keeps their data: to see it, and to have it erased."""
+"""Find guests, export, correct and erase their personal data, and erase guests whose retention has expired."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ from wokibrain.core.permissions import Permission
 from wokibrain.idempotency.models import IdempotencyKey
 
 BATCH = 500
+"""Guests erased per transaction."""
 PRIVATE_FIELDS = ("guestName", "guestEmail", "guestPhone", "notes")
-"""What a stored answer says of a guest."""
+"""The fields of a stored response that hold personal data."""
 
 
 def find_guests(*, caller: Caller, contact: str, restaurant_id: str | None = None) -> QuerySet[Guest]:
-    """Those of the caller's guests with exactly this id, e-mail address (in any case) or phone number."""
+    """Return the guests visible to the caller whose id, e-mail address (in any case) or phone number is ``contact``."""
     try:
         by_id = Q(pk=UUID(contact))
     except ValueError:
         by_id = Q()
-    rows = _of(caller, Permission.GUEST_READ).filter(by_id or Q(email__iexact=contact) | Q(phone=contact))
-    return rows if restaurant_id is None else rows.filter(restaurant_id=restaurant_id)
+    guests = _visible(caller, Permission.GUEST_READ).filter(
+        by_id or Q(email__iexact=contact) | Q(phone=contact)
+    )
+    return guests if restaurant_id is None else guests.filter(restaurant_id=restaurant_id)
 
 
 def export_guest(*, caller: Caller, guest_id: UUID) -> dict[str, Any]:
-    """All that is kept of a guest, as JSON values. Raises NotFound."""
+    """Return all data stored about a guest, as JSON values. Raises NotFound, Forbidden."""
     guest = _guest(caller, guest_id, Permission.GUEST_READ)
     zone = clock.zone(guest.restaurant.zone)
     return {
@@ -66,15 +69,15 @@ def export_guest(*, caller: Caller, guest_id: UUID) -> dict[str, Any]:
 
 
 def update_guest(*, caller: Caller, guest_id: UUID, settings: Mapping[str, str]) -> Guest:
-    """Correct a person's name, phone, e-mail or notes.
+    """Correct a guest's name, phone, e-mail or notes; ``settings`` are the fields to change and their values.
 
-    Takes BOOKING_UPDATE at the restaurant. Raises NotFound, Forbidden, Conflict for one who was erased.
+    The caller needs BOOKING_UPDATE at the restaurant. Raises NotFound, Forbidden, Conflict for an erased guest.
     """
     with transaction.atomic():
         guest = _guest(caller, guest_id, Permission.BOOKING_UPDATE)
         row = Guest.objects.select_for_update().get(pk=guest.pk)
         if row.erased_at is not None:
-            raise Conflict(_("This guest was erased and stays empty."))
+            raise Conflict(_("This guest's data was erased and cannot be changed."))
         for field, value in settings.items():
             setattr(row, field, value)
         row.save(update_fields=[*settings, "updated_at"])
@@ -82,9 +85,9 @@ def update_guest(*, caller: Caller, guest_id: UUID, settings: Mapping[str, str])
 
 
 def erase_guest(*, caller: Caller, guest_id: UUID) -> Guest:
-    """Empty the person and what was noted about them; bookings, counts and events stay. Again: no change.
+    """Erase a guest's personal data; bookings, counts and events stay. Erasing a second time changes nothing.
 
-    Takes BOOKING_UPDATE at the restaurant. Raises NotFound, Forbidden.
+    The caller needs BOOKING_UPDATE at the restaurant. Raises NotFound, Forbidden.
     """
     guest = _guest(caller, guest_id, Permission.BOOKING_UPDATE)
     _erase([guest.pk])
@@ -93,7 +96,7 @@ def erase_guest(*, caller: Caller, guest_id: UUID) -> Guest:
 
 
 def expired_guests(now: datetime | None = None) -> QuerySet[Guest]:
-    """The guests whose last booking, or who themselves, are older than GUEST_RETENTION_DAYS; none when it is 0."""
+    """Return the guests to erase: created, and last booked for, over GUEST_RETENTION_DAYS ago. None if that is 0."""
     if not settings.GUEST_RETENTION_DAYS:
         return Guest.objects.none()
     limit = (now or clock.now()) - timedelta(days=settings.GUEST_RETENTION_DAYS)
@@ -102,7 +105,7 @@ def expired_guests(now: datetime | None = None) -> QuerySet[Guest]:
 
 
 def erase_expired() -> int:
-    """Erase them, some at a time. Returns how many."""
+    """Erase the expired guests in batches, and return how many there were."""
     erased = 0
     while ids := list(expired_guests().values_list("pk", flat=True)[:BATCH]):
         _erase(ids)
@@ -124,15 +127,15 @@ def _erase(guest_ids: Iterable[UUID]) -> None:
         )
         bookings = Booking.objects.filter(guest__in=ids)
         bookings.exclude(notes="").update(notes="")
-        for kept in IdempotencyKey.objects.filter(booking__in=bookings).exclude(body=""):
-            kept.body = _without_person(kept.body)
-            kept.save(update_fields=["body"])
+        for key in IdempotencyKey.objects.filter(booking__in=bookings).exclude(body=""):
+            key.body = _without_personal_data(key.body)
+            key.save(update_fields=["body"])
 
 
-def _without_person(body: str) -> str:
-    answer = orjson.loads(body)
-    answer |= {field: None for field in PRIVATE_FIELDS if field in answer}
-    return orjson.dumps(answer).decode()
+def _without_personal_data(body: str) -> str:
+    response = orjson.loads(body)
+    response |= {field: None for field in PRIVATE_FIELDS if field in response}
+    return orjson.dumps(response).decode()
 
 
 def _guest(caller: Caller, guest_id: UUID, permission: Permission) -> Guest:
@@ -143,6 +146,6 @@ def _guest(caller: Caller, guest_id: UUID, permission: Permission) -> Guest:
     return guest
 
 
-def _of(caller: Caller, permission: Permission) -> QuerySet[Guest]:
-    places = caller.restaurants(permission)
-    return Guest.objects.all() if places is None else Guest.objects.filter(restaurant__in=places)
+def _visible(caller: Caller, permission: Permission) -> QuerySet[Guest]:
+    restaurants = caller.restaurants(permission)
+    return Guest.objects.all() if restaurants is None else Guest.objects.filter(restaurant__in=restaurants)

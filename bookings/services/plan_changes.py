@@ -1,4 +1,4 @@
-"""Which future bookings a change of plan would leave without their place."""
+"""Find and flag the future bookings that a restaurant's plan, once changed, no longer accommodates."""
 
 from __future__ import annotations
 
@@ -29,21 +29,20 @@ from wokibrain.core.errors import Text
 Cause = Booking.Attention
 SLOT: Final = timedelta(minutes=SLOT_MINUTES)
 
-
 FUTURE: Final = f"""
 WHERE booking.restaurant_id = %(restaurant_id)s AND booking.status IN ({statuses.sql(statuses.OPEN)})
   AND booking."end" > %(now)s
 ORDER BY booking.start, booking.id
 """
 
-# In order of id, as everybody else who locks several.
+# In order of id, like every statement that locks several bookings, so that none deadlocks.
 LOCKED: Final = "WHERE booking.id = ANY (%(ids)s) ORDER BY booking.id FOR UPDATE OF booking"
 
 
 class PlanWatch:
-    """Holds the plans of a restaurant's sectors: nobody books there until the transaction ends.
+    """Locks the plans of a restaurant's sectors: no booking is created there until the transaction ends.
 
-    So the list is complete: a booking is either in it, or made with the new plan in view.
+    So the list is complete: a booking either is in it, or is checked against the new plan.
     """
 
     def __init__(self, restaurant_id: str) -> None:
@@ -53,6 +52,7 @@ class PlanWatch:
         self.misfits = {str(booking.id) for booking, _, _ in self._misfits(self.before)}
 
     def stranded(self) -> list[Stranded]:
+        """Return the future bookings that fit the plan before the change and do not fit the present one."""
         after = plans.load(self.before.restaurant_id)
         return [
             Stranded(
@@ -71,40 +71,42 @@ class PlanWatch:
         ]
 
     def flag(self, stranded: Sequence[Stranded], caller: Caller) -> None:
-        """Mark them, each with an event: what became of a booking is told by its history."""
-        causes = {UUID(each.id): each.cause for each in stranded}
+        """Flag the bookings for staff, each with an event, so that its history shows it."""
+        causes = {UUID(booking.id): booking.cause for booking in stranded}
         bookings = fetch(LOCKED, {"ids": list(causes)})
-        told = dict(Booking.objects.filter(pk__in=causes).values_list("pk", "attention"))
+        previous = dict(Booking.objects.filter(pk__in=causes).values_list("pk", "attention"))
         for cause in set(causes.values()):
-            marked = [booking_id for booking_id, its in causes.items() if its == cause]
-            Booking.objects.filter(pk__in=marked).update(attention=cause)
+            ids = [booking_id for booking_id, of_booking in causes.items() if of_booking == cause]
+            Booking.objects.filter(pk__in=ids).update(attention=cause)
         for booking in bookings:
             statements.update(
                 replace(booking, version=booking.version + 1, updated_at=clock.now_to_millisecond()),
                 event_type=BOOKING_UPDATED,
                 actor=caller,
-                more={"changes": {"attention": {"from": told[booking.id] or None, "to": causes[booking.id]}}},
+                more={
+                    "changes": {"attention": {"from": previous[booking.id] or None, "to": causes[booking.id]}}
+                },
             )
 
     def _misfits(self, plan: Plan) -> Iterator[tuple[BookingRecord, Booking.Attention, Text]]:
         for booking in self.future:
-            if found := _misfit(self.before, plan, booking):
-                yield booking, *found
+            if misfit := _misfit(self.before, plan, booking):
+                yield booking, *misfit
 
 
 def _misfit(before: Plan, plan: Plan, booking: BookingRecord) -> tuple[Booking.Attention, Text] | None:
-    """Why a booking does not fit a plan; None when it does.
+    """Return why a booking does not fit a plan, as cause and sentence; None if it does.
 
-    Bounds on party, duration, lead and horizon are for new bookings: those that were taken stay.
+    Limits on party, duration, lead time and horizon apply to new bookings only.
     """
     local = booking.start.astimezone(plan.zone)
-    told = booking.start.astimezone(before.zone)
-    if local.replace(tzinfo=None) != told.replace(tzinfo=None):
-        why = _("Its guest was told {told}; it would be {local}.")
-        return Cause.ZONE, format_lazy(why, told=f"{told:%Y-%m-%d %H:%M}", local=f"{local:%Y-%m-%d %H:%M}")
+    previous = booking.start.astimezone(before.zone)
+    if local.replace(tzinfo=None) != previous.replace(tzinfo=None):
+        why = _("The guest was told {old}; the time would become {new}.")
+        return Cause.ZONE, format_lazy(why, old=f"{previous:%Y-%m-%d %H:%M}", new=f"{local:%Y-%m-%d %H:%M}")
     room = plan.sectors.get(booking.sector_id)
     if room is None or not all(table_id in room.engine.index for table_id in booking.table_ids):
-        why = _("{when}: a table of it would be out of use ({tables}).")
+        why = _("{when}: one of its tables would be out of use ({tables}).")
         return Cause.TABLES, format_lazy(why, when=_when(booking), tables=", ".join(booking.table_ids))
     tables = tuple(sorted(room.engine.index[table_id] for table_id in booking.table_ids))
     bounds = room.engine.capacity(tables)
@@ -113,9 +115,9 @@ def _misfit(before: Plan, plan: Plan, booking: BookingRecord) -> tuple[Booking.A
         return Cause.TABLES, format_lazy(
             why, when=_when(booking), tables=", ".join(booking.table_ids), party=booking.party_size
         )
-    if not _served(plan, booking):
+    if not _is_served(plan, booking):
         return Cause.HOURS, format_lazy(
-            _("{when}: the restaurant would not serve then."), when=_when(booking)
+            _("{when}: the restaurant would not be serving at that time."), when=_when(booking)
         )
     return None
 
@@ -124,8 +126,8 @@ def _when(booking: BookingRecord) -> str:
     return f"{booking.local(booking.start):%Y-%m-%d %H:%M}"
 
 
-def _served(plan: Plan, booking: BookingRecord) -> bool:
-    """Whether it lies in one service of its day and does not start after the last seating."""
+def _is_served(plan: Plan, booking: BookingRecord) -> bool:
+    """Return whether the booking lies within one service of its day and starts no later than the last seating."""
     day = plan.day(booking.service_date)
     first = day.slot_of(booking.start)
     last = -((day.origin - booking.end) // SLOT)

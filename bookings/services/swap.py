@@ -1,4 +1,4 @@
-"""Two bookings of a service day change tables; each keeps its time."""
+"""Swap the tables of two bookings of the same service day; both keep their times."""
 
 from __future__ import annotations
 
@@ -23,24 +23,26 @@ from wokibrain.core.permissions import Permission
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A booking, by id or reference, and the version that whoever asks looked at."""
+class BookingVersion:
+    """A booking, by id or reference, and the version of it that the caller saw."""
 
     booking: str
     version: int
 
 
-def swap_bookings(*, caller: Caller, first: Seen, second: Seen) -> tuple[BookingRecord, BookingRecord]:
-    """Give each the other's tables in one transaction; on any failure both stay where they were.
+def swap_bookings(
+    *, caller: Caller, first: BookingVersion, second: BookingVersion
+) -> tuple[BookingRecord, BookingRecord]:
+    """Give each booking the other's tables in one transaction; on any failure both stay as they were.
 
-    One BookingUpdated each, whose ``swappedWith`` names the other and its version. The versions make
-    a request that is sent twice swap once. Raises NotFound, ValidationFailed for what is not two
-    bookings of one restaurant's service day, Conflict when one was changed since or a party does not
-    fit at the other's tables, AlreadyCancelled and InvalidTransition for a booking that is over.
+    Each gets a BookingUpdated whose ``swappedWith`` names the other booking and its new version. Because of the
+    versions, a request that is sent twice swaps once. Raises NotFound; ValidationFailed unless they are two bookings
+    of one restaurant and service day; Conflict if one was changed since, its party does not fit at the other's tables
+    or these are not free; AlreadyCancelled, InvalidTransition if one is no longer open.
     """
     one, other = (
-        find_booking(caller=caller, booking=each.booking, permission=Permission.BOOKING_UPDATE)
-        for each in (first, second)
+        find_booking(caller=caller, booking=named.booking, permission=Permission.BOOKING_UPDATE)
+        for named in (first, second)
     )
     same_day = (one.restaurant_id, one.service_date) == (other.restaurant_id, other.service_date)
     if one.id == other.id or not same_day:
@@ -49,25 +51,25 @@ def swap_bookings(*, caller: Caller, first: Seen, second: Seen) -> tuple[Booking
 
     def write() -> tuple[BookingRecord, BookingRecord]:
         before = {booking_id: locked(booking_id) for booking_id in sorted(versions)}
-        for each in before.values():
-            if each.version != versions[each.id]:
+        for booking in before.values():
+            if booking.version != versions[booking.id]:
                 raise Conflict(CHANGED_SINCE)
-            check_open(each)
+            check_open(booking)
         left, right = before[one.id], before[other.id]
         sector = left.sector_id if left.sector_id == right.sector_id else None
         day = days.read(left.restaurant_id, sector, left.service_date, without=(left.id, right.id))
-        for booking, place in ((left, right), (right, left)):
-            _check_fits(day, booking, place)
+        for booking, partner in ((left, right), (right, left)):
+            _check_fits(day, booking, partner)
         moment = clock.now_to_millisecond()
         after = tuple(
             replace(
                 booking,
-                sector_id=place.sector_id,
-                table_ids=place.table_ids,
+                sector_id=partner.sector_id,
+                table_ids=partner.table_ids,
                 version=booking.version + 1,
                 updated_at=moment,
             )
-            for booking, place in ((left, right), (right, left))
+            for booking, partner in ((left, right), (right, left))
         )
         statements.reseat_together(after)
         for booking, partner in zip(after, reversed(after), strict=True):
@@ -83,12 +85,13 @@ def swap_bookings(*, caller: Caller, first: Seen, second: Seen) -> tuple[Booking
             )
         return after[0], after[1]
 
-    return in_transaction_for({SectorDay(each.sector_id, each.service_date) for each in (one, other)}, write)
+    sector_days = {SectorDay(booking.sector_id, booking.service_date) for booking in (one, other)}
+    return in_transaction_for(sector_days, write)
 
 
-def _check_fits(day: Day, booking: BookingRecord, place: BookingRecord) -> None:
-    """Raise unless the tables of ``place`` seat ``booking`` and nobody else has them at its time."""
-    if not day.seats(place.table_ids, booking.party_size):
+def _check_fits(day: Day, booking: BookingRecord, partner: BookingRecord) -> None:
+    """Raise Conflict unless the partner's tables seat the booking's party and no third booking takes them then."""
+    if not day.seats(partner.table_ids, booking.party_size):
         raise Conflict(
             format_lazy(
                 _("The party of {party} at {time} does not fit at the other's tables."),
@@ -101,7 +104,7 @@ def _check_fits(day: Day, booking: BookingRecord, place: BookingRecord) -> None:
         duration=day.covering(booking.start, booking.duration_minutes),
         start=day.aligned(booking.start),
         standing=True,
-        tables=frozenset(place.table_ids),
+        tables=frozenset(partner.table_ids),
     )
     if not day.candidates(request, 1):
         raise refuse(day, request)

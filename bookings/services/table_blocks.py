@@ -1,4 +1,4 @@
-"""Taking a table out of service for an interval, and putting it back."""
+"""Block a table, that is take it out of service for an interval; list its blocks; unblock it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from wokibrain.postgres.diagnosis import sqlstate
 def block_table(
     *, caller: Caller, table_id: str, start: datetime, end: datetime, reason: str = ""
 ) -> TableBlock:
-    """Hold a table out of service from ``start`` up to ``end`` (aware instants).
+    """Take a table out of service from ``start`` up to ``end`` (aware instants).
 
-    Never laid over a booking: Conflict names those in the way. Raises NotFound, ValidationFailed.
+    Raises NotFound, Forbidden, ValidationFailed; Conflict, which names the bookings, if any overlap the interval.
     """
     table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_UPDATE)
     if end <= start:
@@ -38,11 +38,11 @@ def block_table(
     try:
         with transaction.atomic():
             _lock(table_id)
-            in_the_way = Allocation.objects.filter(
+            overlapping = Allocation.objects.filter(
                 table_id=table_id, active=True, period__overlap=(start, end)
             ).values_list("booking__reference", flat=True)
-            if taken := [reference or "" for reference in in_the_way]:
-                raise _conflict(taken)
+            if references := [reference or "" for reference in overlapping]:
+                raise _conflict(references)
             block = TableBlock.objects.create(
                 id=uuid7(),
                 table=table,
@@ -54,7 +54,7 @@ def block_table(
             Allocation.objects.create(
                 table=table, sector_id=table.sector_id, period=(start, end), block=block
             )
-            _tell(caller, TABLE_BLOCKED, block, table)
+            _append_event(caller, TABLE_BLOCKED, block, table)
     except IntegrityError as error:
         if sqlstate(error) != "23P01":
             raise
@@ -63,7 +63,7 @@ def block_table(
 
 
 def list_blocks(*, caller: Caller, table_id: str, page: int = 1, limit: int = 50) -> Page[TableBlock]:
-    """A table's blocks that are not over, in order of start. Raises NotFound, Forbidden."""
+    """Return a page of the table's present and future blocks, in order of start. Raises NotFound, Forbidden."""
     table = get_table(caller=caller, table_id=table_id)
     rows = TableBlock.objects.filter(table=table, end__gt=clock.now()).order_by("start", "id")
     first = (page - 1) * limit
@@ -71,37 +71,37 @@ def list_blocks(*, caller: Caller, table_id: str, page: int = 1, limit: int = 50
 
 
 def unblock_table(*, caller: Caller, table_id: str, block_id: str | None = None) -> int:
-    """Put a table back: one block, or all that are not over. Returns how many there were.
+    """End one block of a table, or all present and future ones, and return how many there were.
 
-    Raises NotFound where there was none.
+    Raises NotFound if there were none, Forbidden.
     """
     table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_UPDATE)
-    chosen = Q(table_id=table_id) & (Q(pk=as_uuid(block_id)) if block_id else Q(end__gt=clock.now()))
+    condition = Q(table_id=table_id) & (Q(pk=as_uuid(block_id)) if block_id else Q(end__gt=clock.now()))
     with transaction.atomic():
         _lock(table_id)
-        blocks = list(TableBlock.objects.select_for_update().filter(chosen).order_by("start", "id"))
+        blocks = list(TableBlock.objects.select_for_update().filter(condition).order_by("start", "id"))
         if not blocks:
             raise NotFound
         for block in blocks:
-            _tell(caller, TABLE_UNBLOCKED, block, table)
+            _append_event(caller, TABLE_UNBLOCKED, block, table)
         TableBlock.objects.filter(pk__in=[block.pk for block in blocks]).delete()
     return len(blocks)
 
 
 def _lock(table_id: str) -> None:
-    """One writer of a table's events at a time, so that their versions have no gap."""
+    """Lock the table's events until the transaction ends, so that concurrent writers leave no gap in their versions."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_number(f"table:{table_id}")])
 
 
 def _conflict(references: list[str]) -> Conflict:
-    named = ", ".join(sorted(reference for reference in references if reference))
-    if named:
-        return Conflict(format_lazy(_("The table is booked then: {bookings}."), bookings=named))
-    return Conflict(_("The table is taken or blocked then."))
+    names = ", ".join(sorted(reference for reference in references if reference))
+    if names:
+        return Conflict(format_lazy(_("The table is booked at that time: {bookings}."), bookings=names))
+    return Conflict(_("The table is taken or blocked at that time."))
 
 
-def _tell(caller: Caller, event_type: EventType, block: TableBlock, table: Table) -> None:
+def _append_event(caller: Caller, event_type: EventType, block: TableBlock, table: Table) -> None:
     zone = clock.zone(table.sector.restaurant.zone)
     payload: dict[str, Any] = {
         "tableId": table.id,

@@ -1,9 +1,9 @@
-"""Taking back one's own latest change of a booking.
+"""Undo the caller's own latest change of a booking.
 
-The change itself goes out at once, so that every board and the constraint know of it; taking it back
-is a further change with an event of its own, which says what it undoes. (Holding a change back in
-the browser instead would leave two hosts looking at different rooms for as long as undo is offered.)
-It is a correction and no step of the life-cycle, so it may reopen what is otherwise final.
+A change takes effect at once, so that every board and the database constraint know of it. An undo is a further change
+with an event of its own, which names the version it undoes. (If the browser delayed the change instead, two hosts
+would see different rooms for as long as it offers to undo.) An undo is a correction and not a step of the life-cycle,
+so it may reopen a booking whose status is otherwise final.
 """
 
 from __future__ import annotations
@@ -31,26 +31,25 @@ from wokibrain.core.permissions import Permission
 from wokibrain.events.envelope import Envelope, Payload
 from wokibrain.events.models import StoredEvent
 
-OFFERED: Final = timedelta(seconds=10)
-"""How long the board offers it."""
+OFFER: Final = timedelta(seconds=10)
+"""How long after a change the board offers to undo it."""
 GRACE: Final = timedelta(seconds=20)
-"""How long after the offer a request may still be under way, over a bad network."""
+"""How much longer an undo is accepted, for a request that a slow network delays."""
 
 
 @booking_command(Permission.BOOKING_UPDATE)
 def undo_booking(seen: BookingRecord, *, caller: Caller, version: int) -> BookingRecord:
-    """Put the booking back to what it was before ``version``, which must be its latest and the caller's own.
+    """Restore the booking as it was before ``version``, which must be its latest version and the caller's own change.
 
-    A creation is undone by cancelling, with the reason "undone"; a swap with both of its bookings or
-    not at all. Raises NotFound, Conflict when somebody changed the booking since or its tables are no
-    longer free, InvalidTransition when it is too late, somebody else's, or contact data (events do
-    not keep it).
+    A creation is undone by cancelling, with the reason "undone"; a swap is undone for both of its bookings or not at
+    all. Raises NotFound; Conflict if the booking was changed since or its tables are no longer free; InvalidTransition
+    if it is too late, another caller made the change, or it changed contact data (whose values events do not store).
     """
-    # What an event says is fixed, so it may be read before the lock that follows from it.
+    # Events are immutable, so they may be read before the locks, which depend on them.
     versions = {seen.id: version}
     if partner := (_payload(seen.id, version) or {}).get("swappedWith"):
         versions[UUID(partner["id"])] = partner["version"]
-    earlier = {booking_id: _payload(booking_id, its - 1) for booking_id, its in versions.items()}
+    earlier = {booking_id: _payload(booking_id, latest - 1) for booking_id, latest in versions.items()}
     sector_days = {SectorDay(seen.sector_id, seen.service_date)}
     for payload in earlier.values():
         if payload:
@@ -58,45 +57,48 @@ def undo_booking(seen: BookingRecord, *, caller: Caller, version: int) -> Bookin
 
     def write() -> BookingRecord:
         moment = clock.now_to_millisecond()
-        undone = [
-            _undone(locked(booking_id), versions[booking_id], earlier[booking_id], caller, moment)
+        restored = [
+            _undo(locked(booking_id), versions[booking_id], earlier[booking_id], caller, moment)
             for booking_id in sorted(versions)
         ]
-        statements.reseat_together([after for after, _more in undone if after.status in OPEN])
-        for after, more in undone:
+        statements.reseat_together([after for after, _more in restored if after.status in OPEN])
+        for after, more in restored:
             if after.status not in OPEN:
                 statements.free(after.id)
             event_type = BOOKING_UPDATED if earlier[after.id] else BOOKING_CANCELLED
             statements.update(after, event_type=event_type, actor=caller, more=more)
-        return next(after for after, _more in undone if after.id == seen.id)
+        return next(after for after, _more in restored if after.id == seen.id)
 
     return in_transaction_for(sector_days, write)
 
 
-def _undone(
+def _undo(
     before: BookingRecord, version: int, earlier: dict[str, Any] | None, caller: Caller, moment: datetime
 ) -> tuple[BookingRecord, dict[str, Any]]:
-    """The booking as it will be, and what its event says besides. Raises where it may not be undone."""
+    """Return the booking as it will be, and the event's further payload.
+
+    Raises Conflict, InvalidTransition if the change may not be undone.
+    """
     if before.version != version:
         raise Conflict(CHANGED_SINCE)
     latest = _event(before.id, version)
     assert latest is not None, "the latest version of a booking has its event"
-    _may_undo(latest, caller)
-    restored = _restored(before, earlier) if earlier else replace(before, status=Status.CANCELLED)
+    _check_undoable(latest, caller)
+    restored = _restore(before, earlier) if earlier else replace(before, status=Status.CANCELLED)
     after = replace(restored, version=before.version + 1, updated_at=moment)
     undoes = {"undoes": {"version": version, "eventType": latest.event_type}}
     if earlier:
-        return after, undoes | {"changes": after.changes_from(before) | _flagged_again(latest)}
+        return after, undoes | {"changes": after.changes_from(before) | _restore_attention(latest)}
     return after, undoes | {"reason": "undone"}
 
 
-def _flagged_again(latest: Envelope) -> dict[str, dict[str, Any]]:
-    """What a change saw to needs attention again with it; a flag that stands is none of an undo's business."""
-    told = (latest.payload.get("changes") or {}).get("attention")
-    if told is None or told["to"] is not None:
+def _restore_attention(latest: Envelope) -> dict[str, dict[str, Any]]:
+    """Set again the flag that the change cleared, if it did; return the ``changes`` of that for the event."""
+    attention = (latest.payload.get("changes") or {}).get("attention")
+    if attention is None or attention["to"] is not None:
         return {}
-    Booking.objects.filter(pk=latest.aggregate_id).update(attention=told["from"])
-    return {"attention": {"from": None, "to": told["from"]}}
+    Booking.objects.filter(pk=latest.aggregate_id).update(attention=attention["from"])
+    return {"attention": {"from": None, "to": attention["from"]}}
 
 
 def _event(booking_id: UUID, version: int) -> Envelope | None:
@@ -111,20 +113,20 @@ def _payload(booking_id: UUID, version: int) -> Payload | None:
     return event.payload if event else None
 
 
-def _may_undo(latest: Envelope, caller: Caller) -> None:
+def _check_undoable(latest: Envelope, caller: Caller) -> None:
     if latest.metadata.get("actor") != caller.actor:
-        raise InvalidTransition(_("Only who made a change may undo it."))
-    if clock.now_to_millisecond() - latest.occurred_at > OFFERED + GRACE:
+        raise InvalidTransition(_("Only the author of a change may undo it."))
+    if clock.now_to_millisecond() - latest.occurred_at > OFFER + GRACE:
         raise InvalidTransition(_("It is too late to undo this."))
     changes = latest.payload.get("changes") or {}
-    if any(isinstance(each, dict) and each.get("redacted") for each in changes.values()):
+    if any(isinstance(change, dict) and change.get("redacted") for change in changes.values()):
         raise InvalidTransition(_("Contact data and notes cannot be undone; type them again."))
     if latest.payload.get("undoes"):
-        raise InvalidTransition(_("This was an undo already."))
+        raise InvalidTransition(_("This change is an undo itself and cannot be undone."))
 
 
-def _restored(before: BookingRecord, earlier: dict[str, Any]) -> BookingRecord:
-    """The booking with the seat and status of an earlier event; the guest and notes stay."""
+def _restore(before: BookingRecord, earlier: dict[str, Any]) -> BookingRecord:
+    """Return the booking with the seat and status of an earlier event; guest and notes stay as they are."""
     return replace(
         before,
         sector_id=earlier["sectorId"],

@@ -21,7 +21,7 @@ from bookings.services import change, create, lifecycle, table_blocks, undo, wal
 from bookings.services import swap as swaps
 from bookings.services.change import Change
 from bookings.services.create import NewBooking
-from bookings.services.swap import Seen
+from bookings.services.swap import BookingVersion
 from restaurants.models import ServiceWindow, TableJoin
 from restaurants.services.restaurants import create_sector, create_table
 from tests.api import Api, api_as, events_of, house, refused
@@ -62,7 +62,9 @@ def book(party: int, *tables: str, minutes: int = 0, caller: Caller = ANA) -> Bo
 def swap(one: BookingRecord, other: BookingRecord) -> tuple[BookingRecord, BookingRecord]:
     with frozen(EVENING):
         return swaps.swap_bookings(
-            caller=ANA, first=Seen(str(one.id), one.version), second=Seen(other.reference, other.version)
+            caller=ANA,
+            first=BookingVersion(str(one.id), one.version),
+            second=BookingVersion(other.reference, other.version),
         )
 
 
@@ -209,7 +211,9 @@ def test_only_two_bookings_of_one_day_and_house_change(guest: Api) -> None:
         swap(one, as_now(other))
     stranger = Caller(CallerKind.USER, "8", {"ELSEWHERE": PERMISSIONS[Role.ADMIN]})
     with pytest.raises(NotFound):
-        swaps.swap_bookings(caller=stranger, first=Seen(one.reference, 1), second=Seen(other.reference, 2))
+        swaps.swap_bookings(
+            caller=stranger, first=BookingVersion(one.reference, 1), second=BookingVersion(other.reference, 2)
+        )
 
 
 def test_sent_twice_it_swaps_once(guest: Api) -> None:

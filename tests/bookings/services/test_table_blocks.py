@@ -38,7 +38,9 @@ def test_a_block_is_never_laid_over_a_booking_and_names_it(guest: Api) -> None:
     other = guest.book(tableIds=["T2"], start=at("21:30")).body["reference"]
     with pytest.raises(Conflict) as caught:
         block("T2", evening(21), evening(22))
-    assert str(caught.value.detail) == f"The table is booked then: {', '.join(sorted(['B1', other]))}."
+    assert (
+        str(caught.value.detail) == f"The table is booked at that time: {', '.join(sorted(['B1', other]))}."
+    )
     assert not TableBlock.objects.exists()
     assert events_of("T2") == []
 
@@ -47,7 +49,7 @@ def test_a_block_is_never_laid_over_a_block(guest: Api) -> None:
     block("T3", evening(20), evening(22))
     with pytest.raises(Conflict) as caught:
         block("T3", evening(21, 59), evening(23))
-    assert str(caught.value.detail) == "The table is taken or blocked then."
+    assert str(caught.value.detail) == "The table is taken or blocked at that time."
     assert TableBlock.objects.count() == 1
 
 

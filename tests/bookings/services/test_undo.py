@@ -125,7 +125,7 @@ def test_only_who_did_it_and_only_at_once(booking: BookingRecord) -> None:
         lifecycle.seat_booking(booking.reference, caller=ANA)
     with pytest.raises(InvalidTransition) as somebody_else:
         take_back(booking, 2, EVENING, SYSTEM)
-    assert str(somebody_else.value.detail) == "Only who made a change may undo it."
+    assert str(somebody_else.value.detail) == "Only the author of a change may undo it."
     with pytest.raises(InvalidTransition) as late:
         take_back(booking, 2, EVENING + timedelta(seconds=31))
     assert str(late.value.detail) == "It is too late to undo this."
@@ -139,7 +139,7 @@ def test_an_undo_is_not_undone_and_contact_data_neither(booking: BookingRecord) 
     take_back(booking, 2, EVENING)
     with pytest.raises(InvalidTransition) as twice:
         take_back(booking, 3, EVENING)
-    assert str(twice.value.detail) == "This was an undo already."
+    assert str(twice.value.detail) == "This change is an undo itself and cannot be undone."
     with frozen(EVENING):
         changes.update_booking(booking.reference, caller=ANA, change=Change(notes="by the window"))
     with pytest.raises(InvalidTransition) as private:

@@ -140,7 +140,7 @@ def test_a_block_is_never_laid_over_a_booking(places: None) -> None:
     }  # fmt: skip
     client = person(Role.ADMIN)
     response = client.post("/admin/bookings/tableblock/add/", body)
-    assert response.context["adminform"].form.non_field_errors() == ["The table is booked then: B1."]
+    assert response.context["adminform"].form.non_field_errors() == ["The table is booked at that time: B1."]
     assert client.post("/admin/bookings/tableblock/add/", body | {"table": "T3"}).status_code == 302
     block = TableBlock.objects.get()
     assert block.start.isoformat() == "2025-10-22T23:00:00+00:00"
