@@ -22,6 +22,8 @@ from bookings.engine import Sector as EngineSector
 from bookings.engine import ServiceDay, Window
 from bookings.engine import Table as EngineTable
 from restaurants.models import (
+    FALLBACK_TURN_MINUTES,
+    MAX_PARTY,
     Combo,
     Restaurant,
     Sector,
@@ -78,12 +80,12 @@ class Plan:
             windows = self.weekly.get(service_date.weekday(), ())
         return ServiceDay.build(service_date, self.zone, windows)
 
-    def turn_time(self, party: int) -> int | None:
-        """Return the usual stay of a party of this size in minutes; None where the restaurant sets no turn times."""
+    def turn_time(self, party: int) -> int:
+        """Return the usual stay of a party of this size in minutes, for a request that names no duration."""
         for party_up_to, minutes in self.turn_times:
             if party <= party_up_to:
                 return minutes
-        return self.turn_times[-1][1] if self.turn_times else None
+        return self.turn_times[-1][1]
 
     def not_before(self) -> datetime | None:
         """Return the earliest start that may be booked now; None where the past may be booked too."""
@@ -223,11 +225,16 @@ def load(restaurant_id: str) -> Plan:
         horizon_days=restaurant.horizon_days,
         weekly={weekday: tuple(windows) for weekday, windows in weekly.items()},
         special=special,
-        turn_times=tuple(
-            TurnTime.objects.filter(restaurant=restaurant).values_list("party_up_to", "minutes")
-        ),
+        turn_times=_turn_times(restaurant),
         sectors=_sectors(restaurant),
     )
+
+
+def _turn_times(restaurant: Restaurant) -> tuple[tuple[int, int], ...]:
+    """Return (party up to, minutes) in order of party; the fallback for a restaurant that sets none."""
+    turn_times = tuple(TurnTime.objects.filter(restaurant=restaurant).values_list("party_up_to", "minutes"))
+    fallback = min(max(FALLBACK_TURN_MINUTES, restaurant.min_duration), restaurant.max_duration)
+    return turn_times or ((MAX_PARTY, fallback),)
 
 
 def _sectors(restaurant: Restaurant) -> dict[str, SectorRoom]:

@@ -16,7 +16,7 @@ from bookings.floor.bookings import attention_flags, booking_json, departures, m
 from bookings.models import TableBlock
 from bookings.repository.records import BookingRecord, seen_by
 from bookings.repository.statements import fetch_day
-from restaurants.models import FALLBACK_TURN_MINUTES, ComboTable, Restaurant, Sector, Table, TableJoin
+from restaurants.models import ComboTable, Restaurant, Sector, Table, TableJoin
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.permissions import Permission
@@ -71,7 +71,6 @@ def day_json(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[
         ],
         "blocks": _blocks_json(restaurant_id, begin, end),
         "turns": [list(each) for each in plan.turn_times],
-        "fallbackMinutes": FALLBACK_TURN_MINUTES,
         "bounds": {
             "party": [plan.min_party, plan.max_party],
             "minutes": [plan.min_duration, plan.max_duration],

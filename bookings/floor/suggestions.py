@@ -10,7 +10,6 @@ from bookings.availability import day as days
 from bookings.availability.day import SeatRequest
 from bookings.availability.refusals import refuse
 from bookings.floor.bookings import milliseconds
-from restaurants.models import FALLBACK_TURN_MINUTES
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import DomainError
 from wokibrain.core.permissions import Permission
@@ -34,7 +33,7 @@ def suggest(*, caller: Caller, inquiry: Inquiry) -> dict[str, Any]:
     """Return the best tables, or why there are none and the nearest starts that work. Raises NotFound, Forbidden."""
     caller.require(Permission.BOOKING_READ, inquiry.restaurant_id)
     day = days.read(inquiry.restaurant_id, inquiry.sector_id, inquiry.service_date)
-    minutes = inquiry.minutes or day.plan.turn_time(inquiry.party) or FALLBACK_TURN_MINUTES
+    minutes = inquiry.minutes or day.plan.turn_time(inquiry.party)
     request = SeatRequest(party=inquiry.party, duration=minutes, start=inquiry.start)
     try:
         day.plan.check(inquiry.party, minutes, inquiry.service_date)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import date, time
 from zoneinfo import ZoneInfo
 
-from django.utils.translation import gettext_lazy as _
-
 from bookings import metrics
 from bookings.availability import turned_away
 from bookings.availability.cache import CachedDay, open_day
@@ -16,7 +14,7 @@ from bookings.availability.day import Day, SeatRequest
 from bookings.availability.refusals import refuse
 from bookings.engine import Candidate
 from wokibrain.core.callers import Caller
-from wokibrain.core.errors import DomainError, NoCapacity, OutsideServiceWindow, ValidationFailed
+from wokibrain.core.errors import DomainError, NoCapacity, OutsideServiceWindow
 from wokibrain.core.permissions import Permission
 
 
@@ -67,10 +65,6 @@ def _open(caller: Caller, search: Search) -> tuple[CachedDay, SeatRequest]:
     try:
         cached = open_day(search.restaurant_id, search.sector_id, search.service_date)
         minutes = search.duration or cached.plan.turn_time(search.party_size)
-        if minutes is None:
-            raise ValidationFailed.at(
-                "duration", _("This field is required: the restaurant sets no turn times.")
-            )
         cached.plan.check(search.party_size, minutes, search.service_date, duration_path="duration")
     except DomainError as error:
         metrics.DISCOVERY_REQUESTS.labels(error.code.value).inc()

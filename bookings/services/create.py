@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 
-from django.utils.translation import gettext_lazy as _
-
 from bookings import metrics
 from bookings.availability import plan as plans
 from bookings.availability.day import Day, DayRead, SeatRequest
@@ -22,7 +20,6 @@ from bookings.statuses import Status
 from bookings.transactions import SectorDay, in_transaction_for
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
-from wokibrain.core.errors import ValidationFailed
 from wokibrain.core.failpoints import point
 from wokibrain.core.permissions import Permission
 from wokibrain.idempotency.keys import Replay
@@ -100,14 +97,9 @@ def create_booking(
 
 def _seat_request(day: Day, new: NewBooking) -> SeatRequest:
     """Return the request in the engine's terms; the duration is the request's, else the turn time."""
-    duration = new.duration_minutes or day.plan.turn_time(new.party_size)
-    if duration is None:
-        raise ValidationFailed.at(
-            "durationMinutes", _("This field is required: the restaurant sets no turn times.")
-        )
     return SeatRequest(
         party=new.party_size,
-        duration=duration,
+        duration=new.duration_minutes or day.plan.turn_time(new.party_size),
         window_start=new.window_start,
         window_end=new.window_end,
         start=new.start,

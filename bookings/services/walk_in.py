@@ -36,8 +36,7 @@ MAX_CHOICES: Final = 6
 class WalkIn:
     """A party at the door. Without ``table_ids`` it gets the best free tables; without a duration, the turn time.
 
-    A turn time that would run past closing ends there; a given duration does not. Without turn times the party stays
-    for the restaurant's shortest duration.
+    A turn time that would run past closing ends there; a duration that the request names does not.
     """
 
     restaurant_id: str
@@ -133,7 +132,7 @@ def _minutes(plan: Plan, party: WalkIn, service_date: date, now: datetime) -> in
     serving = [each for each in service.spans if each.lo <= slot < each.hi]
     if not serving:
         raise OutsideServiceWindow(_("The restaurant is not serving now."))
-    minutes = party.duration_minutes or plan.turn_time(party.party_size) or plan.min_duration
+    minutes = party.duration_minutes or plan.turn_time(party.party_size)
     if party.duration_minutes is None:
         # Of overlapping services, the one that still seats and lasts longest.
         closing = max(serving, key=lambda each: (each.seats >> slot & 1, each.hi)).hi

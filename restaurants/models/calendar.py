@@ -136,11 +136,9 @@ class SpecialWindow(_Window):
 
 
 FALLBACK_TURN_MINUTES: Final = 90
-"""How long a party is taken to stay where neither the request nor a turn time of the restaurant says so.
+"""The turn time of every party at a restaurant that sets none, within its shortest and longest booking.
 
-Only the floor board assumes it, within the restaurant's shortest and longest booking, because staff see
-and change it. Without turn times the API asks for ``durationMinutes``, and a walk-in that names none gets
-the shortest booking.
+REST, admin, floor board and walk-ins all take it for a request that names no duration.
 """
 
 

@@ -73,22 +73,17 @@ function durationSelect(minutes) {
   for (let length = Math.ceil(shortest / STEP_MINUTES) * STEP_MINUTES; length <= longest; length += STEP_MINUTES) {
     lengths.push(length);
   }
-  let chosen = minutes;
-  if (chosen === null && !board.day.turns.length) {
-    // Without turn times a booking needs a duration.
-    chosen = Math.min(Math.max(board.day.fallbackMinutes, lengths[0]), lengths[lengths.length - 1]);
-  }
-  if (chosen !== null && !lengths.includes(chosen)) lengths.push(chosen);
+  if (minutes !== null && !lengths.includes(minutes)) lengths.push(minutes);
   return h(
     'select',
     { name: 'minutes' },
-    chosen === null && h('option', { value: '' }, turnTimeText(DEFAULT_PARTY)),
+    minutes === null && h('option', { value: '' }, turnTimeText(DEFAULT_PARTY)),
     ...lengths
       .sort((a, b) => a - b)
       .map((length) =>
         h(
           'option',
-          { value: length, selected: length === chosen },
+          { value: length, selected: length === minutes },
           fill(gettext('%(minutes)s min'), { minutes: length }),
         ),
       ),

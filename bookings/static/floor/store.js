@@ -76,7 +76,6 @@ import { get } from './server.js';
  * @property {Booking[]} bookings
  * @property {Block[]} blocks
  * @property {[number, number][]} turns turn times as [party up to, minutes]
- * @property {number} fallbackMinutes the turn time to propose where the restaurant has set none
  * @property {{ party: [number, number], minutes: [number, number] }} bounds
  * @property {string | null} cursor the event that the day is as new as
  * @property {{ create: boolean, update: boolean, cancel: boolean, tables: boolean }} may
@@ -95,7 +94,6 @@ const NO_DAY = {
   bookings: [],
   blocks: [],
   turns: [],
-  fallbackMinutes: 0,
   bounds: { party: [1, 1], minutes: [0, 0] },
   cursor: null,
   may: { create: false, update: false, cancel: false, tables: false },

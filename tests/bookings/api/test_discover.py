@@ -93,9 +93,7 @@ def test_the_restaurants_bounds_name_the_parameter(guest: Api) -> None:
         "This restaurant takes bookings of 30 to 180 minutes."
     )
     refused(guest.discover(duration=15), 400, "VALIDATION_ERROR", "duration")
-    assert refused(guest.discover(duration=None), 400, "VALIDATION_ERROR", "duration") == (
-        "This field is required: the restaurant sets no turn times."
-    )
+    assert guest.discover(duration=None).body["durationMinutes"] == 90
 
 
 def test_the_turn_time_stands_in_for_a_duration_left_out(db: None) -> None:

@@ -282,11 +282,15 @@ def test_duration_comes_from_the_turn_times_where_it_is_left_out(db: None) -> No
     assert said["durationMinutes"] == 60
 
 
-def test_duration_is_required_where_there_are_no_turn_times(guest: Api) -> None:
-    reply = guest.book(durationMinutes=None)
-    assert refused(reply, 400, "VALIDATION_ERROR", "durationMinutes") == (
-        "This field is required: the restaurant sets no turn times."
-    )
+@pytest.mark.parametrize(
+    ("bounds", "minutes"), [({}, 90), ({"min_duration": 105}, 105), ({"max_duration": 75}, 75)]
+)
+def test_a_party_stays_90_minutes_within_the_bounds_where_there_are_no_turn_times(
+    db: None, bounds: dict[str, Any], minutes: int
+) -> None:
+    house("H", **bounds)
+    reply = Api().book(restaurantId="H", sectorId="H-S", partySize=2, durationMinutes=None)
+    assert (reply.status, reply.body["durationMinutes"]) == (201, minutes)
 
 
 def test_unknown_places_are_named_and_foreign_ones_look_the_same(guest: Api) -> None:

@@ -105,6 +105,11 @@ def test_nobody_is_seated_when_it_is_closed_or_about_to(guest: Api, at: datetime
     assert str(caught.value.detail) == said
 
 
+def test_without_turn_times_or_a_duration_the_party_stays_90_minutes_or_until_closing(guest: Api) -> None:
+    assert seat(WalkIn("R1", 2), evening(20, 7)).end == evening(21, 37)
+    assert seat(WalkIn("R1", 2), evening(22, 50)).end == evening(23, 45)
+
+
 def test_bounds_and_strange_tables_are_refused(guest: Api) -> None:
     with pytest.raises(ValidationFailed) as caught:
         seat(WalkIn("R1", 51, duration_minutes=60), evening(20))
