@@ -25,7 +25,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
 from webhooks import selectors, services, signing
-from webhooks.event_types import Happening
+from webhooks.event_types import WebhookEvent
 from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.selectors import Hour
 from wokibrain.access.credentials import caller_of_user
@@ -73,7 +73,7 @@ def sparkline(hours: list[Hour]) -> SafeString:
 
 class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
     events = forms.MultipleChoiceField(
-        label=_("events"), choices=Happening.choices, widget=forms.CheckboxSelectMultiple
+        label=_("events"), choices=WebhookEvent.choices, widget=forms.CheckboxSelectMultiple
     )
     new_secret = forms.CharField(
         label=_("new secret"),

@@ -14,8 +14,8 @@ DELIVERIES: Final = "wokibrain.webhooks.deliveries"
 """The Kafka topic on which deliveries are announced."""
 
 
-class Happening(models.TextChoices):
-    """The events of webhooks, by the names in the API."""
+class WebhookEvent(models.TextChoices):
+    """An event that a webhook may subscribe to, by its name in the API."""
 
     BOOKING_CREATED = "booking.created", _("Booking created")
     BOOKING_UPDATED = "booking.updated", _("Booking changed")
@@ -26,16 +26,16 @@ class Happening(models.TextChoices):
     BOOKING_NO_SHOW = "booking.no_show", _("Party did not come")
 
 
-HAPPENINGS: Final[Mapping[str, Happening]] = {
-    "BookingCreated": Happening.BOOKING_CREATED,
-    "BookingUpdated": Happening.BOOKING_UPDATED,
-    "BookingCancelled": Happening.BOOKING_CANCELLED,
-    "BookingSeated": Happening.BOOKING_SEATED,
-    "BookingCompleted": Happening.BOOKING_COMPLETED,
-    "BookingNoShow": Happening.BOOKING_NO_SHOW,
-    "TableBlocked": Happening.TABLE_UNAVAILABLE,
+WEBHOOK_EVENTS: Final[Mapping[str, WebhookEvent]] = {
+    "BookingCreated": WebhookEvent.BOOKING_CREATED,
+    "BookingUpdated": WebhookEvent.BOOKING_UPDATED,
+    "BookingCancelled": WebhookEvent.BOOKING_CANCELLED,
+    "BookingSeated": WebhookEvent.BOOKING_SEATED,
+    "BookingCompleted": WebhookEvent.BOOKING_COMPLETED,
+    "BookingNoShow": WebhookEvent.BOOKING_NO_SHOW,
+    "TableBlocked": WebhookEvent.TABLE_UNAVAILABLE,
 }
-"""Type of a domain event -> the webhooks' event. Other types are not delivered."""
+"""Type of a domain event -> the event that webhooks receive for it. Other types are not delivered."""
 
 ACTIONS: Final[Mapping[str, Text]] = {
     "WebhookCreated": _("webhook made"),

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from webhooks import payload
-from webhooks.event_types import HAPPENINGS
+from webhooks.event_types import WEBHOOK_EVENTS
 from webhooks.models import Delivery, Message, Webhook
 from wokibrain.core import clock, tenants
 from wokibrain.events.envelope import Envelope
@@ -17,7 +17,7 @@ from wokibrain.events.envelope import Envelope
 SUBSCRIBED: Final = """
 SELECT id, restaurant_id, events FROM webhooks_webhook
 WHERE (restaurant_id = ANY (%(restaurants)s::text[]) OR restaurant_id IS NULL) AND status <> 'INACTIVE'
-  AND events && %(happenings)s::varchar[] AND (%(only)s::uuid IS NULL OR id = %(only)s::uuid)
+  AND events && %(webhook_events)s::varchar[] AND (%(only)s::uuid IS NULL OR id = %(only)s::uuid)
 ORDER BY id FOR KEY SHARE
 """
 
@@ -28,13 +28,13 @@ def fan_out(events: Sequence[Envelope], *, only: Webhook | None = None) -> list[
     Runs within a transaction. ``only`` limits it to one webhook. Return the new deliveries. Raises KeyError for a
     payload that lacks a field that receivers are promised.
     """
-    relevant = [event for event in events if event.event_type in HAPPENINGS]
+    relevant = [event for event in events if event.event_type in WEBHOOK_EVENTS]
     webhooks = _subscribed(relevant, only)
     pairs = {
         (event.event_id, webhook.pk): event
         for event in relevant
         for webhook in webhooks
-        if HAPPENINGS[event.event_type] in webhook.events
+        if WEBHOOK_EVENTS[event.event_type] in webhook.events
         and webhook.restaurant_id in (None, event.payload["restaurantId"])
     }
     existing = set(
@@ -70,7 +70,7 @@ def _subscribed(events: Collection[Envelope], only: Webhook | None) -> list[Webh
             SUBSCRIBED,
             {
                 "restaurants": list({event.payload["restaurantId"] for event in events}),
-                "happenings": list({HAPPENINGS[event.event_type].value for event in events}),
+                "webhook_events": list({WEBHOOK_EVENTS[event.event_type].value for event in events}),
                 "only": only.pk if only is not None else None,
             },
         )
@@ -86,11 +86,11 @@ def _messages(events: Sequence[Envelope]) -> list[Message]:
     return [
         Message(
             id=event.event_id,
-            event=HAPPENINGS[event.event_type],
+            event=WEBHOOK_EVENTS[event.event_type],
             restaurant_id=event.payload["restaurantId"],
             reference=event.payload.get("reference", ""),
             body=payload.body(
-                HAPPENINGS[event.event_type],
+                WEBHOOK_EVENTS[event.event_type],
                 event.payload,
                 event_id=event.event_id,
                 at=event.occurred_at,

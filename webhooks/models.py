@@ -9,7 +9,7 @@ from django.db.models.lookups import GreaterThan, LessThanOrEqual
 from django.utils.translation import gettext_lazy as _
 
 from webhooks import url_policy
-from webhooks.event_types import Happening
+from webhooks.event_types import WebhookEvent
 from wokibrain.core.ids import uuid7
 
 TEST_STREAM = "test"
@@ -49,7 +49,9 @@ class Webhook(models.Model):
         help_text=_("Empty: all restaurants."),
     )
     url = models.CharField(_("URL"), max_length=url_policy.MAX_URL_LENGTH)
-    events = ArrayField(models.CharField(max_length=30, choices=Happening.choices), verbose_name=_("events"))
+    events = ArrayField(
+        models.CharField(max_length=30, choices=WebhookEvent.choices), verbose_name=_("events")
+    )
     status = models.CharField(_("status"), max_length=8, choices=Status.choices, default=Status.ACTIVE)
     reason = models.CharField(_("reason"), max_length=8, choices=Reason.choices, blank=True, editable=False)
     paused_at = models.DateTimeField(_("paused"), null=True, editable=False)
@@ -70,7 +72,7 @@ class Webhook(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="webhook_events_known",
-                condition=Q(events__len__gte=1, events__contained_by=Happening.values),
+                condition=Q(events__len__gte=1, events__contained_by=WebhookEvent.values),
                 violation_error_message=_("Choose at least one event."),
             ),
             models.CheckConstraint(
@@ -115,7 +117,7 @@ class Message(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
-    event = models.CharField(_("event"), max_length=30, choices=Happening.choices)
+    event = models.CharField(_("event"), max_length=30, choices=WebhookEvent.choices)
     restaurant_id = models.CharField(_("restaurant"), max_length=50)
     reference = models.CharField(_("booking"), max_length=12, blank=True, db_index=True)
     body = models.BinaryField(editable=False)
@@ -126,7 +128,7 @@ class Message(models.Model):
         verbose_name = _("message")
         verbose_name_plural = _("messages")
         constraints = [
-            models.CheckConstraint(name="message_event_known", condition=Q(event__in=Happening.values)),
+            models.CheckConstraint(name="message_event_known", condition=Q(event__in=WebhookEvent.values)),
         ]
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from webhooks.event_types import Happening
+from webhooks.event_types import WebhookEvent
 from wokibrain.core import clock
 
 UTC: Final = ZoneInfo("UTC")
@@ -19,24 +19,28 @@ PRIVATE_CHANGES: Final = frozenset({"guestId", "channel"})
 
 
 def body(
-    happening: Happening, payload: Mapping[str, Any], *, event_id: UUID, at: datetime, zone: ZoneInfo
+    webhook_event: WebhookEvent, payload: Mapping[str, Any], *, event_id: UUID, at: datetime, zone: ZoneInfo
 ) -> bytes:
     """Return the bytes to send for an event with this payload. Raises KeyError if the payload lacks a field."""
-    data = _of_block(payload, at, zone) if happening is Happening.TABLE_UNAVAILABLE else _of_booking(payload)
-    if happening is Happening.BOOKING_UPDATED:
+    data = (
+        _of_block(payload, at, zone)
+        if webhook_event is WebhookEvent.TABLE_UNAVAILABLE
+        else _of_booking(payload)
+    )
+    if webhook_event is WebhookEvent.BOOKING_UPDATED:
         changes = payload.get("changes") or {}
         data["changes"] = {
             name: _from_first(changes[name]) for name in _in_order(changes) if name not in PRIVATE_CHANGES
         }
-    return envelope(happening, data, event_id=event_id, at=at, zone=zone)
+    return envelope(webhook_event, data, event_id=event_id, at=at, zone=zone)
 
 
 def envelope(
-    happening: Happening, data: Mapping[str, Any], *, event_id: UUID, at: datetime, zone: ZoneInfo
+    webhook_event: WebhookEvent, data: Mapping[str, Any], *, event_id: UUID, at: datetime, zone: ZoneInfo
 ) -> bytes:
     return encode(
         {
-            "event": happening.value,
+            "event": webhook_event.value,
             "data": data,
             "timestamp": clock.iso_milliseconds(at, zone),
             "id": str(event_id),
@@ -93,7 +97,7 @@ def _from_first(change: Any) -> Any:
 
 
 def sample(
-    happening: Happening, *, restaurant_id: str, event_id: UUID, at: datetime, zone: ZoneInfo
+    webhook_event: WebhookEvent, *, restaurant_id: str, event_id: UUID, at: datetime, zone: ZoneInfo
 ) -> bytes:
     """Return an example for a test delivery. Its id is all zeros, so that no receiver takes it for a booking."""
     start = datetime(2030, 1, 5, 20, 0, tzinfo=zone)
@@ -106,20 +110,20 @@ def sample(
         "start": start.isoformat(),
         "end": start.replace(hour=21, minute=30).isoformat(),
         "durationMinutes": 90,
-        "status": SAMPLE_STATUS.get(happening, "CONFIRMED"),
+        "status": SAMPLE_STATUS.get(webhook_event, "CONFIRMED"),
         "createdAt": clock.iso_milliseconds(at, zone),
     }
-    if happening is Happening.TABLE_UNAVAILABLE:
+    if webhook_event is WebhookEvent.TABLE_UNAVAILABLE:
         data["partySize"] = None
-    if happening is Happening.BOOKING_UPDATED:
+    if webhook_event is WebhookEvent.BOOKING_UPDATED:
         data["changes"] = {"partySize": {"from": 2, "to": 4}}
-    return envelope(happening, data, event_id=event_id, at=at, zone=zone)
+    return envelope(webhook_event, data, event_id=event_id, at=at, zone=zone)
 
 
 SAMPLE_STATUS: Final = {
-    Happening.BOOKING_CANCELLED: "CANCELLED",
-    Happening.BOOKING_SEATED: "SEATED",
-    Happening.BOOKING_COMPLETED: "COMPLETED",
-    Happening.BOOKING_NO_SHOW: "NO_SHOW",
-    Happening.TABLE_UNAVAILABLE: "UNAVAILABLE",
+    WebhookEvent.BOOKING_CANCELLED: "CANCELLED",
+    WebhookEvent.BOOKING_SEATED: "SEATED",
+    WebhookEvent.BOOKING_COMPLETED: "COMPLETED",
+    WebhookEvent.BOOKING_NO_SHOW: "NO_SHOW",
+    WebhookEvent.TABLE_UNAVAILABLE: "UNAVAILABLE",
 }

@@ -18,7 +18,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from webhooks import deletion, encryption, fanout, health, payload, selectors, signing, tasks, url_policy
-from webhooks.event_types import HAPPENINGS, Happening
+from webhooks.event_types import WEBHOOK_EVENTS, WebhookEvent
 from webhooks.http_client import addresses_of
 from webhooks.models import TEST_STREAM, Delivery, Message, Webhook
 from webhooks.url_policy import Address, Refused, Target, may_connect
@@ -154,15 +154,15 @@ def send_test(*, caller: Caller, webhook_id: str, event: str | None = None) -> D
     now = clock.now()
     with transaction.atomic():
         webhook = selectors.lock_webhook(caller, webhook_id)
-        happening = Happening(event or webhook.events[0])
+        webhook_event = WebhookEvent(event or webhook.events[0])
         message_id = uuid7()
         restaurant_id = webhook.restaurant_id or "R1"
         message = Message.objects.create(
             id=message_id,
-            event=happening,
+            event=webhook_event,
             restaurant_id=restaurant_id,
             body=payload.sample(
-                happening,
+                webhook_event,
                 restaurant_id=restaurant_id,
                 event_id=message_id,
                 at=now,
@@ -229,7 +229,9 @@ def recover(*, caller: Caller, webhook_id: str, since: datetime) -> Recovery:
 
 
 def _fan_out_missing(webhook: Webhook, since: datetime, limit: int) -> int:
-    types = [event_type for event_type, happening in HAPPENINGS.items() if happening in webhook.events]
+    types = [
+        event_type for event_type, webhook_event in WEBHOOK_EVENTS.items() if webhook_event in webhook.events
+    ]
     # Only published_at is indexed, and it is never before occurred_at; the minute allows for clocks that differ.
     events = StoredEvent.objects.filter(
         published_at__gte=since - timedelta(minutes=1), occurred_at__gte=since, event_type__in=types
@@ -278,7 +280,7 @@ def _restaurant_for(caller: Caller, restaurant_id: str | None) -> str | None:
 
 
 def _ordered(events: Sequence[str]) -> list[str]:
-    return [happening.value for happening in Happening if happening.value in events]
+    return [webhook_event.value for webhook_event in WebhookEvent if webhook_event.value in events]
 
 
 def _set_status(webhook: Webhook, status: Webhook.Status) -> None:

@@ -20,7 +20,7 @@ from tests.kafka import Kafka
 from tests.ledger import ADMIN, Ledger, percentile, set_up, sql
 from tests.pipeline import Pipeline
 from tests.processes import Api, Services, api_servers
-from webhooks.event_types import Happening
+from webhooks.event_types import WebhookEvent
 from wokibrain.access.credentials import digest_of, prefix_of
 from wokibrain.access.keys import new_token
 from wokibrain.core.ids import uuid7
@@ -298,7 +298,7 @@ def _webhook(client: httpx.Client, token: str, url: str) -> str:
     secret = f"secret of {url}"
     answer = client.post(
         "/api/v1/webhooks",
-        json={"restaurantId": RESTAURANT, "url": url, "events": Happening.values, "secret": secret},
+        json={"restaurantId": RESTAURANT, "url": url, "events": WebhookEvent.values, "secret": secret},
         headers={"X-API-Key": token} | ADMIN,
     )
     assert answer.status_code == 201, answer.text

@@ -13,7 +13,7 @@ from uuid import UUID
 from restaurants.models import Restaurant
 from tests.wokibrain.events import support as events
 from webhooks import encryption, queue, services, signing
-from webhooks.event_types import Happening
+from webhooks.event_types import WebhookEvent
 from webhooks.models import Webhook
 from wokibrain.core import clock
 from wokibrain.core.callers import SYSTEM
@@ -109,7 +109,7 @@ def webhook(
     return Webhook.objects.create(
         restaurant_id=place,
         url=url,
-        events=events or Happening.values,
+        events=events or WebhookEvent.values,
         secret=encryption.seal(secret),
         created_at=now,
         updated_at=now,

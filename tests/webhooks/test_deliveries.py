@@ -12,7 +12,7 @@ from tests.webhooks import support
 from tests.webhooks.rest import Call, long_ago, made, paths
 from tests.webhooks.support import Answer, Receiver
 from webhooks import sender
-from webhooks.event_types import HAPPENINGS
+from webhooks.event_types import WEBHOOK_EVENTS
 from webhooks.models import Delivery, Webhook
 from wokibrain.core import clock
 from wokibrain.events.types import event_types
@@ -52,7 +52,7 @@ def test_test_is_sent_once_whatever_the_status(call: Call, receiver: Receiver, s
 
 
 def test_every_domain_event_that_webhooks_tell_of_is_registered() -> None:
-    assert set(HAPPENINGS) < {event_type.name for event_type in event_types()}
+    assert set(WEBHOOK_EVENTS) < {event_type.name for event_type in event_types()}
 
 
 def test_test_of_a_chosen_event(call: Call, receiver: Receiver) -> None:

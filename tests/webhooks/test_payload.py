@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webhooks import payload
-from webhooks.event_types import Happening
+from webhooks.event_types import WebhookEvent
 
 NODE = shutil.which("node")
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -108,10 +108,10 @@ def test_node_tells_what_payloads_must_not_hold(value: object, text: str) -> Non
     assert stringified([ours]) == [f'{{"data":{text}}}'.encode()] != [ours]
 
 
-@pytest.mark.parametrize("happening", Happening)
+@pytest.mark.parametrize("webhook_event", WebhookEvent)
 @pytest.mark.parametrize("made", ["event", "sample"])
 def test_payloads_hold_only_what_both_languages_write_alike(
-    happening: Happening, made: str, monkeypatch: pytest.MonkeyPatch
+    webhook_event: WebhookEvent, made: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[Any] = []
 
@@ -122,9 +122,9 @@ def test_payloads_hold_only_what_both_languages_write_alike(
     monkeypatch.setattr(payload, "encode", encode)
     event_id = UUID(int=1)
     if made == "event":
-        payload.body(happening, EVENT, event_id=event_id, at=AT, zone=MADRID)
+        payload.body(webhook_event, EVENT, event_id=event_id, at=AT, zone=MADRID)
     else:
-        payload.sample(happening, restaurant_id="R1", event_id=event_id, at=AT, zone=MADRID)
+        payload.sample(webhook_event, restaurant_id="R1", event_id=event_id, at=AT, zone=MADRID)
     assert list(sent[0]) == ["event", "data", "timestamp", "id"]
     assert unlike(sent[0]) == []
 

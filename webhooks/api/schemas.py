@@ -12,14 +12,14 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, WithJ
 from pydantic_core import PydanticCustomError
 
 from webhooks import selectors, signing, url_policy
-from webhooks.event_types import Happening
+from webhooks.event_types import WebhookEvent
 from webhooks.models import Attempt, Delivery, Webhook
 from wokibrain.core.errors import ValidationFailed
 from wokibrain.rest import fields
 from wokibrain.rest.fields import ApiModel, BodyModel, Identifier, Line, QueryInt, Stamp
 from wokibrain.rest.paging import Pagination
 
-NAMES = [happening.value for happening in Happening]
+NAMES = [webhook_event.value for webhook_event in WebhookEvent]
 
 
 def _check_events(events: list[str]) -> list[str]:
@@ -125,7 +125,7 @@ class ListQuery(ApiModel):
 
 class DeliveriesQuery(ApiModel):
     status: Delivery.Status | None = None
-    event: Happening | None = None
+    event: WebhookEvent | None = None
     page: Annotated[QueryInt, Field(ge=1, le=10_000)] = 1
     limit: Annotated[QueryInt, Field(ge=1, le=200)] = 50
 
@@ -140,7 +140,7 @@ class WebhookOut(ApiModel):
     id: UUID
     restaurant_id: str | None = Field(description="Null: all restaurants.", examples=["R1"])
     url: str = Field(examples=["https://example.com/hooks/wokibrain"])
-    events: list[Happening]
+    events: list[WebhookEvent]
     status: Webhook.Status
     active: bool
     status_reason: Literal["asked", "gone", "failing"] | None = Field(
@@ -181,7 +181,7 @@ class AttemptOut(ApiModel):
 class DeliveryOut(ApiModel):
     id: UUID = Field(description="X-WokiBrain-Delivery-ID; the same over all attempts.")
     webhook_id: UUID
-    event: Happening
+    event: WebhookEvent
     event_id: UUID = Field(description="The payload's id, and webhook-id.")
     booking_reference: str | None = Field(examples=["B1"])
     sequence: int = Field(description="X-WokiBrain-Sequence.", examples=[1])
@@ -242,7 +242,7 @@ def delivery_out(delivery: Delivery, zone: ZoneInfo) -> DeliveryOut:
     return DeliveryOut(
         id=delivery.pk,
         webhook_id=delivery.webhook_id,
-        event=Happening(message.event),
+        event=WebhookEvent(message.event),
         event_id=message.pk,
         booking_reference=message.reference or None,
         sequence=delivery.sequence,

@@ -11,7 +11,7 @@ from bookings.live import messages
 from bookings.sample_data import example
 from tests.api import Api, api_as, events_of, house, refused
 from webhooks import payload
-from webhooks.event_types import Happening
+from webhooks.event_types import WebhookEvent
 from wokibrain.core.clock import frozen
 from wokibrain.core.ids import uuid7
 from wokibrain.core.permissions import Role
@@ -75,7 +75,9 @@ def test_when_it_was_made_reads_the_same_wherever_it_is_told(db: None) -> None:
         zones = messages.zones_of([Envelope.from_row(row)])
         told = messages.message(Envelope.from_row(row), zones["R1"])["event"]
         sent = json.loads(
-            payload.body(Happening.BOOKING_CREATED, row.payload, event_id=uuid7(), at=NOON, zone=zones["R1"])
+            payload.body(
+                WebhookEvent.BOOKING_CREATED, row.payload, event_id=uuid7(), at=NOON, zone=zones["R1"]
+            )
         )
         assert now["createdAt"] == now["updatedAt"] == past["createdAt"] == past["updatedAt"] == noon
         assert {each["createdAt"] for each in listed["bookings"]} == {noon}
