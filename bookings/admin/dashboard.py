@@ -54,7 +54,7 @@ class Bar:
     time: str
     label: str
     value: str
-    strong: bool = False
+    is_current: bool = False
 
     @property
     def y(self) -> float:
@@ -78,20 +78,20 @@ def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     )
     chosen = chosen or next(iter(restaurants), None)
     if chosen is None:
-        return context | {"may_make": caller.restaurants(Permission.RESTAURANT_CREATE) is None}
+        return context | {"may_create_restaurant": caller.restaurants(Permission.RESTAURANT_CREATE) is None}
     data = outlook(caller=caller, restaurant_id=chosen.pk)
     return context | {
         "title": _("Dashboard"),
-        "behind": data.behind >= MAX_LAG_SECONDS,
+        "figures_lag": data.lag_seconds >= MAX_LAG_SECONDS,
         "restaurants": restaurants,
-        "as_links": len(restaurants) <= MAX_LINKS,
-        "chosen": chosen,
+        "show_links": len(restaurants) <= MAX_LINKS,
+        "chosen_restaurant": chosen,
         "today": data.today,
         "figures": _figures(data),
         "week": _week(data.days),
         "arrivals": _arrivals(data, chosen.zone),
         "tables": _busiest(data),
-        "refused": _refused(caller, chosen),
+        "refusals": _refusals(caller, chosen),
     }
 
 
@@ -102,11 +102,15 @@ def _restaurants(caller: Caller) -> list[Restaurant]:
 def _figures(data: Outlook) -> list[dict[str, Any]]:
     today, past = data.days[0], data.past
     return [
-        {"word": _("covers today"), "value": today.covers, "more": _bookings(today.bookings)},
-        {"word": _("in the room now"), "value": data.seated, "more": ""},
-        {"word": _("still to come"), "value": data.to_come, "more": ""},
-        {"word": _("no-show rate"), "value": _rate(past.no_shows, past.bookings), "more": _("28 days")},
-        {"word": _("cancellation rate"), "value": _rate(past.cancelled, past.bookings), "more": _("28 days")},
+        {"label": _("covers today"), "value": today.covers, "detail": _bookings(today.bookings)},
+        {"label": _("in the room now"), "value": data.seated, "detail": ""},
+        {"label": _("still to come"), "value": data.to_come, "detail": ""},
+        {"label": _("no-show rate"), "value": _rate(past.no_shows, past.bookings), "detail": _("28 days")},
+        {
+            "label": _("cancellation rate"),
+            "value": _rate(past.cancelled, past.bookings),
+            "detail": _("28 days"),
+        },
     ]
 
 
@@ -122,11 +126,11 @@ def _week(days: Sequence[DayAhead]) -> list[dict[str, Any]]:
     """Return covers against seats for today and the next seven days."""
     return [
         {
-            "day": formats.date_format(day.date, "D j"),
-            "today": number == 0,
-            "share": min(100 * day.covers // day.seats, 100) if day.seats else 0,
+            "date": formats.date_format(day.date, "D j"),
+            "is_today": number == 0,
+            "percent": min(100 * day.covers // day.seats, 100) if day.seats else 0,
             "closed": not day.seats,
-            "read": _of_seats(day),
+            "text": _of_seats(day),
         }
         for number, day in enumerate(days)
     ]
@@ -155,7 +159,7 @@ def _arrivals(data: Outlook, zone_name: str) -> list[Bar]:
             time=f"{at.astimezone(zone):%H:%M}",
             label=f"{at.astimezone(zone):%Hh}" if at.astimezone(zone).minute == 0 else "",
             value=str(covers) if covers else "",
-            strong=0 <= (now - at).total_seconds() < 900,
+            is_current=0 <= (now - at).total_seconds() < 900,
         )
         for index, (at, covers) in enumerate(data.arrivals)
     ]
@@ -172,27 +176,27 @@ def _busiest(data: Outlook) -> list[dict[str, Any]]:
         {
             "name": names.get(table, table),
             "hours": formats.number_format(minutes / 60, 1),
-            "share": round(100 * minutes / most, 1),
+            "percent": round(100 * minutes / most, 1),
         }
         for table, minutes in minutes_by_table.items()
     ]
 
 
-def _refused(caller: Caller, chosen: Restaurant) -> dict[str, Any]:
+def _refusals(caller: Caller, chosen: Restaurant) -> dict[str, Any]:
     """Return refusals of the last 28 days by reason and channel, and how many of them were today."""
     local_date = clock.now().astimezone(clock.zone(chosen.zone)).date()
     counts = turned_away.refused(caller=caller, restaurant_id=chosen.pk, last=local_date)
     today = turned_away.refused(caller=caller, restaurant_id=chosen.pk, last=local_date, days=1)
     if counts is None or today is None:
-        return {"away": True}
+        return {"unavailable": True}
     by_words: dict[str, Counter[Door]] = {}
     for reason, doors in counts.items():
         by_words.setdefault(str(REASONS.get(reason, reason)), Counter()).update(doors)
     rows = [
-        {"why": why, "counts": [doors[door] for door in Door], "total": doors.total()}
-        for why, doors in by_words.items()
+        {"reason": reason, "counts": [doors[door] for door in Door], "total": doors.total()}
+        for reason, doors in by_words.items()
     ]
     return {
-        "rows": sorted(rows, key=lambda row: (-row["total"], row["why"])),
+        "rows": sorted(rows, key=lambda row: (-row["total"], row["reason"])),
         "today": sum(doors.total() for doors in today.values()),
     }

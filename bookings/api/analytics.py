@@ -17,7 +17,7 @@ from wokibrain.rest.views import ApiView, caller_of, parse_query, reply
 
 class AnalyticsQuery(ApiModel):
     start_date: ServiceDate = Field(examples=["2025-10-01"])
-    end_date: ServiceDate = Field(examples=["2025-10-31"], description="Included.")
+    end_date: ServiceDate = Field(examples=["2025-10-31"], description="Included in the period.")
     group_by: GroupBy = Field(GroupBy.DAY, examples=["day"])
 
 
@@ -45,7 +45,7 @@ class MetricsOut(ApiModel):
 
 
 class TrendOut(ApiModel):
-    date: str = Field(description="The group's first day; with its hour where grouped by hours.")
+    date: str = Field(description="The group's first day, followed by the hour if grouped by hour.")
     bookings: int
     covers: int
     cancelled: int
@@ -56,7 +56,7 @@ class UtilizationOut(ApiModel):
     utilization: float
 
 
-SHOWN: Final = {
+ANALYTICS: Final = {
     "period": {"startDate": "2025-10-01", "endDate": "2025-10-31", "groupBy": "day"},
     "metrics": {
         "totalBookings": 1,
@@ -73,7 +73,7 @@ SHOWN: Final = {
 
 
 class AnalyticsOut(ApiModel):
-    model_config = example(SHOWN)
+    model_config = example(ANALYTICS)
 
     period: PeriodOut
     metrics: MetricsOut
@@ -84,9 +84,9 @@ class AnalyticsOut(ApiModel):
 class AnalyticsView(ApiView):
     @operation(
         "analytics",
-        "A restaurant's figures",
-        """Over service dates, at most a year. They follow a change within moments. Occupancy and utilization
-        compare what was taken with the tables and hours of today.""",
+        "Get a restaurant's figures",
+        """The period is at most a year of service dates. Figures reflect a change within moments. Occupancy and
+        utilization compare the time that tables were taken with the restaurant's present tables and hours.""",
         query=AnalyticsQuery,
         out=AnalyticsOut,
         errors=(Code.NOT_FOUND,),
@@ -94,7 +94,7 @@ class AnalyticsView(ApiView):
     )
     def get(self, request: Request, restaurant: str) -> HttpResponse:
         query = parse_query(AnalyticsQuery, request)
-        found = analytics(
+        figures = analytics(
             caller=caller_of(request),
             restaurant_id=restaurant,
             start=query.start_date,
@@ -109,20 +109,23 @@ class AnalyticsView(ApiView):
                     group_by=query.group_by,
                 ),
                 metrics=MetricsOut(
-                    total_bookings=found.total_bookings,
-                    covers=found.covers,
-                    occupancy_rate=found.occupancy_rate,
-                    average_party_size=found.average_party_size,
-                    no_show_rate=found.no_show_rate,
-                    cancellation_rate=found.cancellation_rate,
-                    peak_hours=[PeakOut(hour=hour, bookings=count) for hour, count in found.peak_hours],
+                    total_bookings=figures.total_bookings,
+                    covers=figures.covers,
+                    occupancy_rate=figures.occupancy_rate,
+                    average_party_size=figures.average_party_size,
+                    no_show_rate=figures.no_show_rate,
+                    cancellation_rate=figures.cancellation_rate,
+                    peak_hours=[PeakOut(hour=hour, bookings=count) for hour, count in figures.peak_hours],
                 ),
                 trends=[
                     TrendOut(
-                        date=each.date, bookings=each.bookings, covers=each.covers, cancelled=each.cancelled
+                        date=trend.date,
+                        bookings=trend.bookings,
+                        covers=trend.covers,
+                        cancelled=trend.cancelled,
                     )
-                    for each in found.trends
+                    for trend in figures.trends
                 ],
-                tables=[UtilizationOut(table_id=name, utilization=share) for name, share in found.tables],
+                tables=[UtilizationOut(table_id=name, utilization=share) for name, share in figures.tables],
             )
         )

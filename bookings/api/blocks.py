@@ -1,4 +1,4 @@
-"""REST for taking tables out of service. Here and not with the tables, because a block is an allocation."""
+"""REST for taking tables out of service; in this app and not with the tables, because a block is an allocation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from wokibrain.rest.views import ApiView, caller_of, parse_body, parse_query, re
 
 
 class BlockBody(BodyModel):
-    """Out of service from `start` up to `end`."""
+    """The table is out of service from `start` up to `end`."""
 
     model_config = example(
         {"start": "2025-10-23T12:00:00-03:00", "end": "2025-10-23T16:00:00-03:00", "reason": "Wobbly leg"}
@@ -36,7 +36,9 @@ class BlockBody(BodyModel):
 
 
 class UnblockQuery(ApiModel):
-    block_id: UUID | None = Field(None, description="Only this block; else all that are not over.")
+    block_id: UUID | None = Field(
+        None, description="End only this block; without it, all present and future ones."
+    )
 
 
 BLOCK: Final = {
@@ -82,8 +84,8 @@ def block_out(block: TableBlock, table: Table) -> BlockOut:
 class BlocksView(ApiView):
     @operation(
         "listTableBlocks",
-        "When a table is out of service",
-        "Its blocks that are not over, in order of start.",
+        "List a table's blocks",
+        "The intervals in which it is out of service, present and future, in order of start.",
         query=PageQuery,
         out=BlocksOut,
         errors=(Code.NOT_FOUND,),
@@ -92,19 +94,19 @@ class BlocksView(ApiView):
     def get(self, request: Request, table: str) -> HttpResponse:
         query = parse_query(PageQuery, request)
         caller = caller_of(request)
-        found = blocks.list_blocks(caller=caller, table_id=table, page=query.page, limit=query.limit)
+        page = blocks.list_blocks(caller=caller, table_id=table, page=query.page, limit=query.limit)
         row = get_table(caller=caller, table_id=table)
         return reply(
             BlocksOut(
-                blocks=[block_out(each, row) for each in found.rows],
-                pagination=pagination(query.page, query.limit, found.total),
+                blocks=[block_out(block, row) for block in page.rows],
+                pagination=pagination(query.page, query.limit, page.total),
             )
         )
 
     @operation(
         "blockTable",
         "Take a table out of service",
-        "Never over a booking: 409 names those in the way.",
+        "A block cannot overlap bookings: 409 names those that it would overlap.",
         body=BlockBody,
         out=BlockOut,
         status=201,
@@ -121,7 +123,7 @@ class BlocksView(ApiView):
     @operation(
         "unblockTable",
         "Put a table back into service",
-        "Ends one block, or all that are not over.",
+        "Ends one block, or all present and future ones.",
         query=UnblockQuery,
         status=204,
         errors=(Code.NOT_FOUND,),

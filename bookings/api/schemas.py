@@ -1,4 +1,4 @@
-"""What the booking endpoints take and give."""
+"""Requests and responses of the booking endpoints."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class ListQuery(ApiModel):
     limit: Annotated[QueryInt, Field(ge=1, le=200)] = 50
     as_of: fields.Instant | None = Field(
         None,
-        description="The book as it stood then, without guests and notes.",
+        description="Return the bookings as they were at this instant, without contact data and notes.",
         examples=["2025-10-22T20:00:00-03:00"],
     )
 
@@ -83,13 +83,13 @@ class ListQuery(ApiModel):
 class AsOfQuery(ApiModel):
     as_of: fields.Instant | None = Field(
         None,
-        description="The booking as it stood then, without guest and notes.",
+        description="Return the booking as it was at this instant, without contact data and notes.",
         examples=["2025-10-22T20:00:00-03:00"],
     )
 
 
 class NewBookingBody(BodyModel, Windowed):
-    """Without ``start`` and ``tableIds`` the best candidate is taken; with them exactly that one."""
+    """Without `start` and `tableIds` the best candidate is booked; with them, exactly that one."""
 
     model_config = example(
         {
@@ -134,9 +134,9 @@ class NewBookingBody(BodyModel, Windowed):
 
 
 class ChangeBody(BodyModel, Windowed):
-    """Any of these; what is left out stays. Null or an empty text clears a guest's field or the notes.
+    """The fields to change; fields left out stay. Null or an empty text clears a guest's field or the notes.
 
-    The guest is changed on this booking alone, whatever others the same person has.
+    Changes of the guest affect this booking only, not other bookings of the same guest.
     """
 
     model_config = example({"partySize": 5})
@@ -262,27 +262,27 @@ class BookingsOut(ApiModel):
     pagination: Pagination
 
 
-def discovery_json(found: Discovery) -> bytes:
-    """``DiscoveryOut`` as JSON; by hand, because it is the hottest read."""
+def discovery_json(discovery: Discovery) -> bytes:
+    """Return ``DiscoveryOut`` as JSON; without the model, because this is the most frequent read."""
     body = {
         "slotMinutes": SLOT_MINUTES,
-        "durationMinutes": found.duration_minutes,
+        "durationMinutes": discovery.duration_minutes,
         "candidates": [
             {
-                "kind": each.kind,
-                "tableIds": each.table_ids,
-                "start": each.start.astimezone(found.zone).isoformat(),
-                "end": each.end.astimezone(found.zone).isoformat(),
-                "score": each.score,
+                "kind": candidate.kind,
+                "tableIds": candidate.table_ids,
+                "start": candidate.start.astimezone(discovery.zone).isoformat(),
+                "end": candidate.end.astimezone(discovery.zone).isoformat(),
+                "score": candidate.score,
             }
-            for each in found.candidates
+            for candidate in discovery.candidates
         ],
     }
     return orjson.dumps(body)
 
 
 def booking_out(booking: BookingRecord) -> dict[str, object]:
-    """``BookingOut`` as JSON values."""
+    """Return ``BookingOut`` as JSON values."""
     zone, guest = clock.zone(booking.zone), booking.guest
     return {
         "id": str(booking.id),
@@ -319,19 +319,19 @@ class HistoryOut(ApiModel):
 
 
 def history_json(events: Iterable[Envelope], zone: ZoneInfo) -> bytes:
-    """``HistoryOut`` as JSON, told by the clock of ``zone``."""
+    """Return ``HistoryOut`` as JSON, with instants in ``zone``."""
     return orjson.dumps(
         {
             "events": [
                 {
-                    "eventId": str(each.event_id),
-                    "eventType": each.event_type,
-                    "version": each.version,
-                    "occurredAt": clock.iso_milliseconds(each.occurred_at, zone),
-                    "payload": each.payload,
-                    "metadata": each.metadata,
+                    "eventId": str(event.event_id),
+                    "eventType": event.event_type,
+                    "version": event.version,
+                    "occurredAt": clock.iso_milliseconds(event.occurred_at, zone),
+                    "payload": event.payload,
+                    "metadata": event.metadata,
                 }
-                for each in events
+                for event in events
             ]
         }
     )
@@ -344,17 +344,17 @@ PAST_FIELDS = (
 
 
 def past_booking_out(state: Payload, zone: ZoneInfo) -> dict[str, object]:
-    """``BookingOut`` of a folded state, in which guest and notes are not known."""
-    nobody = {"guestName": None, "guestEmail": None, "guestPhone": None, "notes": None}
+    """Return ``BookingOut`` of a past state, which has no contact data and no notes."""
+    unknown = {"guestName": None, "guestEmail": None, "guestPhone": None, "notes": None}
     stamps = {
         name: clock.iso_milliseconds(datetime.fromisoformat(state[name]), zone)
         for name in ("createdAt", "updatedAt")
     }
-    return {name: state[name] for name in PAST_FIELDS} | stamps | nobody
+    return {name: state[name] for name in PAST_FIELDS} | stamps | unknown
 
 
 def page_out(day_list: DayList, bookings: list[dict[str, object]], total: int) -> dict[str, object]:
-    """``BookingsOut`` as JSON values."""
+    """Return ``BookingsOut`` as JSON values."""
     return {
         "date": day_list.service_date.isoformat(),
         "bookings": bookings,
@@ -363,5 +363,5 @@ def page_out(day_list: DayList, bookings: list[dict[str, object]], total: int) -
 
 
 def bookings_json(day_list: DayList, page: Page) -> bytes:
-    """``BookingsOut`` as JSON."""
-    return orjson.dumps(page_out(day_list, [booking_out(each) for each in page.bookings], page.total))
+    """Return ``BookingsOut`` as JSON."""
+    return orjson.dumps(page_out(day_list, [booking_out(booking) for booking in page.bookings], page.total))

@@ -1,4 +1,4 @@
-"""The set-up endpoint that seeds."""
+"""The set-up endpoint that creates the example restaurant."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class SeedView(SetUpView):
     @operation(
         "seed",
         "Seed the example restaurant",
-        "R1 with S1, T1-T5 and B1. May be called again and again; what is there stays.",
+        "Creates R1 with S1, T1-T5 and B1. Can be called repeatedly; what exists already stays.",
         out=SeededOut,
         tag="set-up",
         secret=True,

@@ -47,8 +47,8 @@ SEATING: Final = (Code.NO_CAPACITY, Code.CONFLICT, Code.OUTSIDE_SERVICE_WINDOW)
 class DiscoverView(ApiView):
     @operation(
         "discoverTables",
-        "Which tables are free",
-        """The best candidates of a service date: single tables and combinations of 2-4 of one sector,
+        "Find free tables",
+        """Lists the best candidates of a service date: single tables, and combinations of 2 to 4 tables of one sector,
         in the order in which a booking would take them. Without `sectorId` all sectors are searched.""",
         query=DiscoverQuery,
         out=DiscoveryOut,
@@ -74,8 +74,8 @@ class DiscoverView(ApiView):
 class BookingsView(ApiView):
     @operation(
         "listBookings",
-        "The bookings of a day",
-        "By service date in the restaurant's zone, in order of start.",
+        "List the bookings of a day",
+        "The day is a service date in the restaurant's time zone. Bookings are in order of start.",
         query=ListQuery,
         out=BookingsOut,
         errors=(Code.NOT_FOUND,),
@@ -100,8 +100,8 @@ class BookingsView(ApiView):
     @operation(
         "createBooking",
         "Book a table",
-        """Takes the best candidate, or with `start` and `tableIds` exactly that one. Send an
-        `Idempotency-Key` so that a repeated request, after a time-out say, books only once.""",
+        """Books the best candidate or, with `start` and `tableIds`, exactly that one. Send an
+        `Idempotency-Key` so that a request repeated after a time-out, for example, books only once.""",
         body=NewBookingBody,
         out=BookingOut,
         status=201,
@@ -120,8 +120,8 @@ class BookingsView(ApiView):
 class BookingView(ApiView):
     @operation(
         "getBooking",
-        "One booking",
-        "By id or reference; with `asOf` as it stood then.",
+        "Get a booking",
+        "By id or reference. With `asOf`, as it was at that instant.",
         query=AsOfQuery,
         out=BookingOut,
         errors=(Code.NOT_FOUND,),
@@ -137,9 +137,9 @@ class BookingView(ApiView):
     @operation(
         "changeBooking",
         "Change a booking",
-        """Re-seats only where the tables no longer fit or others are asked for; the start stays unless
-        `start`, a window or `date` is given; a `start` on another date moves it there. All or nothing: on an
-        error the booking is as it was.""",
+        """The party keeps its tables unless they no longer fit or the request names others. The start stays unless the
+        request has a `start`, a window or a `date`; a `start` on another date moves the booking to that date. If the
+        request fails, the booking stays as it was.""",
         body=ChangeBody,
         out=BookingOut,
         errors=(Code.NOT_FOUND, *SEATING, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION),
@@ -155,7 +155,7 @@ class BookingView(ApiView):
     @operation(
         "cancelBooking",
         "Cancel a booking",
-        "Frees its tables. A second time is ALREADY_CANCELLED, unless it carries the same `Idempotency-Key`.",
+        "Frees its tables. Cancelling again fails with ALREADY_CANCELLED, unless the `Idempotency-Key` is the same.",
         status=204,
         errors=(Code.NOT_FOUND, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION, Code.CONFLICT),
         idempotency=Idempotency.SERVICE,
@@ -170,8 +170,8 @@ class BookingView(ApiView):
 class HistoryView(ApiView):
     @operation(
         "getBookingHistory",
-        "What happened to a booking",
-        "Its events, oldest first. They name the guest by id and hold no notes.",
+        "Get a booking's history",
+        "Its events, oldest first. They contain the guest's id but no contact data or notes.",
         out=HistoryOut,
         errors=(Code.NOT_FOUND,),
     )
@@ -184,7 +184,7 @@ Step = Callable[..., BookingRecord | Replay]
 
 
 class _StepView(ApiView):
-    """One step of the life-cycle, for staff."""
+    """A view that moves a booking one step through its life-cycle; for staff."""
 
     step: Step
 
@@ -203,8 +203,8 @@ class SeatView(_StepView):
 
     @operation(
         "seatBooking",
-        "The party sits down",
-        "From CONFIRMED; from NO_SHOW too, where the tables are still free (they came after all).",
+        "Mark a party as seated",
+        "From CONFIRMED, or from NO_SHOW if the party came after all and its tables are still free.",
         out=BookingOut,
         errors=STEP_ERRORS,
         idempotency=Idempotency.SERVICE,
@@ -218,8 +218,8 @@ class CompleteView(_StepView):
 
     @operation(
         "completeBooking",
-        "The party leaves",
-        "From SEATED. Before the booking's end it frees the rest of its time.",
+        "Mark a booking as completed",
+        "From SEATED. If the party leaves early, the rest of its time becomes free.",
         out=BookingOut,
         errors=STEP_ERRORS,
         idempotency=Idempotency.SERVICE,
@@ -233,7 +233,7 @@ class NoShowView(_StepView):
 
     @operation(
         "markNoShow",
-        "The party did not come",
+        "Mark a party as a no-show",
         "From CONFIRMED. Frees the tables.",
         out=BookingOut,
         errors=STEP_ERRORS,

@@ -64,8 +64,8 @@ class Outlook:
     arrivals: list[tuple[datetime, int]]
     busiest: list[tuple[str, int]]
     """(table id, minutes taken) over the DAYS_BACK days up to today, the busiest first."""
-    behind: int
-    """Seconds since the oldest event that the read models have not applied; 0 if they have applied all."""
+    lag_seconds: int
+    """Age of the oldest event that the read models have not applied; 0 if they have applied all."""
 
 
 def outlook(*, caller: Caller, restaurant_id: str) -> Outlook:
@@ -98,7 +98,7 @@ def outlook(*, caller: Caller, restaurant_id: str) -> Outlook:
         ),
         arrivals=_arrivals(restaurant_id, today),
         busiest=_busiest(restaurant_id, since + timedelta(days=1), today),
-        behind=int(max(lag(registry.get(name))[1] for name in ("days", "analytics"))),
+        lag_seconds=int(max(lag(registry.get(name))[1] for name in ("days", "analytics"))),
     )
 
 

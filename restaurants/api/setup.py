@@ -43,7 +43,14 @@ class SetUpView(ApiView):
 class InfoView(ApiView):
     authentication_classes = []
 
-    @operation("info", "What this is", "Open to all.", out=InfoOut, tag="set-up", open_to_all=True)
+    @operation(
+        "info",
+        "Get the name and version",
+        "Needs no credentials.",
+        out=InfoOut,
+        tag="set-up",
+        open_to_all=True,
+    )
     def get(self, request: Request) -> HttpResponse:
         return reply(
             InfoOut(
@@ -55,8 +62,8 @@ class InfoView(ApiView):
 class RestaurantsView(SetUpView):
     @operation(
         "setUpRestaurant",
-        "Make a restaurant",
-        "For a first look: takes bookings in the past too. Without `windows`: 12:00-16:00 and 20:00-23:45.",
+        "Create a restaurant",
+        "For a first look: it accepts bookings in the past too. Without `windows`: 12:00-16:00 and 20:00-23:45.",
         body=RestaurantBody,
         out=RestaurantOut,
         status=201,
@@ -75,7 +82,7 @@ class RestaurantsView(SetUpView):
 class SectorsView(SetUpView):
     @operation(
         "setUpSector",
-        "Make a sector",
+        "Create a sector",
         "A room or terrace of a restaurant.",
         body=SectorBody,
         out=SectorOut,
@@ -96,7 +103,7 @@ class SectorsView(SetUpView):
 class TablesView(SetUpView):
     @operation(
         "setUpTable",
-        "Make a table",
+        "Create a table",
         "In a sector.",
         body=TableBody,
         out=TableOut,

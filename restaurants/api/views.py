@@ -28,8 +28,8 @@ from wokibrain.rest.openapi import operation
 from wokibrain.rest.paging import PageQuery, Pagination, pagination
 from wokibrain.rest.views import ApiView, caller_of, parse_body, parse_query, reply
 
-ACKNOWLEDGED = """Where it would leave future bookings without their place, 409 lists them with a token;
-send that as `?acknowledge=` to go on, and they are flagged for staff."""
+ACKNOWLEDGE_BOOKINGS = """If future bookings no longer fit after the change, 409 lists them with a token. Repeat the
+request with `?acknowledge=` and the token to make the change; the bookings are then flagged for staff."""
 
 
 Row = TypeVar("Row", bound=Model)
@@ -51,8 +51,8 @@ def page_of(request: Request, read: Lister[Row]) -> tuple[Sequence[Row], Paginat
 class RestaurantsView(ApiView):
     @operation(
         "listRestaurants",
-        "Your restaurants",
-        "Those the caller may read, by name.",
+        "List restaurants",
+        "Those that the caller may read, by name.",
         query=PageQuery,
         out=RestaurantsOut,
         tag="management",
@@ -63,9 +63,9 @@ class RestaurantsView(ApiView):
 
     @operation(
         "createRestaurant",
-        "Make a restaurant",
-        """Without `windows`: 12:00-16:00 and 20:00-23:45, every day. It refuses bookings in the past
-        unless told otherwise. Ids are shared by everybody: one that is taken is refused, whoever has it.""",
+        "Create a restaurant",
+        """Without `windows`: 12:00-16:00 and 20:00-23:45, every day. It refuses bookings in the past unless
+        `refusePast` is false. Ids are unique across all restaurants of the installation: a taken `id` is refused.""",
         body=RestaurantBody,
         out=RestaurantOut,
         status=201,
@@ -81,8 +81,8 @@ class RestaurantsView(ApiView):
 class RestaurantView(ApiView):
     @operation(
         "getRestaurant",
-        "One restaurant",
-        "With its hours, special days, turn times and bounds.",
+        "Get a restaurant",
+        "With its hours, special days, turn times and limits.",
         out=RestaurantOut,
         errors=(Code.NOT_FOUND,),
         tag="management",
@@ -95,7 +95,7 @@ class RestaurantView(ApiView):
     @operation(
         "changeRestaurant",
         "Change a restaurant",
-        ACKNOWLEDGED,
+        ACKNOWLEDGE_BOOKINGS,
         query=AcknowledgeQuery,
         body=RestaurantPatch,
         out=RestaurantOut,
@@ -118,7 +118,7 @@ class RestaurantView(ApiView):
     @operation(
         "deleteRestaurant",
         "Delete a restaurant",
-        "With all it has. One that ever had a booking stays: CONFLICT.",
+        "Deletes its sectors and tables too. Once it had a booking, it cannot be deleted: CONFLICT.",
         status=204,
         errors=(Code.NOT_FOUND, Code.CONFLICT),
         tag="management",
@@ -131,7 +131,7 @@ class RestaurantView(ApiView):
 class RestaurantSectorsView(ApiView):
     @operation(
         "listSectors",
-        "The sectors of a restaurant",
+        "List the sectors of a restaurant",
         "In order of position.",
         query=PageQuery,
         out=SectorsOut,
@@ -144,8 +144,8 @@ class RestaurantSectorsView(ApiView):
 
     @operation(
         "createSector",
-        "Make a sector",
-        "A room or terrace. Tables combine within one, never across.",
+        "Create a sector",
+        "A room or terrace. Tables combine only within a sector.",
         body=NewSectorBody,
         out=SectorOut,
         status=201,
@@ -168,8 +168,8 @@ class RestaurantSectorsView(ApiView):
 class SectorView(ApiView):
     @operation(
         "getSector",
-        "One sector",
-        "With the tables that join and the combos that have a capacity of their own.",
+        "Get a sector",
+        "With the pairs of tables that join, and the combos that have a capacity of their own.",
         out=SectorOut,
         errors=(Code.NOT_FOUND,),
         tag="management",
@@ -180,7 +180,7 @@ class SectorView(ApiView):
     @operation(
         "changeSector",
         "Change a sector",
-        ACKNOWLEDGED,
+        ACKNOWLEDGE_BOOKINGS,
         query=AcknowledgeQuery,
         body=SectorPatch,
         out=SectorOut,
@@ -203,7 +203,7 @@ class SectorView(ApiView):
     @operation(
         "deleteSector",
         "Delete a sector",
-        "With its tables. One that ever had a booking stays: CONFLICT; deactivate its tables instead.",
+        "Deletes its tables too. Once it had a booking, it cannot be deleted: CONFLICT; deactivate its tables instead.",
         status=204,
         errors=(Code.NOT_FOUND, Code.CONFLICT),
         tag="management",
@@ -216,7 +216,7 @@ class SectorView(ApiView):
 class SectorTablesView(ApiView):
     @operation(
         "listTables",
-        "The tables of a sector",
+        "List the tables of a sector",
         "In order of position.",
         query=PageQuery,
         out=TablesOut,
@@ -231,8 +231,8 @@ class SectorTablesView(ApiView):
 class TablesView(ApiView):
     @operation(
         "createTable",
-        "Make a table",
-        "In a sector, with its capacity in either spelling.",
+        "Create a table",
+        "Its capacity is `capacityMin` and `capacityMax`, or `minSize` and `maxSize`.",
         body=TableBody,
         out=TableOut,
         status=201,
@@ -249,8 +249,8 @@ class TablesView(ApiView):
 class TableView(ApiView):
     @operation(
         "getTable",
-        "One table",
-        "With its capacity and its place on the floor plan.",
+        "Get a table",
+        "With its capacity and its position on the floor plan.",
         out=TableOut,
         errors=(Code.NOT_FOUND,),
         tag="management",
@@ -261,7 +261,7 @@ class TableView(ApiView):
     @operation(
         "changeTable",
         "Change a table",
-        "A table keeps its sector. " + ACKNOWLEDGED,
+        "The sector of a table cannot change. " + ACKNOWLEDGE_BOOKINGS,
         query=AcknowledgeQuery,
         body=TablePatch,
         out=TableOut,
@@ -282,7 +282,7 @@ class TableView(ApiView):
     @operation(
         "deleteTable",
         "Delete a table",
-        "One that was ever booked or blocked stays: CONFLICT; set `active` to false instead.",
+        "Once it was booked or blocked, it cannot be deleted: CONFLICT; set `active` to false instead.",
         query=AcknowledgeQuery,
         status=204,
         errors=(Code.NOT_FOUND, Code.CONFLICT),

@@ -55,7 +55,7 @@ def _url_of(model: type[WithUrl]) -> Callable[[Request], CheckedUrl | None]:
 class WebhooksView(ApiView):
     @operation(
         "listWebhooks",
-        "Your webhooks",
+        "List webhooks",
         "Oldest first.",
         query=ListQuery,
         out=WebhooksOut,
@@ -80,8 +80,8 @@ class WebhooksView(ApiView):
 
     @operation(
         "createWebhook",
-        "Make a webhook",
-        "The response shows the secret; besides it only rotations do.",
+        "Create a webhook",
+        "The response contains the secret, which later only a rotation shows.",
         body=NewWebhookBody,
         prepare=_url_of(NewWebhookBody),
         out=WebhookWithSecretOut,
@@ -112,7 +112,7 @@ class WebhookView(ApiView):
     @operation(
         "replaceWebhook",
         "Replace a webhook",
-        "Without `status` it becomes ACTIVE; without `secret` it keeps its own.",
+        "Without `status` it becomes ACTIVE; without `secret` it keeps its present one.",
         body=ReplaceWebhookBody,
         prepare=_url_of(ReplaceWebhookBody),
         out=WebhookOut,
@@ -159,7 +159,7 @@ class WebhookView(ApiView):
     @operation(
         "deleteWebhook",
         "Delete a webhook",
-        "With its deliveries.",
+        "Deletes its deliveries too.",
         out=MessageOut,
         errors=NOT_FOUND,
         tag="webhooks",
@@ -173,7 +173,7 @@ class RotateSecretView(ApiView):
     @operation(
         "rotateWebhookSecret",
         "Give a webhook a new secret",
-        "The current one signs too for a grace period, 24 hours by default. The body is optional.",
+        "For a grace period, 24 hours by default, deliveries are signed with both secrets. The body is optional.",
         body=RotateBody,
         out=WebhookWithSecretOut,
         encryption=encryption,
@@ -192,8 +192,8 @@ class TestView(ApiView):
     @operation(
         "testWebhook",
         "Send a test",
-        """One sample message with header `X-WokiBrain-Test: true`, signed like any other, whatever the webhook's
-        status; tried once. The body is optional. The deliveries show the outcome.""",
+        """Sends one sample message with the header `X-WokiBrain-Test: true`, signed like any other, whatever the
+        webhook's status. It is attempted once; the deliveries show the outcome. The body is optional.""",
         body=TestBody,
         out=DeliveryOut,
         status=202,
@@ -210,8 +210,8 @@ class TestView(ApiView):
 class DeliveriesView(ApiView):
     @operation(
         "listWebhookDeliveries",
-        "What was sent to a webhook",
-        "Latest first, each with its attempts. Kept for 30 days by default.",
+        "List a webhook's deliveries",
+        "Latest first, each with its attempts. Deliveries are kept for 30 days by default.",
         query=DeliveriesQuery,
         out=DeliveriesOut,
         errors=NOT_FOUND,
@@ -239,8 +239,8 @@ class DeliveriesView(ApiView):
 class RedeliverView(ApiView):
     @operation(
         "redeliver",
-        "Make a delivery again",
-        "Now, whatever its status, with the same id and bytes and a fresh schedule.",
+        "Repeat a delivery",
+        "At once, whatever its status, with the same id and body and a new retry schedule.",
         out=DeliveryOut,
         status=202,
         errors=(*NOT_FOUND, Code.INVALID_TRANSITION),
@@ -255,9 +255,9 @@ class RedeliverView(ApiView):
 class RecoverView(ApiView):
     @operation(
         "recoverWebhook",
-        "Deliver what was missed",
-        """Since an instant within the time that messages are kept, 30 days by default: deliveries that failed or were
-        dropped, and events from while the webhook was inactive or did not exist yet. Nothing is delivered twice.""",
+        "Repeat missed deliveries",
+        """Queues, from an instant on, the deliveries that failed or were dropped and the events from while the webhook
+        was inactive or did not exist yet. Messages are kept for 30 days by default. None is delivered twice.""",
         query=RecoverQuery,
         out=RecoveryOut,
         status=202,

@@ -17,7 +17,7 @@ Position = Annotated[int, Field(ge=0, le=32_767)]
 
 class AcknowledgeQuery(ApiModel):
     acknowledge: Annotated[Line, Field(max_length=64)] | None = Field(
-        None, description="The token of the list of bookings that would lose their place."
+        None, description="The token of the listed bookings that no longer fit after the change."
     )
 
 

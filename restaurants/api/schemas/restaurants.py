@@ -23,7 +23,9 @@ Minutes = Annotated[int, Field(ge=15, le=1440, multiple_of=15, description="Minu
 class _WindowBody(BodyModel):
     start: WallTime
     end: WallTime
-    last_seating: WallTime | None = Field(None, description="The latest start; within the window.")
+    last_seating: WallTime | None = Field(
+        None, description="The latest start of a booking; within the window."
+    )
 
     @field_validator("last_seating")
     @classmethod
@@ -35,10 +37,10 @@ class _WindowBody(BodyModel):
 
 
 class WindowBody(_WindowBody):
-    """A service window; without `weekday` (0 = Monday) it is held every day."""
+    """A service window on a `weekday` (0 = Monday); without one, on every day."""
 
     start: WallTime = Field(examples=["20:00"])
-    end: WallTime = Field(examples=["23:45"], description="At or before `start`: the next day.")
+    end: WallTime = Field(examples=["23:45"], description="If at or before `start`, on the next day.")
     weekday: Annotated[int, Field(ge=0, le=6)] | None = None
 
     def hours(self) -> Hours:
@@ -47,14 +49,14 @@ class WindowBody(_WindowBody):
 
 class SpecialWindowBody(_WindowBody):
     start: WallTime = Field(examples=["12:00"])
-    end: WallTime = Field(examples=["17:00"], description="At or before `start`: the next day.")
+    end: WallTime = Field(examples=["17:00"], description="If at or before `start`, on the next day.")
 
     def hours(self) -> Hours:
         return Hours(self.start, self.end, self.last_seating)
 
 
 class SpecialDayBody(BodyModel):
-    """A date with its own windows in place of the week's; without any the restaurant is closed."""
+    """A date with windows of its own, which replace the weekday's; without any the restaurant is closed."""
 
     date: ServiceDate = Field(examples=["2026-12-25"])
     name: OptionalName = Field("", examples=["Christmas"])
@@ -65,19 +67,19 @@ class SpecialDayBody(BodyModel):
 
 
 class TurnTimeBody(BodyModel):
-    """How long a party of up to so many stays when the request does not say."""
+    """How long a party of at most `partyUpTo` stays if a request has no duration."""
 
     party_up_to: Seats = Field(examples=[4])
     minutes: Minutes = Field(examples=[90])
 
 
 def _each_size_once(turns: list[TurnTimeBody]) -> list[TurnTimeBody]:
-    fields.unique([str(each.party_up_to) for each in turns])
+    fields.unique([str(turn.party_up_to) for turn in turns])
     return turns
 
 
 class _CalendarFields(ApiModel):
-    """What a restaurant may be told on top of its name and zone; a list replaces the one there is."""
+    """A restaurant's calendar; a list replaces the present one."""
 
     windows: Annotated[list[WindowBody], Field(max_length=70)] | None = None
     special_days: Annotated[list[SpecialDayBody], Field(max_length=400)] | None = None
@@ -102,10 +104,10 @@ class _SettingsFields(ApiModel):
     max_duration_minutes: Minutes | None = None
     refuse_past: bool | None = None
     lead_minutes: Annotated[int, Field(ge=0, le=525_600)] | None = Field(
-        None, description="Book at least so many minutes ahead; null for no such rule."
+        None, description="Minutes by which a booking must be made ahead; null for no such rule."
     )
     horizon_days: Annotated[int, Field(ge=0, le=3650)] | None = Field(
-        None, description="Book at most so many days ahead; null for no such rule."
+        None, description="Days by which a booking may be made ahead at most; null for no such rule."
     )
 
     def settings(self) -> dict[str, Any]:
@@ -158,7 +160,7 @@ class RestaurantBody(BodyModel, _CalendarFields, _SettingsFields):
 
 
 class RestaurantPatch(BodyModel, _CalendarFields, _SettingsFields):
-    """Any of these; what is left out stays. `leadMinutes` and `horizonDays` take null."""
+    """The fields to change; fields left out stay. `leadMinutes` and `horizonDays` accept null."""
 
     model_config = example({"name": "Bistro Norte", "leadMinutes": 60})
 

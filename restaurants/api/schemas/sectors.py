@@ -35,7 +35,7 @@ JoinPair = Annotated[list[Identifier], Field(min_length=2, max_length=2), AfterV
 
 
 class ComboBody(BodyModel):
-    """What these tables seat together, in place of the sum of their capacities."""
+    """The capacity of these tables when combined, in place of the sum of their capacities."""
 
     table_ids: Annotated[
         list[Identifier], Field(min_length=2, max_length=MAX_COMBO_TABLES), AfterValidator(fields.unique)
@@ -45,7 +45,7 @@ class ComboBody(BodyModel):
 
     @field_validator("capacity_max")
     @classmethod
-    def _at_least_the_least(cls, most: int, info: ValidationInfo) -> int:
+    def _at_least_minimum(cls, most: int, info: ValidationInfo) -> int:
         least: int = info.data.get("capacity_min", most)
         if most < least:
             raise PydanticCustomError("greater_than_equal", "too small", {"ge": least})
@@ -56,7 +56,7 @@ class ComboBody(BodyModel):
 
 
 class SectorPatch(BodyModel):
-    """Any of these; what is left out stays, and a list replaces the one there is."""
+    """The fields to change; fields left out stay, and a list replaces the present one."""
 
     model_config = example({"name": "Terrace", "joins": [["T2", "T3"]]})
 
@@ -64,7 +64,7 @@ class SectorPatch(BodyModel):
     position: Position | None = None
     joins: Annotated[list[JoinPair], Field(max_length=1000)] | None = Field(
         None,
-        description="Pairs of tables that can stand together. Once there is one, only connected sets combine.",
+        description="Pairs of tables that can be joined. Once there is one, only tables connected by pairs combine.",
         examples=[[["T2", "T3"]]],
     )
     combos: Annotated[list[ComboBody], Field(max_length=1000)] | None = None

@@ -36,7 +36,7 @@ class _PlanFields(ApiModel):
     @field_validator("shape", mode="before")
     @classmethod
     def _known_shape(cls, value: object) -> object:
-        # Strict bodies accept no text for an enum, and JSON has nothing else.
+        # In strict mode pydantic accepts only members of an enum, but JSON can only carry their text.
         return Table.Shape(value) if value in Table.Shape.values else value
 
     def settings(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class _PlanFields(ApiModel):
 
 
 class TableBody(BodyModel, _PlanFields):
-    """Capacity in either spelling: `capacityMin`/`capacityMax` or `minSize`/`maxSize`."""
+    """The capacity is `capacityMin` and `capacityMax`, or `minSize` and `maxSize`."""
 
     model_config = example({"id": "T6", "sectorId": "S2", "capacityMin": 2, "capacityMax": 4})
 
@@ -54,7 +54,7 @@ class TableBody(BodyModel, _PlanFields):
     sector_id: Identifier = Field(examples=["S1"])
 
     def capacity(self) -> tuple[int, int]:
-        """Return the seats at least and at most. Raises ValidationFailed if one is missing or they contradict."""
+        """Return the least and the greatest party. Raises ValidationFailed if one is missing or they contradict."""
         least = _needed("capacityMin", _either("capacityMin", self.capacity_min, "minSize", self.min_size))
         most = _needed("capacityMax", _either("capacityMax", self.capacity_max, "maxSize", self.max_size))
         if most < least:
@@ -74,7 +74,7 @@ class TableBody(BodyModel, _PlanFields):
 
 
 class TablePatch(BodyModel, _PlanFields):
-    """Any of these; what is left out stays. A table keeps its sector."""
+    """The fields to change; fields left out stay. The sector cannot change."""
 
     model_config = example({"capacityMax": 6, "active": True})
 
@@ -122,7 +122,7 @@ TABLE: Final = {
 
 
 class TableOut(ApiModel):
-    """`minSize`/`maxSize` and `capacity` say the same as `capacityMin`/`capacityMax`."""
+    """`minSize`/`maxSize` and `capacity` repeat `capacityMin`/`capacityMax`."""
 
     model_config = example(TABLE)
 

@@ -102,7 +102,7 @@ def test_the_figures_of_a_day(at_noon: None) -> None:
     fold()
 
     page = shown(person(Role.STAFF, "H")).context
-    assert [(each["word"], each["value"], each["more"]) for each in page["figures"]] == [
+    assert [(figure["label"], figure["value"], figure["detail"]) for figure in page["figures"]] == [
         ("covers today", 12, "3 bookings"),
         ("in the room now", 6, ""),
         ("still to come", 6, ""),
@@ -110,7 +110,7 @@ def test_the_figures_of_a_day(at_noon: None) -> None:
         ("cancellation rate", "25.0 %", "28 days"),
     ]
     # 12 seats, one service a night.
-    assert [(each["day"], each["read"]) for each in page["week"]] == [
+    assert [(day["date"], day["text"]) for day in page["week"]] == [
         ("Mon 4", "12 of 12 · 100 %"), ("Tue 5", "3 of 12 · 25 %"), ("Wed 6", "0 of 12 · 0 %"),
         ("Thu 7", "0 of 12 · 0 %"), ("Fri 8", "0 of 12 · 0 %"), ("Sat 9", "0 of 12 · 0 %"),
         ("Sun 10", "0 of 12 · 0 %"), ("Mon 11", "4 of 12 · 33 %"),
@@ -118,10 +118,10 @@ def test_the_figures_of_a_day(at_noon: None) -> None:
     assert [(bar.time, bar.value) for bar in page["arrivals"]] == [
         ("20:00", "6"), ("20:15", ""), ("20:30", ""), ("20:45", "6"),
     ]  # fmt: skip
-    assert [(each["name"], each["hours"], each["share"]) for each in page["tables"]] == [
+    assert [(table["name"], table["hours"], table["percent"]) for table in page["tables"]] == [
         ("Room · H-A", "2.0", 100.0), ("Room · H-B", "2.0", 100.0), ("Room · H-C", "1.0", 50.0),
     ]  # fmt: skip
-    assert page["refused"] == {"rows": [], "today": 0}
+    assert page["refusals"] == {"rows": [], "today": 0}
     assert [each.pk for each in page["restaurants"]] == ["H"]
 
 
@@ -134,14 +134,14 @@ def test_the_figures_in_spanish(at_noon: None) -> None:
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     fold()
     page = shown(person(Role.STAFF, "H"), language="es").context
-    assert [(each["word"], each["value"], each["more"]) for each in page["figures"]] == [
+    assert [(figure["label"], figure["value"], figure["detail"]) for figure in page["figures"]] == [
         ("cubiertos hoy", 2, "1 reserva"),
         ("en sala ahora", 0, ""),
         ("por llegar", 2, ""),
         ("tasa de no presentados", "0,0 %", "28 días"),
         ("tasa de cancelación", "33,3 %", "28 días"),
     ]
-    assert page["week"][0]["read"] == "2 de 12 · 16 %"
+    assert page["week"][0]["text"] == "2 de 12 · 16 %"
 
 
 def test_the_busiest_tables_are_those_of_28_dates(at_noon: None) -> None:
@@ -161,7 +161,7 @@ def test_another_tenants_restaurant_is_not_shown(at_noon: None) -> None:
     book("X", date(2026, 5, 4), "20:00", 2, "A")
     fold()
     response = shown(person(Role.STAFF, "H"), "X")
-    assert response.context["chosen"].pk == "H"
+    assert response.context["chosen_restaurant"].pk == "H"
     assert (response.context["figures"][0]["value"], "X-A" in response.content.decode()) == (0, False)
 
 
@@ -227,7 +227,7 @@ def test_the_first_page_asks_little(at_noon: None) -> None:
         user.memberships.create(restaurant_id=f"H{number}", role=Role.STAFF)
     with CaptureQueriesContext(connection) as asked:
         response = shown(client, "H5")
-    assert response.context["chosen"].pk == "H5"
+    assert response.context["chosen_restaurant"].pk == "H5"
     assert 'name="restaurant"' in response.content.decode()
     assert len(asked) <= 30
 
@@ -275,11 +275,11 @@ def test_refusals_are_counted_by_reason_and_door(at_noon: None) -> None:
     client = Client()
     client.force_login(User.objects.get(username="restaurant_manager-H"))
     page = shown(client).context
-    assert page["refused"] == {
+    assert page["refusals"] == {
         "rows": [
-            {"why": "No table free then", "counts": [1, 3, 0], "total": 4},
-            {"why": "Not serving at that moment", "counts": [0, 0, 1], "total": 1},
-            {"why": "Outside the hours", "counts": [0, 1, 0], "total": 1},
+            {"reason": "No table free then", "counts": [1, 3, 0], "total": 4},
+            {"reason": "Not serving at that moment", "counts": [0, 0, 1], "total": 1},
+            {"reason": "Outside the hours", "counts": [0, 1, 0], "total": 1},
         ],
         "today": 6,
     }
