@@ -10,8 +10,9 @@ class RestaurantsConfig(AppConfig):
     def ready(self) -> None:
         from restaurants import selectors
         from restaurants.services import audit
-        from wokibrain.core import tenants
+        from wokibrain.core import tenants, zones
         from wokibrain.events import actions
 
         tenants.register(selectors.zone_of)
+        zones.register(selectors.derived_with)
         actions.register(audit.ACTIONS)

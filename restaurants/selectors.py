@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Model, QuerySet
 
-from restaurants.models import Restaurant, Sector, Table
+from restaurants.models import Restaurant, Sector, Table, ZoneRelease
 from wokibrain.core import clock, ids
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import NotFound
@@ -51,6 +51,11 @@ def zone_of(restaurant_id: str) -> ZoneInfo | None:
     """Return the restaurant's time zone, without a check of permissions; None if there is no such restaurant."""
     name = _by_id(Restaurant, restaurant_id).values_list("zone", flat=True).first()
     return None if name is None else clock.zone(name)
+
+
+def derived_with() -> str | None:
+    """Return the release of the time-zone rules that the stored instants follow; None where none is recorded."""
+    return ZoneRelease.objects.values_list("release", flat=True).first()
 
 
 def list_sectors(*, caller: Caller, restaurant_id: str, page: int = 1, limit: int = 50) -> Page[Sector]:

@@ -1,0 +1,3 @@
+from wokibrain.core import zones
+
+zones.install()

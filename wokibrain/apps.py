@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django.conf import settings
 
-from wokibrain.core import readiness
+from wokibrain.core import readiness, startup, zones
 from wokibrain.ops.production_checks import refuse_unsafe
 
 
@@ -16,4 +16,5 @@ class WokiBrainConfig(AppConfig):
 
         readiness.register("database", health.database)
         readiness.register("redis", health.redis)
+        startup.register(zones.warn_of_difference)
         refuse_unsafe(settings)

@@ -1,5 +1,6 @@
 """The product as one ASGI application: HTTP through Django's WSGI handler in threads, WebSocket through Channels."""
 
+import asyncio
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
@@ -7,10 +8,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.db import connection
 from django.urls import re_path
 from django.utils.module_loading import import_string
 
-from wokibrain.server.wsgi_bridge import Bridge, Receive, Scope, Send, lifespan
+from wokibrain.core import startup
+from wokibrain.server import wsgi_bridge
+from wokibrain.server.wsgi_bridge import Bridge, Receive, Scope, Send
 
 wsgi = get_wsgi_application()
 
@@ -23,6 +27,20 @@ async def unknown_socket(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.http.response.body", "body": b""})
     else:
         await send({"type": "websocket.close", "code": 4404})
+
+
+def start() -> None:
+    """Run what every process runs at its start, on a connection that is closed again."""
+    try:
+        startup.run()
+    finally:
+        connection.close()
+
+
+async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """Start before the first request."""
+    await asyncio.to_thread(start)
+    await wsgi_bridge.lifespan(scope, receive, send)
 
 
 application = ProtocolTypeRouter(

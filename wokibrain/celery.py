@@ -15,11 +15,13 @@ import redis.exceptions
 from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.schedules import crontab
+from celery.signals import worker_init
 from django.conf import settings
+from django.db import connection
 from kombu.entity import Queue
 from kombu.transport import redis as transport
 
-from wokibrain.core import env
+from wokibrain.core import env, startup
 from wokibrain.events.types import Group
 
 
@@ -96,3 +98,12 @@ app.conf.update(
 )
 app.autodiscover_tasks()
 app.autodiscover_tasks(["wokibrain.ops"])
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def start(**_: Any) -> None:
+    """Run what every process runs at its start; the worker's own processes must not inherit the connection."""
+    try:
+        startup.run()
+    finally:
+        connection.close()

@@ -29,6 +29,7 @@ from restaurants.models.values import (
     valid_quarters,
     valid_zone,
 )
+from restaurants.models.zones import ZoneRelease
 
 __all__ = [
     "FALLBACK_TURN_MINUTES",
@@ -46,6 +47,7 @@ __all__ = [
     "TableJoin",
     "TurnTime",
     "Weekday",
+    "ZoneRelease",
     "restaurant_id",
     "sector_id",
     "table_id",

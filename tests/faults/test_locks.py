@@ -185,6 +185,7 @@ def test_redis_gone_is_not_noticed_and_used_again_when_it_is_back() -> None:
         assert client.get("/health/ready").json() == {
             "status": "degraded",
             "checks": {"database": "ok", "redis": "degraded", "kafka": "off"},
+            "zones": {"release": "2026f"},
         }
         assert not locked_by_redis(client)
         services.redis.start()

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse
 
-from wokibrain.core import clock, readiness
+from wokibrain.core import clock, readiness, zones
 from wokibrain.core.readiness import State
 from wokibrain.core.redis import Away, ask
 from wokibrain.ops import metrics
@@ -32,7 +32,10 @@ def ready(request: HttpRequest) -> HttpResponse:
     """Readiness, for the load balancer: 503 without Postgres; without any other service degraded, and still 200."""
     checks = readiness.states()
     status = readiness.overall(checks)
-    return json_response({"status": status, "checks": checks}, 503 if status is State.UNAVAILABLE else 200)
+    return json_response(
+        {"status": status, "checks": checks, "zones": {"release": zones.release()}},
+        503 if status is State.UNAVAILABLE else 200,
+    )
 
 
 def database() -> State:

@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from wokibrain.core import zones
 from wokibrain.events import status
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -49,6 +50,13 @@ class _Stored(Collector):
                 for label_values, value in values.items():
                     gauge.add_metric(label_values, value)
                 families.append(gauge)
+            rules = GaugeMetricFamily(
+                "time_zone_rules_info",
+                "Release of the time-zone rules that processes use, and of those that the stored instants follow",
+                labels=["release", "instants"],
+            )
+            rules.add_metric([zones.release(), zones.derived_with() or "unknown"], 1)
+            families.append(rules)
             deliveries = CounterMetricFamily(
                 "webhook_deliveries_total", "Attempts to deliver to webhooks", labels=["outcome"]
             )

@@ -370,7 +370,7 @@ async def refuse(send: Send, status: int, code: str, detail: str, retry_after: i
 
 
 async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
-    """Complete start-up and shutdown, with nothing to do: uvicorn logs an application without lifespan as an error."""
+    """Complete start-up and shutdown: uvicorn logs an application without lifespan as an error."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

@@ -4,12 +4,14 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from wokibrain.core import env, logs
+from wokibrain.core import env, logs, zones
 
 ROOT = env.ROOT
 ENVIRONMENT = env.environment()
 PRODUCTION = ENVIRONMENT == "production"
 VERSION = "1.0.0"
+ZONE_RELEASE = zones.release()
+"""The release of the time-zone rules, e.g. "2026f"."""
 
 DEBUG = env.flag("DEBUG", False)
 

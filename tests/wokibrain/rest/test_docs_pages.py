@@ -50,6 +50,7 @@ def test_ready_with_postgres_and_redis(root: str) -> None:
     body = response.json()
     assert (response.status_code, body["status"]) == (200, "ok")
     assert body["checks"] == {"database": "ok", "redis": "ok", "kafka": "off"}
+    assert body["zones"] == {"release": "2026f"}
 
 
 NAMES = (
@@ -72,6 +73,7 @@ def test_metrics_bear_the_contracts_names(root: str) -> None:
     declared = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE))
     for name in NAMES:
         assert declared[name] == ("histogram" if name.endswith("seconds") else "counter"), name
+    assert re.search(r'^time_zone_rules_info\{instants="\w+",release="2026f"\} 1.0$', text, re.MULTILINE)
 
 
 def test_deliveries_are_counted_from_nought() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from wokibrain.core import startup
 from wokibrain.events import kafka_groups, registry, signals
 from wokibrain.events.types import Group
 
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         if unknown := set(groups) - set(there):
             raise CommandError(f"No such group: {', '.join(sorted(unknown))}. There are: {', '.join(there)}.")
         chosen = there if options["all"] else [Group(name) for name in groups]
+        startup.run()
         self.stderr.write(f"consume: {', '.join(chosen)} from {settings.KAFKA_BROKERS}")
         kafka_groups.consume(chosen, signals.until_stopped())
         self.stderr.write("consume: stopped")

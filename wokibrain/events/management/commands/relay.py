@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from wokibrain.core import startup
 from wokibrain.events import signals
 from wokibrain.events.kafka_outlet import KafkaOutlet
 from wokibrain.events.outlets import DirectOutlet, Outlet
@@ -26,6 +27,7 @@ class Command(BaseCommand):
         if batch < 1:
             raise CommandError("--batch must be at least 1.")
         where = f"Kafka at {settings.KAFKA_BROKERS}" if settings.KAFKA_BROKERS else "the consumers themselves"
+        startup.run()
         self.stderr.write(f"relay: to {where}")
         relay = Relay(outlet(), batch=batch)
         relay.run(signals.until_stopped())

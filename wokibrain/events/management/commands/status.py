@@ -7,11 +7,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from wokibrain.core import zones
 from wokibrain.events import kafka_connection, status
 
 
 class Command(BaseCommand):
-    help = "Show the outbox, Kafka where it is used, each consumer's lag, dead letters and the last rebuilds."
+    help = "Show the outbox, Kafka where it is used, the time-zone rules, consumers' lags, dead letters, rebuilds."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="for machines")
@@ -20,12 +21,18 @@ class Command(BaseCommand):
         now = status.status()
         kafka = kafka_connection.state() if settings.KAFKA_BROKERS else None
         if options["json"]:
-            self.stdout.write(json.dumps(asdict(now) | {"kafka": kafka}, default=str))
+            facts = asdict(now) | {
+                "kafka": kafka,
+                "zones": zones.release(),
+                "zones_of_data": zones.derived_with(),
+            }
+            self.stdout.write(json.dumps(facts, default=str))
             return
         self.stdout.write(f"relay        {'active' if now.relay_active else 'NOT RUNNING'}")
         self.stdout.write(f"outbox       {now.unpublished} events, oldest {now.outbox_age_seconds:.1f} s")
         if kafka is not None:
             self.stdout.write(f"kafka        {kafka}")
+        self.stdout.write(f"zones        {zones.release()}, instants by {zones.derived_with() or 'unknown'}")
         self.stdout.write("")
         self.stdout.write(
             f"{'consumer':<14}{'group':<20}{'behind':>8}{'lag s':>9}{'retrying':>10}{'dead':>6}"

@@ -1,0 +1,96 @@
+"""One source of time-zone rules: the pinned package, whatever the host or the environment of Python offers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import zoneinfo
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from restaurants.models import ZoneRelease
+from tests.deploy.test_requirements import pins
+from tests.zones import OLDER, zone_folder
+from wokibrain.core import env, zones
+
+WINTER = (
+    "from datetime import datetime; from wokibrain.core import clock, zones;"
+    "at = datetime(2026, 12, 24, 20, tzinfo=clock.zone('America/Vancouver'));"
+    "print(zones.release(), at.isoformat())"
+)
+
+
+def python(code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=env.ROOT,
+        env=os.environ | {"ENVIRONMENT": "test"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> str:
+    return str(zone_folder(tmp_path / "zones", "2025b", OLDER))
+
+
+def test_the_package_comes_before_what_the_host_has(older: str) -> None:
+    assert zoneinfo.TZPATH == ()
+    assert python(WINTER, PYTHONTZPATH=older) == "2026f 2026-12-24T20:00:00-07:00"
+
+
+def test_canary_python_alone_would_read_the_host(older: str) -> None:
+    alone = (
+        "import zoneinfo, datetime as d; print(d.datetime(2026, 12, 24, 20, tzinfo=zoneinfo.ZoneInfo('{}')))"
+    )
+    assert python(alone.format("America/Vancouver"), PYTHONTZPATH=older) == "2026-12-24 20:00:00-08:00"
+
+
+def test_a_folder_of_the_operators_comes_before_the_package(older: str) -> None:
+    assert python(WINTER, ZONEINFO_DIR=older) == "2025b 2026-12-24T20:00:00-08:00"
+    other = WINTER.replace("America/Vancouver", "Europe/Madrid")
+    assert python(other, ZONEINFO_DIR=older) == "2025b 2026-12-24T20:00:00+01:00"
+
+
+def test_the_release_is_that_of_the_pinned_package() -> None:
+    assert (zones.release(), pins("requirements.txt")["tzdata"]) == ("2026f", "2026.6")
+    pin = next(line for line in (env.ROOT / "requirements.lock").read_text().splitlines() if "tzdata" in line)
+    assert pin == "tzdata==2026.6", "on every platform"
+
+
+@pytest.mark.parametrize("version", [None, "", "two words", "x" * 33])
+def test_a_folder_without_a_release_is_refused(tmp_path: Path, version: str | None) -> None:
+    if version is not None:
+        (tmp_path / "+VERSION").write_text(version)
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=env.ROOT,
+        env=os.environ | {"ENVIRONMENT": "test", "ZONEINFO_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("wokibrain: ZONEINFO_DIR must name a folder of compiled zones")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("stored", "lines"), [(None, 0), ("2026f", 0), ("2025b", 1)])
+def test_a_start_with_other_rules_than_the_datas_is_logged(
+    caplog: pytest.LogCaptureFixture, stored: str | None, lines: int
+) -> None:
+    ZoneRelease.objects.all().delete()
+    if stored:
+        ZoneRelease.objects.create(release=stored, derived_at=datetime(2026, 1, 1, tzinfo=UTC))
+    with caplog.at_level(logging.WARNING, "wokibrain.core.zones"):
+        zones.warn_of_difference()
+    assert len(caplog.messages) == lines
+    assert all("2026f" in line and "2025b" in line for line in caplog.messages)
