@@ -13,10 +13,10 @@ TABLE: Final = Topic("table")
 
 BOOKING_FIELDS: Final = (
     "id", "reference", "restaurantId", "sectorId", "tableIds", "serviceDate", "partySize", "start", "end",
-    "durationMinutes", "status", "channel", "guestId", "createdAt",
+    "durationMinutes", "status", "channel", "guestId", "createdAt", "attention",
 )  # fmt: skip
-"""``BookingRecord.payload``. A change adds ``changes``, a cancellation ``reason``, an undo ``undoes``, a swap
-``swappedWith``."""
+"""``BookingRecord.payload``; events of older versions lack ``attention``. A change adds ``changes``, a cancellation
+``reason``, an undo ``undoes``, a swap ``swappedWith``."""
 BLOCK_FIELDS: Final = ("restaurantId", "sectorId", "tableId", "blockId", "start", "end")
 
 BOOKING_CREATED: Final = register(

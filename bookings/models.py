@@ -73,9 +73,14 @@ class Booking(models.Model):
         WALK_IN = "walk_in", _("Walk-in")
 
     class Attention(models.TextChoices):
-        """Why staff should look at a booking: a change of plan was made in spite of it."""
+        """Why staff should look at an open booking.
+
+        All but OCCUPIED are stored: a change of plan was made in spite of the booking. OCCUPIED is true or not by the
+        clock: another party still sits at one of its tables.
+        """
 
         HOURS = "hours", _("Outside of the opening hours")
+        OCCUPIED = "occupied", _("Another party still sits at its table")
         TABLES = "tables", _("Its tables are gone or too small")
         ZONE = "zone", _("The restaurant's clock was changed")
 
@@ -105,8 +110,13 @@ class Booking(models.Model):
         Guest, models.SET_NULL, null=True, blank=True, related_name="bookings", verbose_name=_("guest")
     )
     notes = models.TextField(_("notes"), max_length=1000, blank=True)
-    attention = models.CharField(
-        _("needs attention"), max_length=10, choices=Attention.choices, blank=True, default="", db_default=""
+    attention = ArrayField(
+        models.CharField(max_length=10, choices=Attention.choices),
+        verbose_name=_("needs attention"),
+        db_column="flags",
+        blank=True,
+        default=list,
+        db_default=[],
     )
     version = models.PositiveIntegerField(_("version"), default=1)
     created_at = models.DateTimeField(_("created"))
@@ -118,9 +128,7 @@ class Booking(models.Model):
         ordering = ["start", "id"]
         indexes = [
             models.Index(fields=["restaurant", "service_date", "start", "id"], name="booking_by_service_day"),
-            models.Index(
-                fields=["restaurant", "start"], name="booking_needs_attention", condition=~Q(attention="")
-            ),
+            models.Index(fields=["restaurant", "start"], name="booking_flagged", condition=~Q(attention=[])),
         ]
         constraints = [
             models.UniqueConstraint(fields=["reference"], name="booking_reference_once"),
@@ -135,6 +143,10 @@ class Booking(models.Model):
             models.CheckConstraint(
                 name="booking_status",
                 condition=Q(status__in=Status.values),
+            ),
+            models.CheckConstraint(
+                name="booking_attention",
+                condition=Q(attention__contained_by=["hours", "tables", "zone"]),
             ),
         ]
 

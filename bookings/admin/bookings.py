@@ -33,17 +33,24 @@ STEP_BUTTONS: Final = {
     for status in statuses.OPEN
 }
 """Status -> the endings of the names of the buttons offered."""
+STORED_FLAGS: Final = tuple(
+    (flag.value, flag.label) for flag in Booking.Attention if flag is not Booking.Attention.OCCUPIED
+)
 
 
-class AttentionFilter(admin.ChoicesFieldListFilter):
+class AttentionFilter(admin.SimpleListFilter):
     """Filters by attention, among open bookings only: finished ones need none."""
 
+    title = _("needs attention")
+    parameter_name = "attention"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(STORED_FLAGS)
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Booking]) -> QuerySet[Booking]:
-        if self.used_parameters:
-            queryset = queryset.filter(status__in=statuses.OPEN)
-        rows = super().queryset(request, queryset)
-        assert rows is not None, "a filter by a field returns a queryset"
-        return rows
+        if not self.value():
+            return queryset
+        return queryset.filter(status__in=statuses.OPEN, attention__contains=[self.value()])
 
 
 @admin.register(Booking)
@@ -61,7 +68,7 @@ class BookingAdmin(TenantAdmin):
         ("sector", TenantRelatedFilter),
         "status",
         "channel",
-        ("attention", AttentionFilter),
+        AttentionFilter,
     )
     list_filter_submit = True
     change_form_before_template = "admin/booking_seen.html"
@@ -150,8 +157,8 @@ class BookingAdmin(TenantAdmin):
 
     @display(description=_("needs attention"), ordering="attention", label="warning")
     def look_at(self, obj: Booking) -> str:
-        needs_attention = obj.attention and obj.status in statuses.OPEN
-        return str(Booking.Attention(obj.attention).label) if needs_attention else ""
+        flags = obj.attention if obj.status in statuses.OPEN else []
+        return ", ".join(str(Booking.Attention(flag).label) for flag in sorted(flags))
 
     @display(
         description=_("status"),

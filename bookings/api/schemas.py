@@ -12,12 +12,13 @@ import orjson
 from pydantic import Field, ValidationInfo, field_validator
 
 from bookings.engine import SLOT_MINUTES
+from bookings.models import Booking
 from bookings.repository.records import BookingRecord, Contact
 from bookings.selectors.bookings import DayList, Page
 from bookings.selectors.discover import Discovery
 from bookings.services.change import Change
 from bookings.services.create import NewBooking
-from bookings.statuses import Status
+from bookings.statuses import OPEN, Status
 from wokibrain.core import clock
 from wokibrain.events.envelope import Envelope, Payload
 from wokibrain.rest import fields
@@ -183,6 +184,7 @@ BOOKING: Final = {
     "end": "2025-10-22T21:30:00-03:00",
     "durationMinutes": 90,
     "status": "CONFIRMED",
+    "attention": [],
     "guestName": "Ana García",
     "guestEmail": "ana@example.com",
     "guestPhone": None,
@@ -245,6 +247,11 @@ class BookingOut(ApiModel):
     end: datetime = Field(examples=["2025-10-22T21:15:00-03:00"])
     duration_minutes: int = Field(examples=[45])
     status: Status
+    attention: list[Booking.Attention] = Field(
+        description="Why staff must look at an open booking. `hours`, `tables`, `zone`: the restaurant's hours, "
+        "tables or time zone were changed in spite of it; `occupied`: another party still sits at its table.",
+        examples=[[]],
+    )
     guest_name: str | None
     guest_email: str | None
     guest_phone: str | None
@@ -295,6 +302,7 @@ def booking_out(booking: BookingRecord) -> dict[str, object]:
         "end": clock.iso(booking.end, zone),
         "durationMinutes": booking.duration_minutes,
         "status": booking.status.value,
+        "attention": booking.shown_attention,
         "guestName": guest.name or None if guest else None,
         "guestEmail": guest.email or None if guest else None,
         "guestPhone": guest.phone or None if guest else None,
@@ -350,7 +358,8 @@ def past_booking_out(state: Payload, zone: ZoneInfo) -> dict[str, object]:
         name: clock.iso_milliseconds(datetime.fromisoformat(state[name]), zone)
         for name in ("createdAt", "updatedAt")
     }
-    return {name: state[name] for name in PAST_FIELDS} | stamps | unknown
+    flags = state.get("attention") or [] if state["status"] in OPEN else []
+    return {name: state[name] for name in PAST_FIELDS} | {"attention": flags} | stamps | unknown
 
 
 def page_out(day_list: DayList, bookings: list[dict[str, object]], total: int) -> dict[str, object]:

@@ -12,7 +12,7 @@ from django.db.models import Q
 from bookings import statuses
 from bookings.availability import plan as plans
 from bookings.availability.plan import Plan, service_date_at
-from bookings.floor.bookings import attention_flags, booking_json, departures, milliseconds
+from bookings.floor.bookings import booking_json, departures, milliseconds
 from bookings.models import TableBlock
 from bookings.repository.records import BookingRecord, seen_by
 from bookings.repository.statements import fetch_day
@@ -51,7 +51,6 @@ def day_json(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[
     bookings = fetch_day(restaurant_id, service_date)
     begin, end = _shown_period(plan, service_date, bookings)
     left = departures(restaurant_id, service_date)
-    flags = attention_flags(restaurant_id=restaurant_id, service_date=service_date)
     taken = {table for each in bookings if each.status in statuses.COUNTED for table in each.table_ids}
     return {
         "restaurant": {"id": restaurant.pk, "name": restaurant.name, "zone": restaurant.zone},
@@ -66,8 +65,7 @@ def day_json(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[
         ],
         "sectors": _sectors_json(restaurant_id, taken),
         "bookings": [
-            booking_json(each, left.get(each.id), flags.get(each.id, ""))
-            for each in seen_by(caller, restaurant_id, bookings)
+            booking_json(each, left.get(each.id)) for each in seen_by(caller, restaurant_id, bookings)
         ],
         "blocks": _blocks_json(restaurant_id, begin, end),
         "turns": [list(each) for each in plan.turn_times],

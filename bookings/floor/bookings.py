@@ -9,7 +9,6 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 
-from bookings import statuses
 from bookings.models import Booking
 from bookings.repository.records import BookingRecord, seen_by
 from bookings.repository.statements import fetch
@@ -37,15 +36,13 @@ def booking_with_story(*, caller: Caller, booking: str) -> dict[str, Any]:
     left = None
     if record.status == Status.COMPLETED:
         left = departures(record.restaurant_id, record.service_date).get(record.id)
-    flag = attention_flags(pk=record.id).get(record.id, "")
-    return booking_json(record, left, flag) | {"story": story_json(record.id)}
+    return booking_json(record, left) | {"story": story_json(record.id)}
 
 
-def booking_json(booking: BookingRecord, left: datetime | None = None, attention: str = "") -> dict[str, Any]:
+def booking_json(booking: BookingRecord, left: datetime | None = None) -> dict[str, Any]:
     """Return a booking as the board draws it.
 
-    ``left`` is when a completed party freed its tables; ``attention`` is why staff must look at the booking
-    (Booking.Attention), empty for no reason.
+    ``left`` is when a completed party freed its tables.
     """
     return {
         "id": str(booking.id),
@@ -59,7 +56,7 @@ def booking_json(booking: BookingRecord, left: datetime | None = None, attention
         "minutes": booking.duration_minutes,
         "party": booking.party_size,
         "status": booking.status.value,
-        "attention": attention,
+        "attention": list(booking.shown_attention),
         "channel": booking.channel.value,
         "name": booking.guest.name if booking.guest else "",
         "phone": booking.guest.phone if booking.guest else "",
@@ -101,11 +98,7 @@ def search(*, caller: Caller, restaurant_id: str, text: str, service_date: date)
     records = fetch("WHERE booking.id = ANY (%(ids)s)", {"ids": list(candidates)})
     records.sort(key=lambda record: (abs((record.service_date - service_date).days), record.start))
     del records[MAX_RESULTS:]
-    flags = attention_flags(pk__in=[record.id for record in records])
-    return [
-        booking_json(record, attention=flags.get(record.id, ""))
-        for record in seen_by(caller, restaurant_id, records)
-    ]
+    return [booking_json(record) for record in seen_by(caller, restaurant_id, records)]
 
 
 def departures(restaurant_id: str, service_date: date) -> dict[UUID, datetime]:
@@ -113,12 +106,6 @@ def departures(restaurant_id: str, service_date: date) -> dict[UUID, datetime]:
     with connection.cursor() as cursor:
         cursor.execute(DEPARTURES, [restaurant_id, service_date])
         return dict(cursor.fetchall())
-
-
-def attention_flags(**filters: Any) -> dict[UUID, str]:
-    """Return why staff must look at a booking, for those open bookings of the filter that they must look at."""
-    rows = Booking.objects.filter(status__in=statuses.OPEN, **filters).exclude(attention="")
-    return dict(rows.values_list("pk", "attention"))
 
 
 def milliseconds(instant: datetime) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from bookings.models import Booking
-from bookings.statuses import Status
+from bookings.statuses import OPEN, Status
 from wokibrain.core import clock, ids
 from wokibrain.core.callers import Caller
 from wokibrain.core.ids import uuid7
@@ -50,6 +50,8 @@ class BookingRecord:
     version: int
     created_at: datetime
     updated_at: datetime
+    attention: tuple[str, ...] = ()
+    """The stored flags (Booking.Attention), in alphabetical order, whatever the status."""
 
     @classmethod
     def new(
@@ -80,6 +82,11 @@ class BookingRecord:
         """Return the instant as the restaurant's clocks show it."""
         return instant.astimezone(clock.zone(self.zone))
 
+    @property
+    def shown_attention(self) -> tuple[str, ...]:
+        """Return why staff must look at the booking now; empty once it is over."""
+        return self.attention if self.status in OPEN else ()
+
     def payload(self) -> dict[str, Any]:
         """Return the booking as its events carry it: without personal data, the guest by id only."""
         zone = clock.zone(self.zone)
@@ -98,6 +105,7 @@ class BookingRecord:
             "channel": self.channel.value,
             "guestId": str(self.guest.id) if self.guest else None,
             "createdAt": clock.iso_milliseconds(self.created_at, zone),
+            "attention": list(self.attention),
         }
 
     def changes_from(self, before: BookingRecord) -> dict[str, dict[str, Any]]:

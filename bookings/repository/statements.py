@@ -35,7 +35,8 @@ READ: Final = f"""
 SELECT booking.id, booking.reference, booking.restaurant_id, restaurant.zone, booking.sector_id,
        booking.table_ids, booking.service_date, booking.start, booking."end", booking.duration_minutes,
        booking.party_size, booking.status, booking.channel, booking.guest_id, guest.name, guest.email,
-       guest.phone, booking.notes, booking.version, booking.created_at, booking.updated_at
+       guest.phone, booking.notes, booking.version, booking.created_at, booking.updated_at,
+       booking.flags
 FROM bookings_booking AS booking
 JOIN {RESTAURANT} ON restaurant.id = booking.restaurant_id
 LEFT JOIN bookings_guest AS guest ON guest.id = booking.guest_id
@@ -53,12 +54,13 @@ def _record(row: tuple[Any, ...]) -> BookingRecord:
     (
         id_, reference, restaurant_id, zone, sector_id, table_ids, service_date, start, end, minutes, party,
         status, channel, guest_id, name, email, phone, notes, version, created_at, updated_at,
+        flags,
     ) = row  # fmt: skip
     return BookingRecord(
         id_, reference, restaurant_id, zone, sector_id, tuple(table_ids), service_date, start, end, minutes,
         party, _STATUS[status], _CHANNEL[channel],
         GuestRecord(guest_id, name, email, phone) if guest_id else None,
-        notes, version, created_at, updated_at,
+        notes, version, created_at, updated_at, tuple(sorted(flags)),
     )  # fmt: skip
 
 
@@ -190,7 +192,7 @@ UPDATE: Final = """booking AS (
     SET sector_id = %(sector_id)s, table_ids = string_to_array(%(table_ids)s, ','), service_date = %(service_date)s,
         start = %(start)s, "end" = %(end)s, duration_minutes = %(duration_minutes)s,
         party_size = %(party_size)s, status = %(status)s, guest_id = %(guest_id)s, notes = %(notes)s,
-        version = %(version)s, updated_at = %(updated_at)s
+        flags = string_to_array(%(attention)s, ','), version = %(version)s, updated_at = %(updated_at)s
     WHERE id = %(id)s
 )"""
 
@@ -316,6 +318,7 @@ def _row(booking: BookingRecord) -> dict[str, Any]:
         "channel": booking.channel.value,
         "guest_id": booking.guest.id if booking.guest else None,
         "notes": booking.notes,
+        "attention": ",".join(booking.attention),
         "version": booking.version,
         "created_at": booking.created_at,
         "updated_at": booking.updated_at,

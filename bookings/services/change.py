@@ -104,7 +104,7 @@ def update_booking(
             # Fields that stay are not checked: the bounds may have been others when they were agreed on.
             moved = service_date if service_date != before.service_date else change.date
             day.plan.check(change.party_size, change.duration_minutes, moved)
-            after = _seated(day, before, target, change)
+            after = clear_attention(before, _seated(day, before, target, change))
         private = _private(before, change)
         if change.notes is not None:
             after = replace(after, notes=change.notes)
@@ -121,7 +121,7 @@ def update_booking(
             after,
             event_type=BOOKING_UPDATED,
             actor=caller,
-            more={"changes": _changes(before, after, private) | clear_attention(before, after)},
+            more={"changes": _changes(before, after, private)},
             ticket=ticket,
         )
         return after
@@ -151,19 +151,14 @@ def check_open(booking: BookingRecord) -> None:
         )
 
 
-def clear_attention(before: BookingRecord, after: BookingRecord) -> dict[str, dict[str, Any]]:
-    """Clear the booking's flag if the change cures its cause; return the ``changes`` of that for the event."""
-    causes = []
+def clear_attention(before: BookingRecord, after: BookingRecord) -> BookingRecord:
+    """Return ``after`` without the flags of ``before`` whose cause the change cures."""
+    cured: set[str] = set()
     if after.table_ids != before.table_ids:
-        causes.append(Booking.Attention.TABLES)
+        cured.add(Booking.Attention.TABLES)
     if (after.start, after.end) != (before.start, before.end):
-        causes += [Booking.Attention.HOURS, Booking.Attention.ZONE]
-    flagged = Booking.objects.filter(pk=before.id, attention__in=causes)
-    cause = flagged.values_list("attention", flat=True).first() if causes else None
-    if cause is None:
-        return {}
-    flagged.update(attention="")
-    return {"attention": {"from": cause, "to": None}}
+        cured |= {Booking.Attention.HOURS, Booking.Attention.ZONE}
+    return replace(after, attention=tuple(flag for flag in before.attention if flag not in cured))
 
 
 def _seated(day: Day, before: BookingRecord, target: BookingRecord, change: Change) -> BookingRecord:

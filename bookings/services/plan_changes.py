@@ -74,18 +74,18 @@ class PlanWatch:
         """Flag the bookings for staff, each with an event, so that its history shows it."""
         causes = {UUID(booking.id): booking.cause for booking in stranded}
         bookings = fetch(LOCKED, {"ids": list(causes)})
-        previous = dict(Booking.objects.filter(pk__in=causes).values_list("pk", "attention"))
-        for cause in set(causes.values()):
-            ids = [booking_id for booking_id, of_booking in causes.items() if of_booking == cause]
-            Booking.objects.filter(pk__in=ids).update(attention=cause)
         for booking in bookings:
+            flagged = replace(
+                booking,
+                attention=tuple(sorted({*booking.attention, causes[booking.id]})),
+                version=booking.version + 1,
+                updated_at=clock.now_to_millisecond(),
+            )
             statements.update(
-                replace(booking, version=booking.version + 1, updated_at=clock.now_to_millisecond()),
+                flagged,
                 event_type=BOOKING_UPDATED,
                 actor=caller,
-                more={
-                    "changes": {"attention": {"from": previous[booking.id] or None, "to": causes[booking.id]}}
-                },
+                more={"changes": flagged.changes_from(booking)},
             )
 
     def _misfits(self, plan: Plan) -> Iterator[tuple[BookingRecord, Booking.Attention, Text]]:

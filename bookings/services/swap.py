@@ -62,12 +62,15 @@ def swap_bookings(
             _check_fits(day, booking, partner)
         moment = clock.now_to_millisecond()
         after = tuple(
-            replace(
+            clear_attention(
                 booking,
-                sector_id=partner.sector_id,
-                table_ids=partner.table_ids,
-                version=booking.version + 1,
-                updated_at=moment,
+                replace(
+                    booking,
+                    sector_id=partner.sector_id,
+                    table_ids=partner.table_ids,
+                    version=booking.version + 1,
+                    updated_at=moment,
+                ),
             )
             for booking, partner in ((left, right), (right, left))
         )
@@ -78,8 +81,7 @@ def swap_bookings(
                 event_type=BOOKING_UPDATED,
                 actor=caller,
                 more={
-                    "changes": booking.changes_from(before[booking.id])
-                    | clear_attention(before[booking.id], booking),
+                    "changes": booking.changes_from(before[booking.id]),
                     "swappedWith": {"id": str(partner.id), "version": partner.version},
                 },
             )

@@ -16,7 +16,6 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy as _
 
 from bookings.event_types import BOOKING, BOOKING_CANCELLED, BOOKING_UPDATED
-from bookings.models import Booking
 from bookings.repository import statements
 from bookings.repository.records import BookingRecord
 from bookings.repository.statements import locked
@@ -84,21 +83,29 @@ def _undo(
     latest = _event(before.id, version)
     assert latest is not None, "the latest version of a booking has its event"
     _check_undoable(latest, caller)
-    restored = _restore(before, earlier) if earlier else replace(before, status=Status.CANCELLED)
+    if earlier:
+        restored = replace(_restore(before, earlier), attention=_restore_attention(before, latest))
+    else:
+        restored = replace(before, status=Status.CANCELLED)
     after = replace(restored, version=before.version + 1, updated_at=moment)
     undoes = {"undoes": {"version": version, "eventType": latest.event_type}}
     if earlier:
-        return after, undoes | {"changes": after.changes_from(before) | _restore_attention(latest)}
+        return after, undoes | {"changes": after.changes_from(before)}
     return after, undoes | {"reason": "undone"}
 
 
-def _restore_attention(latest: Envelope) -> dict[str, dict[str, Any]]:
-    """Set again the flag that the change cleared, if it did; return the ``changes`` of that for the event."""
-    attention = (latest.payload.get("changes") or {}).get("attention")
-    if attention is None or attention["to"] is not None:
-        return {}
-    Booking.objects.filter(pk=latest.aggregate_id).update(attention=attention["from"])
-    return {"attention": {"from": None, "to": attention["from"]}}
+def _restore_attention(before: BookingRecord, latest: Envelope) -> tuple[str, ...]:
+    """Return the flags with those that the latest change cleared; a flag that it left or set stays."""
+    change = (latest.payload.get("changes") or {}).get("attention")
+    if change is None:
+        return before.attention
+    cleared = _flags(change["from"]) - _flags(change["to"])
+    return tuple(sorted(cleared.union(before.attention)))
+
+
+def _flags(value: list[str] | str | None) -> set[str]:
+    """Return the flags of one side of a change; events of older versions hold one flag or null instead of a list."""
+    return set(value) if isinstance(value, list) else {value} if value else set()
 
 
 def _event(booking_id: UUID, version: int) -> Envelope | None:

@@ -48,6 +48,7 @@ def test_a_creation_is_event_one_and_says_what_was_booked(staff: Api) -> None:
         "channel": "api",
         "guestId": guest_id,
         "createdAt": "2025-10-01T09:00:00.000-03:00",
+        "attention": [],
     }
 
 

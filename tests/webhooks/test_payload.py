@@ -38,7 +38,7 @@ EVENT = {
     "changes": {
         "partySize": {"to": 3, "from": 2},
         "tableIds": {"from": ["T1"], "to": ["T2", "T3"]},
-        "attention": {"from": None, "to": "tables"},
+        "attention": {"from": [], "to": ["tables"]},
         "guestName": {"from": None, "to": None, "redacted": True},
         "guestId": {"from": "a", "to": "b"},
     },

@@ -82,7 +82,7 @@ def happen_at_random(chance: random.Random, count: int) -> list[str]:
             "partySize": chance.randint(1, 50),
             "changes": {
                 "sectorId": {"from": text(chance), "to": text(chance)},
-                "attention": {"from": None, "to": text(chance)},
+                "attention": {"from": [], "to": [text(chance)]},
                 "durationMinutes": {"from": chance.randrange(15, 1440, 15), "to": 2**53 - 1},
                 "guestName": {"from": None, "to": None, "redacted": True},
             },

@@ -93,9 +93,14 @@ export const seatsText = ({ min, max }) => (min === max ? `${max}` : `${min}-${m
  * What a change of the restaurant's set-up did to the booking, and what to do about it; empty for most.
  * @param {Booking} booking
  */
-export function attentionText(booking) {
-  if (!booking.attention || !isOpen(booking)) return '';
-  switch (booking.attention) {
+export const attentionText = (booking) =>
+  isOpen(booking) ? booking.attention.map(causeText).join(' ') : '';
+
+/** @param {string} cause */
+function causeText(cause) {
+  switch (cause) {
+    case 'occupied':
+      return gettext('Another party still sits at its table. Choose another table, or wait until they leave.');
     case 'tables':
       return gettext('Its table was taken out of use or no longer seats the party. Choose another table.');
     case 'hours':

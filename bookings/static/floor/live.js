@@ -198,8 +198,8 @@ export class Live {
   show(booking) {
     const shown = board.bookings.get(booking.id);
     if (shown && shown.version >= booking.version && !shown.pending) return;
-    // A booking that newly needs attention does because the restaurant's set-up was changed.
-    if (booking.attention && booking.attention !== shown?.attention) this.reloadSoon();
+    // A booking that newly needs attention mostly does because the restaurant's set-up was changed.
+    if (booking.attention.some((cause) => !shown?.attention.includes(cause))) this.reloadSoon();
     booking.flash = true;
     if (!mergeBooking(booking)) return;
     setTimeout(() => {

@@ -45,7 +45,7 @@ import { get } from './server.js';
  * @property {number} minutes
  * @property {number} party
  * @property {Status} status
- * @property {string} attention why staff must look at the booking, empty for no reason
+ * @property {string[]} attention why staff must look at the booking, empty for no reason
  * @property {string} channel
  * @property {string} name
  * @property {string} phone

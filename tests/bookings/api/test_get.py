@@ -22,6 +22,7 @@ def test_the_example_booking(guest: Api) -> None:
         "end": at("21:15"),
         "durationMinutes": 45,
         "status": "CONFIRMED",
+        "attention": [],
         "guestName": None,
         "guestEmail": None,
         "guestPhone": None,

@@ -58,33 +58,33 @@ def retired(shown: dict[str, Any]) -> dict[str, bool]:
 
 def test_a_booking_that_lost_its_table_is_flagged_until_it_is_moved(client: Client) -> None:
     pk = Booking.objects.get(reference="B1").pk
-    assert [each["attention"] for each in day(client)["bookings"]] == [""]
+    assert [each["attention"] for each in day(client)["bookings"]] == [[]]
     retire("T2")
     shown = day(client)
-    assert [each["attention"] for each in shown["bookings"]] == ["tables"]
+    assert [each["attention"] for each in shown["bookings"]] == [["tables"]]
     # It has a row to stand in and to be dragged from.
     assert retired(shown) == {"T1": False, "T2": True, "T3": False, "T4": False, "T5": False}
-    assert client.get(f"/admin/floor/bookings/{pk}").json()["attention"] == "tables"
+    assert client.get(f"/admin/floor/bookings/{pk}").json()["attention"] == ["tables"]
     found = client.get("/admin/floor/search", {"restaurant": "R1", "date": DAY, "q": "B1"}).json()
-    assert [each["attention"] for each in found["bookings"]] == ["tables"]
+    assert [each["attention"] for each in found["bookings"]] == [["tables"]]
     moved = client.post(
         f"/admin/floor/bookings/{pk}/change", json.dumps({"tableIds": ["T3"]}), "application/json"
     )
-    assert (moved.status_code, moved.json()["attention"]) == (200, "")
+    assert (moved.status_code, moved.json()["attention"]) == (200, [])
     assert retired(day(client)) == {"T1": False, "T3": False, "T4": False, "T5": False}
 
 
 def test_what_is_over_needs_nobody(client: Client) -> None:
     def listed() -> list[str]:
-        page = client.get("/admin/bookings/booking/", {"attention__exact": "tables"})
+        page = client.get("/admin/bookings/booking/", {"attention": "tables"})
         return [each.reference for each in page.context["cl"].queryset]
 
     retire("T2")
     assert listed() == ["B1"]
     pk = Booking.objects.get(reference="B1").pk
-    assert client.post(f"/admin/floor/bookings/{pk}/cancel").json()["attention"] == ""
+    assert client.post(f"/admin/floor/bookings/{pk}/cancel").json()["attention"] == []
     shown = day(client)
-    assert [each["attention"] for each in shown["bookings"]] == [""]
+    assert [each["attention"] for each in shown["bookings"]] == [[]]
     assert "T2" not in retired(shown)
     assert listed() == []
 

@@ -41,6 +41,7 @@ def test_takes_the_best_candidate_and_returns_the_whole_booking(staff: Api) -> N
         "end": at("21:30"),
         "durationMinutes": 90,
         "status": "CONFIRMED",
+        "attention": [],
         "guestName": "Ana García",
         "guestEmail": "ana@example.com",
         "guestPhone": "+54 11 4000 0000",

@@ -152,11 +152,11 @@ def test_a_refused_swap_leaves_both_where_they_were(guest: Api) -> None:
 def test_a_swap_sees_to_tables_and_not_to_the_time(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5")
     for each, cause in ((one, "tables"), (other, "hours")):
-        Booking.objects.filter(pk=each.id).update(attention=cause)
+        Booking.objects.filter(pk=each.id).update(attention=[cause])
     swap(one, other)
-    assert [Booking.objects.get(pk=each.id).attention for each in (one, other)] == ["", "hours"]
+    assert [Booking.objects.get(pk=each.id).attention for each in (one, other)] == [[], ["hours"]]
     told = [events_of(str(each.id))[-1].payload["changes"].get("attention") for each in (one, other)]
-    assert told == [{"from": "tables", "to": None}, None]
+    assert told == [{"from": ["tables"], "to": []}, None]
 
 
 def test_what_changed_since_it_was_looked_at_is_not_swapped(guest: Api) -> None:

@@ -147,37 +147,37 @@ def test_an_undo_is_not_undone_and_contact_data_neither(booking: BookingRecord) 
     assert str(private.value.detail) == "Contact data and notes cannot be undone; type them again."
 
 
-def flagged(booking: BookingRecord) -> str:
+def flagged(booking: BookingRecord) -> list[str]:
     return Booking.objects.get(pk=booking.id).attention
 
 
 def test_an_undo_sees_to_nothing(booking: BookingRecord) -> None:
-    Booking.objects.filter(pk=booking.id).update(attention="tables")
+    Booking.objects.filter(pk=booking.id).update(attention=["tables"])
     with frozen(EVENING):
         lifecycle.seat_booking(booking.reference, caller=ANA)
     take_back(booking, 2, EVENING)
-    assert flagged(booking) == "tables"
+    assert flagged(booking) == ["tables"]
 
 
 @pytest.mark.parametrize(
     ("cause", "change", "left"),
     [
-        ("tables", Change(table_ids=frozenset({"T5"})), ""),
-        ("hours", Change(table_ids=frozenset({"T5"})), "hours"),
-        ("zone", Change(table_ids=frozenset({"T5"})), "zone"),
-        ("tables", Change(duration_minutes=60), "tables"),
-        ("hours", Change(duration_minutes=60), ""),
-        ("zone", Change(start=EVENING + timedelta(minutes=15)), ""),
+        ("tables", Change(table_ids=frozenset({"T5"})), []),
+        ("hours", Change(table_ids=frozenset({"T5"})), ["hours"]),
+        ("zone", Change(table_ids=frozenset({"T5"})), ["zone"]),
+        ("tables", Change(duration_minutes=60), ["tables"]),
+        ("hours", Change(duration_minutes=60), []),
+        ("zone", Change(start=EVENING + timedelta(minutes=15)), []),
     ],
 )
 def test_a_change_sees_to_what_it_changes_until_it_is_undone(
-    booking: BookingRecord, cause: str, change: Change, left: str
+    booking: BookingRecord, cause: str, change: Change, left: list[str]
 ) -> None:
-    Booking.objects.filter(pk=booking.id).update(attention=cause)
+    Booking.objects.filter(pk=booking.id).update(attention=[cause])
     with frozen(EVENING):
         changes.update_booking(booking.reference, caller=ANA, change=change)
     told = events_of(str(booking.id))[-1].payload["changes"].get("attention")
-    assert (flagged(booking), told) == (left, None if left else {"from": cause, "to": None})
+    assert (flagged(booking), told) == (left, None if left else {"from": [cause], "to": []})
     take_back(booking, 2, EVENING)
     told = events_of(str(booking.id))[-1].payload["changes"].get("attention")
-    assert (flagged(booking), told) == (cause, None if left else {"from": None, "to": cause})
+    assert (flagged(booking), told) == ([cause], None if left else {"from": [], "to": [cause]})

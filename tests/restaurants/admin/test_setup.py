@@ -102,13 +102,13 @@ def test_a_change_that_strands_a_booking_is_shown_it_and_asks(
         name: value if isinstance(value, list) else [value] for name, value in body.items() if name != "_save"
     }
     row.refresh_from_db()
-    assert (row.name == "Typed anew", b1().attention) == (False, "")
+    assert (row.name == "Typed anew", b1().attention) == (False, [])
     wrong = client.post(page_of(row), body | {"_acknowledge": "wrong"})
     assert (wrong.status_code, wrong.context["acknowledge"]) == (200, asked.context["acknowledge"])
     done = client.post(page_of(row), body | {"_acknowledge": asked.context["acknowledge"]})
     assert done.status_code == 302
     row.refresh_from_db()
-    assert (row.name, b1().attention, b1().table_ids) == ("Typed anew", cause, ["T2"])
+    assert (row.name, b1().attention, b1().table_ids) == ("Typed anew", [cause], ["T2"])
 
 
 def test_two_tables_taken_out_together_are_asked_about_once(client: Client, places: None) -> None:
@@ -124,7 +124,7 @@ def test_two_tables_taken_out_together_are_asked_about_once(client: Client, plac
     asked = client.post(path, body)
     assert [each.reference for each in stranded(asked)] == ["B1", made.reference]  # type: ignore[union-attr]
     assert client.post(path, body | {"_acknowledge": asked.context["acknowledge"]}).status_code == 302
-    assert list(Booking.objects.values_list("attention", flat=True)) == ["tables", "tables"]
+    assert list(Booking.objects.values_list("attention", flat=True)) == [["tables"], ["tables"]]
     assert list(Table.objects.filter(sector="S1", active=False).values_list("pk", flat=True)) == ["T2", "T3"]
 
 
@@ -141,20 +141,20 @@ def test_a_special_day_asks_when_it_closes_and_when_it_goes(client: Client) -> N
     )
     assert client.post(path, body | {"_acknowledge": asked.context["acknowledge"]}).status_code == 302
     closed = SpecialDay.objects.get()
-    assert (closed.name, closed.windows.count(), b1().attention) == ("Works", 0, "hours")
+    assert (closed.name, closed.windows.count(), b1().attention) == ("Works", 0, ["hours"])
 
     late = SpecialHours(date(2025, 10, 22), "Late", (Hours(time(20), time(23)),))
     update_restaurant(
         caller=SYSTEM, restaurant_id="R1", settings={}, calendar=Calendar(hours=(), special=(late,))
     )
-    Booking.objects.update(attention="")
+    Booking.objects.update(attention=[])
     gone = f"/admin/restaurants/specialday/{SpecialDay.objects.get().pk}/delete/"
     assert "Delete 2025-10-22 Late?" in client.get(gone).content.decode()
     asked = client.post(gone, {"post": "yes"})
     assert [each.reference for each in stranded(asked)] == ["B1"]
     assert SpecialDay.objects.count() == 1
     done = client.post(gone, {"post": "yes", "_acknowledge": asked.context["acknowledge"]})
-    assert (done.status_code, SpecialDay.objects.count(), b1().attention) == (302, 0, "hours")
+    assert (done.status_code, SpecialDay.objects.count(), b1().attention) == (302, 0, ["hours"])
 
 
 def test_a_special_day_keeps_its_row_when_it_changes(client: Client) -> None:
@@ -177,10 +177,10 @@ def test_joins_and_combinations_ask_too(client: Client) -> None:
     assert [each.label for each in stranded(asked)] == ["Its tables are gone or too small"]
     assert client.post(path, body | {"_acknowledge": asked.context["acknowledge"]}).status_code == 302
     join = TableJoin.objects.get()
-    assert (join.first_id, join.second_id, b1().attention) == ("T1", "T4", "tables")
+    assert (join.first_id, join.second_id, b1().attention) == ("T1", "T4", ["tables"])
     assert client.post(f"/admin/restaurants/tablejoin/{join.pk}/delete/", {"post": "yes"}).status_code == 302
 
-    Booking.objects.update(attention="", party_size=10)
+    Booking.objects.update(attention=[], party_size=10)
     ten = Joined(frozenset({"T2", "T3"}), 9, 10)
     update_sector(caller=SYSTEM, sector_id="S1", settings={}, joins=[], combos=[ten])
     combo = Combo.objects.get()
@@ -189,7 +189,7 @@ def test_joins_and_combinations_ask_too(client: Client) -> None:
     assert [each.reference for each in stranded(asked)] == ["B1"]
     done = client.post(page_of(combo), ten_less | {"_acknowledge": asked.context["acknowledge"]})
     combo.refresh_from_db()
-    assert (done.status_code, combo.capacity_max, b1().attention) == (302, 9, "tables")
+    assert (done.status_code, combo.capacity_max, b1().attention) == (302, 9, ["tables"])
 
 
 @pytest.mark.parametrize(

@@ -176,10 +176,10 @@ def test_a_change_that_strands_a_booking_asks_first(
         now = admin.get(f"{API}/{path}").json()
         assert now == shown | {"updatedAt": now.get("updatedAt")} if "updatedAt" in now else now == shown
         patch(admin, f"{path}?acknowledge=wrong", body, 409)
-        assert Booking.objects.get(reference="B1").attention == ""
+        assert Booking.objects.get(reference="B1").attention == []
         patch(admin, f"{path}?acknowledge={refused['acknowledge']}", body, 200)
     booking = Booking.objects.get(reference="B1")
-    assert (booking.attention, booking.status, booking.table_ids) == (cause, "CONFIRMED", ["T2"])
+    assert (booking.attention, booking.status, booking.table_ids) == ([cause], "CONFIRMED", ["T2"])
 
 
 @pytest.mark.parametrize(("path", "body", "cause"), STRANDING)
@@ -188,7 +188,7 @@ def test_a_past_booking_does_not_hold_a_change_up(
 ) -> None:
     with clock.frozen(BEFORE + timedelta(days=7)):
         patch(admin, path, body, 200)
-    assert Booking.objects.get(reference="B1").attention == ""
+    assert Booking.objects.get(reference="B1").attention == []
 
 
 def test_a_change_that_strands_nobody_goes_through(admin: APIClient) -> None:
@@ -232,10 +232,10 @@ def test_another_place_takes_the_flag_away(admin: APIClient) -> None:
         patch(admin, f"tables/T2?acknowledge={token}", {"active": False}, 200)
         patch(admin, "woki/bookings/B1", {"tableIds": ["T3"]}, 200)
     booking = Booking.objects.get(reference="B1")
-    assert (booking.attention, booking.table_ids) == ("", ["T3"])
+    assert (booking.attention, booking.table_ids) == ([], ["T3"])
     assert events_of(str(booking.id))[-1].payload["changes"] == {
         "tableIds": {"from": ["T2"], "to": ["T3"]},
-        "attention": {"from": "tables", "to": None},
+        "attention": {"from": ["tables"], "to": []},
     }
 
 

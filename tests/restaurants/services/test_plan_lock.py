@@ -59,7 +59,7 @@ def race() -> tuple[bool, list[str]]:
         first, second = pool.submit(on_a_thread(change)), pool.submit(on_a_thread(book))
         first.result(PATIENCE)
         refused = isinstance(second.exception(PATIENCE), DomainError)
-    stranded = Booking.objects.filter(start=START, table_ids=["T2"], attention="")
+    stranded = Booking.objects.filter(start=START, table_ids=["T2"], attention=[])
     return not refused, [each.reference for each in stranded]
 
 

@@ -183,9 +183,9 @@ def test_a_stranded_booking_says_so_in_its_history(owner: APIClient) -> None:
         ("BookingCreated", 1),
         ("BookingUpdated", 2),
     ]
-    assert history[1]["payload"]["changes"] == {"attention": {"from": None, "to": "tables"}}
+    assert history[1]["payload"]["changes"] == {"attention": {"from": [], "to": ["tables"]}}
     assert history[1]["metadata"]["actor"] == f"api_key:{ApiKey.objects.get().pk}"
-    assert (booking.version, booking.attention, booking.status) == (2, "tables", "CONFIRMED")
+    assert (booking.version, booking.attention, booking.status) == (2, ["tables"], "CONFIRMED")
     assert [each.version for each in events_of(str(booking.pk))] == [1, 2]
 
 
