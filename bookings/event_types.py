@@ -20,7 +20,7 @@ BOOKING_FIELDS: Final = (
 BLOCK_FIELDS: Final = ("restaurantId", "sectorId", "tableId", "blockId", "start", "end")
 
 BOOKING_CREATED: Final = register(
-    EventType("BookingCreated", BOOKING, _("booking made"), BOOKING_FIELDS, _("Booked"))
+    EventType("BookingCreated", BOOKING, _("booking created"), BOOKING_FIELDS, _("Booked"))
 )
 BOOKING_UPDATED: Final = register(
     EventType("BookingUpdated", BOOKING, _("booking changed"), BOOKING_FIELDS, _("Changed"))

@@ -38,12 +38,12 @@ WEBHOOK_EVENTS: Final[Mapping[str, WebhookEvent]] = {
 """Type of a domain event -> the event that webhooks receive for it. Other types are not delivered."""
 
 ACTIONS: Final[Mapping[str, Text]] = {
-    "WebhookCreated": _("webhook made"),
+    "WebhookCreated": _("webhook created"),
     "WebhookUpdated": _("webhook changed"),
     "WebhookDeleted": _("webhook deleted"),
     "WebhookSecretRotated": _("webhook's secret changed"),
     "WebhookRedelivered": _("webhook delivery repeated"),
     "WebhookRecovered": _("webhook's missed deliveries repeated"),
-    "WebhookDeactivated": _("webhook given up"),
+    "WebhookDeactivated": _("webhook deactivated"),
 }
 """Action, as the audit trail stores it -> its words for people."""

@@ -36,7 +36,7 @@ def refuse(day: Day, request: SeatRequest, *, named: bool | None = None) -> Doma
 def _error(day: Day, request: SeatRequest, refusal: Refusal, named: bool | None) -> DomainError:
     detail = _sentence(day, request, refusal)
     if refusal.reason is Reason.OUTSIDE_WINDOW and _contradicts_itself(day, request):
-        return ValidationFailed.at("start", _("The start does not lie between the times asked for."))
+        return ValidationFailed.at("start", _("The start is not between the requested times."))
     if refusal.reason in (Reason.CLOSED, Reason.OUTSIDE_WINDOW):
         return OutsideServiceWindow(detail)
     if named is None:
@@ -45,7 +45,7 @@ def _error(day: Day, request: SeatRequest, refusal: Refusal, named: bool | None)
         if named and request.start is not None:
             return ValidationFailed.at("start", detail)
         if day.service.date < clock.now().astimezone(day.plan.zone).date():
-            return ValidationFailed.at("date", _("This date is past."))
+            return ValidationFailed.at("date", _("This date is in the past."))
     return (Conflict if named else NoCapacity)(detail)
 
 
@@ -64,7 +64,8 @@ def _sentence(day: Day, request: SeatRequest, refusal: Refusal) -> Text:
             return _("The restaurant is closed on that date.")
         case Reason.OUTSIDE_WINDOW:
             text = format_lazy(
-                _("The restaurant does not serve then; that day it serves {hours}."), hours=_hours(day)
+                _("The restaurant does not serve at that time; on that day it serves {hours}."),
+                hours=_hours(day),
             )
         case Reason.WINDOW_TOO_SHORT if request.start is not None:
             text = format_lazy(
@@ -72,7 +73,7 @@ def _sentence(day: Day, request: SeatRequest, refusal: Refusal) -> Text:
             )
         case Reason.WINDOW_TOO_SHORT if request.window_start is not None or request.window_end is not None:
             text = format_lazy(
-                _("{minutes} minutes do not fit between the times asked for."), minutes=request.duration
+                _("{minutes} minutes do not fit between the requested times."), minutes=request.duration
             )
         case Reason.WINDOW_TOO_SHORT:
             text = format_lazy(
@@ -87,19 +88,19 @@ def _sentence(day: Day, request: SeatRequest, refusal: Refusal) -> Text:
                 largest=refusal.largest_party,
             )
         case Reason.PARTY_TOO_LARGE if request.tables is not None and refusal.largest_party is None:
-            return _("The tables asked for may not be put together.")
+            return _("The requested tables cannot be combined.")
         case Reason.PARTY_TOO_LARGE | Reason.PARTY_TOO_SMALL if request.tables is not None:
-            return format_lazy(_("The tables asked for do not seat a party of {party}."), party=request.party)
+            return format_lazy(_("The requested tables do not seat a party of {party}."), party=request.party)
         case Reason.PARTY_TOO_LARGE | Reason.PARTY_TOO_SMALL:
             return format_lazy(
                 _("No table or combination of tables seats a party of {party}."), party=request.party
             )
         case Reason.TOO_SOON:
-            text = _("It is too late to book that.")
+            text = _("It is too late to book that time.")
         case Reason.FULL if request.tables is not None:
-            text = _("The tables asked for are not free then.")
+            text = _("The requested tables are not free at that time.")
         case Reason.FULL:
-            text = format_lazy(_("No table for {party} is free then."), party=request.party)
+            text = format_lazy(_("No table for {party} is free at that time."), party=request.party)
     if nearest:
         return format_lazy(_("{text} The nearest times that would work: {times}."), text=text, times=nearest)
     return text

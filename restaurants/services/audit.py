@@ -26,13 +26,13 @@ from wokibrain.events import audit
 Target = Restaurant | Sector | Table
 
 ACTIONS: Final[Mapping[str, Text]] = {
-    "RestaurantCreated": _("restaurant made"),
+    "RestaurantCreated": _("restaurant created"),
     "RestaurantUpdated": _("restaurant changed"),
     "RestaurantDeleted": _("restaurant deleted"),
-    "SectorCreated": _("sector made"),
+    "SectorCreated": _("sector created"),
     "SectorUpdated": _("sector changed"),
     "SectorDeleted": _("sector deleted"),
-    "TableCreated": _("table made"),
+    "TableCreated": _("table created"),
     "TableUpdated": _("table changed"),
     "TableDeleted": _("table deleted"),
 }

@@ -70,7 +70,7 @@ DEFAULT_HOURS: Final = (Hours(time(12), time(16)), Hours(time(20), time(23, 45))
 """The windows of a restaurant that names none: lunch and dinner, every day."""
 
 DEFAULT_TURN_TIMES: Final = (Turn(2, 90), Turn(4, 105), Turn(6, 120), Turn(MAX_PARTY, 150))
-"""The turn times of a restaurant made in the admin, so that its bookings need no duration.
+"""The turn times of a restaurant created in the admin, so that its bookings need no duration.
 
 One made through the API has only the turn times that its request names; see ``FALLBACK_TURN_MINUTES``.
 """

@@ -77,7 +77,7 @@ class Product:
         return self.url.replace("http", "ws", 1) + "/ws/"
 
     def book(self, **changed: Any) -> dict[str, Any]:
-        """A booking made by REST, as an integrator would."""
+        """A booking created by REST, as an integrator would."""
         body = {"restaurantId": "OPEN", "partySize": 2, "durationMinutes": 90} | changed
         response = httpx.post(f"{self.url}/api/v1/woki/bookings", json=body)
         assert response.status_code == 201, response.text

@@ -125,7 +125,11 @@ def test_a_conflict_snaps_back_and_says_why(product: Product, signed_in: SignIn)
     before = piece.get_attribute("aria-label")
     drag(page, piece, 0, 42)
     page.wait_for_selector(".toast.bad")
-    assert page.locator(".toast.bad span").inner_text().startswith("The tables asked for are not free then.")
+    assert (
+        page.locator(".toast.bad span")
+        .inner_text()
+        .startswith("The requested tables are not free at that time.")
+    )
     reads(page, made, before)
     playwright_api.expect(piece).not_to_have_class(re.compile("pending"))
 

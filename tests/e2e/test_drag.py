@@ -71,7 +71,7 @@ def test_a_set_goes_where_tables_join_and_snaps_back_elsewhere(joined: Product, 
     page = joined_board(signed_in())
     drag(page, block(page, made), 0, 3 * ROW)
     page.wait_for_selector(".toast.bad")
-    assert page.locator(".toast.bad span").inner_text() == "The tables asked for may not be put together."
+    assert page.locator(".toast.bad span").inner_text() == "The requested tables cannot be combined."
     reads(page, made, "4 Joined, 12:00–13:30, Table J1 + J2, Confirmed")
     drag(page, block(page, made), 0, 2 * ROW)
     page.wait_for_selector(".toast:has-text('Joined: now 12:00, J3 + J5.')")

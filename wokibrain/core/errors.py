@@ -131,7 +131,7 @@ class IdempotencyKeyReused(DomainError):
 
 class OutsideServiceWindow(DomainError):
     code = Code.OUTSIDE_SERVICE_WINDOW
-    message = _("The restaurant does not serve then.")
+    message = _("The restaurant does not serve at that time.")
 
 
 class RateLimitExceeded(DomainError):

@@ -48,7 +48,7 @@ class Error(ApiModel):
 
 EXAMPLES: Final[Mapping[Code, str]] = {
     Code.VALIDATION_ERROR: "partySize: Must be at most 50.",
-    Code.NO_CAPACITY: "No table for 4 is free then. The nearest times that would work: 22:15.",
+    Code.NO_CAPACITY: "No table for 4 is free at that time. The nearest times that would work: 22:15.",
     Code.INVALID_TRANSITION: "A booking that is Completed does not allow this.",
     Code.OUTSIDE_SERVICE_WINDOW: "The restaurant is closed on that date.",
 }

@@ -59,7 +59,9 @@ class TableBody(BodyModel, _PlanFields):
         most = _needed("capacityMax", _either("capacityMax", self.capacity_max, "maxSize", self.max_size))
         if most < least:
             field = "maxSize" if self.capacity_max is None else "capacityMax"
-            raise ValidationFailed.at(field, _("A table seats at most no fewer than at least."))
+            raise ValidationFailed.at(
+                field, _("A table's largest party cannot be smaller than its smallest.")
+            )
         return least, most
 
     def new_table(self) -> dict[str, Any]:

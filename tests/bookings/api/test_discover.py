@@ -62,7 +62,7 @@ def test_window_edges_off_the_grid_are_kept_inside(guest: Api) -> None:
 def test_no_service_of_the_date_meets_the_window(guest: Api) -> None:
     detail = refused(guest.discover(windowStart="16:00", windowEnd="20:00"), 422, "OUTSIDE_SERVICE_WINDOW")
     assert detail.startswith(
-        "The restaurant does not serve then; that day it serves 12:00-16:00, 20:00-23:45."
+        "The restaurant does not serve at that time; on that day it serves 12:00-16:00, 20:00-23:45."
     )
 
 
@@ -110,10 +110,10 @@ def test_past_starts_are_not_offered_where_the_past_is_refused(db: None) -> None
         body = Api().discover(**where).body
         assert [each["start"][11:16] for each in body["candidates"]] == ["21:45", "22:00"]
         assert refused(Api().discover(**where, date="2025-10-21"), 400, "VALIDATION_ERROR", "date") == (
-            "This date is past."
+            "This date is in the past."
         )
     with frozen(datetime(2025, 10, 23, 1, 30, tzinfo=UTC)):
-        assert refused(Api().discover(**where), 409, "NO_CAPACITY") == "It is too late to book that."
+        assert refused(Api().discover(**where), 409, "NO_CAPACITY") == "It is too late to book that time."
 
 
 def test_unknown_places_are_named(guest: Api) -> None:

@@ -21,7 +21,7 @@ NOON = datetime(2025, 10, 1, 12, tzinfo=UTC)
 
 
 def lived(staff: Api) -> str:
-    """A booking made at noon for 2, for 3 from one o'clock on, cancelled at two."""
+    """A booking created at noon for 2, for 3 from one o'clock on, cancelled at two."""
     with frozen(NOON):
         booking: str = staff.book(partySize=2, guestName="Ana", notes="window").body["id"]
     with frozen(NOON + timedelta(hours=1)):

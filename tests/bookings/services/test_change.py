@@ -246,14 +246,14 @@ def test_a_booking_that_has_begun_may_be_changed_where_the_past_is_refused(db: N
         assert seat_of(staff.change(made["id"], durationMinutes=120).body) == (["H-A"], "20:30", "22:30")
         assert seat_of(staff.change(made["id"], partySize=5).body) == (["H-B"], "20:30", "22:30")
         detail = refused(staff.change(made["id"], start=at("20:45")), 400, "VALIDATION_ERROR", "start")
-        assert detail.startswith("It is too late to book that.")
+        assert detail.startswith("It is too late to book that time.")
 
 
 def test_hours_changed_since_do_not_touch_the_booking_until_its_time_is_changed(staff: Api) -> None:
     ServiceWindow.objects.filter(restaurant_id="R1", opens=time(20)).delete()
     assert seat_of(staff.change("B1", partySize=4).body) == (["T2"], "20:30", "21:15")
     assert refused(staff.change("B1", durationMinutes=60), 422, "OUTSIDE_SERVICE_WINDOW") == (
-        "The restaurant does not serve then; that day it serves 12:00-16:00."
+        "The restaurant does not serve at that time; on that day it serves 12:00-16:00."
         " The nearest times that would work: 15:00, 14:45, 14:30."
     )
 
@@ -348,7 +348,7 @@ def test_a_start_that_was_taken_names_the_nearest(staff: Api) -> None:
         staff.book(tableIds=tables, start=at("21:30"))
     staff.book(tableIds=["T2"], start=at("21:15"))
     assert refused(staff.change("B1", start=at("21:30")), 409, "CONFLICT") == (
-        "No table for 3 is free then. The nearest times that would work: 20:45, 20:30, 20:15."
+        "No table for 3 is free at that time. The nearest times that would work: 20:45, 20:30, 20:15."
     )
 
 
@@ -422,7 +422,9 @@ def test_a_start_on_another_date_takes_the_booking_there(staff: Api) -> None:
     assert Booking.objects.get(reference="B1").service_date == date(2025, 10, 24)
     assert staff.book(tableIds=["T2"], start=at("20:30")).status == 201
     said = refused(staff.change("B1", start=at("18:00", "2025-10-25")), 422, "OUTSIDE_SERVICE_WINDOW")
-    assert said.startswith("The restaurant does not serve then; that day it serves 12:00-16:00, 20:00-23:45.")
+    assert said.startswith(
+        "The restaurant does not serve at that time; on that day it serves 12:00-16:00, 20:00-23:45."
+    )
     refused(staff.change("B1", date="2025-10-24", start=at("20:00")), 422, "OUTSIDE_SERVICE_WINDOW")
 
 

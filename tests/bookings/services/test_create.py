@@ -62,7 +62,7 @@ def test_fills_a_slot_in_the_contracts_order_then_refuses_with_the_next_times(gu
     window = {"windowStart": "21:15", "windowEnd": "22:45"}
     assert [guest.book(**window).body["tableIds"] for _ in range(4)] == [["T2"], ["T3"], ["T1", "T5"], ["T4"]]
     assert refused(guest.book(**window), 409, "NO_CAPACITY") == (
-        "No table for 4 is free then. The nearest times that would work: 14:30, 14:15, 14:00."
+        "No table for 4 is free at that time. The nearest times that would work: 14:30, 14:15, 14:00."
     )
 
 
@@ -103,7 +103,7 @@ def test_a_start_may_come_in_any_offset(guest: Api) -> None:
 def test_named_tables_that_are_taken_are_a_conflict(guest: Api) -> None:
     detail = refused(guest.book(tableIds=["T2"], start=at("20:30")), 409, "CONFLICT")
     assert detail == (
-        "The tables asked for are not free then. The nearest times that would work: 21:15, 21:30, 21:45."
+        "The requested tables are not free at that time. The nearest times that would work: 21:15, 21:30, 21:45."
     )
 
 
@@ -111,15 +111,18 @@ def test_a_named_start_with_no_table_free_is_a_conflict(guest: Api) -> None:
     for tables in (["T3"], ["T4"], ["T1", "T5"]):
         assert guest.book(tableIds=tables, start=at("20:30")).status == 201
     detail = refused(guest.book(start=at("20:30"), durationMinutes=30), 409, "CONFLICT")
-    assert detail == "No table for 4 is free then. The nearest times that would work: 20:00, 21:15, 21:30."
+    assert (
+        detail
+        == "No table for 4 is free at that time. The nearest times that would work: 20:00, 21:15, 21:30."
+    )
 
 
 def test_named_tables_that_do_not_seat_the_party_are_a_conflict(guest: Api) -> None:
     assert refused(guest.book(tableIds=["T1"], start=at("21:00")), 409, "CONFLICT") == (
-        "The tables asked for do not seat a party of 4."
+        "The requested tables do not seat a party of 4."
     )
     assert refused(guest.book(tableIds=["T4"], partySize=2, start=at("21:00")), 409, "CONFLICT") == (
-        "The tables asked for do not seat a party of 2."
+        "The requested tables do not seat a party of 2."
     )
 
 
@@ -128,7 +131,7 @@ def test_a_booking_touching_another_is_no_overlap(guest: Api) -> None:
     after = guest.book(tableIds=["T2"], start=at("21:15"))
     assert (before.status, after.status) == (201, 201)
     overlapping = guest.book(tableIds=["T2"], start=at("20:15"), durationMinutes=30)
-    assert refused(overlapping, 409, "CONFLICT").startswith("The tables asked for are not free then.")
+    assert refused(overlapping, 409, "CONFLICT").startswith("The requested tables are not free at that time.")
 
 
 def test_a_party_larger_than_any_combo_is_told_the_largest(guest: Api) -> None:
@@ -154,7 +157,7 @@ def test_a_closed_day_says_so(guest: Api) -> None:
 def test_a_window_outside_the_service_names_the_hours_and_what_would_work(guest: Api) -> None:
     reply = guest.book(windowStart="17:00", windowEnd="19:00")
     assert refused(reply, 422, "OUTSIDE_SERVICE_WINDOW") == (
-        "The restaurant does not serve then; that day it serves 12:00-16:00, 20:00-23:45."
+        "The restaurant does not serve at that time; on that day it serves 12:00-16:00, 20:00-23:45."
         " The nearest times that would work: 14:30, 20:00, 14:15."
     )
 
@@ -162,7 +165,7 @@ def test_a_window_outside_the_service_names_the_hours_and_what_would_work(guest:
 def test_a_start_outside_the_service_is_outside_its_windows(guest: Api) -> None:
     detail = refused(guest.book(start=at("17:00")), 422, "OUTSIDE_SERVICE_WINDOW")
     assert detail.startswith(
-        "The restaurant does not serve then; that day it serves 12:00-16:00, 20:00-23:45."
+        "The restaurant does not serve at that time; on that day it serves 12:00-16:00, 20:00-23:45."
     )
 
 
@@ -171,7 +174,7 @@ def test_a_start_outside_of_the_window_asked_for_beside_it_is_at_fault(
     guest: Api, window: dict[str, str]
 ) -> None:
     said = refused(guest.book(start=at("13:00"), **window), 400, "VALIDATION_ERROR", "start")
-    assert said == "The start does not lie between the times asked for."
+    assert said == "The start is not between the requested times."
     refused(guest.book(start=at("18:00"), **window), 422, "OUTSIDE_SERVICE_WINDOW")
 
 
@@ -196,7 +199,7 @@ def test_last_seating_is_named_when_it_is_over(db: None) -> None:
     house("H", hours=(Hours(time(20), time(23), time(21)),))
     reply = Api().book(restaurantId="H", sectorId="H-S", partySize=2, durationMinutes=30, start=at("21:30"))
     assert refused(reply, 422, "OUTSIDE_SERVICE_WINDOW") == (
-        "The restaurant does not serve then; that day it serves 20:00-23:00 (last seating 21:00)."
+        "The restaurant does not serve at that time; on that day it serves 20:00-23:00 (last seating 21:00)."
         " The nearest times that would work: 21:00, 20:45, 20:30."
     )
 
@@ -204,7 +207,7 @@ def test_last_seating_is_named_when_it_is_over(db: None) -> None:
 def test_a_window_shorter_than_the_stay(guest: Api) -> None:
     detail = refused(guest.book(windowStart="20:00", windowEnd="21:00"), 409, "NO_CAPACITY")
     assert detail == (
-        "90 minutes do not fit between the times asked for."
+        "90 minutes do not fit between the requested times."
         " The nearest times that would work: 20:00, 20:15, 20:30."
     )
 
@@ -254,11 +257,12 @@ def test_a_restaurant_made_by_the_models_defaults_refuses_the_past(db: None) -> 
     where: dict[str, Any] = {"restaurantId": "H", "sectorId": "H-S", "partySize": 2}
     with frozen(datetime(2025, 10, 22, 23, 50, tzinfo=UTC)):  # 20:50 in Buenos Aires
         assert refused(api.book(**where, date="2025-10-21"), 400, "VALIDATION_ERROR", "date") == (
-            "This date is past."
+            "This date is in the past."
         )
         detail = refused(api.book(**where, start=at("20:45")), 400, "VALIDATION_ERROR", "start")
         assert (
-            detail == "It is too late to book that. The nearest times that would work: 21:00, 21:15, 21:30."
+            detail
+            == "It is too late to book that time. The nearest times that would work: 21:00, 21:15, 21:30."
         )
         assert api.book(**where).body["start"] == at("21:00")
 

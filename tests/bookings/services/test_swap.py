@@ -173,7 +173,7 @@ def test_a_third_booking_or_a_block_in_the_way_refuses_it(guest: Api) -> None:
     third = book(2, "T1", minutes=90)
     with pytest.raises(Conflict) as taken:
         swap(one, other)
-    assert str(taken.value.detail).startswith("The tables asked for are not free then.")
+    assert str(taken.value.detail).startswith("The requested tables are not free at that time.")
     with frozen(EVENING):
         lifecycle.cancel_booking(third.reference, caller=ANA)
     table_blocks.block_table(
@@ -256,7 +256,7 @@ def test_tables_that_do_not_join_are_refused_by_that_name(guest: Api) -> None:
     TableJoin.objects.create(sector_id="S1", first_id="T1", second_id="T5")
     booked = book(4, "T1", "T5")
     refusal = api_as().change(str(booked.id), tableIds=["T1", "T3"])
-    assert refused(refusal, 409, "CONFLICT") == "The tables asked for may not be put together."
+    assert refused(refusal, 409, "CONFLICT") == "The requested tables cannot be combined."
 
 
 # --- at the same time ---

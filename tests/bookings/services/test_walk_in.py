@@ -52,7 +52,7 @@ def test_a_table_is_free_from_the_minute_its_party_left(guest: Api) -> None:
 def test_a_walk_in_is_not_seated_into_a_booking_to_come(guest: Api) -> None:
     with pytest.raises(Conflict) as caught:
         seat(WalkIn("R1", 3, table_ids=frozenset({"T2"}), duration_minutes=60), evening(20, 7))
-    assert str(caught.value.detail).startswith("The tables asked for are not free then.")
+    assert str(caught.value.detail).startswith("The requested tables are not free at that time.")
     assert Booking.objects.count() == 1
 
 
@@ -166,4 +166,4 @@ def test_a_full_room_is_said_to_be_full_where_past_starts_are_refused(db: None) 
     seat(WalkIn("H", 2, duration_minutes=60), evening(20, 7))
     with pytest.raises(Conflict) as caught:
         seat(WalkIn("H", 2, duration_minutes=60), evening(20, 20))
-    assert str(caught.value.detail).startswith("No table for 2 is free then.")
+    assert str(caught.value.detail).startswith("No table for 2 is free at that time.")

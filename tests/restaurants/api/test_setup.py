@@ -165,9 +165,13 @@ def test_capacities_that_contradict_are_named() -> None:
         (
             {"capacityMin": 5, "capacityMax": 4},
             "capacityMax",
-            "A table seats at most no fewer than at least.",
+            "A table's largest party cannot be smaller than its smallest.",
         ),
-        ({"minSize": 5, "maxSize": 4}, "maxSize", "A table seats at most no fewer than at least."),
+        (
+            {"minSize": 5, "maxSize": 4},
+            "maxSize",
+            "A table's largest party cannot be smaller than its smallest.",
+        ),
     ):
         assert refused(make("tables", sectorId="S1", **body), 400, "VALIDATION_ERROR", path) == detail
 

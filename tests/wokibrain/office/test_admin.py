@@ -108,7 +108,7 @@ def test_nonsense_is_said_at_its_field(places: None, changed: dict[str, str], fi
 def test_a_taken_table_is_said_above_the_form(places: None) -> None:
     response = person(Role.MANAGER).post("/admin/bookings/booking/add/", typed(party_size="3", tables="T2"))
     (said,) = response.context["adminform"].form.non_field_errors()
-    assert said.startswith("The tables asked for are not free then.")
+    assert said.startswith("The requested tables are not free at that time.")
 
 
 def test_a_change_asks_for_what_was_typed_anew(places: None) -> None:
