@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -108,7 +108,7 @@ def last_day(webhook_ids: Sequence[UUID]) -> dict[UUID, list[Hour]]:
     rows = (
         Delivery.objects.filter(webhook_id__in=webhook_ids, created_at__gte=hours[0])
         .exclude(stream=TEST_STREAM)
-        .annotate(hour=TruncHour("created_at"))
+        .annotate(hour=TruncHour("created_at", tzinfo=UTC))
         .values_list("webhook_id", "hour")
         .annotate(
             delivered=Count("id", filter=Q(status=Delivery.Status.SUCCEEDED)),

@@ -70,7 +70,6 @@ class TableBlockAdmin(TenantAdmin):
     list_display = ("table", "from_", "to", "reason")
     list_filter = (("table__sector__restaurant", TenantRelatedFilter), ("table__sector", TenantRelatedFilter))
     list_select_related = ("table__sector__restaurant",)
-    date_hierarchy = "start"
 
     def get_form(self, request: HttpRequest, obj: TableBlock | None = None, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, **kwargs)

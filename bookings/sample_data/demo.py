@@ -380,9 +380,9 @@ def _block(restaurant: DemoRestaurant, today: date) -> None:
     ):
         day = plan.recent(restaurant.id).day(today + timedelta(days=days))
         table_id = f"{restaurant.id}-{name}"
-        if not day.slots or TableBlock.objects.filter(table_id=table_id, start__date=day.date).exists():
-            continue
         start = datetime.combine(day.date, restaurant.services[-1][0], zone)
+        if not day.slots or TableBlock.objects.filter(table_id=table_id, start=start).exists():
+            continue
         # A booking that already has the table keeps it.
         with suppress(DomainError):
             table_blocks.block_table(
