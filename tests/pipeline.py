@@ -186,12 +186,16 @@ class Pipeline:
             cursor.executemany(INSERT, rows)
 
     def unsettled(self) -> int:
-        """What is still to be done: events to be handed on, events times consumers to be handled, retries."""
+        """What is still to be done: events to be handed on, events times consumers to be handled, retries.
+
+        Events that wait for a newer program are not.
+        """
         return int(
             self.value(
                 """
                 SELECT (SELECT count(*) FROM events_storedevent WHERE published_at IS NULL)
-                     + (SELECT count(*) FROM events_failure WHERE retry_at IS NOT NULL)
+                     + (SELECT count(*) FROM events_failure
+                        WHERE retry_at IS NOT NULL AND NOT starts_with(error, 'UnknownType: '))
                      + (SELECT count(*) FROM events_storedevent e CROSS JOIN events_watermark w
                         WHERE (e.published_at IS NULL OR e.published_at > coalesce(w.through, '-infinity'))
                           AND NOT EXISTS (SELECT FROM events_receipt r

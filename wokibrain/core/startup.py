@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 from django.db import Error
 
-from wokibrain.core.errors import DomainError
-
 logger = logging.getLogger(__name__)
 
 Hook = Callable[[], None]
@@ -22,9 +20,9 @@ def register(hook: Hook) -> None:
 
 
 def run() -> None:
-    """Run every hook. One that fails because the database is away or refuses is logged: the process starts anyway."""
-    for hook in _hooks:
-        try:
+    """Run every hook, until one finds the database away: the process starts anyway, and itself logs the outage."""
+    try:
+        for hook in _hooks:
             hook()
-        except (Error, DomainError) as error:
-            logger.warning("at the start: %s: %s", type(error).__name__, error)
+    except Error as error:
+        logger.info("at the start: %s", type(error).__name__)

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
-from wokibrain.core import readiness
+from wokibrain.core import readiness, startup
 
 
 class EventsConfig(AppConfig):
@@ -12,7 +12,9 @@ class EventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from wokibrain.events import dispatch
         from wokibrain.events.readiness import kafka
 
         readiness.register("kafka", kafka)
+        startup.register(dispatch.take_up_known_types)
         autodiscover_modules("consumers")

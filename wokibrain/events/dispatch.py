@@ -6,7 +6,8 @@ pruned between two deliveries, the watermark covers the event by then (see ``swe
 
 When a handler raises, the events of its batch are tried one by one, so that only the one at fault fails. A
 ``Failure`` row then keeps the event from ordinary deliveries until its next try. A try that failed because a service
-was away (``TRANSIENT``) does not count.
+was away (``TRANSIENT``) does not count, nor does one by a program that does not know the event's type: such an event
+waits, however long, for a program that does.
 """
 
 from __future__ import annotations
@@ -52,8 +53,18 @@ CONSUMER_LOCK: Final = 0x574B
 """First half of the advisory lock that a consumer's transactions share and a rebuild takes exclusively."""
 
 
-class Unknown(Exception):
-    """The event cannot be handled: it is not in the store, or no app registered its type."""
+UNKNOWN_TYPE_PAUSE: Final = timedelta(minutes=5)
+"""Before the next look at an event of a type that this program does not know."""
+UNKNOWN_TYPE: Final = "UnknownType: "
+"""How the error of such a failure begins; the event type follows."""
+
+
+class NotStored(Exception):
+    """The event is not in the store."""
+
+
+class UnknownType(Exception):
+    """No app registered the event's type: a newer program wrote it, during a deploy or before a step back."""
 
 
 def handle(consumer_name: str, event_ids: Iterable[UUID], *, retrying: bool = False) -> None:
@@ -87,12 +98,12 @@ def _load(consumer: Consumer, event_ids: set[UUID]) -> list[Envelope]:
         event = Envelope.as_written(row)
         try:
             if types.get(event.event_type) is None:
-                raise Unknown(f"unknown event type {event.event_type}")
+                raise UnknownType(event.event_type)
             events.append(envelope.upcast(event))
         except Exception as error:
             _fail(consumer, event.event_id, error, _origin(event))
     for event_id in event_ids:
-        _fail(consumer, event_id, Unknown("not in the event store"))
+        _fail(consumer, event_id, NotStored("not in the event store"))
     return events
 
 
@@ -196,7 +207,7 @@ def _claim_failed(consumer: Consumer, events: Sequence[Envelope]) -> list[Envelo
 
 def _fail(consumer: Consumer, event_id: UUID, error: Exception, origin: str = "") -> None:
     """Record a failed try, unless another delivery has taken effect meanwhile."""
-    counts = not isinstance(error, TRANSIENT)
+    counts = not isinstance(error, (*TRANSIENT, UnknownType))
     text = f"{type(error).__name__}: {error}".replace("\x00", "")[:MAX_ERROR_LENGTH]
     now = clock.now()
     with transaction.atomic():
@@ -219,8 +230,10 @@ def _fail(consumer: Consumer, event_id: UUID, error: Exception, origin: str = ""
             return
         row.attempts += counts
         row.error = text
-        if isinstance(error, Unknown) or row.attempts >= MAX_ATTEMPTS:
+        if isinstance(error, NotStored) or row.attempts >= MAX_ATTEMPTS:
             row.retry_at, row.dead_at = None, now
+        elif isinstance(error, UnknownType):
+            row.retry_at = now + UNKNOWN_TYPE_PAUSE
         else:
             row.retry_at = now + (_backoff(row.attempts) if counts else TRANSIENT_PAUSE)
         row.save(update_fields=["attempts", "error", "retry_at", "dead_at"])
@@ -231,6 +244,12 @@ def _fail(consumer: Consumer, event_id: UUID, error: Exception, origin: str = ""
         "dead" if row.dead_at else "again later",
         text,
     )
+
+
+def take_up_known_types() -> None:
+    """Make the failures due whose event type an older program did not know and this one knows."""
+    known = [f"{UNKNOWN_TYPE}{event_type.name}" for event_type in types.event_types()]
+    Failure.objects.filter(error__in=known, retry_at__gt=clock.now()).update(retry_at=clock.now())
 
 
 def _backoff(attempts: int) -> timedelta:

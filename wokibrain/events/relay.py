@@ -20,9 +20,10 @@ from functools import partial
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import QuerySet
 
 from wokibrain.core import failpoints
-from wokibrain.events import sweeper
+from wokibrain.events import sweeper, types
 from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import StoredEvent
 from wokibrain.events.outlets import Outlet, OutletDown
@@ -95,7 +96,7 @@ class Relay:
 
     def step(self) -> int:
         """Hand on one batch. Return how many events it had."""
-        rows = list(StoredEvent.objects.filter(published_at=None).order_by("position")[: self.batch])
+        rows = list(_unpublished().order_by("position")[: self.batch])
         if not rows:
             return 0
         failpoints.point("relay.read")
@@ -117,10 +118,15 @@ class Relay:
             return
         try:
             # Every writer that did not notify has committed by now.
-            if not StoredEvent.objects.filter(published_at=None).exists():
+            if not _unpublished().exists():
                 _wait_for_notify(MAX_SLEEP_SECONDS)
         finally:
             _execute("SELECT pg_advisory_unlock(%s)", WAKE_LOCK)
+
+
+def _unpublished() -> QuerySet[StoredEvent]:
+    """Return the events to hand on. Those of a topic that only a newer program knows wait for its relay."""
+    return StoredEvent.objects.filter(published_at=None, aggregate_type__in=types.topics())
 
 
 def mark_published(positions: Sequence[int]) -> None:

@@ -1,6 +1,6 @@
 """The types of event there are: each app registers those that it emits.
 
-An event of a type that no app registered is dead-lettered, not guessed at.
+An event of a type that no app registered is not guessed at: it waits for a program that knows the type.
 """
 
 from __future__ import annotations

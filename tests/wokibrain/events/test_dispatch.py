@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 import redis
-from django.db import connection
+from django.db import connection, transaction
 from pytest_django import Settings
 
 from bookings.event_types import BOOKING
@@ -18,13 +18,14 @@ from tests.waiting import PATIENCE
 from tests.wokibrain.events import support
 from wokibrain.core import clock
 from wokibrain.core.ids import uuid7
-from wokibrain.events import deadletters, dispatch, envelope, store, sweeper
+from wokibrain.events import deadletters, dispatch, envelope, store, sweeper, types
 from wokibrain.events.dispatch import MAX_ATTEMPTS
 from wokibrain.events.envelope import Envelope
 from wokibrain.events.kafka_outlet import KafkaOutlet
-from wokibrain.events.models import AuditEntry, Failure, Receipt, Watermark
+from wokibrain.events.models import AuditEntry, Failure, Receipt, StoredEvent, Watermark
 from wokibrain.events.registry import Mode
 from wokibrain.events.relay import Relay, mark_published
+from wokibrain.events.types import EventType, Topic, register
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -171,15 +172,71 @@ def test_ordinary_delivery_leaves_a_failed_event_to_its_retry() -> None:
     assert probe.seen == [event_id]
 
 
-def test_an_event_of_an_unknown_type_is_dead_at_once_and_others_go_on() -> None:
+@pytest.fixture
+def newer_type() -> Iterator[Callable[[], EventType]]:
+    """Makes this program the newer one, which knows BookingExploded."""
+    yield lambda: register(
+        EventType("BookingExploded", BOOKING, "exploded", types.event_types(BOOKING)[0].fields)
+    )
+    types._types.pop("BookingExploded", None)
+
+
+def test_an_event_of_an_unknown_type_waits_for_a_program_that_knows_it(
+    newer_type: Callable[[], EventType],
+) -> None:
     probe = Probe()
     unknown = support.append(event_type="BookingExploded").event_id
     (good,) = support.append_many(1)
     with support.consumer(probe):
+        for attempt in range(MAX_ATTEMPTS + 2):
+            dispatch.handle("probe", [unknown, good], retrying=attempt > 0)
+        assert probe.seen == [good]
+        failure = Failure.objects.get()
+        assert (failure.error, failure.attempts, failure.dead_at) == ("UnknownType: BookingExploded", 0, None)
+        assert sweeper.retry_due() == 0
+
+        dispatch.take_up_known_types()
+        assert sweeper.retry_due() == 0, "this program does not know it either"
+        newer_type()
+        dispatch.take_up_known_types()
+        assert sweeper.retry_due() == 1
+        dispatch.handle("probe", [unknown], retrying=True)
         dispatch.handle("probe", [unknown, good])
-    assert probe.seen == [good]
-    assert Failure.objects.get().error == "Unknown: unknown event type BookingExploded"
+    assert probe.seen == [good, unknown]
+    assert (Failure.objects.count(), deadletters.dead().count()) == (0, 0)
+
+
+def test_canary_a_type_that_is_known_and_fails_still_becomes_a_dead_letter() -> None:
+    probe = Probe()
+    (bad,) = support.append_many(1)
+    probe.bad = {bad}
+    with support.consumer(probe):
+        for attempt in range(MAX_ATTEMPTS):
+            dispatch.handle("probe", [bad], retrying=attempt > 0)
     assert deadletters.dead().count() == 1
+
+
+def test_an_event_of_an_unknown_topic_waits_for_a_relay_that_knows_it() -> None:
+    with transaction.atomic():
+        store.append(
+            aggregate_type="hologram",
+            aggregate_id="H1",
+            expected_version=0,
+            event_type="HologramDrawn",
+            payload={},
+            actor="user:1",
+        )
+    (good,) = support.append_many(1)
+    relay = Relay(Sink())
+    assert (relay.step(), relay.step()) == (1, 0)
+    published = StoredEvent.objects.exclude(published_at=None)
+    assert list(published.values_list("event_id", flat=True)) == [good]
+
+    known = types.register(EventType("HologramDrawn", Topic("hologram"), "drawn", ()))
+    try:
+        assert relay.step() == 1
+    finally:
+        types._types.pop(known.name)
 
 
 def test_an_event_whose_upcaster_fails_holds_up_neither_relay_nor_batch(
@@ -229,7 +286,7 @@ def test_an_event_that_is_not_in_the_store_is_dead_at_once() -> None:
     with support.consumer(probe):
         dispatch.handle("probe", [uuid7()])
     assert probe.seen == []
-    assert deadletters.dead().get().error == "Unknown: not in the event store"
+    assert deadletters.dead().get().error == "NotStored: not in the event store"
 
 
 def test_replaying_a_dead_letter_has_its_effect_once() -> None:

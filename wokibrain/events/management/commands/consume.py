@@ -28,7 +28,8 @@ class Command(BaseCommand):
         if unknown := set(groups) - set(there):
             raise CommandError(f"No such group: {', '.join(sorted(unknown))}. There are: {', '.join(there)}.")
         chosen = there if options["all"] else [Group(name) for name in groups]
-        startup.run()
         self.stderr.write(f"consume: {', '.join(chosen)} from {settings.KAFKA_BROKERS}")
-        kafka_groups.consume(chosen, signals.until_stopped())
+        stop = signals.until_stopped()
+        startup.run()
+        kafka_groups.consume(chosen, stop)
         self.stderr.write("consume: stopped")

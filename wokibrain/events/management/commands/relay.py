@@ -27,10 +27,11 @@ class Command(BaseCommand):
         if batch < 1:
             raise CommandError("--batch must be at least 1.")
         where = f"Kafka at {settings.KAFKA_BROKERS}" if settings.KAFKA_BROKERS else "the consumers themselves"
-        startup.run()
         self.stderr.write(f"relay: to {where}")
         relay = Relay(outlet(), batch=batch)
-        relay.run(signals.until_stopped())
+        stop = signals.until_stopped()
+        startup.run()
+        relay.run(stop)
         self.stderr.write(f"relay: stopped, {relay.sent} events handed on")
 
 
