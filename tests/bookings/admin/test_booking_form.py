@@ -66,21 +66,21 @@ def what_changed(booking: Booking) -> list[str]:
     return sorted(events_of(str(booking.pk))[-1].payload["changes"])
 
 
-def test_a_note_is_kept_on_a_party_that_is_too_large_by_now(host: Client) -> None:
+def test_notes_are_saved_though_the_party_is_now_too_large(host: Client) -> None:
     booking = book("20:00", "T4", party=4)
     Restaurant.objects.filter(pk="R1").update(max_party=3)
     assert saved(host, booking, notes="by the window").notes == "by the window"
     assert what_changed(booking) == ["notes"]
 
 
-def test_a_phone_is_corrected_where_the_table_is_too_small_by_now(host: Client) -> None:
+def test_a_phone_is_corrected_though_the_table_is_now_too_small(host: Client) -> None:
     booking = book("20:00", "T4", party=4)
     Table.objects.filter(pk="T4").update(capacity_min=1, capacity_max=2)
     assert saved(host, booking, guest_phone="+54 11 4000 0001").table_ids == ["T4"]
     assert what_changed(booking) == ["guestPhone"]
 
 
-def test_a_note_is_kept_where_a_table_was_retired(host: Client) -> None:
+def test_notes_are_saved_though_a_table_was_retired(host: Client) -> None:
     update_sector(caller=SYSTEM, sector_id="S1", settings={}, joins=[frozenset({"T3", "T4"})])
     booking = book("20:00", "T3", "T4", party=6)
     Table.objects.filter(pk="T4").update(active=False)
@@ -89,7 +89,7 @@ def test_a_note_is_kept_where_a_table_was_retired(host: Client) -> None:
     assert what_changed(booking) == ["notes"]
 
 
-def test_a_stay_that_was_cut_at_closing_is_left_alone(host: Client) -> None:
+def test_saving_other_fields_keeps_a_duration_off_the_grid(host: Client) -> None:
     booking = book("20:00", "T3")
     Booking.objects.update(duration_minutes=47, end=booking.start + timedelta(minutes=47))
     assert saved(host, booking, notes="in a hurry").duration_minutes == 47
@@ -97,13 +97,13 @@ def test_a_stay_that_was_cut_at_closing_is_left_alone(host: Client) -> None:
     assert list(refused.context["adminform"].form.errors) == ["duration_minutes"]
 
 
-def test_other_tables_are_asked_for_by_picking_them(host: Client) -> None:
+def test_picking_other_tables_moves_the_booking(host: Client) -> None:
     booking = book("20:00", "T3")
     assert saved(host, booking, tables=["T1"]).table_ids == ["T1"]
     assert what_changed(booking) == ["tableIds"]
 
 
-def test_an_old_page_does_not_put_the_booking_back(host: Client) -> None:
+def test_a_stale_form_does_not_revert_the_booking(host: Client) -> None:
     booking = book("20:00", "T3")
     page = filled(host.get(path(booking)), notes="by the window")
     later = Change(start=booking.start + timedelta(hours=1), table_ids=frozenset({"T5"}))
@@ -121,7 +121,7 @@ def test_an_old_page_does_not_put_the_booking_back(host: Client) -> None:
     )
 
 
-def test_an_old_page_does_not_bring_an_erased_guest_back(host: Client) -> None:
+def test_a_stale_form_does_not_restore_an_erased_guest(host: Client) -> None:
     booking = book("20:00", "T3")
     page = filled(host.get(path(booking)), notes="by the window")
     assert booking.guest is not None
@@ -131,7 +131,7 @@ def test_an_old_page_does_not_bring_an_erased_guest_back(host: Client) -> None:
     assert list(Guest.objects.exclude(name="")) == []
 
 
-def test_a_change_of_another_version_is_refused(places: None) -> None:
+def test_a_change_of_an_outdated_version_is_refused(places: None) -> None:
     booking = book("20:00", "T3")
     with pytest.raises(Conflict) as refused:
         change.update_booking(str(booking.pk), caller=SYSTEM, change=Change(notes="x"), version=2)
@@ -140,7 +140,7 @@ def test_a_change_of_another_version_is_refused(places: None) -> None:
     assert Booking.objects.get(pk=booking.pk).version == 2
 
 
-def test_a_new_booking_is_for_today_at_the_restaurant(places: None) -> None:
+def test_the_add_form_starts_with_the_restaurants_local_date(places: None) -> None:
     # 22:30 of the 21st in Buenos Aires, and well into the 22nd in Madrid.
     with clock.frozen(datetime.fromisoformat("2025-10-22T01:30:00+00:00")):
         root = owner()

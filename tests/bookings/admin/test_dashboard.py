@@ -165,7 +165,7 @@ def test_another_tenants_restaurant_is_not_shown(at_noon: None) -> None:
     assert (response.context["figures"][0]["value"], "X-A" in response.content.decode()) == (0, False)
 
 
-def test_an_empty_restaurant_and_nobodys_restaurant(at_noon: None) -> None:
+def test_an_empty_restaurant_and_a_user_without_restaurants(at_noon: None) -> None:
     house("H", tables=TABLES, hours=())
     text = shown(person(Role.STAFF, "H")).content.decode()
     assert "No arrivals today." in text
@@ -176,7 +176,7 @@ def test_an_empty_restaurant_and_nobodys_restaurant(at_noon: None) -> None:
     assert ("You have no restaurant yet." in text, "Create a restaurant" in text) == (True, False)
 
 
-def test_the_hour_that_a_clock_repeats_is_two(db: None, redis_empty: None) -> None:
+def test_a_repeated_hour_has_two_sets_of_bars(db: None, redis_empty: None) -> None:
     house("S", zone="America/Santiago", tables={"A": (1, 2)}, hours=(Hours(time(20), time(2)),))
     # 23:00 of Saturday 4 April 2026 comes twice in Santiago; the second one has no name to book it by.
     with clock.frozen(datetime(2026, 4, 5, 1, tzinfo=UTC)):
@@ -192,7 +192,7 @@ def test_the_hour_that_a_clock_repeats_is_two(db: None, redis_empty: None) -> No
     ]  # fmt: skip
 
 
-def test_figures_that_are_behind_say_so(db: None, redis_empty: None) -> None:
+def test_a_page_with_lagging_figures_says_so(db: None, redis_empty: None) -> None:
     house("H", tables=TABLES)
     client, said = person(Role.STAFF, "H"), "the workers are still catching up"
     with clock.frozen(clock.now() - timedelta(minutes=1)):
@@ -204,7 +204,7 @@ def test_figures_that_are_behind_say_so(db: None, redis_empty: None) -> None:
     assert said not in shown(client).content.decode()
 
 
-def test_arrivals_follow_a_booking_that_moves(at_noon: None) -> None:
+def test_arrivals_follow_a_moved_booking(at_noon: None) -> None:
     house("H", tables=TABLES)
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     made = Booking.objects.get()
@@ -218,7 +218,7 @@ def test_arrivals_follow_a_booking_that_moves(at_noon: None) -> None:
     ]
 
 
-def test_the_first_page_asks_little(at_noon: None) -> None:
+def test_the_dashboard_needs_few_queries(at_noon: None) -> None:
     for number in range(8):
         house(f"H{number}", tables=TABLES)
     client = person(Role.STAFF, "H0")
@@ -285,7 +285,7 @@ def test_refusals_are_counted_by_reason_and_door(at_noon: None) -> None:
     }
 
 
-def test_refusals_are_of_one_restaurant_and_for_who_may_see_them(at_noon: None) -> None:
+def test_refusals_are_per_restaurant_and_need_permission(at_noon: None) -> None:
     refuse_all()
     house("X", tables=TABLES)
     assert refusals("X") == {}
@@ -294,7 +294,7 @@ def test_refusals_are_of_one_restaurant_and_for_who_may_see_them(at_noon: None) 
         turned_away.refused(caller=stranger, restaurant_id="H", last=date(2026, 5, 4))
 
 
-def test_old_refusals_are_forgotten_and_unknown_restaurants_never_kept(at_noon: None) -> None:
+def test_old_refusals_expire_and_unknown_restaurants_are_not_counted(at_noon: None) -> None:
     refuse_all()
     api = api_as(Role.SUPER_ADMIN)
     assert api.book(restaurantId="NOWHERE", sectorId=None).status == 404
@@ -312,7 +312,7 @@ def counts_written() -> int:
     return int(stats.get("cmdstat_hincrby", {"calls": 0})["calls"])
 
 
-def test_a_booking_that_is_made_asks_the_counts_nothing(at_noon: None) -> None:
+def test_a_successful_booking_does_not_touch_the_refusal_counts(at_noon: None) -> None:
     house("H", tables=TABLES)
     before = counts_written()
     book("H", date(2026, 5, 4), "20:00", 2, "A")
@@ -322,7 +322,7 @@ def test_a_booking_that_is_made_asks_the_counts_nothing(at_noon: None) -> None:
     assert counts_written() == before + 1
 
 
-def test_no_request_is_lost_when_the_counts_are_away(at_noon: None, settings: Any) -> None:
+def test_no_request_fails_while_redis_cannot_count(at_noon: None, settings: Any) -> None:
     house("H", tables={"A": (1, 2)})
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     settings.REDIS_COOL_DOWN_MS = 60_000

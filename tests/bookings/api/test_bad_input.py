@@ -216,7 +216,7 @@ def named(reply: Reply) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
-def test_the_good_input_is_good(api: Api, name: str) -> None:
+def test_the_valid_requests_are_accepted(api: Api, name: str) -> None:
     endpoint = ENDPOINTS[name]
     assert endpoint.send(api, endpoint.good).status == endpoint.status
 
@@ -240,7 +240,7 @@ def test_a_bad_value_is_refused_and_its_field_named(api: Api, name: str, field_:
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
-def test_what_is_required_is_missed_by_name(api: Api, name: str) -> None:
+def test_a_missing_required_field_is_named(api: Api, name: str) -> None:
     endpoint = ENDPOINTS[name]
     for missing in endpoint.required:
         reply = endpoint.send(api, {key: value for key, value in endpoint.good.items() if key != missing})
@@ -251,7 +251,7 @@ def test_what_is_required_is_missed_by_name(api: Api, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in ENDPOINTS if ENDPOINTS[name].required])
-def test_nothing_at_all_misses_everything_required_at_once(api: Api, name: str) -> None:
+def test_an_empty_request_names_every_required_field(api: Api, name: str) -> None:
     endpoint = ENDPOINTS[name]
     wanted = [each_ for each_ in endpoint.required if not each_.startswith("capacity")]
     reply = endpoint.send(api, {})
@@ -259,7 +259,7 @@ def test_nothing_at_all_misses_everything_required_at_once(api: Api, name: str) 
     assert sorted(named(reply)) == sorted(wanted)
 
 
-def test_several_fields_at_fault_are_all_named_in_the_sentence_too(api: Api) -> None:
+def test_the_sentence_names_every_invalid_field(api: Api) -> None:
     reply = CREATE.send(api, {"restaurantId": "R1", "partySize": 0, "date": "x"})
     assert refused(reply, 400, "VALIDATION_ERROR", "partySize", "date") == (
         "These fields are not valid: partySize, date."
@@ -268,20 +268,20 @@ def test_several_fields_at_fault_are_all_named_in_the_sentence_too(api: Api) -> 
 
 @pytest.mark.parametrize("name", WITH_BODY)
 @pytest.mark.parametrize("unknown", ["partysize", "restaurant_id", "__proto__", "", "ñ", "a\x00", "x" * 200])
-def test_a_field_that_is_not_known_is_refused_by_name(api: Api, name: str, unknown: str) -> None:
+def test_an_unknown_body_field_is_refused_by_name(api: Api, name: str, unknown: str) -> None:
     endpoint = ENDPOINTS[name]
     reply = endpoint.send(api, endpoint.good | {unknown: 1})
     assert refused(reply, 400, "VALIDATION_ERROR", unknown or "body").endswith("Unknown field.")
 
 
 @pytest.mark.parametrize("name", ["discover", "list"])
-def test_a_query_parameter_that_is_not_known_does_no_harm(api: Api, name: str) -> None:
+def test_an_unknown_query_parameter_is_ignored(api: Api, name: str) -> None:
     endpoint = ENDPOINTS[name]
     assert endpoint.send(api, endpoint.good | {"utm_source": "x", "party_size": "9"}).status == 200
 
 
 @pytest.mark.parametrize("name", ["discover", "list"])
-def test_a_query_parameter_given_twice_is_refused(api: Api, name: str) -> None:
+def test_a_repeated_query_parameter_is_refused(api: Api, name: str) -> None:
     endpoint = ENDPOINTS[name]
     for twice in endpoint.good:
         query = urlencode([*endpoint.good.items(), (twice, endpoint.good[twice])])
@@ -290,7 +290,7 @@ def test_a_query_parameter_given_twice_is_refused(api: Api, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["discover", "create", "change"])
-def test_a_window_whose_edges_are_the_same_is_refused(api: Api, name: str) -> None:
+def test_a_window_with_equal_edges_is_refused(api: Api, name: str) -> None:
     endpoint = ENDPOINTS[name]
     reply = endpoint.send(api, endpoint.good | {"windowStart": "20:00", "windowEnd": "20:00"})
     assert refused(reply, 400, "VALIDATION_ERROR", "windowEnd") == (
@@ -309,7 +309,7 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("name", "field_", "value"), UNKNOWN)
-def test_what_is_not_there_or_belongs_elsewhere_is_not_found_by_name(
+def test_unknown_and_foreign_ids_are_not_found_and_named(
     api: Api, name: str, field_: str, value: Any
 ) -> None:
     before = rows()
@@ -326,7 +326,7 @@ UNPARSABLE = [
 
 
 @pytest.mark.parametrize("name", WITH_BODY)
-def test_what_is_not_json_is_refused(api: Api, name: str) -> None:
+def test_a_body_that_is_not_json_is_refused(api: Api, name: str) -> None:
     endpoint = WITH_BODY[name]
     for raw in UNPARSABLE:
         reply = api.call(endpoint.method, endpoint.path, raw=raw, headers=endpoint.headers)
@@ -334,7 +334,7 @@ def test_what_is_not_json_is_refused(api: Api, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WITH_BODY)
-def test_json_that_is_no_object_is_refused(api: Api, name: str) -> None:
+def test_json_other_than_an_object_is_refused(api: Api, name: str) -> None:
     endpoint = WITH_BODY[name]
     for raw in (b"[]", b'"x"', b"1", b"true", b"null", b"[{}]"):
         reply = api.call(endpoint.method, endpoint.path, raw=raw, headers=endpoint.headers)
@@ -369,7 +369,7 @@ def test_another_content_type_is_refused(api: Api, name: str) -> None:
 @pytest.mark.parametrize(
     "content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"]
 )
-def test_json_by_any_of_its_names_is_taken(api: Api, content_type: str) -> None:
+def test_every_json_content_type_is_accepted(api: Api, content_type: str) -> None:
     raw = json.dumps(CREATE.good).encode()
     assert api.call("POST", CREATE.path, raw=raw, content_type=content_type).status == 201
 
@@ -390,7 +390,9 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("path", "methods"), ROUTES, ids=[path for path, _ in ROUTES])
-def test_another_method_is_refused_with_those_allowed(api: Api, path: str, methods: set[str]) -> None:
+def test_an_unsupported_method_is_refused_and_the_allowed_ones_listed(
+    api: Api, path: str, methods: set[str]
+) -> None:
     before = rows()
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"} - methods:
         reply = api.call(method, path, {}, headers=SECRET)
@@ -401,7 +403,7 @@ def test_another_method_is_refused_with_those_allowed(api: Api, path: str, metho
 
 
 @pytest.mark.parametrize(("path", "methods"), ROUTES, ids=[path for path, _ in ROUTES])
-def test_a_caller_who_takes_no_json_is_refused(api: Api, path: str, methods: set[str]) -> None:
+def test_a_caller_that_accepts_no_json_is_refused(api: Api, path: str, methods: set[str]) -> None:
     before = rows()
     for method in methods:
         for accept in ("text/html", "application/xml", "image/*", "application/jsonp", "nonsense"):
@@ -411,7 +413,7 @@ def test_a_caller_who_takes_no_json_is_refused(api: Api, path: str, methods: set
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/*", "application/json", "text/html, */*;q=0.1"])
-def test_a_caller_who_takes_json_among_others_is_served(api: Api, accept: str) -> None:
+def test_a_caller_that_accepts_json_among_other_types_is_served(api: Api, accept: str) -> None:
     assert api.call("GET", "/woki/bookings/B1", headers={"Accept": accept}).status == 200
 
 
@@ -419,7 +421,7 @@ def test_a_caller_who_takes_json_among_others_is_served(api: Api, accept: str) -
     "path",
     ["", "/", "/woki", "/woki/bookings/", "/woki/bookings/B1/", "/woki/bookings/B1/eat", "/nope", "/%00"],
 )
-def test_a_path_that_is_not_there(api: Api, path: str) -> None:
+def test_an_unknown_path_is_not_found(api: Api, path: str) -> None:
     for method in ("GET", "POST"):
         assert refused(api.call(method, path, {}), 404, "NOT_FOUND") == (
             "Not found, or you do not have access to it."
@@ -435,7 +437,7 @@ CREDENTIALS: Iterable[dict[str, str]] = (
 
 
 @pytest.mark.parametrize("headers", CREDENTIALS, ids=str)
-def test_credentials_that_are_none_are_refused_even_where_none_are_needed(
+def test_malformed_credentials_are_refused_even_on_public_endpoints(
     guest: Api, headers: dict[str, str]
 ) -> None:
     reply = guest.call("GET", "/woki/bookings/B1", headers=headers)
@@ -459,7 +461,7 @@ def test_two_credentials_must_agree(guest: Api) -> None:
 
 @pytest.mark.parametrize("name", ["make restaurant", "make sector", "make table"])
 @pytest.mark.parametrize("secret", [None, "", "wrong", "ñ", LONG])
-def test_set_up_needs_its_secret(api: Api, name: str, secret: str | None) -> None:
+def test_set_up_endpoints_need_the_secret(api: Api, name: str, secret: str | None) -> None:
     before = rows()
     endpoint = ENDPOINTS[name]
     headers = {} if secret is None else {"X-Admin-Secret": secret}
@@ -471,7 +473,7 @@ def test_set_up_needs_its_secret(api: Api, name: str, secret: str | None) -> Non
     ("accepted", "language"),
     [("es", "es"), ("es-AR,es;q=0.9,en;q=0.8", "es"), ("en", "en"), ("de", "en"), ("", "en"), (LONG, "en")],
 )
-def test_a_refusal_is_in_the_language_asked_for_and_its_code_never_changes(
+def test_an_error_is_in_the_requested_language_and_its_code_never_changes(
     api: Api, accepted: str, language: str
 ) -> None:
     reply = api.call("GET", "/woki/bookings/B9", headers={"Accept-Language": accepted})
@@ -481,7 +483,7 @@ def test_a_refusal_is_in_the_language_asked_for_and_its_code_never_changes(
 
 
 @pytest.mark.skipif(not (settings.ROOT / "wokibrain" / "locale").is_dir(), reason="no catalogue yet")
-def test_a_refusal_in_spanish_is_spanish_throughout(api: Api) -> None:
+def test_an_error_in_spanish_is_spanish_throughout(api: Api) -> None:
     spanish = {"Accept-Language": "es"}
     calls: list[tuple[str, str, Any]] = [
         ("GET", "/woki/bookings/B9", None),

@@ -14,7 +14,7 @@ from wokibrain.core.clock import frozen
 from wokibrain.core.permissions import Role
 
 
-def test_the_whole_answer(guest: Api) -> None:
+def test_the_whole_response(guest: Api) -> None:
     reply = guest.discover(windowStart="20:00", windowEnd="21:30", limit=2)
     assert reply.status == 200
     assert reply.headers["Content-Type"] == "application/json"
@@ -34,13 +34,13 @@ def test_the_whole_answer(guest: Api) -> None:
     }
 
 
-def test_asking_changes_nothing(guest: Api) -> None:
+def test_discover_writes_nothing(guest: Api) -> None:
     before = list(Booking.objects.values())
     guest.discover()
     assert list(Booking.objects.values()) == before
 
 
-def test_a_booking_lies_wholly_inside_the_window_asked_for(guest: Api) -> None:
+def test_candidates_lie_wholly_inside_the_requested_window(guest: Api) -> None:
     body = guest.discover(windowStart="13:00", windowEnd="15:00", limit=50).body
     assert {(each["start"][11:16], each["end"][11:16]) for each in body["candidates"]} == {
         ("13:00", "14:30"), ("13:15", "14:45"), ("13:30", "15:00"),
@@ -54,7 +54,7 @@ def test_one_edge_alone_bounds_one_side(guest: Api) -> None:
     assert {each["start"][11:16] for each in early} == {"12:00", "12:15"}
 
 
-def test_window_edges_off_the_grid_are_kept_inside(guest: Api) -> None:
+def test_window_edges_off_the_grid_are_rounded_inwards(guest: Api) -> None:
     body = guest.discover(windowStart="13:05", windowEnd="14:50", limit=50).body
     assert {each["start"][11:16] for each in body["candidates"]} == {"13:15"}
 
@@ -88,7 +88,7 @@ def test_a_restaurant_without_tables_seats_nobody(db: None) -> None:
     assert refused(reply, 409, "NO_CAPACITY") == "No table or combination of tables seats a party of 4."
 
 
-def test_the_restaurants_bounds_name_the_parameter(guest: Api) -> None:
+def test_the_restaurants_limits_name_the_parameter(guest: Api) -> None:
     assert refused(guest.discover(duration=195), 400, "VALIDATION_ERROR", "duration") == (
         "This restaurant takes bookings of 30 to 180 minutes."
     )
@@ -96,14 +96,14 @@ def test_the_restaurants_bounds_name_the_parameter(guest: Api) -> None:
     assert guest.discover(duration=None).body["durationMinutes"] == 90
 
 
-def test_the_turn_time_stands_in_for_a_duration_left_out(db: None) -> None:
+def test_without_a_duration_the_turn_time_applies(db: None) -> None:
     house("H").turn_times.create(party_up_to=4, minutes=105)
     reply = Api().discover(restaurantId="H", sectorId="H-S", duration=None)
     assert reply.body["durationMinutes"] == 105
     assert reply.body["candidates"][0]["end"] == at("21:45")
 
 
-def test_past_starts_are_not_offered_where_the_past_is_refused(db: None) -> None:
+def test_past_starts_are_not_offered_by_a_restaurant_that_refuses_the_past(db: None) -> None:
     house("H", refuse_past=True)
     where = {"restaurantId": "H", "sectorId": "H-S", "duration": 60, "limit": 50}
     with frozen(datetime(2025, 10, 23, 0, 31, tzinfo=UTC)):  # 21:31 in Buenos Aires
@@ -116,14 +116,14 @@ def test_past_starts_are_not_offered_where_the_past_is_refused(db: None) -> None
         assert refused(Api().discover(**where), 409, "NO_CAPACITY") == "It is too late to book that time."
 
 
-def test_unknown_places_are_named(guest: Api) -> None:
+def test_unknown_restaurants_and_sectors_are_named(guest: Api) -> None:
     house("H")
     refused(guest.discover(restaurantId="R9"), 404, "NOT_FOUND", "restaurantId")
     refused(guest.discover(sectorId="S9"), 404, "NOT_FOUND", "sectorId")
     refused(guest.discover(sectorId="H-S"), 404, "NOT_FOUND", "sectorId")
 
 
-def test_who_may_ask(guest: Api, settings: Any) -> None:
+def test_discover_needs_permission(guest: Api, settings: Any) -> None:
     house("H")
     refused(api_as(Role.STAFF, "H").discover(), 404, "NOT_FOUND", "restaurantId")
     assert api_as(Role.API_CLIENT, "R1").discover().status == 200
@@ -131,7 +131,7 @@ def test_who_may_ask(guest: Api, settings: Any) -> None:
     refused(guest.discover(), 401, "UNAUTHORIZED")
 
 
-def test_each_question_is_counted_with_its_outcome(guest: Api) -> None:
+def test_each_request_is_counted_by_outcome(guest: Api) -> None:
     def asked(outcome: str) -> float:
         return REGISTRY.get_sample_value("discovery_requests_total", {"outcome": outcome}) or 0.0
 

@@ -52,13 +52,13 @@ def test_id_and_reference_in_any_case_name_the_same_booking(guest: Api) -> None:
         "%FF",
     ],
 )
-def test_a_name_of_nothing(guest: Api, name: str) -> None:
+def test_an_unknown_id_or_reference_is_not_found(guest: Api, name: str) -> None:
     assert refused(guest.get(f"/woki/bookings/{name}"), 404, "NOT_FOUND") == (
         "Not found, or you do not have access to it."
     )
 
 
-def test_somebody_elses_booking_looks_like_none(guest: Api) -> None:
+def test_a_foreign_booking_looks_like_an_unknown_one(guest: Api) -> None:
     house("H")
     stranger = api_as(Role.ADMIN, "H")
     there, nowhere = stranger.get("/woki/bookings/B1"), stranger.get("/woki/bookings/B2")
@@ -66,14 +66,14 @@ def test_somebody_elses_booking_looks_like_none(guest: Api) -> None:
     assert there.body | {"requestId": ""} == nowhere.body | {"requestId": ""}
 
 
-def test_without_credentials_only_where_it_is_public(guest: Api, settings: Any) -> None:
+def test_callers_without_credentials_see_public_bookings_only(guest: Api, settings: Any) -> None:
     assert guest.get("/woki/bookings/B1").status == 200
     settings.PUBLIC_PERMISSIONS = ["booking:create"]
     refused(guest.get("/woki/bookings/B1"), 401, "UNAUTHORIZED")
     refused(guest.get("/woki/bookings/B2"), 401, "UNAUTHORIZED")
 
 
-def test_the_guest_is_shown_to_who_may_read_guests(staff: Api) -> None:
+def test_only_callers_who_may_read_guests_see_the_guest(staff: Api) -> None:
     made = staff.book(guestName="Ana", guestEmail="ana@example.com", guestPhone="+34 600 000 000").body
     for role, seen in (
         (Role.STAFF, "Ana"),
@@ -86,6 +86,6 @@ def test_the_guest_is_shown_to_who_may_read_guests(staff: Api) -> None:
         assert (body["guestEmail"] is None) == (body["guestPhone"] is None) == (seen is None)
 
 
-def test_head_gives_the_headers_alone(guest: Api) -> None:
+def test_head_returns_the_headers_alone(guest: Api) -> None:
     reply = guest.call("HEAD", "/woki/bookings/B1")
     assert (reply.status, reply.content) == (200, b"")

@@ -85,21 +85,21 @@ def test_the_date_is_the_service_date_not_the_calendars(db: None) -> None:
     assert references(api, restaurantId="N", date="2025-10-23") == []
 
 
-def test_only_the_restaurant_asked_for(guest: Api) -> None:
+def test_only_the_requested_restaurant(guest: Api) -> None:
     house("H")
     mine = guest.book(restaurantId="H", sectorId="H-S").body["reference"]
     assert references(guest, restaurantId="H", date="2025-10-22") == [mine]
     assert references(guest, **DAY) == ["B1"]
 
 
-def test_unknown_places_are_named(guest: Api) -> None:
+def test_unknown_restaurants_and_sectors_are_named(guest: Api) -> None:
     house("H")
     refused(guest.get("/woki/bookings", **DAY | {"restaurantId": "R9"}), 404, "NOT_FOUND", "restaurantId")
     for sector in ("S9", "H-S"):
         refused(guest.get("/woki/bookings", **DAY | {"sectorId": sector}), 404, "NOT_FOUND", "sectorId")
 
 
-def test_guests_are_shown_to_who_may_read_guests(staff: Api) -> None:
+def test_only_callers_who_may_read_guests_see_guests(staff: Api) -> None:
     staff.book(date="2025-10-23", guestName="Ana", guestEmail="ana@example.com")
     day = DAY | {"date": "2025-10-23"}
     (full,) = api_as(Role.STAFF, "R1").get("/woki/bookings", **day).body["bookings"]
@@ -108,7 +108,7 @@ def test_guests_are_shown_to_who_may_read_guests(staff: Api) -> None:
     assert (bare["guestName"], bare["guestEmail"]) == (None, None)
 
 
-def test_who_may_list(guest: Api, settings: Any) -> None:
+def test_listing_needs_permission(guest: Api, settings: Any) -> None:
     house("H")
     refused(api_as(Role.ADMIN, "H").get("/woki/bookings", **DAY), 404, "NOT_FOUND", "restaurantId")
     settings.PUBLIC_PERMISSIONS = []

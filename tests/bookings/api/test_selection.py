@@ -69,7 +69,7 @@ def test_the_booked_table_is_offered_only_around_its_booking(guest: Api) -> None
     assert len(t3) == 13
 
 
-def test_a_stay_up_to_the_next_booking_and_one_from_its_end_share_the_table(guest: Api) -> None:
+def test_back_to_back_bookings_are_offered(guest: Api) -> None:
     body = guest.discover(duration=30, windowStart="20:00", windowEnd="20:30", limit=50).body
     assert ("single", ["T2"], "20:00", 100.0) in offered(body)
     body = guest.discover(duration=30, windowStart="21:15", windowEnd="21:45", limit=50).body
@@ -78,17 +78,17 @@ def test_a_stay_up_to_the_next_booking_and_one_from_its_end_share_the_table(gues
     assert all("T2" not in tables for _, tables, _, _ in offered(body))
 
 
-def test_ten_candidates_where_no_limit_is_given(guest: Api) -> None:
+def test_without_a_limit_there_are_ten_candidates(guest: Api) -> None:
     assert len(guest.discover().body["candidates"]) == 10
 
 
 @pytest.mark.parametrize("limit", [1, 7, 50])
-def test_as_many_candidates_as_the_limit_and_always_the_best(guest: Api, limit: int) -> None:
+def test_a_limit_keeps_the_best_candidates(guest: Api, limit: int) -> None:
     everything = guest.discover(limit=50).body["candidates"]
     assert guest.discover(limit=limit).body["candidates"] == everything[:limit]
 
 
-def test_same_question_same_answer(guest: Api) -> None:
+def test_equal_requests_have_equal_responses(guest: Api) -> None:
     assert guest.discover(limit=50).content == guest.discover(limit=50).content
 
 
@@ -109,7 +109,7 @@ def test_a_combo_of_four_tables_at_most(db: None) -> None:
     )
 
 
-def test_all_sectors_are_searched_without_a_sector_and_never_mixed(guest: Api) -> None:
+def test_without_a_sector_all_are_searched_and_never_combined(guest: Api) -> None:
     create_sector(caller=SYSTEM, id="S2", restaurant_id="R1", name="Terrace")
     create_table(caller=SYSTEM, id="T6", sector_id="S2", capacity_min=2, capacity_max=2)
     create_table(caller=SYSTEM, id="T7", sector_id="S2", capacity_min=4, capacity_max=4)
@@ -171,7 +171,7 @@ def night(zone: str, day: str, opens: time, closes: time, duration: int = 30) ->
     return [each["start"] for each in reply.body["candidates"]]
 
 
-def test_the_hour_that_happens_twice_in_santiago_is_offered_once_the_first_time(db: None) -> None:
+def test_santiagos_repeated_hour_is_offered_once_at_its_first_occurrence(db: None) -> None:
     found = night("America/Santiago", "2026-04-04", time(22), time(1))
     assert found == [
         *(at(f"22:{minute:02}", "2026-04-04") for minute in (0, 15, 30, 45)),
@@ -190,7 +190,7 @@ def test_duration_is_elapsed_time_over_the_clock_change(db: None) -> None:
     assert made["durationMinutes"] == 120
 
 
-def test_the_hour_that_does_not_exist_in_santiago_is_skipped(db: None) -> None:
+def test_santiagos_missing_hour_is_skipped(db: None) -> None:
     found = night("America/Santiago", "2026-09-05", time(23), time(2))
     assert found == [
         *(at(f"23:{minute:02}", "2026-09-05", "-04:00") for minute in (0, 15, 30, 45)),
@@ -206,7 +206,7 @@ def test_a_day_whose_midnight_does_not_exist_can_be_booked(db: None) -> None:
     assert starts(reply.body) == [at(clock, "2026-09-06") for clock in ("01:00", "01:15", "01:30")]
 
 
-def test_the_hour_that_happens_twice_in_beirut_is_offered_once(db: None) -> None:
+def test_beiruts_repeated_hour_is_offered_once(db: None) -> None:
     found = night("Asia/Beirut", "2026-10-24", time(22, 30), time(0, 30))
     assert found == [
         *(at(f"22:{minute:02}", "2026-10-24", "+03:00") for minute in (30, 45)),
@@ -224,7 +224,7 @@ def test_lord_howe_shifts_by_half_an_hour(db: None) -> None:
     ]
 
 
-def test_a_time_that_happens_twice_can_be_booked_its_first_time_only(db: None) -> None:
+def test_a_repeated_time_can_be_booked_only_at_its_first_occurrence(db: None) -> None:
     house("D", zone="America/Santiago", hours=(Hours(time(22), time(1)),))
     wanted: dict[str, Any] = {
         "restaurantId": "D",
@@ -239,7 +239,7 @@ def test_a_time_that_happens_twice_can_be_booked_its_first_time_only(db: None) -
     assert first.body["start"] == at("23:15", "2026-04-04", "-03:00")
 
 
-def test_a_special_days_night_replaces_the_weeks(db: None) -> None:
+def test_a_special_days_windows_replace_the_weekdays_past_midnight_too(db: None) -> None:
     made = house("H")
     day = SpecialDay.objects.create(restaurant=made, date=date(2025, 10, 22))
     day.windows.create(opens=time(13), closes=time(14))

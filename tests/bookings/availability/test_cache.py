@@ -35,14 +35,14 @@ def misses() -> float:
     return float(metrics.CACHE_MISSES._value.get())
 
 
-def test_an_answer_is_worked_out_once(guest: Api) -> None:
+def test_a_response_is_computed_once(guest: Api) -> None:
     first, missed, hit = free(guest), misses(), hits("memory")
     assert first == [["T3"], ["T1", "T5"], ["T4"]]
     assert free(guest) == first
     assert (misses() - missed, hits("memory") - hit) == (0, 1)
 
 
-def test_another_process_finds_it_in_redis(guest: Api) -> None:
+def test_another_process_reads_it_from_redis(guest: Api) -> None:
     first = free(guest)
     cache._entries.clear()
     missed, hit = misses(), hits("redis")
@@ -50,7 +50,7 @@ def test_another_process_finds_it_in_redis(guest: Api) -> None:
     assert (misses() - missed, hits("redis") - hit) == (0, 1)
 
 
-def test_with_redis_emptied_it_is_worked_out_again(guest: Api) -> None:
+def test_after_redis_is_emptied_it_is_computed_again(guest: Api) -> None:
     first = free(guest)
     cache._entries.clear()
     ask(lambda client: client.flushdb())
@@ -60,7 +60,7 @@ def test_with_redis_emptied_it_is_worked_out_again(guest: Api) -> None:
 
 
 @override_settings(DAY_CACHE=False)
-def test_switched_off_it_keeps_nothing_in_memory(guest: Api) -> None:
+def test_a_disabled_cache_keeps_nothing_in_memory(guest: Api) -> None:
     first, hit = free(guest), hits("memory")
     assert free(guest) == first
     assert hits("memory") == hit
@@ -95,7 +95,7 @@ def test_blocks_are_in_the_next_read(guest: Api) -> None:
     assert ["T3"] in free(guest)
 
 
-def test_a_write_by_hand_is_in_the_next_read(guest: Api) -> None:
+def test_a_direct_database_write_is_in_the_next_read(guest: Api) -> None:
     assert ["T3"] in free(guest)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE bookings_allocation SET table_id = 'T3' WHERE table_id = 'T2'")
@@ -106,7 +106,7 @@ def test_a_write_by_hand_is_in_the_next_read(guest: Api) -> None:
     assert ["T3"] in free(guest)
 
 
-def test_a_night_that_reaches_into_the_next_date_is_in_that_dates_next_read(db: None) -> None:
+def test_a_booking_past_midnight_is_in_the_next_dates_next_read(db: None) -> None:
     house("N", hours=(Hours(time(0), time(0)),), max_duration=480)
     api = Api()
     early = {"restaurantId": "N", "sectorId": "N-S", "date": "2025-10-23", "windowEnd": "02:00"}
@@ -135,7 +135,7 @@ def test_a_list_shows_a_guest_renamed_or_erased_at_once(staff: Api) -> None:
     assert names(staff) == [None]
 
 
-def test_who_may_not_see_guests_is_never_given_what_was_kept_for_one_who_may(staff: Api) -> None:
+def test_a_cached_list_with_guests_is_not_served_to_a_caller_without_permission(staff: Api) -> None:
     staff.change("B1", guestName="Ana")
     assert (names(staff), names(Api()), names(staff)) == (["Ana"], [None], ["Ana"])
 
@@ -144,7 +144,7 @@ def kept_in_redis(client: Any) -> list[bytes]:
     return [value for name in client.scan_iter("day:*") for value in client.hvals(name)]
 
 
-def test_guests_are_not_kept_in_redis(staff: Api) -> None:
+def test_guests_are_not_stored_in_redis(staff: Api) -> None:
     ask(lambda client: client.flushdb())
     staff.change("B1", guestName="Anastasia")
     assert names(staff) == ["Anastasia"]
@@ -154,7 +154,7 @@ def test_guests_are_not_kept_in_redis(staff: Api) -> None:
     assert b"Anastasia" not in b"".join(kept)
 
 
-def test_a_number_never_comes_twice(guest: Api) -> None:
+def test_a_day_number_is_never_reused(guest: Api) -> None:
     def number() -> int:
         return DayVersion.objects.get(sector_id="S1", service_date="2025-10-22").version
 
@@ -166,7 +166,7 @@ def test_a_number_never_comes_twice(guest: Api) -> None:
 
 
 @pytest.mark.parametrize("change", [{"windowEnd": "22:00"}, {"partySize": 2}, {"limit": 1}, {"duration": 60}])
-def test_another_question_gets_another_answer(guest: Api, change: dict[str, Any]) -> None:
+def test_different_requests_get_different_responses(guest: Api, change: dict[str, Any]) -> None:
     first = guest.discover(**EVENING).body
     assert guest.discover(**EVENING | change).body != first
     assert guest.discover(**EVENING).body == first

@@ -131,7 +131,7 @@ def test_a_change_is_seen_by_the_next_booking(
     assert (made.status == 201) == bool(expected)
 
 
-def test_another_zone_shows_in_the_next_answer(guest: Api) -> None:
+def test_another_time_zone_shows_in_the_next_response(guest: Api) -> None:
     guest.discover()
     Restaurant.objects.filter(pk="R1").update(zone="Europe/Madrid")
     start = guest.discover(date="2025-10-23").body["candidates"][0]["start"]
@@ -148,7 +148,7 @@ def test_a_new_sector_is_known_at_once(guest: Api) -> None:
     assert guest.book(sectorId="S2").status == 201
 
 
-def test_a_sector_that_is_gone_is_unknown_at_once(guest: Api) -> None:
+def test_a_deleted_sector_is_unknown_at_once(guest: Api) -> None:
     create_sector(caller=SYSTEM, id="S2", restaurant_id="R1", name="Terrace")
     guest.discover(sectorId="S2")
     Sector.objects.filter(pk="S2").delete()
@@ -156,7 +156,7 @@ def test_a_sector_that_is_gone_is_unknown_at_once(guest: Api) -> None:
     refused(guest.book(sectorId="S2"), 404, "NOT_FOUND", "sectorId")
 
 
-def test_a_sector_moved_to_another_restaurant_numbers_both(guest: Api) -> None:
+def test_moving_a_sector_raises_the_plan_version_of_both_restaurants(guest: Api) -> None:
     other = house("H")
     create_sector(caller=SYSTEM, id="S2", restaurant_id="R1", name="Terrace")
     mine, theirs = number(), Restaurant.objects.get(pk=other.pk).plan_version
@@ -165,7 +165,7 @@ def test_a_sector_moved_to_another_restaurant_numbers_both(guest: Api) -> None:
     assert Restaurant.objects.get(pk="H").plan_version > theirs
 
 
-def test_a_restaurant_made_again_under_the_same_id_is_another(db: None) -> None:
+def test_a_restaurant_recreated_under_its_id_gets_a_new_plan(db: None) -> None:
     api, where = Api(), {"restaurantId": "H", "sectorId": "H-S", "duration": 60, "limit": 1}
     house("H", hours=(Hours(time(20), time(23)),))
     assert api.discover(**where).body["candidates"][0]["start"] == at("20:00")
@@ -175,7 +175,7 @@ def test_a_restaurant_made_again_under_the_same_id_is_another(db: None) -> None:
     assert api.discover(**where).body["candidates"][0]["start"] == at("12:00")
 
 
-def test_a_write_with_an_old_number_in_hand_is_numbered_anew(guest: Api) -> None:
+def test_saving_a_stale_restaurant_raises_the_plan_version(guest: Api) -> None:
     restaurant = Restaurant.objects.get(pk="R1")
     Table.objects.filter(pk="T1").update(position=9)
     now = number()
@@ -184,7 +184,7 @@ def test_a_write_with_an_old_number_in_hand_is_numbered_anew(guest: Api) -> None
     assert number() > now
 
 
-def test_a_booking_does_not_number_the_plan(guest: Api) -> None:
+def test_a_booking_does_not_raise_the_plan_version(guest: Api) -> None:
     before = number()
     guest.book()
     assert number() == before
@@ -245,7 +245,7 @@ def test_lead_time_counts_from_now(db: None) -> None:
         )
 
 
-def test_horizon_counts_days_of_the_restaurants_calendar(db: None) -> None:
+def test_horizon_counts_the_restaurants_local_days(db: None) -> None:
     house("H", horizon_days=1)
     where = {"restaurantId": "H", "sectorId": "H-S"}
     # 23:30 on the 21st in Buenos Aires, already the 22nd in UTC.
@@ -256,7 +256,7 @@ def test_horizon_counts_days_of_the_restaurants_calendar(db: None) -> None:
         )
 
 
-def test_several_windows_of_one_day_are_not_joined(db: None) -> None:
+def test_several_windows_of_one_day_stay_separate(db: None) -> None:
     house("H", hours=(Hours(time(12), time(13)), Hours(time(14), time(15))))
     body = Api().discover(restaurantId="H", sectorId="H-S", duration=60, limit=50).body
     assert [each["start"][11:16] for each in body["candidates"]] == ["12:00", "14:00"]

@@ -114,7 +114,7 @@ def test_lord_howe_shifts_by_half_an_hour() -> None:
     assert utc(forward) == "15:00 15:15 15:30 15:45"
 
 
-def test_a_date_that_never_was_has_no_lunch() -> None:
+def test_a_skipped_date_has_no_service() -> None:
     assert offered("Pacific/Apia", "2011-12-30", "12:00-16:00") == []
 
 
@@ -188,7 +188,7 @@ def test_a_day_is_open_once_where_its_windows_overlap() -> None:
     assert opened("13:00-14:00", "12:00-13:00", "20:00-21:00") == (36, [(0, 4), (4, 8), (32, 36)])
 
 
-def test_windows_apart_are_not_bridged() -> None:
+def test_no_candidate_spans_two_separate_windows() -> None:
     assert offered(BUENOS_AIRES, "2025-10-22", "12:00-12:30", "12:45-13:15", minutes=45) == []
 
 
@@ -207,13 +207,13 @@ def test_windows_apart_are_not_bridged() -> None:
         ("12:45-20:30", "12:45 13:00 13:15 13:30 20:00"),
     ],
 )
-def test_asked_windows(asked: str, expected: str) -> None:
+def test_requested_windows(asked: str, expected: str) -> None:
     starts = offered(BUENOS_AIRES, "2025-10-22", "12:00-14:00", "20:00-02:00", minutes=30, asked=asked)
     shown = walls(starts)
     assert shown.startswith(expected) if asked == "10:00-" else shown == expected
 
 
-def test_equal_asked_edges_are_refused() -> None:
+def test_equal_requested_edges_are_refused() -> None:
     with pytest.raises(ValueError, match="same time"):
         offered(BUENOS_AIRES, "2025-10-22", "12:00-14:00", asked="13:00-13:00")
 

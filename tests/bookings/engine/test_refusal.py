@@ -71,7 +71,7 @@ def test_closed() -> None:
     assert refused(day=ServiceDay.build(date(2025, 10, 22), ZONE, ())) == ("CLOSED", [], 6)
 
 
-def test_asked_window_between_services() -> None:
+def test_requested_window_between_services() -> None:
     assert refused(asked=(time(17), time(19))) == ("OUTSIDE_WINDOW", ["14:30", "20:00", "14:15"], 6)
 
 
@@ -99,7 +99,7 @@ def test_party_smaller_than_any_table_takes() -> None:
     assert refused(party=5, sector=gap) == ("PARTY_TOO_SMALL", [], 10)
 
 
-def test_the_largest_party_heeds_joins_and_own_capacities() -> None:
+def test_the_largest_party_respects_joins_and_combo_capacities() -> None:
     fours = [Table(each, 1, 4) for each in "ABCDE"]
     assert refused(party=17, sector=Sector.build(fours)) == ("PARTY_TOO_LARGE", [], 16)
     joined = Sector.build(fours, joins=[("A", "B"), ("B", "C"), ("D", "E")])
@@ -108,7 +108,7 @@ def test_the_largest_party_heeds_joins_and_own_capacities() -> None:
     assert refused(party=7, sector=smaller) == ("PARTY_TOO_LARGE", [], 6)
 
 
-def test_named_tables_are_judged_by_themselves() -> None:
+def test_the_refusal_of_named_tables_concerns_these_tables() -> None:
     assert refused(party=5, tables=frozenset(["T2"])) == ("PARTY_TOO_LARGE", [], 4)
     assert refused(party=2, tables=frozenset(["T4"])) == ("PARTY_TOO_SMALL", [], 6)
     assert refused(party=5, tables=frozenset(["T2", "T4"])) == ("PARTY_TOO_LARGE", [], None)
@@ -138,7 +138,7 @@ def test_full_before_and_after_the_lead_time() -> None:
     )
 
 
-def test_full_says_when_a_table_is_next_free() -> None:
+def test_full_names_the_nearest_free_times() -> None:
     busy = taken(at(20), at(21, 15))
     assert refused(asked=(time(20), time(22)), busy=busy) == ("FULL", ["21:15", "21:30", "21:45"], 6)
     assert refused(start=at(20), busy=busy) == ("FULL", ["21:15", "21:30", "21:45"], 6)
@@ -163,6 +163,6 @@ def test_nearest_over_several_sectors() -> None:
     )
 
 
-def test_largest_party_counts_four_tables_however_many_there_are() -> None:
+def test_the_largest_party_counts_at_most_four_tables() -> None:
     sector = Sector.build(Table(f"T{number}", 2, 2) for number in range(1, 7))
     assert refused(party=10, sector=sector) == ("PARTY_TOO_LARGE", [], 8)

@@ -91,7 +91,7 @@ def test_the_first_candidate_in_full() -> None:
     assert (found[0].start.tzinfo, found[0].capacity) == (UTC, 4)
 
 
-def test_halves_round_up() -> None:
+def test_scores_round_half_up() -> None:
     found = find(Sector.build([Table("A", 1, 8)]), SHORT, (), party=5, duration_minutes=30, limit=1)
     assert shown(found) == [("A", "20:00", 51.3)]
 
@@ -102,7 +102,7 @@ def test_single_comes_before_combo_of_the_same_score() -> None:
     assert names(sector, 4) == ["Z", "A+B"]
 
 
-def test_exact_scores_decide_where_rounded_ones_are_alike() -> None:
+def test_exact_scores_break_ties_of_rounded_ones() -> None:
     sector = Sector.build([Table("A", 1, 1000), Table("B", 1, 999)])
     found = find(sector, SHORT, (), party=1, duration_minutes=30, limit=2)
     assert shown(found) == [("B", "20:00", 20.1), ("A", "20:00", 20.1)]
@@ -130,7 +130,7 @@ def test_natural_order_is_total() -> None:
     assert len({natural_key(each) for each in ids}) == len(ids)
 
 
-def test_a_combo_keeps_to_the_summed_capacities() -> None:
+def test_a_combo_seats_the_sum_of_its_capacities() -> None:
     sector = Sector.build([Table("A", 3, 4), Table("B", 3, 4), Table("C", 3, 4)])
     assert names(sector, 5) == []
     assert names(sector, 6) == ["A+B", "A+C", "B+C"]
@@ -138,7 +138,7 @@ def test_a_combo_keeps_to_the_summed_capacities() -> None:
     assert names(sector, 13) == []
 
 
-def test_five_tables_are_never_put_together() -> None:
+def test_five_tables_are_never_combined() -> None:
     sector = Sector.build([Table(each, 1, 2) for each in "ABCDE"])
     assert len(names(sector, 8)) == 5
     assert names(sector, 9) == []
@@ -149,7 +149,7 @@ def test_tables_that_do_not_combine_stay_single() -> None:
     assert names(sector, 4) == ["B+C"]
 
 
-def test_joined_tables_must_hang_together() -> None:
+def test_combined_tables_must_be_connected_by_joins() -> None:
     tables = [Table(each, 1, 2) for each in "ABCD"]
     sector = Sector.build(tables, joins=[("A", "B"), ("C", "B"), ("D", "X"), ("D", "D")])
     assert names(sector, 4) == ["A+B", "B+C", "A+B+C"]
@@ -181,7 +181,7 @@ def test_a_chain_of_500_tables() -> None:
     assert names(sector, 8)[-2:] == ["T496+T497+T498+T499", "T497+T498+T499+T500"]
 
 
-def test_more_connected_sets_than_memory_should_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listing_connected_sets_is_bounded_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "MAX_CONNECTED_SETS", 4)
     tables = [Table(each, 1, 2) for each in "VWXYZ"]
     ring = list(zip("VWXYZ", "WXYZV", strict=True))
@@ -190,7 +190,7 @@ def test_more_connected_sets_than_memory_should_hold(monkeypatch: pytest.MonkeyP
     assert names(Sector.build(tables, joins=ring[:4]), 8) == ["V+W+X+Y", "W+X+Y+Z"]
 
 
-def test_joins_to_tables_out_of_service_leave_nothing_to_join() -> None:
+def test_joins_to_inactive_tables_are_ignored() -> None:
     assert names(Sector.build([Table("A", 1, 2), Table("B", 1, 2)], joins=[("A", "X")]), 4) == []
 
 
@@ -215,7 +215,9 @@ def test_a_combo_with_a_capacity_of_its_own() -> None:
         ([Table("A", 1, 2), Table("B", 1, 2)], {frozenset("AB"): (3, 2)}),
     ],
 )
-def test_plans_that_make_no_sense(tables: list[Table], combos: dict[frozenset[str], tuple[int, int]]) -> None:
+def test_invalid_plans_are_refused(
+    tables: list[Table], combos: dict[frozenset[str], tuple[int, int]]
+) -> None:
     with pytest.raises(ValueError, match=r"same id|not a capacity|2 to 4"):
         Sector.build(tables, combos=combos)
 
@@ -246,7 +248,7 @@ def test_named_tables_and_start() -> None:
     assert ask("T1", "T2", "T3", "T4", "T5", party=16) == []
 
 
-def test_an_occupancy_is_used_again_but_for_its_own_plan_and_day_only() -> None:
+def test_an_occupancy_is_reusable_for_its_own_plan_and_day_only() -> None:
     occupancy = Occupancy.of(SEEDED, DAY, [B1])
     given = find(SEEDED, DAY, occupancy, party=4, duration_minutes=90, limit=50)
     assert given == find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=50)
@@ -255,12 +257,12 @@ def test_an_occupancy_is_used_again_but_for_its_own_plan_and_day_only() -> None:
 
 
 @pytest.mark.parametrize(("party", "minutes"), [(0, 15), (2, 0), (-1, 15)])
-def test_parties_and_durations_start_at_one(party: int, minutes: int) -> None:
+def test_party_and_duration_are_at_least_one(party: int, minutes: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         find(SEEDED, DAY, (), party=party, duration_minutes=minutes, limit=1)
 
 
-def test_no_limit_no_candidates() -> None:
+def test_a_limit_of_zero_gives_no_candidates() -> None:
     assert find(SEEDED, DAY, (), party=2, duration_minutes=15, limit=0) == []
 
 
@@ -269,7 +271,7 @@ def test_equal_configurations_share_one_plan() -> None:
     assert ServiceDay.build(DAY.date, ZONE, DAY.windows) is ServiceDay.build(DAY.date, ZONE, DAY.windows)
 
 
-def test_the_order_of_the_input_changes_nothing() -> None:
+def test_the_order_of_the_input_does_not_matter() -> None:
     dice = random.Random(11)
     tables = [Table(f"T{n}", n % 3 + 1, n % 3 + 1 + n % 4) for n in range(30)]
     joins = [(f"T{n}", f"T{n + 1}") for n in range(29)]

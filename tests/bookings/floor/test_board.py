@@ -74,7 +74,7 @@ def test_a_booking_that_lost_its_table_is_flagged_until_it_is_moved(client: Clie
     assert retired(day(client)) == {"T1": False, "T3": False, "T4": False, "T5": False}
 
 
-def test_what_is_over_needs_nobody(client: Client) -> None:
+def test_a_booking_that_is_over_needs_no_attention(client: Client) -> None:
     def listed() -> list[str]:
         page = client.get("/admin/bookings/booking/", {"attention": "tables"})
         return [each.reference for each in page.context["cl"].queryset]
@@ -89,7 +89,7 @@ def test_what_is_over_needs_nobody(client: Client) -> None:
     assert listed() == []
 
 
-def test_a_table_out_of_use_joins_nothing(client: Client) -> None:
+def test_an_inactive_table_joins_none(client: Client) -> None:
     retire("T2")
     tables = {each["id"]: each["combinable"] for each in day(client)["sectors"][0]["tables"]}
     assert (tables["T2"], tables["T3"]) == (False, True)
@@ -111,7 +111,7 @@ def send(client: Client, path: str, body: dict[str, Any], key: str) -> Any:
     )
 
 
-def test_a_booking_sent_again_is_booked_once_and_shown_as_it_is_now(client: Client) -> None:
+def test_a_repeated_booking_is_booked_once_and_shown_in_its_present_state(client: Client) -> None:
     made = send(client, "bookings", NEW, "k1").json()
     changed = {"guestName": "Ana María"}
     client.post(f"/admin/floor/bookings/{made['id']}/change", json.dumps(changed), "application/json")
@@ -121,7 +121,7 @@ def test_a_booking_sent_again_is_booked_once_and_shown_as_it_is_now(client: Clie
     assert Booking.objects.filter(channel="staff").count() == 1
 
 
-def test_a_booking_typed_over_and_sent_again_is_the_one_that_was_made(client: Client) -> None:
+def test_an_edited_and_repeated_booking_returns_the_one_that_was_created(client: Client) -> None:
     made = send(client, "bookings", NEW, "k1").json()
     again = send(client, "bookings", NEW | {"partySize": 4}, "k1").json()
     assert (again["id"], again["party"], again["again"]) == (made["id"], 2, "other")
@@ -145,7 +145,7 @@ def test_a_refusal_is_marked_at_its_key_once(
     assert len(marks) == 1
 
 
-def test_each_person_has_keys_of_their_own(client: Client) -> None:
+def test_each_user_has_separate_keys(client: Client) -> None:
     other = person(Role.STAFF)
     made = [send(each, "bookings", NEW, "k1").json()["id"] for each in (client, other)]
     assert made[0] != made[1]
@@ -153,7 +153,7 @@ def test_each_person_has_keys_of_their_own(client: Client) -> None:
     assert send(stranger, "bookings", NEW, "k1").status_code == 404
 
 
-def test_a_walk_in_sent_again_is_seated_once(client: Client) -> None:
+def test_a_repeated_walk_in_is_seated_once(client: Client) -> None:
     body = {"restaurantId": "R1", "partySize": 2, "durationMinutes": 60}
     with clock.frozen(datetime(2025, 10, 22, 23, 7, tzinfo=UTC)):
         made, again, other = (
@@ -164,14 +164,14 @@ def test_a_walk_in_sent_again_is_seated_once(client: Client) -> None:
     assert (again["again"], other["again"], other["party"]) == ("same", "other", 2)
 
 
-def test_an_act_sent_again_is_done_once(client: Client) -> None:
+def test_a_repeated_action_takes_effect_once(client: Client) -> None:
     pk = Booking.objects.get(reference="B1").pk
     first, again = (send(client, f"bookings/{pk}/seat", {}, f"seat:{pk}:1") for _ in range(2))
     assert (first.json()["version"], again.json()["version"], again.json()["again"]) == (2, 2, "same")
     assert send(client, f"bookings/{pk}/seat", {}, f"seat:{pk}:2").status_code == 409
 
 
-def test_a_key_that_is_none_is_refused(client: Client) -> None:
+def test_a_malformed_key_is_refused(client: Client) -> None:
     refused = send(client, "bookings", NEW, "é")
     assert (refused.status_code, refused.json()["issues"][0]["path"]) == (400, "Idempotency-Key")
     assert Booking.objects.filter(channel="staff").count() == 0
@@ -184,7 +184,7 @@ def page_data(client: Client) -> Any:
     return json.loads(found[1])
 
 
-def test_the_page_tells_its_scripts_what_follows_from_a_status(client: Client) -> None:
+def test_the_page_gives_its_scripts_the_actions_of_each_status(client: Client) -> None:
     data = page_data(client)
     assert {name: (facts["open"], facts["occupies"]) for name, facts in data["statuses"].items()} == {
         "CONFIRMED": (True, True),
@@ -202,7 +202,7 @@ def test_the_page_tells_its_scripts_what_follows_from_a_status(client: Client) -
 
 
 @pytest.mark.parametrize("name", ["seat", "complete", "no-show", "cancel"])
-def test_an_action_is_possible_in_just_the_statuses_that_the_page_names(client: Client, name: str) -> None:
+def test_an_action_succeeds_exactly_in_the_statuses_that_the_page_lists(client: Client, name: str) -> None:
     action = page_data(client)["actions"][name]
     pk = Booking.objects.get(reference="B1").pk
     possible = {}
@@ -218,7 +218,7 @@ def test_an_action_is_possible_in_just_the_statuses_that_the_page_names(client: 
     ("language", "sentence", "status"),
     [("en", "Best free table", "Confirmed"), ("es", "La mejor mesa libre", "Confirmada")],
 )
-def test_the_scripts_speak_the_language_of_the_page(
+def test_the_scripts_use_the_language_of_the_page(
     client: Client, language: str, sentence: str, status: str
 ) -> None:
     client.cookies["django_language"] = language

@@ -66,7 +66,7 @@ def read() -> day_sheet.Sheet:
         return day_sheet.read(caller=SYSTEM, restaurant_id="NIGHT", service_date=DAY)
 
 
-def test_the_spreadsheet_holds_who_comes_by_time(night: list[BookingRecord]) -> None:
+def test_the_spreadsheet_lists_the_bookings_by_time(night: list[BookingRecord]) -> None:
     late, early = night
     with translation.override("en"):
         text = day_sheet.as_csv(read())
@@ -135,7 +135,7 @@ def test_the_day_sheet_lists_by_time_and_by_table(night: list[BookingRecord]) ->
     assert by_table.count("00:30–01:30") == 2
 
 
-def test_a_foreign_or_wrong_sheet_is_refused(night: list[BookingRecord]) -> None:
+def test_a_foreign_or_invalid_day_sheet_is_refused(night: list[BookingRecord]) -> None:
     client = person(Role.STAFF, "NIGHT")
     for path in ("sheet", "export.csv", "export.ics"):
         assert client.get(f"/admin/floor/{path}", {"restaurant": "R1"}).status_code == 404
@@ -145,7 +145,7 @@ def test_a_foreign_or_wrong_sheet_is_refused(night: list[BookingRecord]) -> None
         )
 
 
-def test_exports_are_named_for_the_day(night: list[BookingRecord]) -> None:
+def test_exports_are_named_after_the_day(night: list[BookingRecord]) -> None:
     client = person(Role.STAFF, "NIGHT")
     for ending, kind in (("csv", "text/csv"), ("ics", "text/calendar")):
         answer = client.get(f"/admin/floor/export.{ending}", {"restaurant": "NIGHT", "date": DAY.isoformat()})

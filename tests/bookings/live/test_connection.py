@@ -97,7 +97,7 @@ def committed(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("committed")
-def test_what_was_heard_live_is_not_told_again_with_what_was_missed() -> None:
+def test_a_live_event_is_not_repeated_by_the_catch_up() -> None:
     first, second, third = book(0), book(1), book(2)
 
     async def talk(client: Client) -> None:
@@ -120,7 +120,7 @@ def test_what_was_heard_live_is_not_told_again_with_what_was_missed() -> None:
 
 
 @pytest.mark.usefixtures("committed")
-def test_who_was_away_for_too_many_events_is_to_look_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_missed_too_many_events_is_told_to_reload(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most of them may be other restaurants': what costs is to look through them."""
     monkeypatch.setattr(catch_up, "MAX_POSITIONS_AFTER", 2)
     first, second, third = book(0), book(1), book(2)
@@ -136,7 +136,9 @@ def test_who_was_away_for_too_many_events_is_to_look_anew(monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("committed")
-def test_a_look_back_that_the_database_breaks_off_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_catch_up_that_the_database_cancels_is_answered_with_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     first = book(0)
 
     async def talk(client: Client) -> None:
@@ -161,7 +163,7 @@ def redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
 
 @pytest.mark.usefixtures("committed")
 @pytest.mark.parametrize("frozen", [False, True])
-def test_who_subscribes_first_while_redis_is_away_hears_all_once_it_is_back(
+def test_a_first_subscriber_during_a_redis_outage_gets_all_events_afterwards(
     redis: Redis, frozen: bool
 ) -> None:
     if frozen:
@@ -192,7 +194,7 @@ def test_who_subscribes_first_while_redis_is_away_hears_all_once_it_is_back(
 
 
 @pytest.mark.usefixtures("committed")
-def test_who_is_here_is_shown_again_after_redis_was_away(redis: Redis, settings: Settings) -> None:
+def test_presence_is_restored_after_a_redis_outage(redis: Redis, settings: Settings) -> None:
     settings.LIVE_ANNOUNCE_SECONDS = 0.2
     redis.start()
 
@@ -213,7 +215,7 @@ def test_who_is_here_is_shown_again_after_redis_was_away(redis: Redis, settings:
     with_client(talk)
 
 
-def test_many_sockets_look_into_the_database_through_few_connections() -> None:
+def test_many_sockets_share_few_database_connections() -> None:
     """All at once, as after an upgrade of the server: each thread would keep its connection."""
     together = threading.Barrier(DATABASE_THREADS)
     looking: set[int] = set()
@@ -230,7 +232,7 @@ def test_many_sockets_look_into_the_database_through_few_connections() -> None:
 
 
 @pytest.mark.usefixtures("committed")
-def test_who_asks_while_postgres_is_away_is_told_to_come_back(
+def test_a_subscriber_during_a_postgres_outage_is_told_to_retry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run() -> int | None:

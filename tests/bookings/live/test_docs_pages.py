@@ -22,7 +22,7 @@ TO_CLIENT = ["subscribed", "unsubscribed", "booking-event", "presence", "resync"
 
 
 @pytest.mark.parametrize("root", ["", "/api/v1"])
-def test_json_and_yaml_are_the_document_of_the_host_they_are_read_at(root: str) -> None:
+def test_json_and_yaml_documents_name_the_host_that_serves_them(root: str) -> None:
     document = asyncapi.document("testserver")
     assert Client().get(f"{root}/asyncapi.json").json() == document
     assert yaml.safe_load(Client().get(f"{root}/asyncapi.yaml").content) == document

@@ -20,14 +20,14 @@ def same(first: Reply, second: Reply) -> None:
     assert second.headers["Content-Type"] == first.headers["Content-Type"]
 
 
-def test_a_repeated_post_gives_the_first_booking(guest: Api) -> None:
+def test_a_repeated_post_returns_the_first_booking(guest: Api) -> None:
     first, second = guest.book(key="k"), guest.book(key="k")
     assert first.status == 201
     same(first, second)
     assert Booking.objects.exclude(reference="B1").count() == 1
 
 
-def test_without_a_key_each_post_books(guest: Api) -> None:
+def test_without_a_key_every_post_books(guest: Api) -> None:
     assert guest.book().body["id"] != guest.book().body["id"]
 
 
@@ -35,7 +35,7 @@ def test_another_key_books_again(guest: Api) -> None:
     assert guest.book(key="a").body["id"] != guest.book(key="b").body["id"]
 
 
-def test_a_replay_is_the_stored_answer_even_after_the_booking_changed(staff: Api) -> None:
+def test_a_replay_is_the_stored_response_even_after_the_booking_changed(staff: Api) -> None:
     first = staff.book(key="k", guestName="Ana")
     staff.change(first.body["reference"], partySize=2)
     staff.cancel(first.body["reference"])
@@ -50,7 +50,7 @@ def test_another_body_under_the_same_key_is_refused(guest: Api) -> None:
     assert Booking.objects.exclude(reference="B1").count() == 1
 
 
-def test_the_order_of_fields_does_not_make_another_body(guest: Api) -> None:
+def test_reordered_fields_are_the_same_body(guest: Api) -> None:
     first = guest.book(key="k")
     turned = dict(reversed(list({
         "restaurantId": "R1", "sectorId": "S1", "date": "2025-10-22", "partySize": 4, "durationMinutes": 90,
@@ -64,7 +64,7 @@ def test_another_callers_key_is_another_key(guest: Api) -> None:
     assert len(made) == 3
 
 
-def test_anonymous_callers_are_told_apart_by_address(guest: Api) -> None:
+def test_anonymous_callers_are_distinguished_by_address(guest: Api) -> None:
     first = guest.book(key="k").body["id"]
     guest.client.defaults["REMOTE_ADDR"] = "203.0.113.9"
     assert guest.book(key="k").body["id"] != first
@@ -85,7 +85,7 @@ def test_a_day_later_the_key_is_free_again(guest: Api) -> None:
         assert IdempotencyKey.objects.get().expires_at == now + timedelta(hours=48)
 
 
-def test_a_refusal_is_not_kept(guest: Api) -> None:
+def test_a_refusal_is_not_stored(guest: Api) -> None:
     taken = {"tableIds": ["T2"], "start": at("20:30")}
     refused(guest.book(key="k", **taken), 409, "CONFLICT")
     guest.cancel("B1")
@@ -112,7 +112,7 @@ def test_a_repeated_patch_changes_once(staff: Api) -> None:
     refused(staff.change("B1", key="k", partySize=2), 422, "IDEMPOTENCY_KEY_REUSED")
 
 
-def test_a_patch_that_changes_nothing_is_kept_too(staff: Api) -> None:
+def test_a_patch_that_changes_nothing_is_stored_too(staff: Api) -> None:
     first = staff.change("B1", key="k", partySize=3)
     assert (first.status, first.body["version"]) == (200, 1)
     staff.change("B1", partySize=4)
@@ -155,7 +155,7 @@ def test_a_key_used_for_another_method_or_booking_is_refused(staff: Api) -> None
     refused(staff.cancel(made["reference"], key="c"), 422, "IDEMPOTENCY_KEY_REUSED")
 
 
-def test_what_a_caller_may_not_see_is_not_in_its_replay(guest: Api) -> None:
+def test_a_replay_hides_what_the_caller_may_not_see(guest: Api) -> None:
     first, second = guest.book(key="k", guestName="Ana"), guest.book(key="k", guestName="Ana")
     same(first, second)
     assert second.body["guestName"] is None
@@ -180,7 +180,7 @@ def test_anything_else_is_refused_by_name(staff: Api, key: str) -> None:
     assert staff.get("/woki/bookings/B1").body["version"] == 1
 
 
-def test_reads_take_no_notice_of_a_key(guest: Api) -> None:
+def test_reads_ignore_a_key(guest: Api) -> None:
     reply = guest.call("GET", "/woki/bookings/B1", headers={"Idempotency-Key": "k" * 300})
     assert reply.status == 200
     assert not IdempotencyKey.objects.exists()

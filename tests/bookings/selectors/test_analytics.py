@@ -72,7 +72,7 @@ def test_trends_by(admin: APIClient, group_by: str, dates: list[str]) -> None:
     assert [each["date"] for each in figures(admin, groupBy=group_by)["trends"]] == dates
 
 
-def test_a_period_without_bookings_is_all_nought(admin: APIClient) -> None:
+def test_a_period_without_bookings_is_all_zeros(admin: APIClient) -> None:
     found = figures(admin, startDate="2024-01-01", endDate="2024-01-02")
     assert (found["metrics"]["totalBookings"], found["metrics"]["averagePartySize"]) == (0, 0.0)
     assert found["trends"] == []
@@ -81,12 +81,12 @@ def test_a_period_without_bookings_is_all_nought(admin: APIClient) -> None:
 @pytest.mark.parametrize(
     "query", [{"endDate": "2025-10-21"}, {"endDate": "2027-01-01"}, {"groupBy": "year"}, {"startDate": "x"}]
 )
-def test_what_is_no_period_is_refused(admin: APIClient, query: dict[str, str]) -> None:
+def test_an_invalid_period_is_refused(admin: APIClient, query: dict[str, str]) -> None:
     response = admin.get(PATH, {"startDate": "2025-10-22", "endDate": "2025-10-23"} | query)
     assert response.json()["error"] == "VALIDATION_ERROR"
 
 
-def test_figures_are_for_who_may_see_them(admin: APIClient) -> None:
+def test_figures_need_permission(admin: APIClient) -> None:
     query = {"startDate": "2025-10-22", "endDate": "2025-10-23"}
     assert client_of(Role.API_CLIENT).get(PATH, query).status_code == 403
     assert client_of(Role.ADMIN, "R2").get(PATH, query).status_code == 404

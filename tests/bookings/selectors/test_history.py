@@ -35,7 +35,7 @@ def at(hours: float) -> str:
     return (NOON + timedelta(hours=hours)).isoformat()
 
 
-def test_history_tells_the_events_oldest_first_and_nobody_s_name(staff: Api) -> None:
+def test_history_lists_events_oldest_first_without_names(staff: Api) -> None:
     reply = staff.get(f"/woki/bookings/{lived(staff)}/history")
     assert [(each["version"], each["eventType"]) for each in reply.body["events"]] == [
         (1, "BookingCreated"),
@@ -47,7 +47,7 @@ def test_history_tells_the_events_oldest_first_and_nobody_s_name(staff: Api) -> 
     assert b"window" not in reply.content
 
 
-def test_a_booking_as_it_stood(staff: Api) -> None:
+def test_a_booking_as_of_an_instant(staff: Api) -> None:
     path = f"/woki/bookings/{lived(staff)}"
     stood = [staff.get(path, asOf=at(hours)).body for hours in (0.5, 1.5, 2.5)]
     assert [(each["partySize"], each["status"], each["version"]) for each in stood] == [
@@ -59,7 +59,7 @@ def test_a_booking_as_it_stood(staff: Api) -> None:
     assert set(stood[0]) == set(staff.get(path).body)
 
 
-def test_when_it_was_made_reads_the_same_wherever_it_is_told(db: None) -> None:
+def test_creation_time_is_the_same_in_every_representation(db: None) -> None:
     """In the restaurant's own offset and to the millisecond, the example's booking as any other."""
     with frozen(NOON + timedelta(microseconds=289_574)):
         example.example()
@@ -85,7 +85,7 @@ def test_when_it_was_made_reads_the_same_wherever_it_is_told(db: None) -> None:
         assert event["payload"]["createdAt"] == told["data"]["createdAt"] == sent["data"]["createdAt"] == noon
 
 
-def test_an_event_of_old_that_tells_microseconds_reads_the_same() -> None:
+def test_an_old_event_with_microseconds_reads_the_same() -> None:
     state = dict.fromkeys(PAST_FIELDS) | {
         "createdAt": "2025-10-01T09:00:00.289574-03:00",
         "updatedAt": "2025-10-01T12:00:00.289000+00:00",
@@ -94,11 +94,11 @@ def test_an_event_of_old_that_tells_microseconds_reads_the_same() -> None:
     assert shown["createdAt"] == shown["updatedAt"] == "2025-10-01T09:00:00.289-03:00"
 
 
-def test_before_it_was_made_there_is_no_booking(staff: Api) -> None:
+def test_a_booking_is_not_found_before_its_creation(staff: Api) -> None:
     refused(staff.get(f"/woki/bookings/{lived(staff)}", asOf=at(-1)), 404, "NOT_FOUND")
 
 
-def test_the_book_of_a_day_as_it_stood(staff: Api) -> None:
+def test_the_bookings_of_a_day_as_of_an_instant(staff: Api) -> None:
     booking = lived(staff)
 
     def book(day: str, hours: float) -> list[str]:
@@ -114,7 +114,7 @@ def test_an_instant_without_an_offset_is_refused(staff: Api) -> None:
     refused(staff.get("/woki/bookings/B1", asOf="2025-10-22T20:00:00"), 400, "VALIDATION_ERROR", "asOf")
 
 
-def test_the_past_of_another_s_booking_is_not_there(staff: Api) -> None:
+def test_a_foreign_bookings_history_is_not_found(staff: Api) -> None:
     house("X")
     stranger = api_as(Role.ADMIN, "X")
     for path in ("/woki/bookings/B1/history", "/woki/bookings/B1"):

@@ -9,7 +9,7 @@ from tests.api import Api, api_as, at, house, refused
 from wokibrain.core.permissions import Role
 
 
-def test_cancelling_answers_204_with_nothing_and_keeps_the_booking(guest: Api) -> None:
+def test_cancelling_returns_an_empty_204_and_keeps_the_row(guest: Api) -> None:
     reply = guest.cancel("B1")
     assert (reply.status, reply.content) == (204, b"")
     assert "Content-Type" not in reply.headers
@@ -33,14 +33,14 @@ def test_cancelling_a_combo_frees_all_of_it(guest: Api) -> None:
     assert guest.book(tableIds=["T1"], partySize=2, start=at("20:30")).status == 201
 
 
-def test_a_second_time_is_refused_and_changes_nothing(guest: Api) -> None:
+def test_cancelling_twice_is_refused_and_changes_nothing(guest: Api) -> None:
     guest.cancel("B1")
     before = guest.get("/woki/bookings/B1").body
     assert refused(guest.cancel("B1"), 409, "ALREADY_CANCELLED") == "This booking is already cancelled."
     assert guest.get("/woki/bookings/B1").body == before
 
 
-def test_with_the_same_key_204_again(guest: Api) -> None:
+def test_cancelling_twice_with_one_key_returns_204_again(guest: Api) -> None:
     first, second = guest.cancel("B1", key="k"), guest.cancel("B1", key="k")
     assert (first.status, second.status, second.content) == (204, 204, b"")
     assert "Idempotent-Replayed" not in first.headers
@@ -49,7 +49,7 @@ def test_with_the_same_key_204_again(guest: Api) -> None:
     refused(guest.cancel("B1", key="other"), 409, "ALREADY_CANCELLED")
 
 
-def test_a_party_at_its_table_or_gone_cannot_be_cancelled(staff: Api) -> None:
+def test_a_seated_or_completed_booking_cannot_be_cancelled(staff: Api) -> None:
     staff.step("B1", "seat")
     assert refused(staff.cancel("B1"), 409, "INVALID_TRANSITION") == (
         "A booking that is Seated does not allow this."
@@ -61,7 +61,7 @@ def test_a_party_at_its_table_or_gone_cannot_be_cancelled(staff: Api) -> None:
     refused(staff.cancel(late), 409, "INVALID_TRANSITION")
 
 
-def test_who_may_cancel(guest: Api, settings: Any) -> None:
+def test_cancelling_needs_permission(guest: Api, settings: Any) -> None:
     house("H")
     refused(guest.cancel("B9"), 404, "NOT_FOUND")
     refused(api_as(Role.ADMIN, "H").cancel("B1"), 404, "NOT_FOUND")

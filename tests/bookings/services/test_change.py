@@ -40,13 +40,13 @@ def changes_of(booking: dict[str, Any]) -> Any:
 # -- The seat ---------------------------------------------------------------------------------------
 
 
-def test_a_party_its_table_still_seats_stays(staff: Api) -> None:
+def test_a_party_that_still_fits_keeps_its_table(staff: Api) -> None:
     body = staff.change("B1", partySize=4).body
     assert (body["partySize"], seat_of(body), body["version"]) == (4, (["T2"], "20:30", "21:15"), 2)
     assert changes_of(body) == {"partySize": {"from": 3, "to": 4}}
 
 
-def test_a_party_its_table_no_longer_seats_moves_and_keeps_its_time(staff: Api) -> None:
+def test_a_party_that_no_longer_fits_moves_and_keeps_its_time(staff: Api) -> None:
     body = staff.change("B1", partySize=5).body
     assert seat_of(body) == (["T4"], "20:30", "21:15")
     assert changes_of(body) == {
@@ -61,12 +61,12 @@ def test_its_own_table_may_become_part_of_a_combo(staff: Api) -> None:
     assert seat_of(staff.change("B1", partySize=10).body) == (["T2", "T4"], "20:30", "21:15")
 
 
-def test_a_party_that_shrinks_below_its_tables_least_moves(staff: Api) -> None:
+def test_a_party_that_shrinks_below_its_tables_minimum_moves(staff: Api) -> None:
     big = staff.book(tableIds=["T4"], start=at("20:30")).body
     assert seat_of(staff.change(big["id"], partySize=2).body)[0] == ["T1"]
 
 
-def test_a_longer_stay_is_held_on_the_same_table(staff: Api) -> None:
+def test_a_longer_stay_keeps_its_table(staff: Api) -> None:
     body = staff.change("B1", durationMinutes=120).body
     assert seat_of(body) == (["T2"], "20:30", "22:30")
     assert changes_of(body) == {
@@ -81,18 +81,18 @@ def test_a_shorter_stay_frees_the_rest(staff: Api) -> None:
     assert staff.book(tableIds=["T2"], start=at("21:00")).status == 201
 
 
-def test_a_longer_stay_moves_where_the_next_party_is_in_the_way(staff: Api) -> None:
+def test_a_longer_stay_that_meets_the_next_booking_moves(staff: Api) -> None:
     staff.book(tableIds=["T2"], start=at("21:30"))
     body = staff.change("B1", durationMinutes=90).body
     assert seat_of(body) == (["T3"], "20:30", "22:00")
 
 
-def test_a_longer_stay_up_to_the_next_party_stays(staff: Api) -> None:
+def test_a_longer_stay_up_to_the_next_booking_keeps_its_table(staff: Api) -> None:
     staff.book(tableIds=["T2"], start=at("21:30"))
     assert seat_of(staff.change("B1", durationMinutes=60).body) == (["T2"], "20:30", "21:30")
 
 
-def test_a_stay_that_closing_cuts_short_is_refused_not_moved(staff: Api) -> None:
+def test_a_stay_past_closing_is_refused_and_not_moved(staff: Api) -> None:
     late = staff.book(start=at("22:15"), tableIds=["T3"]).body
     assert refused(staff.change(late["id"], durationMinutes=105), 409, "NO_CAPACITY") == (
         "From that start 105 minutes do not fit before closing."
@@ -100,7 +100,7 @@ def test_a_stay_that_closing_cuts_short_is_refused_not_moved(staff: Api) -> None
     )
 
 
-def test_tables_asked_for_are_taken_at_the_same_time(staff: Api) -> None:
+def test_requested_tables_are_taken_at_the_same_time(staff: Api) -> None:
     body = staff.change("B1", tableIds=["T3"]).body
     assert seat_of(body) == (["T3"], "20:30", "21:15")
     assert changes_of(body) == {"tableIds": {"from": ["T2"], "to": ["T3"]}}
@@ -111,7 +111,7 @@ def test_tables_asked_for_are_taken_at_the_same_time(staff: Api) -> None:
     )
 
 
-def test_its_own_tables_may_be_asked_for(staff: Api) -> None:
+def test_a_request_may_name_the_bookings_own_tables(staff: Api) -> None:
     body = staff.change("B1", tableIds=["T2"]).body
     assert (seat_of(body), body["version"]) == ((["T2"], "20:30", "21:15"), 1)
 
@@ -130,11 +130,11 @@ def test_another_sector_keeps_the_time_and_takes_its_best_table(staff: Api) -> N
     assert staff.book(sectorId="S2", tableIds=["T7"], partySize=2, start=at("20:30")).status == 409
 
 
-def test_its_own_sector_asked_for_changes_nothing(staff: Api) -> None:
+def test_a_request_naming_the_bookings_own_sector_changes_nothing(staff: Api) -> None:
     assert staff.change("B1", sectorId="S1").body["version"] == 1
 
 
-def test_a_table_retired_since_is_kept_until_it_no_longer_fits(staff: Api) -> None:
+def test_a_retired_table_is_kept_until_it_no_longer_fits(staff: Api) -> None:
     Table.objects.filter(pk="T2").update(active=False)
     assert staff.change("B1", notes="Late").body["tableIds"] == ["T2"]
     assert staff.change("B1", partySize=4).body["tableIds"] == ["T3"]
@@ -152,17 +152,17 @@ def test_another_start_on_the_same_table(staff: Api) -> None:
     }
 
 
-def test_another_start_on_another_table_where_its_own_is_taken(staff: Api) -> None:
+def test_another_start_moves_the_booking_if_its_table_is_taken(staff: Api) -> None:
     staff.book(tableIds=["T2"], start=at("21:30"))
     assert seat_of(staff.change("B1", start=at("21:15")).body) == (["T3"], "21:15", "22:00")
 
 
-def test_a_start_stays_where_the_window_asked_for_has_it(staff: Api) -> None:
+def test_a_start_inside_the_requested_window_stays(staff: Api) -> None:
     body = staff.change("B1", windowStart="20:00", windowEnd="22:00").body
     assert (seat_of(body), body["version"]) == ((["T2"], "20:30", "21:15"), 1)
 
 
-def test_a_window_without_the_start_moves_it_to_the_best_there_on_the_same_table(staff: Api) -> None:
+def test_a_window_that_excludes_the_start_moves_it_to_the_best_one_on_the_same_table(staff: Api) -> None:
     on_t3 = staff.book(partySize=3, tableIds=["T3"], start=at("20:30"), durationMinutes=45).body
     # T2 is as good and comes first by name, but T3 still fits.
     assert seat_of(staff.change(on_t3["id"], windowStart="22:00", windowEnd="23:30").body) == (
@@ -227,7 +227,7 @@ def test_another_date_keeps_a_start_after_midnight_in_the_same_night(db: None) -
     assert body["start"] == at("00:30", "2025-10-26")
 
 
-def test_another_date_where_the_wall_time_does_not_exist_goes_on_by_the_hour_skipped(db: None) -> None:
+def test_another_date_whose_wall_time_is_skipped_shifts_by_the_skipped_hour(db: None) -> None:
     house("D", zone="America/Santiago", hours=(Hours(time(22), time(4)),))
     staff = api_as()
     made = staff.book(
@@ -236,7 +236,7 @@ def test_another_date_where_the_wall_time_does_not_exist_goes_on_by_the_hour_ski
     assert staff.change(made["id"], date="2026-09-05").body["start"] == at("01:30", "2026-09-06")
 
 
-def test_a_booking_that_has_begun_may_be_changed_where_the_past_is_refused(db: None) -> None:
+def test_a_booking_that_has_begun_may_be_changed_though_the_past_is_refused(db: None) -> None:
     house("H", refuse_past=True, tables={"A": (2, 4), "B": (2, 6)})
     staff = api_as()
     with frozen(datetime(2025, 10, 22, 20, tzinfo=UTC)):
@@ -249,7 +249,7 @@ def test_a_booking_that_has_begun_may_be_changed_where_the_past_is_refused(db: N
         assert detail.startswith("It is too late to book that time.")
 
 
-def test_hours_changed_since_do_not_touch_the_booking_until_its_time_is_changed(staff: Api) -> None:
+def test_changed_hours_do_not_affect_a_booking_until_its_time_changes(staff: Api) -> None:
     ServiceWindow.objects.filter(restaurant_id="R1", opens=time(20)).delete()
     assert seat_of(staff.change("B1", partySize=4).body) == (["T2"], "20:30", "21:15")
     assert refused(staff.change("B1", durationMinutes=60), 422, "OUTSIDE_SERVICE_WINDOW") == (
@@ -275,13 +275,13 @@ def walk_in(staff: Api) -> str:
     return str(record.id)
 
 
-def test_off_the_grid_the_quarters_it_touches_are_taken(staff: Api, walk_in: str) -> None:
+def test_an_off_grid_booking_takes_every_quarter_it_touches(staff: Api, walk_in: str) -> None:
     assert staff.book(tableIds=["T3"], start=at("20:00"), durationMinutes=30).status == 201
     assert staff.book(tableIds=["T3"], start=at("21:30")).status == 409
     assert staff.book(tableIds=["T3"], start=at("21:45")).status == 201
 
 
-def test_off_the_grid_the_minute_stays(staff: Api, walk_in: str) -> None:
+def test_an_off_grid_booking_keeps_its_minute(staff: Api, walk_in: str) -> None:
     assert seat_of(staff.change(walk_in, partySize=4).body) == (["T3"], "20:37", "21:37")
     assert seat_of(staff.change(walk_in, durationMinutes=90).body) == (["T3"], "20:37", "22:07")
     assert seat_of(staff.change(walk_in, tableIds=["T1", "T5"]).body) == (["T1", "T5"], "20:37", "22:07")
@@ -290,16 +290,16 @@ def test_off_the_grid_the_minute_stays(staff: Api, walk_in: str) -> None:
     assert held(walk_in) == [("T4", begin, begin + timedelta(minutes=90), True)]
 
 
-def test_off_the_grid_a_longer_stay_sees_the_next_party(staff: Api, walk_in: str) -> None:
+def test_an_off_grid_longer_stay_respects_the_next_booking(staff: Api, walk_in: str) -> None:
     staff.book(tableIds=["T3"], start=at("21:45"))
     assert seat_of(staff.change(walk_in, durationMinutes=75).body) == (["T1"], "20:37", "21:52")
 
 
-def test_off_the_grid_another_date_keeps_the_minute(staff: Api, walk_in: str) -> None:
+def test_an_off_grid_booking_keeps_its_minute_on_another_date(staff: Api, walk_in: str) -> None:
     assert staff.change(walk_in, date="2025-10-23").body["start"] == at("20:37", "2025-10-23")
 
 
-def test_off_the_grid_a_new_start_is_on_it(staff: Api, walk_in: str) -> None:
+def test_a_new_start_puts_an_off_grid_booking_on_the_grid(staff: Api, walk_in: str) -> None:
     assert seat_of(staff.change(walk_in, start=at("20:30")).body) == (["T3"], "20:30", "21:30")
 
 
@@ -328,7 +328,7 @@ def test_off_the_grid_a_new_start_is_on_it(staff: Api, walk_in: str) -> None:
         ({"guestName": "Eve", "notes": "x", "partySize": 17}, 409, "NO_CAPACITY", None),
     ],
 )
-def test_a_change_that_is_refused_loses_nothing(
+def test_a_refused_change_leaves_the_booking_as_it_was(
     staff: Api, change: dict[str, Any], status: int, code: str, path: str | None
 ) -> None:
     house("H")
@@ -343,7 +343,7 @@ def test_a_change_that_is_refused_loses_nothing(
     assert [event.event_type for event in events_of(before["id"])] == ["BookingCreated"]
 
 
-def test_a_start_that_was_taken_names_the_nearest(staff: Api) -> None:
+def test_a_taken_start_names_the_nearest_free_ones(staff: Api) -> None:
     for tables in (["T3"], ["T4"], ["T1", "T5"]):
         staff.book(tableIds=tables, start=at("21:30"))
     staff.book(tableIds=["T2"], start=at("21:15"))
@@ -352,7 +352,7 @@ def test_a_start_that_was_taken_names_the_nearest(staff: Api) -> None:
     )
 
 
-def test_the_restaurants_own_bounds(staff: Api) -> None:
+def test_the_restaurants_own_limits(staff: Api) -> None:
     Restaurant.objects.filter(pk="R1").update(min_party=3, max_party=8, horizon_days=2)
     with frozen(datetime(2025, 10, 22, 12, tzinfo=UTC)):
         assert refused(staff.change("B1", partySize=2), 400, "VALIDATION_ERROR", "partySize") == (
@@ -363,7 +363,7 @@ def test_the_restaurants_own_bounds(staff: Api) -> None:
         )
 
 
-def test_what_is_over_cannot_be_changed(staff: Api) -> None:
+def test_a_closed_booking_cannot_be_changed(staff: Api) -> None:
     staff.cancel("B1")
     refused(staff.change("B1", partySize=2), 409, "ALREADY_CANCELLED")
     for steps, label in ((("no-show",), "No-show"), (("seat", "complete"), "Completed")):
@@ -375,7 +375,7 @@ def test_what_is_over_cannot_be_changed(staff: Api) -> None:
         )
 
 
-def test_a_party_at_its_table_may_stay_longer(staff: Api) -> None:
+def test_a_seated_party_may_stay_longer(staff: Api) -> None:
     staff.step("B1", "seat")
     body = staff.change("B1", durationMinutes=90).body
     assert (body["status"], seat_of(body)) == ("SEATED", (["T2"], "20:30", "22:00"))
@@ -396,7 +396,7 @@ def test_contact_data_and_notes_are_set_and_cleared_without_touching_the_seat(st
     assert seat_of(body) == (["T2"], "20:30", "21:15")
 
 
-def test_private_changes_are_told_without_their_content(staff: Api) -> None:
+def test_events_name_private_changes_without_their_values(staff: Api) -> None:
     body = staff.change("B1", guestName="Ana", notes="Allergic to nuts", partySize=4).body
     redacted = {"from": None, "to": None, "redacted": True}
     guest_id = str(Booking.objects.get(reference="B1").guest_id)
@@ -408,7 +408,7 @@ def test_private_changes_are_told_without_their_content(staff: Api) -> None:
     }
 
 
-def test_a_change_to_what_already_is_makes_no_version_and_no_event(staff: Api) -> None:
+def test_a_change_to_the_present_values_writes_no_version_and_no_event(staff: Api) -> None:
     staff.change("B1", guestName="Ana")
     before = staff.get("/woki/bookings/B1").body
     for change in ({}, {"partySize": 3}, {"guestName": "Ana"}, {"notes": None}, {"start": at("20:30")}):
@@ -416,7 +416,7 @@ def test_a_change_to_what_already_is_makes_no_version_and_no_event(staff: Api) -
     assert len(events_of(before["id"])) == 2
 
 
-def test_a_start_on_another_date_takes_the_booking_there(staff: Api) -> None:
+def test_a_start_on_another_date_moves_the_booking_to_it(staff: Api) -> None:
     body = staff.change("B1", start=at("20:00", "2025-10-24")).body
     assert (body["start"], body["tableIds"]) == (at("20:00", "2025-10-24"), ["T2"])
     assert Booking.objects.get(reference="B1").service_date == date(2025, 10, 24)
@@ -428,7 +428,7 @@ def test_a_start_on_another_date_takes_the_booking_there(staff: Api) -> None:
     refused(staff.change("B1", date="2025-10-24", start=at("20:00")), 422, "OUTSIDE_SERVICE_WINDOW")
 
 
-def test_a_start_after_midnight_is_of_the_night_that_goes_on(staff: Api) -> None:
+def test_a_start_after_midnight_belongs_to_the_same_night(staff: Api) -> None:
     house("N", hours=(Hours(time(20), time(2)),))
     made = staff.book(restaurantId="N", sectorId="N-S", start=at("21:00")).body
     late = staff.change(made["id"], start=at("00:15", "2025-10-23")).body
@@ -439,7 +439,7 @@ def test_a_start_after_midnight_is_of_the_night_that_goes_on(staff: Api) -> None
     assert Booking.objects.get(pk=made["id"]).service_date == date(2025, 10, 23)
 
 
-def test_another_guest_of_one_booking_is_none_of_the_others(staff: Api) -> None:
+def test_changing_one_bookings_guest_leaves_the_others_alone(staff: Api) -> None:
     ana = {"guestName": "Ana", "guestEmail": "ana@example.com", "guestPhone": "+34 600 000 000"}
     one = staff.book(date="2025-10-23", **ana).body
     two = staff.book(date="2025-10-24", **ana).body
@@ -458,7 +458,7 @@ def test_another_guest_of_one_booking_is_none_of_the_others(staff: Api) -> None:
     assert sorted(Guest.objects.values_list("pk", "name")) == sorted([(own, "Maxi"), (shared, "Ana García")])
 
 
-def test_an_erased_person_stays_erased_and_the_booking_gets_another(staff: Api) -> None:
+def test_an_erased_guest_stays_erased_and_the_booking_gets_a_new_one(staff: Api) -> None:
     made = staff.book(guestName="Ana", guestEmail="ana@example.com").body
     Guest.objects.update(name="", email="", phone="", erased_at=datetime(2025, 10, 1, tzinfo=UTC))
     assert staff.change(made["id"], guestName="Eve").body["guestName"] == "Eve"
@@ -472,7 +472,7 @@ def test_updated_at_and_version_move_on(staff: Api) -> None:
     assert staff.get("/woki/bookings/B1").body == body
 
 
-def test_who_may_change(guest: Api) -> None:
+def test_changing_needs_permission(guest: Api) -> None:
     house("H")
     refused(guest.change("B1", partySize=2), 401, "UNAUTHORIZED")
     refused(api_as(Role.API_CLIENT, "R1").change("B1", partySize=2), 403, "FORBIDDEN")

@@ -65,7 +65,7 @@ def test_a_refusal_on_the_board_marks_its_key_once_and_counts_once(
 
 
 @BOTH_DOORS
-def test_a_refusal_that_its_twins_result_replaces_is_not_counted(
+def test_a_refusal_replaced_by_its_twins_result_is_not_counted(
     board: Client, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any], door: Door
 ) -> None:
     booking = Booking.objects.get(reference="B1")

@@ -78,7 +78,7 @@ def test_the_allocations_are_the_bookings_tables_and_period(guest: Api) -> None:
     ]
 
 
-def test_exactly_the_tables_and_start_that_were_named(guest: Api) -> None:
+def test_named_tables_and_start_are_booked_exactly(guest: Api) -> None:
     body = guest.book(tableIds=["T4"], start=at("22:15")).body
     assert seat_of(body) == (["T4"], "22:15", "23:45")
 
@@ -87,15 +87,15 @@ def test_a_combo_named_in_any_order_is_shown_in_natural_order(guest: Api) -> Non
     assert guest.book(tableIds=["T5", "T1"], start=at("22:15")).body["tableIds"] == ["T1", "T5"]
 
 
-def test_the_earliest_start_of_tables_that_were_named(guest: Api) -> None:
+def test_named_tables_are_booked_at_their_earliest_start(guest: Api) -> None:
     assert seat_of(guest.book(tableIds=["T2"], windowStart="20:00").body) == (["T2"], "21:15", "22:45")
 
 
-def test_the_best_tables_for_a_start_that_was_named(guest: Api) -> None:
+def test_a_named_start_gets_the_best_tables(guest: Api) -> None:
     assert seat_of(guest.book(start=at("20:30")).body) == (["T3"], "20:30", "22:00")
 
 
-def test_a_start_may_come_in_any_offset(guest: Api) -> None:
+def test_a_start_may_have_any_utc_offset(guest: Api) -> None:
     assert guest.book(start="2025-10-23T00:00:00Z").body["start"] == at("21:00")
     assert guest.book(start="2025-10-23T02:00+02:00").body["start"] == at("21:00")
 
@@ -134,20 +134,20 @@ def test_a_booking_touching_another_is_no_overlap(guest: Api) -> None:
     assert refused(overlapping, 409, "CONFLICT").startswith("The requested tables are not free at that time.")
 
 
-def test_a_party_larger_than_any_combo_is_told_the_largest(guest: Api) -> None:
+def test_a_party_larger_than_any_combo_is_refused_with_the_largest(guest: Api) -> None:
     assert refused(guest.book(partySize=17), 409, "NO_CAPACITY") == (
         "No table or combination of tables seats a party of 17; the largest is 16."
     )
     assert guest.book(partySize=16).body["tableIds"] == ["T1", "T2", "T3", "T4"]
 
 
-def test_a_party_too_small_for_what_is_there(db: None) -> None:
+def test_a_party_too_small_for_every_table_is_refused(db: None) -> None:
     house("H", tables={"T": (4, 6)})
     reply = Api().book(restaurantId="H", sectorId="H-S", partySize=2)
     assert refused(reply, 409, "NO_CAPACITY") == "No table or combination of tables seats a party of 2."
 
 
-def test_a_closed_day_says_so(guest: Api) -> None:
+def test_a_closed_day_is_refused_as_closed(guest: Api) -> None:
     SpecialDay.objects.create(restaurant_id="R1", date=date(2025, 12, 25))
     assert refused(guest.book(date="2025-12-25"), 422, "OUTSIDE_SERVICE_WINDOW") == (
         "The restaurant is closed on that date."
@@ -170,9 +170,7 @@ def test_a_start_outside_the_service_is_outside_its_windows(guest: Api) -> None:
 
 
 @pytest.mark.parametrize("window", [{"windowStart": "20:00", "windowEnd": "21:00"}, {"windowStart": "14:00"}])
-def test_a_start_outside_of_the_window_asked_for_beside_it_is_at_fault(
-    guest: Api, window: dict[str, str]
-) -> None:
+def test_a_start_outside_the_requested_window_is_refused(guest: Api, window: dict[str, str]) -> None:
     said = refused(guest.book(start=at("13:00"), **window), 400, "VALIDATION_ERROR", "start")
     assert said == "The start is not between the requested times."
     refused(guest.book(start=at("18:00"), **window), 422, "OUTSIDE_SERVICE_WINDOW")
@@ -195,7 +193,7 @@ def test_a_start_on_another_date_is_outside_its_windows(guest: Api) -> None:
     assert guest.book(start=at("21:00", "2025-10-23")).body["error"] == "OUTSIDE_SERVICE_WINDOW"
 
 
-def test_last_seating_is_named_when_it_is_over(db: None) -> None:
+def test_a_start_after_the_last_seating_names_the_last_seating(db: None) -> None:
     house("H", hours=(Hours(time(20), time(23), time(21)),))
     reply = Api().book(restaurantId="H", sectorId="H-S", partySize=2, durationMinutes=30, start=at("21:30"))
     assert refused(reply, 422, "OUTSIDE_SERVICE_WINDOW") == (
@@ -237,21 +235,21 @@ def test_a_stay_longer_than_any_service(db: None) -> None:
         ({"date": "2025-10-31"}, "date", "This restaurant can be booked up to 2025-10-30."),
     ],
 )
-def test_the_restaurants_own_bounds(db: None, body: dict[str, Any], path: str, detail: str) -> None:
+def test_the_restaurants_own_limits(db: None, body: dict[str, Any], path: str, detail: str) -> None:
     house("H", min_party=2, max_party=8, min_duration=60, max_duration=120, horizon_days=10)
     with frozen(datetime(2025, 10, 20, 12, tzinfo=UTC)):
         reply = Api().book(restaurantId="H", sectorId="H-S", **body)
         assert refused(reply, 400, "VALIDATION_ERROR", path) == detail
 
 
-def test_the_examples_bounds_are_30_to_180_minutes(guest: Api) -> None:
+def test_the_example_accepts_30_to_180_minutes(guest: Api) -> None:
     for minutes in (15, 195):
         refused(guest.book(durationMinutes=minutes), 400, "VALIDATION_ERROR", "durationMinutes")
     assert guest.book(durationMinutes=30).body["durationMinutes"] == 30
     assert guest.book(durationMinutes=180).body["durationMinutes"] == 180
 
 
-def test_a_restaurant_made_by_the_models_defaults_refuses_the_past(db: None) -> None:
+def test_a_restaurant_with_default_settings_refuses_the_past(db: None) -> None:
     house("H", refuse_past=Restaurant._meta.get_field("refuse_past").default)
     api = Api()
     where: dict[str, Any] = {"restaurantId": "H", "sectorId": "H-S", "partySize": 2}
@@ -267,12 +265,12 @@ def test_a_restaurant_made_by_the_models_defaults_refuses_the_past(db: None) -> 
         assert api.book(**where).body["start"] == at("21:00")
 
 
-def test_the_example_takes_2025(guest: Api) -> None:
+def test_the_example_accepts_bookings_in_2025(guest: Api) -> None:
     with frozen(datetime(2026, 11, 20, tzinfo=UTC)):
         assert guest.book(start=at("21:00")).body["start"] == at("21:00")
 
 
-def test_duration_comes_from_the_turn_times_where_it_is_left_out(db: None) -> None:
+def test_without_a_duration_the_turn_times_decide(db: None) -> None:
     made = house("H")
     made.turn_times.create(party_up_to=2, minutes=75)
     made.turn_times.create(party_up_to=4, minutes=120)
@@ -290,7 +288,7 @@ def test_duration_comes_from_the_turn_times_where_it_is_left_out(db: None) -> No
 @pytest.mark.parametrize(
     ("bounds", "minutes"), [({}, 90), ({"min_duration": 105}, 105), ({"max_duration": 75}, 75)]
 )
-def test_a_party_stays_90_minutes_within_the_bounds_where_there_are_no_turn_times(
+def test_without_turn_times_a_party_stays_90_minutes_within_the_limits(
     db: None, bounds: dict[str, Any], minutes: int
 ) -> None:
     house("H", **bounds)
@@ -298,7 +296,7 @@ def test_a_party_stays_90_minutes_within_the_bounds_where_there_are_no_turn_time
     assert (reply.status, reply.body["durationMinutes"]) == (201, minutes)
 
 
-def test_unknown_places_are_named_and_foreign_ones_look_the_same(guest: Api) -> None:
+def test_unknown_and_foreign_restaurants_are_refused_alike(guest: Api) -> None:
     house("H")
     for body, path in (
         ({"restaurantId": "R9"}, "restaurantId"),
@@ -313,7 +311,7 @@ def test_unknown_places_are_named_and_foreign_ones_look_the_same(guest: Api) -> 
         )
 
 
-def test_tables_of_two_sectors_cannot_be_named_together(guest: Api) -> None:
+def test_tables_of_two_sectors_cannot_be_booked_together(guest: Api) -> None:
     create_sector(caller=SYSTEM, id="S2", restaurant_id="R1", name="Terrace")
     create_table(caller=SYSTEM, id="T6", sector_id="S2", capacity_min=2, capacity_max=2)
     refused(guest.book(sectorId=None, tableIds=["T1", "T6"]), 404, "NOT_FOUND", "tableIds")
@@ -328,14 +326,14 @@ def test_a_retired_table_cannot_be_named_and_is_not_offered(guest: Api) -> None:
     assert all("T3" not in each for each in tables)
 
 
-def test_a_refusal_leaves_nothing_behind(guest: Api) -> None:
+def test_a_refusal_writes_nothing(guest: Api) -> None:
     before = (Booking.objects.count(), Allocation.objects.count(), Guest.objects.count())
     assert guest.book(partySize=40, guestName="Ana").status == 409
     assert guest.book(tableIds=["T2"], start=at("20:30"), guestName="Ana").status == 409
     assert (Booking.objects.count(), Allocation.objects.count(), Guest.objects.count()) == before
 
 
-def test_the_same_person_booking_again_is_one_guest(staff: Api) -> None:
+def test_a_returning_guest_is_one_row(staff: Api) -> None:
     for day in ("2025-10-23", "2025-10-24"):
         assert staff.book(date=day, guestName="Ana", guestEmail="ana@example.com").status == 201
     assert Guest.objects.get().bookings.count() == 2
@@ -359,7 +357,7 @@ def test_guest_fields_are_null_without_guest_read(guest: Api) -> None:
     assert [seen[name] for name in contact] == list(contact.values())
 
 
-def test_who_may_book_where(guest: Api, settings: Any) -> None:
+def test_booking_needs_permission_at_the_restaurant(guest: Api, settings: Any) -> None:
     house("H")
     stranger = api_as(Role.API_CLIENT, "H")
     refused(stranger.book(), 404, "NOT_FOUND", "restaurantId")

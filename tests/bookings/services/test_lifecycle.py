@@ -35,7 +35,7 @@ def held(booking: str) -> list[tuple[str, str, str, bool]]:
     ]
 
 
-def test_seating_and_leaving(staff: Api) -> None:
+def test_a_booking_is_seated_and_completed(staff: Api) -> None:
     seated = staff.step("B1", "seat")
     assert (seated.status, seated.body["status"], seated.body["version"]) == (200, "SEATED", 2)
     assert held("B1") == [("T2", "23:30", "00:15", True)]
@@ -46,7 +46,7 @@ def test_seating_and_leaving(staff: Api) -> None:
     assert held("B1") == [("T2", "23:30", "00:15", True)]
 
 
-def test_leaving_early_frees_the_rest(staff: Api) -> None:
+def test_completing_early_frees_the_rest(staff: Api) -> None:
     staff.step("B1", "seat")
     assert staff.book(tableIds=["T2"], start=at("21:00"), durationMinutes=30).status == 409
     with frozen(here(23, 52)):
@@ -59,7 +59,7 @@ def test_leaving_early_frees_the_rest(staff: Api) -> None:
     assert staff.book(tableIds=["T2"], start=at("21:00"), durationMinutes=30).status == 201
 
 
-def test_seated_and_gone_before_its_time_began_frees_all_of_it(staff: Api) -> None:
+def test_completing_before_the_start_frees_the_whole_time(staff: Api) -> None:
     with frozen(here(23, 0)):
         staff.step("B1", "seat")
         staff.step("B1", "complete")
@@ -67,7 +67,7 @@ def test_seated_and_gone_before_its_time_began_frees_all_of_it(staff: Api) -> No
     assert staff.book(tableIds=["T2"], start=at("20:30"), durationMinutes=45).status == 201
 
 
-def test_leaving_early_frees_every_table_of_a_combo(staff: Api) -> None:
+def test_completing_early_frees_every_table_of_a_combo(staff: Api) -> None:
     made = staff.book(tableIds=["T1", "T5"], start=at("20:30")).body["reference"]
     staff.step(made, "seat")
     with frozen(here(23, 45)):
@@ -82,7 +82,7 @@ def test_a_no_show_frees_the_table(staff: Api) -> None:
     assert staff.book(tableIds=["T2"], start=at("20:30")).status == 201
 
 
-def test_a_no_show_that_comes_after_all_gets_its_table_back(staff: Api) -> None:
+def test_a_late_no_show_gets_its_table_back(staff: Api) -> None:
     staff.step("B1", "no-show")
     body = staff.step("B1", "seat").body
     assert (body["status"], body["version"]) == ("SEATED", 3)
@@ -90,7 +90,7 @@ def test_a_no_show_that_comes_after_all_gets_its_table_back(staff: Api) -> None:
     assert staff.book(tableIds=["T2"], start=at("20:30")).status == 409
 
 
-def test_a_no_show_whose_table_was_given_away_stays_one(staff: Api) -> None:
+def test_a_no_show_whose_table_is_taken_stays_a_no_show(staff: Api) -> None:
     staff.step("B1", "no-show")
     staff.book(tableIds=["T2"], start=at("21:00"))
     assert refused(staff.step("B1", "seat"), 409, "CONFLICT") == "Its tables are no longer free for its time."
@@ -128,7 +128,7 @@ PATHS: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("status", list(ALLOWED))
-def test_each_step_from_each_status(staff: Api, status: str, step: str) -> None:
+def test_every_step_from_every_status(staff: Api, status: str, step: str) -> None:
     for each in PATHS[status]:
         if each == "cancel":
             staff.cancel("B1")
@@ -147,7 +147,7 @@ def test_each_step_from_each_status(staff: Api, status: str, step: str) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_steps_are_for_staff(guest: Api, step: str) -> None:
+def test_steps_need_a_staff_role(guest: Api, step: str) -> None:
     house("H")
     refused(guest.step("B1", step), 401, "UNAUTHORIZED")
     refused(guest.step("B9", step), 401, "UNAUTHORIZED")
@@ -161,7 +161,7 @@ def test_staff_may_take_every_step(guest: Api) -> None:
     assert [staff.step("B1", step).status for step in ("no-show", "seat", "complete")] == [200, 200, 200]
 
 
-def test_updated_at_follows_created_at_stays(staff: Api) -> None:
+def test_steps_change_updated_at_and_not_created_at(staff: Api) -> None:
     with frozen(here(22, 0)):
         made = staff.book(date="2025-10-23").body
     assert made["createdAt"] == made["updatedAt"] == "2025-10-22T19:00:00.000-03:00"

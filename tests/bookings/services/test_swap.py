@@ -78,7 +78,7 @@ def as_now(booking: BookingRecord) -> BookingRecord:
     return found
 
 
-def test_each_takes_the_others_tables_and_keeps_its_time(guest: Api) -> None:
+def test_swapped_bookings_exchange_tables_and_keep_their_times(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5", minutes=30)
     first, second = swap(one, other)
     assert (first.table_ids, first.start, first.version) == (("T5",), EVENING, 2)
@@ -97,14 +97,14 @@ def test_each_takes_the_others_tables_and_keeps_its_time(guest: Api) -> None:
     assert "swappedWith" not in history.as_of(one.id, datetime.max.replace(tzinfo=UTC))  # type: ignore[operator]
 
 
-def test_a_combination_changes_with_a_single_table(guest: Api) -> None:
+def test_a_combination_swaps_with_a_single_table(guest: Api) -> None:
     one, other = book(4, "T1", "T5"), book(4, "T4")
     swap(one, other)
     assert held(one) == [("T4", EVENING)]
     assert held(other) == [("T1", EVENING), ("T5", EVENING)]
 
 
-def test_bookings_of_two_sectors_change_sectors_too(db: None) -> None:
+def test_bookings_of_two_sectors_swap_sectors_too(db: None) -> None:
     house("H", tables={"A": (2, 4)})
     create_sector(caller=SYSTEM, id="H-Z", restaurant_id="H", name="Terrace")
     create_table(caller=SYSTEM, id="H-B", sector_id="H-Z", capacity_min=2, capacity_max=4)
@@ -127,7 +127,7 @@ def test_bookings_of_two_sectors_change_sectors_too(db: None) -> None:
     assert events_of(str(first.id))[-1].payload["changes"]["sectorId"] == {"from": "H-S", "to": "H-Z"}
 
 
-def test_a_seated_walk_in_off_the_grid_changes_with_who_comes(guest: Api) -> None:
+def test_a_seated_off_grid_walk_in_swaps_with_a_coming_booking(guest: Api) -> None:
     late = EVENING + timedelta(minutes=7)
     with frozen(late):
         sits = walk_in.seat_walk_in(
@@ -139,7 +139,7 @@ def test_a_seated_walk_in_off_the_grid_changes_with_who_comes(guest: Api) -> Non
     assert held(sits) == [("T5", late)]
 
 
-def test_a_refused_swap_leaves_both_where_they_were(guest: Api) -> None:
+def test_a_refused_swap_changes_neither_booking(guest: Api) -> None:
     one, other = book(2, "T1"), book(3, "T3")
     before = (as_now(one), as_now(other), held(one), held(other))
     with pytest.raises(Conflict) as refusal:
@@ -149,7 +149,7 @@ def test_a_refused_swap_leaves_both_where_they_were(guest: Api) -> None:
     assert [len(events_of(str(each.id))) for each in (one, other)] == [1, 1]
 
 
-def test_a_swap_sees_to_tables_and_not_to_the_time(guest: Api) -> None:
+def test_a_swap_clears_flags_about_tables_and_not_about_hours(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5")
     for each, cause in ((one, "tables"), (other, "hours")):
         Booking.objects.filter(pk=each.id).update(attention=[cause])
@@ -159,7 +159,7 @@ def test_a_swap_sees_to_tables_and_not_to_the_time(guest: Api) -> None:
     assert told == [{"from": ["tables"], "to": []}, None]
 
 
-def test_what_changed_since_it_was_looked_at_is_not_swapped(guest: Api) -> None:
+def test_a_booking_that_changed_meanwhile_is_not_swapped(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5")
     with frozen(EVENING):
         lifecycle.seat_booking(other.reference, caller=SYSTEM)
@@ -168,7 +168,7 @@ def test_what_changed_since_it_was_looked_at_is_not_swapped(guest: Api) -> None:
     assert str(refusal.value.detail) == "The booking was changed again since; look at it first."
 
 
-def test_a_third_booking_or_a_block_in_the_way_refuses_it(guest: Api) -> None:
+def test_an_overlapping_third_booking_or_block_refuses_the_swap(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5", minutes=45)
     third = book(2, "T1", minutes=90)
     with pytest.raises(Conflict) as taken:
@@ -184,7 +184,7 @@ def test_a_third_booking_or_a_block_in_the_way_refuses_it(guest: Api) -> None:
     assert (held(one)[0][0], held(other)[0][0]) == ("T1", "T5")
 
 
-def test_what_is_over_does_not_change_tables(guest: Api) -> None:
+def test_a_closed_booking_cannot_be_swapped(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5")
     with frozen(EVENING):
         lifecycle.no_show_booking(one.reference, caller=ANA)
@@ -192,14 +192,14 @@ def test_what_is_over_does_not_change_tables(guest: Api) -> None:
         swap(as_now(one), other)
 
 
-def test_outside_the_hours_is_said_so(guest: Api) -> None:
+def test_a_swap_outside_the_hours_is_refused_as_such(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5")
     ServiceWindow.objects.filter(restaurant_id="R1").delete()
     with pytest.raises(OutsideServiceWindow):
         swap(one, other)
 
 
-def test_only_two_bookings_of_one_day_and_house_change(guest: Api) -> None:
+def test_only_bookings_of_one_restaurant_and_day_swap(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5")
     with pytest.raises(ValidationFailed):
         swap(one, one)
@@ -216,7 +216,7 @@ def test_only_two_bookings_of_one_day_and_house_change(guest: Api) -> None:
         )
 
 
-def test_sent_twice_it_swaps_once(guest: Api) -> None:
+def test_a_repeated_swap_takes_effect_once(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5")
     swap(one, other)
     with pytest.raises(Conflict):
@@ -224,7 +224,7 @@ def test_sent_twice_it_swaps_once(guest: Api) -> None:
     assert (held(one)[0][0], held(other)[0][0]) == ("T5", "T1")
 
 
-def test_a_swap_is_undone_with_both_or_not_at_all(guest: Api) -> None:
+def test_undoing_a_swap_restores_both_bookings_or_neither(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5")
     swap(one, other)
     with frozen(EVENING + timedelta(seconds=9)):
@@ -243,7 +243,7 @@ def test_a_swap_is_undone_with_both_or_not_at_all(guest: Api) -> None:
     assert (held(one)[0][0], held(other)[0][0]) == ("T5", "T1")
 
 
-def test_a_swap_is_undone_by_who_did_it_and_at_once(guest: Api) -> None:
+def test_a_swap_is_undone_only_by_its_author_and_in_time(guest: Api) -> None:
     first, second = swap(book(2, "T1"), book(2, "T5"))
     with frozen(EVENING), pytest.raises(InvalidTransition):
         undo.undo_booking(str(second.id), caller=SYSTEM, version=2)
@@ -252,7 +252,7 @@ def test_a_swap_is_undone_by_who_did_it_and_at_once(guest: Api) -> None:
     assert (held(first)[0][0], held(second)[0][0]) == ("T5", "T1")
 
 
-def test_tables_that_do_not_join_are_refused_by_that_name(guest: Api) -> None:
+def test_tables_that_do_not_join_are_refused_as_such(guest: Api) -> None:
     TableJoin.objects.create(sector_id="S1", first_id="T1", second_id="T5")
     booked = book(4, "T1", "T5")
     refusal = api_as().change(str(booked.id), tableIds=["T1", "T3"])
@@ -293,7 +293,7 @@ def check_books(*bookings: BookingRecord) -> None:
 
 
 @pytest.mark.usefixtures("committed")
-def test_of_two_opposite_swaps_at_once_one_happens() -> None:
+def test_of_two_concurrent_opposite_swaps_one_succeeds() -> None:
     for _round in range(5):
         one, other = book(2, "T1"), book(2, "T5")
         results = at_once(partial(swap, one, other), partial(swap, other, one))
@@ -306,7 +306,7 @@ def test_of_two_opposite_swaps_at_once_one_happens() -> None:
 
 
 @pytest.mark.usefixtures("committed")
-def test_of_swaps_that_share_a_booking_one_happens() -> None:
+def test_of_concurrent_swaps_that_share_a_booking_one_succeeds() -> None:
     one, other, third = book(2, "T1"), book(2, "T5"), book(2, "T3")
     results = at_once(partial(swap, one, other), partial(swap, other, third), partial(swap, third, one))
     assert sorted(type(each).__name__ for each in results) == ["Conflict", "Conflict", "tuple"]
@@ -315,7 +315,7 @@ def test_of_swaps_that_share_a_booking_one_happens() -> None:
 
 
 @pytest.mark.usefixtures("committed")
-def test_a_swap_and_a_create_at_once_never_share_a_table() -> None:
+def test_a_concurrent_swap_and_create_never_share_a_table() -> None:
     for _round in range(5):
         # Swapped, the later party's time at T1 is what the newcomer wants.
         one, other = book(2, "T1"), book(2, "T5", minutes=60)

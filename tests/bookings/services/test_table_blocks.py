@@ -26,7 +26,7 @@ def block(table_id: str, start: datetime, end: datetime, reason: str = "") -> Ta
     return block_table(caller=SYSTEM, table_id=table_id, start=start, end=end, reason=reason)
 
 
-def test_nothing_is_booked_over_a_block(guest: Api) -> None:
+def test_a_blocked_table_cannot_be_booked(guest: Api) -> None:
     block("T3", evening(20), evening(22))
     assert guest.book(tableIds=["T3"], start=at("20:30")).body["error"] == "CONFLICT"
     offered = guest.discover(windowStart="20:00", windowEnd="22:00", limit=50).body["candidates"]
@@ -34,7 +34,7 @@ def test_nothing_is_booked_over_a_block(guest: Api) -> None:
     assert guest.book(tableIds=["T3"], start=at("22:00")).status == 201
 
 
-def test_a_block_is_never_laid_over_a_booking_and_names_it(guest: Api) -> None:
+def test_a_block_over_a_booking_is_refused_and_names_it(guest: Api) -> None:
     other = guest.book(tableIds=["T2"], start=at("21:30")).body["reference"]
     with pytest.raises(Conflict) as caught:
         block("T2", evening(21), evening(22))
@@ -45,7 +45,7 @@ def test_a_block_is_never_laid_over_a_booking_and_names_it(guest: Api) -> None:
     assert events_of("T2") == []
 
 
-def test_a_block_is_never_laid_over_a_block(guest: Api) -> None:
+def test_a_block_over_a_block_is_refused(guest: Api) -> None:
     block("T3", evening(20), evening(22))
     with pytest.raises(Conflict) as caught:
         block("T3", evening(21, 59), evening(23))
@@ -53,7 +53,7 @@ def test_a_block_is_never_laid_over_a_block(guest: Api) -> None:
     assert TableBlock.objects.count() == 1
 
 
-def test_a_block_may_come_in_any_offset(staff: Api) -> None:
+def test_a_block_may_have_any_utc_offset(staff: Api) -> None:
     span = {"start": "2025-10-23T15:00:00+16:00", "end": "2025-10-22T09:00:00-16:00"}
     made = staff.post("/tables/T3/blocks", span)
     assert (made.status, made.body["start"], made.body["end"]) == (201, at("20:00"), at("22:00"))
@@ -67,12 +67,12 @@ def test_blocks_and_bookings_touch_without_overlapping(guest: Api) -> None:
     assert TableBlock.objects.filter(table_id="T2").count() == 3
 
 
-def test_a_cancelled_booking_is_not_in_the_way(guest: Api) -> None:
+def test_a_cancelled_booking_does_not_prevent_a_block(guest: Api) -> None:
     guest.cancel("B1")
     assert block("T2", evening(20), evening(22)).table_id == "T2"
 
 
-def test_a_block_takes_the_table_out_of_combos_only(guest: Api) -> None:
+def test_a_block_removes_only_its_own_table_from_the_offer(guest: Api) -> None:
     block("T5", evening(20), evening(23, 45))
     offered = guest.discover(windowStart="21:15", windowEnd="22:45", limit=50).body["candidates"]
     tables = {table for each in offered for table in each["tableIds"]}
@@ -94,7 +94,7 @@ def test_a_block_ends_after_it_starts(guest: Api) -> None:
         ]
 
 
-def test_the_database_refuses_a_block_over_a_booking_whoever_writes_it(guest: Api) -> None:
+def test_the_database_refuses_a_block_over_a_booking(guest: Api) -> None:
     row = TableBlock.objects.create(table_id="T2", start=evening(20), end=evening(21))
     with pytest.raises(IntegrityError, match="allocation_never_overlaps"), transaction.atomic():
         Allocation.objects.create(table_id="T2", sector_id="S1", period=(evening(20), evening(21)), block=row)
@@ -108,7 +108,7 @@ def test_unblocking_one_frees_that_interval(guest: Api) -> None:
     assert guest.book(tableIds=["T3"], start=at("22:00"), durationMinutes=60).status == 409
 
 
-def test_unblocking_without_naming_one_ends_those_not_over(guest: Api) -> None:
+def test_unblocking_without_an_id_ends_all_present_and_future_blocks(guest: Api) -> None:
     over = block("T3", evening(12), evening(13))
     block("T3", evening(20), evening(21))
     block("T3", evening(22), evening(23))
@@ -118,7 +118,7 @@ def test_unblocking_without_naming_one_ends_those_not_over(guest: Api) -> None:
 
 
 @pytest.mark.parametrize("block_id", ["0199a0b5-0000-4000-8000-000000000000", "no-uuid", "\x00"])
-def test_unblocking_what_is_not_blocked(guest: Api, block_id: str) -> None:
+def test_unblocking_a_table_without_blocks_is_not_found(guest: Api, block_id: str) -> None:
     block("T4", evening(20), evening(21))
     with pytest.raises(NotFound):
         unblock_table(caller=SYSTEM, table_id="T3", block_id=block_id)
@@ -127,14 +127,14 @@ def test_unblocking_what_is_not_blocked(guest: Api, block_id: str) -> None:
     assert TableBlock.objects.count() == 1
 
 
-def test_another_tables_block_is_not_this_ones(guest: Api) -> None:
+def test_a_block_of_another_table_is_not_found(guest: Api) -> None:
     other = block("T4", evening(20), evening(21))
     with pytest.raises(NotFound):
         unblock_table(caller=SYSTEM, table_id="T3", block_id=str(other.id))
     assert TableBlock.objects.count() == 1
 
 
-def test_each_block_and_each_end_of_one_is_an_event_of_the_table(guest: Api) -> None:
+def test_blocking_and_unblocking_are_events_of_the_table(guest: Api) -> None:
     with frozen(datetime(2025, 10, 1, 12, tzinfo=UTC)):
         one = block("T3", evening(20), evening(21), "Ana's wheelchair")
         two = block("T3", evening(22), evening(23))
@@ -153,7 +153,7 @@ def test_each_block_and_each_end_of_one_is_an_event_of_the_table(guest: Api) -> 
     assert {each.metadata["actor"] for each in events} == {"system:wokibrain"}
 
 
-def test_who_may_block(guest: Api) -> None:
+def test_blocking_needs_permission(guest: Api) -> None:
     house("H")
 
     def caller(role: Role, place: str) -> Caller:

@@ -46,7 +46,7 @@ def take_back(booking: BookingRecord, version: int, at: datetime, caller: Caller
         return undo.undo_booking(booking.reference, caller=caller, version=version)
 
 
-def test_seating_is_undone_by_one_more_event(booking: BookingRecord) -> None:
+def test_undoing_a_seating_appends_an_event(booking: BookingRecord) -> None:
     with frozen(EVENING):
         lifecycle.seat_booking(booking.reference, caller=ANA)
     after = take_back(booking, 2, EVENING + timedelta(seconds=5))
@@ -58,7 +58,7 @@ def test_seating_is_undone_by_one_more_event(booking: BookingRecord) -> None:
 
 
 @pytest.mark.parametrize("step", [lifecycle.cancel_booking, lifecycle.no_show_booking])
-def test_what_freed_the_tables_takes_them_back(booking: BookingRecord, step: object) -> None:
+def test_undoing_a_change_that_freed_tables_takes_them_again(booking: BookingRecord, step: object) -> None:
     with frozen(EVENING):
         step(booking.reference, caller=ANA)  # type: ignore[operator]
     assert held(booking) == []
@@ -66,7 +66,7 @@ def test_what_freed_the_tables_takes_them_back(booking: BookingRecord, step: obj
     assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
 
 
-def test_completing_is_undone_with_the_whole_time(booking: BookingRecord) -> None:
+def test_undoing_a_completion_restores_the_whole_time(booking: BookingRecord) -> None:
     with frozen(EVENING):
         lifecycle.seat_booking(booking.reference, caller=ANA)
     with frozen(EVENING + timedelta(minutes=30)):
@@ -83,7 +83,7 @@ def test_a_move_is_undone(booking: BookingRecord) -> None:
     assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
 
 
-def test_what_an_older_event_says_is_restored_in_todays_shape(
+def test_an_older_events_state_is_restored_in_the_present_shape(
     booking: BookingRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(
@@ -96,7 +96,7 @@ def test_what_an_older_event_says_is_restored_in_todays_shape(
     assert take_back(booking, 2, EVENING).party_size == 1
 
 
-def test_tables_that_were_taken_meanwhile_are_not_taken_back(booking: BookingRecord) -> None:
+def test_an_undo_is_refused_if_its_tables_were_taken(booking: BookingRecord) -> None:
     with frozen(EVENING):
         lifecycle.cancel_booking(booking.reference, caller=ANA)
         create.create_booking(
@@ -111,7 +111,7 @@ def test_tables_that_were_taken_meanwhile_are_not_taken_back(booking: BookingRec
     assert [event.version for event in events_of(str(booking.id))] == [1, 2]
 
 
-def test_a_walk_in_is_undone_by_cancelling_it(guest: Api) -> None:
+def test_undoing_a_walk_in_cancels_it(guest: Api) -> None:
     with frozen(EVENING):
         made = walk_in.seat_walk_in(caller=ANA, party=walk_in.WalkIn("R1", 2, duration_minutes=60))
     assert take_back(made, 1, EVENING).status == "CANCELLED"
@@ -120,7 +120,7 @@ def test_a_walk_in_is_undone_by_cancelling_it(guest: Api) -> None:
     assert (last.event_type, last.payload["reason"]) == ("BookingCancelled", "undone")
 
 
-def test_only_who_did_it_and_only_at_once(booking: BookingRecord) -> None:
+def test_only_the_author_may_undo_and_only_in_time(booking: BookingRecord) -> None:
     with frozen(EVENING):
         lifecycle.seat_booking(booking.reference, caller=ANA)
     with pytest.raises(InvalidTransition) as somebody_else:
@@ -133,7 +133,7 @@ def test_only_who_did_it_and_only_at_once(booking: BookingRecord) -> None:
         take_back(booking, 1, EVENING)
 
 
-def test_an_undo_is_not_undone_and_contact_data_neither(booking: BookingRecord) -> None:
+def test_undos_and_contact_data_cannot_be_undone(booking: BookingRecord) -> None:
     with frozen(EVENING):
         lifecycle.seat_booking(booking.reference, caller=ANA)
     take_back(booking, 2, EVENING)
@@ -151,7 +151,7 @@ def flagged(booking: BookingRecord) -> list[str]:
     return Booking.objects.get(pk=booking.id).attention
 
 
-def test_an_undo_sees_to_nothing(booking: BookingRecord) -> None:
+def test_an_undo_clears_no_flag(booking: BookingRecord) -> None:
     Booking.objects.filter(pk=booking.id).update(attention=["tables"])
     with frozen(EVENING):
         lifecycle.seat_booking(booking.reference, caller=ANA)
@@ -170,7 +170,7 @@ def test_an_undo_sees_to_nothing(booking: BookingRecord) -> None:
         ("zone", Change(start=EVENING + timedelta(minutes=15)), []),
     ],
 )
-def test_a_change_sees_to_what_it_changes_until_it_is_undone(
+def test_a_change_clears_its_flag_and_undoing_it_restores_the_flag(
     booking: BookingRecord, cause: str, change: Change, left: list[str]
 ) -> None:
     Booking.objects.filter(pk=booking.id).update(attention=[cause])

@@ -31,7 +31,7 @@ def seat(wanted: WalkIn, at: datetime) -> BookingRecord:
         return walk_in.seat_walk_in(caller=SYSTEM, party=wanted)
 
 
-def test_a_walk_in_sits_now_at_the_best_table_and_holds_it_to_the_minute(guest: Api) -> None:
+def test_a_walk_in_gets_the_best_table_now_to_the_minute(guest: Api) -> None:
     made = seat(WalkIn("R1", 2, duration_minutes=60), evening(20, 7))
     assert (made.table_ids, made.start, made.end) == (("T1",), evening(20, 7), evening(21, 7))
     assert (made.status, made.channel, made.version) == ("SEATED", "walk_in", 1)
@@ -40,7 +40,7 @@ def test_a_walk_in_sits_now_at_the_best_table_and_holds_it_to_the_minute(guest: 
     assert [event.event_type for event in events_of(str(made.id))] == ["BookingCreated"]
 
 
-def test_a_table_is_free_from_the_minute_its_party_left(guest: Api) -> None:
+def test_a_table_is_free_from_the_minute_of_its_completion(guest: Api) -> None:
     first = seat(WalkIn("R1", 2, table_ids=frozenset({"T1"}), duration_minutes=60), evening(20, 5))
     with frozen(evening(20, 20)):
         lifecycle.complete_booking(first.reference, caller=SYSTEM)
@@ -49,21 +49,21 @@ def test_a_table_is_free_from_the_minute_its_party_left(guest: Api) -> None:
     assert (second.table_ids, second.start) == (("T1",), evening(20, 21))
 
 
-def test_a_walk_in_is_not_seated_into_a_booking_to_come(guest: Api) -> None:
+def test_a_walk_in_never_overlaps_a_coming_booking(guest: Api) -> None:
     with pytest.raises(Conflict) as caught:
         seat(WalkIn("R1", 3, table_ids=frozenset({"T2"}), duration_minutes=60), evening(20, 7))
     assert str(caught.value.detail).startswith("The requested tables are not free at that time.")
     assert Booking.objects.count() == 1
 
 
-def test_the_usual_time_is_cut_at_closing_and_a_given_one_is_not(guest: Api) -> None:
+def test_a_default_duration_ends_at_closing_and_a_requested_one_is_refused(guest: Api) -> None:
     TurnTime.objects.create(restaurant_id="R1", party_up_to=50, minutes=90)
     assert seat(WalkIn("R1", 2), evening(23)).end == evening(23, 45)
     with pytest.raises(Conflict):
         seat(WalkIn("R1", 2, duration_minutes=90), evening(23))
 
 
-def test_of_services_that_overlap_the_one_that_goes_on_and_still_seats_is_theirs(db: None) -> None:
+def test_of_overlapping_services_the_one_that_still_seats_counts(db: None) -> None:
     house(
         "H",
         hours=(Hours(time(20), time(22)), Hours(time(21), time(23), time(21, 15))),
@@ -75,7 +75,7 @@ def test_of_services_that_overlap_the_one_that_goes_on_and_still_seats_is_theirs
     assert seat(WalkIn("H", 2), evening(21, 30)).end == evening(22)
 
 
-def test_a_cut_stay_is_no_hindrance_to_a_change_of_the_party(guest: Api) -> None:
+def test_a_shortened_stay_does_not_prevent_a_change_of_party(guest: Api) -> None:
     TurnTime.objects.create(restaurant_id="R1", party_up_to=50, minutes=90)
     made = seat(WalkIn("R1", 2), evening(23, 8))
     # Shorter by now than what the restaurant takes, which is for who books from now on.
@@ -99,7 +99,7 @@ def test_a_cut_stay_is_no_hindrance_to_a_change_of_the_party(guest: Api) -> None
         (evening(23, 30), "The restaurant is about to close."),
     ],
 )
-def test_nobody_is_seated_when_it_is_closed_or_about_to(guest: Api, at: datetime, said: str) -> None:
+def test_a_closed_or_closing_restaurant_seats_no_walk_in(guest: Api, at: datetime, said: str) -> None:
     with pytest.raises(OutsideServiceWindow) as caught:
         seat(WalkIn("R1", 2), at)
     assert str(caught.value.detail) == said
@@ -110,7 +110,7 @@ def test_without_turn_times_or_a_duration_the_party_stays_90_minutes_or_until_cl
     assert seat(WalkIn("R1", 2), evening(22, 50)).end == evening(23, 45)
 
 
-def test_bounds_and_strange_tables_are_refused(guest: Api) -> None:
+def test_limits_and_foreign_tables_are_refused(guest: Api) -> None:
     with pytest.raises(ValidationFailed) as caught:
         seat(WalkIn("R1", 51, duration_minutes=60), evening(20))
     assert [issue.path for issue in caught.value.issues] == ["partySize"]
@@ -121,7 +121,7 @@ def test_bounds_and_strange_tables_are_refused(guest: Api) -> None:
         walk_in.seat_walk_in(caller=reader, party=WalkIn("R1", 2))
 
 
-def test_choices_are_what_a_seating_would_take(guest: Api) -> None:
+def test_choices_are_the_tables_that_a_seating_would_take(guest: Api) -> None:
     with frozen(evening(20, 7)):
         found = walk_in.choices(caller=SYSTEM, party=WalkIn("R1", 4, duration_minutes=60))
     assert [(each.table_ids, each.score) for each in found[:3]] == [
@@ -133,7 +133,7 @@ def test_choices_are_what_a_seating_would_take(guest: Api) -> None:
 
 
 @pytest.mark.parametrize("at", [datetime(2026, 4, 5, 3, minute, tzinfo=UTC) for minute in (5, 50)])
-def test_in_the_hour_that_the_clock_shows_again_it_is_served_too(db: None, at: datetime) -> None:
+def test_a_walk_in_is_seated_in_a_repeated_hour_too(db: None, at: datetime) -> None:
     """On 2026-04-04 Santiago's clocks show 23:00 to 24:00 twice: from 02:00 and from 03:00 UTC."""
     house("H", zone="America/Santiago", hours=(Hours(time(20), time(2), time(0, 30)),))
     assert seat(WalkIn("H", 2, duration_minutes=60), at).start == at
@@ -141,14 +141,14 @@ def test_in_the_hour_that_the_clock_shows_again_it_is_served_too(db: None, at: d
         seat(WalkIn("H", 2, duration_minutes=30), datetime(2026, 4, 5, 4, 50, tzinfo=UTC))
 
 
-def test_a_last_seating_shown_twice_is_the_first_of_both(db: None) -> None:
+def test_a_repeated_last_seating_means_its_first_occurrence(db: None) -> None:
     house("H", zone="America/Santiago", hours=(Hours(time(20), time(2), time(23, 30)),))
     seat(WalkIn("H", 2, duration_minutes=30), datetime(2026, 4, 5, 2, 40, tzinfo=UTC))
     with pytest.raises(OutsideServiceWindow):
         seat(WalkIn("H", 2, duration_minutes=30), datetime(2026, 4, 5, 3, 20, tzinfo=UTC))
 
 
-def test_a_party_that_sits_since_the_repeated_hour_can_be_moved(db: None) -> None:
+def test_a_party_seated_in_the_repeated_hour_can_be_moved(db: None) -> None:
     house("H", zone="America/Santiago", hours=(Hours(time(20), time(2)),), tables={"A": (2, 4), "B": (2, 4)})
     at = datetime(2026, 4, 5, 3, 5, tzinfo=UTC)
     made = seat(WalkIn("H", 2, table_ids=frozenset({"H-A"}), duration_minutes=60), at)
@@ -160,7 +160,7 @@ def test_a_party_that_sits_since_the_repeated_hour_can_be_moved(db: None) -> Non
     assert (moved.table_ids, moved.start) == (("H-B",), at)
 
 
-def test_a_full_room_is_said_to_be_full_where_past_starts_are_refused(db: None) -> None:
+def test_a_full_room_is_refused_as_full_though_the_past_is_refused(db: None) -> None:
     """Who stands at the door is not too late."""
     house("H", hours=(Hours(time(20), time(23)),), refuse_past=True)
     seat(WalkIn("H", 2, duration_minutes=60), evening(20, 7))

@@ -134,7 +134,7 @@ def test_the_board_tells_who_did_it_in_words(places: None) -> None:
     assert [each["by"] for each in story] == ["WokiBrain", "API key Till", "without sign-in", "Ana"]
 
 
-def test_a_block_is_never_laid_over_a_booking(places: None) -> None:
+def test_a_block_over_a_booking_is_refused(places: None) -> None:
     body = {
         "table": "T2", "start_0": DAY, "start_1": "20:00", "end_0": DAY, "end_1": "22:00", "reason": "",
     }  # fmt: skip

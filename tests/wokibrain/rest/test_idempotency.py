@@ -333,7 +333,7 @@ def test_a_replay_does_not_depend_on_where_the_name_leads_now(scene: Scene, sett
 
 
 @pytest.mark.parametrize("scene", ["createRestaurant"], indirect=True)
-def test_a_refusal_is_not_kept(scene: Scene) -> None:
+def test_a_refusal_is_not_stored(scene: Scene) -> None:
     refused(scene.send("k", id="R2"), 400, "VALIDATION_ERROR", "id")
     assert scene.api.delete("/restaurants/R2").status == 204
     made = scene.send("k", id="R2")
