@@ -62,14 +62,14 @@ def left() -> set[str]:
 
 
 @pytest.mark.usefixtures("kept")
-def test_a_booking_throws_its_day_and_the_neighbours_out_of_redis() -> None:
+def test_a_booking_evicts_its_day_and_the_adjacent_ones_from_redis() -> None:
     support.append("a")
     consumers.invalidate(events())
     assert left() == {"day:R1:S1:2026-05-09"}
 
 
 @pytest.mark.usefixtures("kept")
-def test_a_booking_that_moved_throws_out_the_day_it_left() -> None:
+def test_a_moved_booking_evicts_the_day_it_left() -> None:
     moved = {"serviceDate": {"from": "2026-05-09", "to": "2026-05-20"}}
     support.append("a", serviceDate="2026-05-20", changes=moved)
     consumers.invalidate(events())
@@ -78,7 +78,7 @@ def test_a_booking_that_moved_throws_out_the_day_it_left() -> None:
 
 
 @pytest.mark.usefixtures("kept")
-def test_a_block_throws_out_every_date_it_touches() -> None:
+def test_a_block_evicts_every_date_it_touches() -> None:
     consumers.invalidate([table_event()])
     assert left() == {"day:R1:S1:2026-05-09"}
 
@@ -86,7 +86,7 @@ def test_a_block_throws_out_every_date_it_touches() -> None:
 # --- live ------------------------------------------------------------------------------------------------------------
 
 
-def test_watchers_of_restaurant_and_sector_hear_of_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_is_published_to_its_restaurant_and_sector(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = InMemoryChannelLayer()
     monkeypatch.setattr(consumers, "get_channel_layer", lambda: layer)
 
@@ -112,7 +112,7 @@ def test_watchers_of_restaurant_and_sector_hear_of_an_event(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("name", ["R1", "a-b.c_d", "~", "a~b", "x" * 50])
-def test_group_names_are_such_as_channels_takes(name: str) -> None:
+def test_group_names_are_valid_for_channels(name: str) -> None:
     assert InMemoryChannelLayer().require_valid_group_name(messages.restaurant_group(name))
 
 
@@ -125,7 +125,7 @@ def test_no_two_ids_share_a_group() -> None:
 # --- audit -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_entry_says_who_what_and_the_fields_before_and_after() -> None:
+def test_an_audit_entry_has_actor_action_and_fields_before_and_after() -> None:
     support.append("a")
     support.append("a", 2, "BookingUpdated", partySize=5, changes={"partySize": {"from": 2, "to": 5}})
     support.append("a", 3, "BookingCancelled", partySize=5, status="CANCELLED", reason="guest")
@@ -141,7 +141,7 @@ def test_an_entry_says_who_what_and_the_fields_before_and_after() -> None:
     assert (cancelled.before, cancelled.after) == ({"status": "CONFIRMED"}, {"status": "CANCELLED"})
 
 
-def test_personal_values_stay_out_and_their_fields_are_named() -> None:
+def test_audit_entries_name_personal_fields_without_values() -> None:
     support.append("a", 1, notes="allergic", changes={"guestName": {"from": "x", "to": "y"}})
     audit.audit(events())
     entry = AuditEntry.objects.get()
@@ -156,7 +156,7 @@ def test_personal_values_stay_out_and_their_fields_are_named() -> None:
     assert (direct.before, direct.after, direct.touched) == ({"vip": 0}, {"vip": 1}, ["email"])
 
 
-def test_days_are_told_in_full() -> None:
+def test_audit_entries_list_days_in_full() -> None:
     assert list(consumers._sector_days(table_event())) == [
         ("R1", "S1", date(2026, 5, 4)),
         ("R1", "S1", date(2026, 5, 5)),

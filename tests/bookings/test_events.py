@@ -25,7 +25,7 @@ def told(booking_id: str) -> list[tuple[int, str]]:
     return [(event.version, event.event_type) for event in events_of(booking_id)]
 
 
-def test_a_creation_is_event_one_and_says_what_was_booked(staff: Api) -> None:
+def test_a_creation_is_version_one_with_the_whole_booking(staff: Api) -> None:
     now = datetime(2025, 10, 1, 12, tzinfo=UTC)
     with frozen(now):
         made = staff.book(start=at("21:00"), **CONTACT).body
@@ -71,7 +71,7 @@ def test_every_payload_has_exactly_the_fields_of_its_registered_type(staff: Api)
         assert event.payload.keys() - {"changes", "reason"} == set(known.fields)
 
 
-def test_metadata_says_who_through_which_door_and_in_which_request(guest: Api) -> None:
+def test_metadata_has_actor_source_and_request_id(guest: Api) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     request_id = str(uuid4())
     client = api_as(Role.API_CLIENT, "R1")
@@ -88,7 +88,7 @@ def test_metadata_says_who_through_which_door_and_in_which_request(guest: Api) -
     assert reply.headers["X-Request-ID"] == request_id
 
 
-def test_an_anonymous_actor_is_told_without_an_address(guest: Api) -> None:
+def test_an_anonymous_actor_has_no_address_in_events(guest: Api) -> None:
     reply = guest.call(
         "POST", "/woki/bookings",
         {"restaurantId": "R1", "date": "2025-10-22", "partySize": 4, "durationMinutes": 90},
@@ -102,7 +102,7 @@ def test_an_anonymous_actor_is_told_without_an_address(guest: Api) -> None:
     assert "127.0.0.1" not in json.dumps(event.metadata)
 
 
-def test_a_whole_life_counts_up_without_a_gap(staff: Api) -> None:
+def test_the_versions_of_a_whole_life_have_no_gap(staff: Api) -> None:
     made = staff.book().body["id"]
     staff.change(made, partySize=3)
     staff.change(made, notes="x")
@@ -125,14 +125,14 @@ def test_a_whole_life_counts_up_without_a_gap(staff: Api) -> None:
     assert len({event.event_id for event in events}) == 6
 
 
-def test_a_cancellation_says_why(guest: Api) -> None:
+def test_a_cancellation_has_its_reason(guest: Api) -> None:
     guest.cancel("B1")
     created, cancelled = events_of(str(Booking.objects.get(reference="B1").id))
     assert (cancelled.event_type, cancelled.version) == ("BookingCancelled", 2)
     assert cancelled.payload == created.payload | {"status": "CANCELLED", "reason": "requested"}
 
 
-def test_a_change_tells_the_new_state_and_what_differs(staff: Api) -> None:
+def test_a_change_has_the_new_state_and_the_differences(staff: Api) -> None:
     staff.change("B1", partySize=5)
     created, updated = events_of(str(Booking.objects.get(reference="B1").id))
     assert updated.payload == created.payload | {
@@ -153,13 +153,13 @@ def test_a_change_tells_the_new_state_and_what_differs(staff: Api) -> None:
         lambda api: api.book(partySize=0),
     ],
 )
-def test_a_refusal_is_no_event(staff: Api, refusal: Any) -> None:
+def test_a_refusal_writes_no_event(staff: Api, refusal: Any) -> None:
     before = StoredEvent.objects.count()
     assert refusal(staff).status >= 400
     assert StoredEvent.objects.count() == before
 
 
-def test_what_is_written_today_is_in_todays_shape_and_not_brought_up_again(
+def test_new_events_have_the_present_shape_and_are_not_upcast(
     staff: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = staff.book().body["id"]
@@ -180,13 +180,13 @@ def test_what_is_written_today_is_in_todays_shape_and_not_brought_up_again(
     assert {event.metadata["schema"] for event in events_of(new)} == {2}
 
 
-def test_a_replay_is_no_event(staff: Api) -> None:
+def test_a_replay_writes_no_event(staff: Api) -> None:
     made = staff.book(key="k").body["id"]
     staff.book(key="k")
     assert told(made) == [(1, "BookingCreated")]
 
 
-def test_reading_is_no_event(staff: Api) -> None:
+def test_reading_writes_no_event(staff: Api) -> None:
     before = StoredEvent.objects.count()
     staff.discover()
     staff.get("/woki/bookings/B1")
@@ -194,14 +194,14 @@ def test_reading_is_no_event(staff: Api) -> None:
     assert StoredEvent.objects.count() == before
 
 
-def test_the_example_booking_has_its_event_once_however_often_it_is_seeded(guest: Api) -> None:
+def test_repeated_seeding_writes_the_example_bookings_event_once(guest: Api) -> None:
     from bookings.sample_data import example
 
     example.example()
     assert told(str(Booking.objects.get(reference="B1").id)) == [(1, "BookingCreated")]
 
 
-def test_no_event_says_a_word_about_the_person(staff: Api) -> None:
+def test_no_event_contains_personal_data(staff: Api) -> None:
     made = staff.book(key="k", **CONTACT).body
     booking = made["id"]
     staff.change(booking, guestName="Zephyrina Canary", notes="peanut-canary again", partySize=3)

@@ -76,18 +76,18 @@ def check_hot_slot(rounds: int) -> None:
 
 
 @pytest.mark.fault
-def test_of_fifty_who_want_one_table_exactly_one_gets_it() -> None:
+def test_of_fifty_requests_for_one_table_exactly_one_succeeds() -> None:
     check_hot_slot(rounds=5)
 
 
 @pytest.mark.slow
 @pytest.mark.fault
-def test_of_fifty_who_want_one_table_exactly_one_gets_it_twenty_times_over() -> None:
+def test_of_fifty_requests_for_one_table_exactly_one_succeeds_in_twenty_rounds() -> None:
     check_hot_slot(rounds=20)
 
 
 @pytest.mark.fault
-def test_canary_without_locks_and_constraint_the_hot_slot_is_sold_twice() -> None:
+def test_canary_without_locks_and_constraint_one_table_is_booked_twice() -> None:
     with private_services() as services:
         sql(services, WITHOUT_CONSTRAINT)
         results = hot_rounds(services, 5, without="locks")
@@ -152,7 +152,7 @@ def check_exact_fill(sectors: int, seed: int, *, without: str = "") -> list[tupl
 
 
 @pytest.mark.fault
-def test_exactly_as_many_are_seated_at_once_as_one_by_one() -> None:
+def test_concurrent_requests_seat_exactly_as_many_as_sequential_ones() -> None:
     results = check_exact_fill(sectors=5, seed=20251122)
     assert results[0] == (10, 10)
     assert all(parallel == one_by_one for parallel, one_by_one in results), results
@@ -160,13 +160,13 @@ def test_exactly_as_many_are_seated_at_once_as_one_by_one() -> None:
 
 @pytest.mark.slow
 @pytest.mark.fault
-def test_exactly_as_many_are_seated_at_once_as_one_by_one_in_thirty_sectors() -> None:
+def test_concurrent_requests_seat_exactly_as_many_as_sequential_ones_in_thirty_sectors() -> None:
     results = check_exact_fill(sectors=30, seed=random.SystemRandom().randrange(1 << 32))
     assert results[0] == (10, 10)
     assert all(parallel == one_by_one for parallel, one_by_one in results), results
 
 
 @pytest.mark.fault
-def test_canary_without_locks_and_constraint_more_are_seated_than_fit() -> None:
+def test_canary_without_locks_and_constraint_more_parties_are_seated_than_fit() -> None:
     results = check_exact_fill(sectors=0, seed=1, without="locks")
     assert results[0][0] > 10

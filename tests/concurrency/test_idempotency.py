@@ -84,7 +84,7 @@ def test_request_killed_before_or_after_its_commit_books_once_when_repeated(
             assert value(services, "SELECT id::text FROM bookings_booking") == again.body["id"]
 
 
-def test_twin_of_a_request_that_still_runs_is_told_so_and_gets_its_result_later() -> None:
+def test_twin_of_a_running_request_is_refused_and_gets_its_result_later() -> None:
     ledger = Ledger()
     with private_services() as services:
         flag = services.folder / "stop-here"
@@ -105,7 +105,7 @@ def test_twin_of_a_request_that_still_runs_is_told_so_and_gets_its_result_later(
     assert later.body == first[0].body
 
 
-def test_key_with_another_body_or_caller_or_too_long_or_a_day_later() -> None:
+def test_keys_with_another_body_or_caller_or_too_long_or_expired() -> None:
     ledger = Ledger()
     with (
         private_services() as services,
@@ -177,7 +177,7 @@ def test_ten_parallel_twins_of_a_management_request_take_effect_once(without: st
             assert Counter(replayed) == {"true": 9, None: 1}, name
 
 
-def test_management_request_killed_before_its_commit_leaves_nothing_and_may_be_repeated() -> None:
+def test_management_request_killed_before_its_commit_writes_nothing_and_may_be_repeated() -> None:
     ledger = Ledger()
     with ExitStack() as stack:
         flag = Path(stack.enter_context(TemporaryDirectory())) / "die-here"
@@ -196,7 +196,7 @@ def test_management_request_killed_before_its_commit_leaves_nothing_and_may_be_r
         assert again.body["secret"] not in kept
 
 
-def test_twin_of_a_management_request_that_still_runs_is_told_so() -> None:
+def test_twin_of_a_running_management_request_is_refused() -> None:
     ledger = Ledger()
     with ExitStack() as stack:
         flag = Path(stack.enter_context(TemporaryDirectory())) / "stop-here"

@@ -164,7 +164,7 @@ def race(shape: Shape, without: str = "") -> tuple[Entry, Entry, Entry, int, int
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_what_was_refused_does_not_happen_after_all(name: str) -> None:
+def test_a_refused_request_never_takes_effect_later(name: str) -> None:
     shape = SHAPES[name]
     repeat, first, later, before, after = race(shape)
     assert (repeat.status, repeat.body["error"]) == (409, shape.refused)
@@ -175,7 +175,7 @@ def test_what_was_refused_does_not_happen_after_all(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_canary_without_the_mark_the_refused_request_happens(name: str) -> None:
+def test_canary_without_the_mark_the_refused_request_takes_effect(name: str) -> None:
     repeat, first, _, before, _ = race(SHAPES[name], without="refusals")
     assert (repeat.status, first.status // 100, before) == (409, 2, 1)
 
@@ -200,11 +200,11 @@ def unread(without: str = "") -> tuple[Entry, int]:
         return refused, value(place.services, CREATE.took)
 
 
-def test_a_request_that_lay_unread_while_its_repeat_was_refused_does_not_book() -> None:
+def test_a_delayed_request_whose_repeat_was_refused_does_not_book() -> None:
     assert unread()[1] == 0
 
 
-def test_canary_without_the_mark_the_unread_request_books() -> None:
+def test_canary_without_the_mark_the_delayed_request_books() -> None:
     assert unread(without="refusals")[1] == 1
 
 
@@ -219,7 +219,7 @@ def overtake() -> tuple[Entry, Entry, int, dict[str, int]]:
         return entries[0], twin, value(place.services, CREATE.took), place.refusals()
 
 
-def test_who_is_about_to_be_refused_while_its_twin_books_gets_the_booking() -> None:
+def test_a_refusal_gives_way_to_the_booking_of_a_twin_that_commits_meanwhile() -> None:
     refused, twin, bookings, counted = overtake()
     assert (twin.status, refused.status, bookings) == (201, 201, 1)
     assert refused.body == twin.body
@@ -227,7 +227,7 @@ def test_who_is_about_to_be_refused_while_its_twin_books_gets_the_booking() -> N
     assert counted == {}
 
 
-def test_who_is_about_to_be_refused_while_its_twin_still_runs_is_told_so_and_not_counted() -> None:
+def test_a_refusal_while_a_twin_still_runs_is_reported_as_in_progress_and_not_counted() -> None:
     with house("refused", "booking-written") as place:
         taker = place.book(partySize=4)
         first, entries = place.begin(lambda: place.send(place.first, "POST", "", "k", WANTED))

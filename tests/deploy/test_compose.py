@@ -45,7 +45,7 @@ def strings(value: Any) -> Iterator[str]:
         yield value
 
 
-def test_everything_the_product_is_made_of_is_there() -> None:
+def test_every_service_of_the_product_is_in_compose() -> None:
     assert set(services) == {
         "postgres",
         "redis",
@@ -62,7 +62,7 @@ def test_everything_the_product_is_made_of_is_there() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(services))
-def test_service_says_only_what_compose_knows(name: str) -> None:
+def test_services_use_only_keys_that_compose_knows(name: str) -> None:
     service = services[name]
     assert set(service) <= SERVICE_KEYS
     assert isinstance(service["environment"], dict)
@@ -75,7 +75,7 @@ def test_service_says_only_what_compose_knows(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(services))
-def test_what_a_service_waits_for_exists_and_can_become_true(name: str) -> None:
+def test_every_dependency_exists_and_can_become_healthy(name: str) -> None:
     for other, wait in services[name].get("depends_on", {}).items():
         assert wait["condition"] in CONDITIONS
         if wait["condition"] == "service_healthy":
@@ -87,7 +87,7 @@ def test_what_a_service_waits_for_exists_and_can_become_true(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(services))
-def test_secrets_are_never_written_down_and_always_asked_for(name: str) -> None:
+def test_secrets_have_no_default_and_are_required(name: str) -> None:
     for key, value in services[name]["environment"].items():
         if SECRET.search(key):
             assert re.fullmatch(r"\$\{[A-Z_]+:\?.+\}", str(value)), key
@@ -103,7 +103,7 @@ def test_interpolations_are_well_formed() -> None:
 
 
 @pytest.mark.parametrize("name", ours)
-def test_our_processes_run_with_nothing_to_spare(name: str) -> None:
+def test_our_containers_run_with_least_privilege(name: str) -> None:
     service = services[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -114,7 +114,7 @@ def test_our_processes_run_with_nothing_to_spare(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ours)
-def test_commands_take_the_arguments_they_are_given(name: str) -> None:
+def test_commands_accept_their_arguments(name: str) -> None:
     match services[name].get("command", ["python", "-m", "wokibrain.serve"]):
         case ["python", "manage.py", command, *arguments]:
             parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
@@ -140,17 +140,17 @@ def test_consume_reads_every_group() -> None:
     assert first == f"consume: {groups} from 127.0.0.1:1\n"
 
 
-def test_only_web_is_reachable_and_only_from_this_machine_unless_told_otherwise() -> None:
+def test_only_web_publishes_a_port_and_by_default_on_localhost_only() -> None:
     assert [name for name, service in services.items() if "ports" in service] == ["web"]
     assert services["web"]["ports"] == ["${BIND:-127.0.0.1}:${PORT:-8000}:8000"]
 
 
 @pytest.mark.parametrize("name", ["relay", "consume"])
-def test_what_is_run_is_what_the_proofs_run(name: str) -> None:
+def test_compose_runs_the_commands_that_the_proofs_run(name: str) -> None:
     assert services[name]["command"] == ["python", *COMMANDS[name]]
 
 
-def test_stop_gives_requests_in_flight_their_time() -> None:
+def test_stop_grace_period_covers_requests_in_flight() -> None:
     from wokibrain.serve import GRACE_SECONDS
 
     assert int(services["web"]["stop_grace_period"].removesuffix("s")) > GRACE_SECONDS
@@ -162,7 +162,7 @@ def documented() -> set[str]:
     )
 
 
-def test_settings_given_to_the_product_are_documented() -> None:
+def test_settings_passed_to_the_product_are_documented() -> None:
     given = {key for name in ours for key in services[name]["environment"]}
     assert given - documented() == set()
 
@@ -172,7 +172,7 @@ FIXED = {"ENVIRONMENT", "DATA_DIR", "HOST", "PORT", "DATABASE_URL", "REDIS_URL",
 
 
 @pytest.mark.parametrize("name", ours)
-def test_every_documented_setting_counts_where_it_stands_in_the_file_beside(name: str) -> None:
+def test_every_documented_setting_takes_effect_from_the_env_file(name: str) -> None:
     assert services[name]["env_file"] == [{"path": ".env", "required": False}]
     # What stands here wins over the file, so it has to be taken from there.
     fixed = {
@@ -184,7 +184,7 @@ def test_every_documented_setting_counts_where_it_stands_in_the_file_beside(name
     assert fixed - documented() == set()
 
 
-def test_the_sweep_has_a_thread_however_many_pumps_there_are() -> None:
+def test_the_sweep_has_a_thread_beside_the_senders() -> None:
     command = services["deliver"]["command"]
     threads = int(command[command.index("-c") + 1])
     assert threads == settings.WEBHOOK_PUMPS_MOST + 1

@@ -41,7 +41,7 @@ def test_several_stages_on_one_pinned_base() -> None:
     assert re.fullmatch(r"python:3\.\d+-slim-[a-z]+", bases[0])
 
 
-def test_last_stage_runs_as_a_numbered_ordinary_user() -> None:
+def test_last_stage_runs_as_an_unprivileged_numeric_user() -> None:
     assert final("USER") == ["10001:10001"]
     after = [name for name, _ in FINAL[[name for name, _ in FINAL].index("USER") :]]
     assert "RUN" not in after
@@ -65,7 +65,7 @@ def test_final_image_keeps_no_secret_and_no_embedded_server() -> None:
         assert package in removed
 
 
-def test_what_is_copied_is_let_in() -> None:
+def test_dockerignore_admits_what_is_copied() -> None:
     allowed = {line[1:] for line in IGNORED if line.startswith("!")}
     assert IGNORED[1] == "*"
     for name, rest in INSTRUCTIONS:
@@ -75,10 +75,10 @@ def test_what_is_copied_is_let_in() -> None:
 
 
 @pytest.mark.parametrize("path", [".env", ".git", ".venv", ".data", "tests"])
-def test_what_must_not_be_in_the_image_is_kept_out(path: str) -> None:
+def test_dockerignore_excludes_what_must_stay_out_of_the_image(path: str) -> None:
     assert f"!{path}" not in IGNORED
 
 
-def test_every_package_of_ours_is_let_in() -> None:
+def test_dockerignore_admits_every_package_of_ours() -> None:
     packages = {file.parent.name for file in env.ROOT.glob("*/__init__.py")} - {"tests"}
     assert {f"!{name}" for name in packages} <= set(IGNORED)

@@ -22,12 +22,12 @@ def read_by_the_product() -> set[str]:
     return names
 
 
-def test_every_setting_is_in_the_example_and_nothing_else_is() -> None:
+def test_the_example_lists_exactly_our_settings() -> None:
     example = (env.ROOT / ".env.example").read_text(encoding="utf-8")
     documented = re.findall(r"^#([A-Z_]+)=", example, re.M)
     assert len(documented) == len(set(documented))
     assert set(documented) == read_by_the_product()
 
 
-def test_example_changes_nothing_as_it_is() -> None:
+def test_the_unedited_example_changes_nothing() -> None:
     assert env.read_file(env.ROOT / ".env.example") == {}

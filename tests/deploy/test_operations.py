@@ -14,15 +14,15 @@ TEXT = (env.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 OTHERS = {"CREATE", "FLUSHDB"}
 
 
-def test_the_readme_leads_to_it() -> None:
+def test_the_readme_links_to_the_operations_guide() -> None:
     assert "](docs/operations.md)" in (env.ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_its_commands_are_there() -> None:
+def test_its_commands_exist() -> None:
     assert set(re.findall(r"manage\.py (\w+)", TEXT)) - set(get_commands()) == set()
 
 
-def test_its_settings_are_there() -> None:
+def test_its_settings_exist() -> None:
     named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)*)[`=/]", TEXT))
     assert named - OTHERS - read_by_the_product() == set()
 
@@ -30,7 +30,7 @@ def test_its_settings_are_there() -> None:
 @pytest.mark.parametrize(
     "name", [*Group, *(topic.kafka for topic in topics()), "wokibrain.webhooks.deliveries"]
 )
-def test_every_topic_and_group_is_told(name: str) -> None:
+def test_it_names_every_topic_and_group(name: str) -> None:
     assert f"`{name}`" in TEXT
 
 

@@ -46,7 +46,7 @@ def test_lock_agrees_with_the_requirements() -> None:
     assert {name: lock.get(name) for name in wanted} == wanted
 
 
-def test_requirements_name_no_place_to_fetch_from() -> None:
+def test_requirements_name_no_package_index() -> None:
     for file in ("requirements.txt", "requirements-dev.txt", "requirements.lock"):
         text = (env.ROOT / file).read_text(encoding="utf-8")
         assert "://" not in text

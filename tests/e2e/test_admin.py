@@ -55,7 +55,7 @@ def test_axe_finds_no_serious_violation_in_the_admin(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_violation_where_superusers_go(signed_in: SignIn, scheme: str) -> None:
+def test_axe_finds_no_serious_violation_on_superusers_pages(signed_in: SignIn, scheme: str) -> None:
     page = signed_in("root", color_scheme=scheme)
     found = {}
     for path in OWNERS_PAGES:
@@ -75,7 +75,7 @@ def test_no_page_is_wider_than_a_phone(signed_in: SignIn) -> None:
     assert wider == []
 
 
-def test_a_table_that_is_booked_is_taken_out_after_a_look_at_who_sits_there(
+def test_retiring_a_booked_table_asks_to_acknowledge_its_bookings(
     product: Product, signed_in: SignIn
 ) -> None:
     made = product.book(date=tomorrow(), tableIds=["OPEN-5"], guestName="Loses Her Place")

@@ -41,7 +41,7 @@ def stranded(product: Product) -> Any:
     httpx.delete(f"{product.url}/api/v1/woki/bookings/{made['id']}").raise_for_status()
 
 
-def test_the_flag_is_seen_everywhere_and_goes_with_a_move(
+def test_the_flag_shows_everywhere_and_a_move_clears_it(
     product: Product, signed_in: SignIn, stranded: dict[str, Any]
 ) -> None:
     page = opened(signed_in(), tomorrow())
@@ -70,7 +70,7 @@ def test_the_flag_is_seen_everywhere_and_goes_with_a_move(
     assert page.locator(".timeline-label.retired").count() == 0
 
 
-def test_nobody_is_put_at_a_table_out_of_use(
+def test_an_inactive_table_cannot_be_chosen(
     product: Product, signed_in: SignIn, stranded: dict[str, Any]
 ) -> None:
     other = product.book(date=tomorrow(), start=iso(quarter(20)), tableIds=["OPEN-4"], guestName="Stays Here")
@@ -91,7 +91,7 @@ def test_nobody_is_put_at_a_table_out_of_use(
     assert sent.value.post_data_json == {"notes": "pram"}
 
 
-def test_the_sentence_is_in_spanish_too(
+def test_the_flags_sentence_is_translated_into_spanish(
     product: Product, signed_in: SignIn, stranded: dict[str, Any]
 ) -> None:
     active(product, "OPEN-3", False)

@@ -62,7 +62,7 @@ def drag(page: Any, piece: Any, dx: float, dy: float) -> None:
     page.mouse.up()
 
 
-def test_signing_in_leads_to_the_dashboard_and_on_to_the_floor(signed_in: SignIn) -> None:
+def test_signing_in_leads_to_the_dashboard_and_the_floor(signed_in: SignIn) -> None:
     page = signed_in()
     page.click("text=Open the floor")
     page.wait_for_url("**/admin/floor/**")
@@ -134,7 +134,7 @@ def test_a_conflict_snaps_back_and_says_why(product: Product, signed_in: SignIn)
     playwright_api.expect(piece).not_to_have_class(re.compile("pending"))
 
 
-def test_two_browsers_and_rest_meet_within_a_second(product: Product, signed_in: SignIn) -> None:
+def test_two_browsers_and_rest_see_changes_within_a_second(product: Product, signed_in: SignIn) -> None:
     ana, bea = opened(signed_in("ana"), tomorrow()), opened(signed_in("bea"), tomorrow())
     ana.wait_for_selector("#presence[title='Also on this board: Bea']")
     began = time.monotonic()
@@ -163,7 +163,7 @@ def test_walk_in_complete_and_undo(signed_in: SignIn) -> None:
     assert page.locator("#list li:has-text('Walk-in')").count() == 1
 
 
-def test_nonsense_in_a_form_is_said_at_the_field_and_nothing_is_lost(signed_in: SignIn) -> None:
+def test_invalid_input_is_explained_at_the_field_and_nothing_is_lost(signed_in: SignIn) -> None:
     page = opened(signed_in(), tomorrow())
     page.click("#new")
     page.fill("#drawer [name=party]", "0")
@@ -179,7 +179,7 @@ def test_nonsense_in_a_form_is_said_at_the_field_and_nothing_is_lost(signed_in: 
     assert page.input_value("#drawer [name=phone]") == "call me"
 
 
-def test_another_restaurants_things_are_not_there(signed_in: SignIn) -> None:
+def test_another_restaurants_data_is_not_shown(signed_in: SignIn) -> None:
     page = signed_in("bea")
     assert page.request.get("/admin/floor/data?restaurant=OTHER").status == 404
     assert page.request.get("/admin/floor/data?restaurant=OPEN&date=1900-01-01").status == 400
@@ -188,7 +188,7 @@ def test_another_restaurants_things_are_not_there(signed_in: SignIn) -> None:
     assert page.locator("#result_list tbody tr").count() == 1
 
 
-def test_the_board_speaks_spanish(signed_in: SignIn) -> None:
+def test_the_board_is_in_spanish(signed_in: SignIn) -> None:
     page = opened(signed_in(locale="es-ES"), tomorrow())
     assert page.locator("#new").inner_text() == "Nueva reserva"
     page.click("#new")
@@ -199,7 +199,7 @@ def test_the_board_speaks_spanish(signed_in: SignIn) -> None:
     assert said == "Lo que escribiste se conserva. Corrige los campos marcados e inténtalo de nuevo."
 
 
-def test_a_walk_in_and_a_conflict_are_told_in_spanish(product: Product, signed_in: SignIn) -> None:
+def test_a_walk_in_and_a_conflict_are_reported_in_spanish(product: Product, signed_in: SignIn) -> None:
     page = opened(signed_in(locale="es-ES"))
     page.click("#walkin")
     assert page.locator("#drawer .meta").inner_text() == (
@@ -234,7 +234,7 @@ def test_the_board_fits_a_phone(product: Product, signed_in: SignIn) -> None:
     page.wait_for_selector(".toast:has-text('On The Phone seated.')")
 
 
-def test_the_keyboard_is_enough(product: Product, signed_in: SignIn) -> None:
+def test_the_board_works_by_keyboard_alone(product: Product, signed_in: SignIn) -> None:
     made = product.book(date=tomorrow(), start=iso(quarter(21)), tableIds=["OPEN-3"], guestName="By Keys")
     page = opened(signed_in(), tomorrow())
     page.keyboard.press("/")
@@ -277,7 +277,7 @@ COLOURS = """() => {
 LIGHT, DARK = ["light", "#f4f2ee", "rgb(255, 255, 255)"], ["dark", "#131715", "rgb(42, 10, 4)"]
 
 
-def test_dark_is_the_same_whether_the_system_or_the_person_wants_it(signed_in: SignIn) -> None:
+def test_dark_mode_looks_alike_by_system_preference_and_by_choice(signed_in: SignIn) -> None:
     page = opened(signed_in(color_scheme="dark"))
     assert page.evaluate(COLOURS) == DARK
     assert serious(page) == {}
@@ -297,7 +297,7 @@ def test_dark_is_the_same_whether_the_system_or_the_person_wants_it(signed_in: S
     assert page.evaluate(COLOURS) == LIGHT
 
 
-def test_the_board_obeys_a_strict_policy(signed_in: SignIn) -> None:
+def test_the_board_works_under_a_strict_content_security_policy(signed_in: SignIn) -> None:
     page = signed_in()
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)

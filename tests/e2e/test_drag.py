@@ -50,7 +50,7 @@ def joined_board(page: Any) -> Any:
     return page
 
 
-def test_a_combination_is_carried_as_a_set(product: Product, signed_in: SignIn) -> None:
+def test_a_combination_is_dragged_as_a_set(product: Product, signed_in: SignIn) -> None:
     made = product.book(
         date=tomorrow(), start=iso(quarter(16)), partySize=4, tableIds=["OPEN-1", "OPEN-2"], guestName="Set"
     )
@@ -63,7 +63,9 @@ def test_a_combination_is_carried_as_a_set(product: Product, signed_in: SignIn) 
     reads(page, made, "4 Set, 16:00–17:30, Table 1 + 2, Confirmed")
 
 
-def test_a_set_goes_where_tables_join_and_snaps_back_elsewhere(joined: Product, signed_in: SignIn) -> None:
+def test_a_dragged_set_moves_where_tables_join_and_snaps_back_elsewhere(
+    joined: Product, signed_in: SignIn
+) -> None:
     made = joined.book(
         restaurantId="JOIN", date=tomorrow(), start=iso(quarter(12)), partySize=4,
         tableIds=["J1", "J2"], guestName="Joined",
@@ -80,7 +82,7 @@ def test_a_set_goes_where_tables_join_and_snaps_back_elsewhere(joined: Product, 
     page.wait_for_selector(".toast:has-text('Joined: now 12:00, J6.')")
 
 
-def test_the_keyboard_carries_a_set_too(joined: Product, signed_in: SignIn) -> None:
+def test_the_keyboard_moves_a_set_too(joined: Product, signed_in: SignIn) -> None:
     made = joined.book(
         restaurantId="JOIN", date=tomorrow(), start=iso(quarter(15)), partySize=3,
         tableIds=["J1", "J2"], guestName="Keys",
@@ -92,9 +94,7 @@ def test_the_keyboard_carries_a_set_too(joined: Product, signed_in: SignIn) -> N
     page.wait_for_selector(".toast:has-text('Keys: now 15:00, J3 + J5.')")
 
 
-def test_where_no_usual_time_is_set_the_form_names_one_and_books_it(
-    joined: Product, signed_in: SignIn
-) -> None:
+def test_without_turn_times_the_form_shows_and_books_the_fallback(joined: Product, signed_in: SignIn) -> None:
     page = signed_in()
     page.goto(f"/admin/floor/?restaurant=JOIN&date={tomorrow()}")
     page.wait_for_selector("#link[data-state=online]")
@@ -141,7 +141,7 @@ def test_one_booking_dropped_on_another_offers_to_swap(product: Product, signed_
     reads(page, upper, "2 Upper, 03:00–04:30, Table 1, Confirmed")
 
 
-def test_a_swap_of_what_somebody_changed_meanwhile_is_refused(product: Product, signed_in: SignIn) -> None:
+def test_swapping_a_booking_that_changed_meanwhile_is_refused(product: Product, signed_in: SignIn) -> None:
     upper, lower = two(product, 13, "Above", "Below")
     page = opened(signed_in(), tomorrow())
     drag(page, block(page, upper), 0, ROW)
@@ -169,7 +169,7 @@ def test_a_swap_of_what_somebody_changed_meanwhile_is_refused(product: Product, 
     reads(page, lower, "2 Below, 13:00–14:30, Table 2, Confirmed, late")
 
 
-def test_a_stay_cut_at_closing_is_changed_to_the_quarter_hours(product: Product, signed_in: SignIn) -> None:
+def test_a_stay_shortened_at_closing_changes_in_quarter_hours(product: Product, signed_in: SignIn) -> None:
     made = product.book(date=tomorrow(), start=iso(quarter(20)), tableIds=["OPEN-3"], guestName="Cut Short")
     cut = (
         "from datetime import timedelta\n"
@@ -191,7 +191,7 @@ def test_a_stay_cut_at_closing_is_changed_to_the_quarter_hours(product: Product,
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">'\"&lt;/script>{table}"
 
 
-def test_hostile_names_and_notes_are_only_text(product: Product, signed_in: SignIn) -> None:
+def test_hostile_names_and_notes_are_shown_as_text(product: Product, signed_in: SignIn) -> None:
     made = product.book(
         date=tomorrow(), start=iso(quarter(18.5)), tableIds=["OPEN-5"], guestName=HOSTILE, notes=HOSTILE
     )

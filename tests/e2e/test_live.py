@@ -31,7 +31,7 @@ def later(product: Product, hours: float, **more: Any) -> dict[str, Any]:
     return product.book(date=tomorrow(), start=iso(quarter(hours)), durationMinutes=30, **more)
 
 
-def test_an_event_comes_once_to_who_subscribed_twice_over(product: Product) -> None:
+def test_a_client_subscribed_twice_gets_an_event_once(product: Product) -> None:
     with connect(product.live) as socket:
         say(socket, type="subscribe", restaurantId="OPEN")
         say(socket, type="subscribe", sectorId="OPEN-S")
@@ -46,7 +46,7 @@ def test_an_event_comes_once_to_who_subscribed_twice_over(product: Product) -> N
             socket.recv(timeout=0.3)
 
 
-def test_what_was_missed_is_told_in_order(product: Product) -> None:
+def test_missed_events_are_sent_in_order(product: Product) -> None:
     with connect(product.live) as socket:
         say(socket, type="subscribe", restaurantId="OPEN")
         hear(socket)
@@ -61,14 +61,14 @@ def test_what_was_missed_is_told_in_order(product: Product) -> None:
         assert hear(socket)["event"]["data"]["id"] == after
 
 
-def test_an_unknown_last_event_asks_for_a_fresh_look(product: Product) -> None:
+def test_an_unknown_last_event_id_makes_the_client_reload(product: Product) -> None:
     with connect(product.live) as socket:
         unknown = "00000000-0000-7000-8000-000000000000"
         say(socket, type="subscribe", restaurantId="OPEN", lastEventId=unknown)
         assert [hear(socket)["type"], hear(socket)] == ["subscribed", {"type": "resync"}]
 
 
-def test_what_was_left_is_not_heard(product: Product) -> None:
+def test_an_unsubscribed_client_gets_no_events(product: Product) -> None:
     with connect(product.live) as socket:
         say(socket, type="subscribe", restaurantId="OPEN")
         say(socket, type="unsubscribe", restaurantId="OPEN")
@@ -91,7 +91,7 @@ def test_what_was_left_is_not_heard(product: Product) -> None:
         ({"type": "x" * 5000}, "VALIDATION_ERROR"),
     ],
 )
-def test_a_wrong_message_is_answered_and_the_socket_lives_on(
+def test_an_invalid_message_is_answered_and_the_socket_stays_open(
     product: Product, message: dict[str, Any], code: str
 ) -> None:
     with connect(product.live) as socket:
@@ -102,7 +102,7 @@ def test_a_wrong_message_is_answered_and_the_socket_lives_on(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "nonsense", '{"type":null}'])
-def test_what_is_no_message_is_said_so(product: Product, text: str) -> None:
+def test_malformed_messages_are_answered_with_an_error(product: Product, text: str) -> None:
     with connect(product.live) as socket:
         socket.send(text)
         assert hear(socket)["error"] == "VALIDATION_ERROR"
@@ -119,7 +119,9 @@ def test_a_bad_token_is_refused_before_the_socket_opens(product: Product) -> Non
         assert refused.value.response.status_code == 401
 
 
-def test_a_session_counts_from_our_own_pages_only(product: Product, signed_in: Callable[..., Any]) -> None:
+def test_a_session_cookie_counts_only_from_our_own_origin(
+    product: Product, signed_in: Callable[..., Any]
+) -> None:
     page = signed_in("bea")
     key = next(each["value"] for each in page.context.cookies() if each["name"] == "sessionid")
     cookie = {"Cookie": f"sessionid={key}"}
@@ -134,7 +136,7 @@ def test_a_session_counts_from_our_own_pages_only(product: Product, signed_in: C
         assert hear(socket)["error"] == "NOT_FOUND"
 
 
-def test_a_client_that_talks_without_end_is_cut_off(product: Product) -> None:
+def test_a_client_that_floods_is_disconnected(product: Product) -> None:
     heard = []
     with connect(product.live) as socket:
         for _ in range(60):
@@ -147,7 +149,7 @@ def test_a_client_that_talks_without_end_is_cut_off(product: Product) -> None:
     assert {each["error"] for each in heard[40:]} <= {"RATE_LIMIT_EXCEEDED"}
 
 
-def test_a_stopping_server_says_goodbye(product: Product) -> None:
+def test_a_stopping_server_closes_its_sockets_cleanly(product: Product) -> None:
     with (
         api_servers(1, services=product.services) as api,
         connect(api.urls[0].replace("http", "ws", 1) + "/ws/") as socket,

@@ -20,7 +20,7 @@ def change(page: Any, made: dict[str, Any], **wanted: str) -> None:
     assert page.request.post(path, data=wanted, headers={"X-CSRFToken": token}).status == 200
 
 
-def test_the_day_asked_for_last_is_shown_whichever_answer_comes_last(signed_in: SignIn) -> None:
+def test_the_day_chosen_last_is_shown_in_whatever_order_responses_arrive(signed_in: SignIn) -> None:
     page = opened(signed_in(), tomorrow())
     first, second = ((quarter(0) + timedelta(days=days)).date().isoformat() for days in (1, 2))
     held: list[Any] = []
@@ -35,7 +35,7 @@ def test_the_day_asked_for_last_is_shown_whichever_answer_comes_last(signed_in: 
     assert page.input_value("#date") == second
 
 
-def test_a_day_that_is_gone_to_is_shown_though_the_board_is_read_anew_meanwhile(signed_in: SignIn) -> None:
+def test_a_chosen_day_is_shown_though_the_board_reloads_meanwhile(signed_in: SignIn) -> None:
     page = opened(signed_in(), tomorrow())
     after = (quarter(0) + timedelta(days=1)).date().isoformat()
     held: list[Any] = []
@@ -51,9 +51,7 @@ def test_a_day_that_is_gone_to_is_shown_though_the_board_is_read_anew_meanwhile(
     assert page.input_value("#date") == after
 
 
-def test_what_was_taken_in_during_a_reading_that_failed_does_not_come_back(
-    product: Product, signed_in: SignIn
-) -> None:
+def test_events_received_during_a_failed_load_are_not_replayed(product: Product, signed_in: SignIn) -> None:
     made = product.book(date=tomorrow(), start=iso(quarter(9)), tableIds=["OPEN-4"], guestName="Ghost")
     page = opened(signed_in(), tomorrow())
     held: list[Any] = []
@@ -73,7 +71,7 @@ def test_what_was_taken_in_during_a_reading_that_failed_does_not_come_back(
     assert block(page, made).count() == 0
 
 
-def test_a_change_that_comes_while_the_day_is_read_is_kept(product: Product, signed_in: SignIn) -> None:
+def test_a_change_received_while_the_day_loads_is_kept(product: Product, signed_in: SignIn) -> None:
     made = product.book(date=tomorrow(), start=iso(quarter(17)), tableIds=["OPEN-4"], guestName="Crossed")
     page = opened(signed_in(), tomorrow())
     held: list[tuple[Any, Any]] = []
@@ -92,7 +90,7 @@ def test_a_change_that_comes_while_the_day_is_read_is_kept(product: Product, sig
     reads(page, made, "2 Crossed, 17:00–18:30, Table 4, Seated")
 
 
-def test_a_click_that_comes_twice_acts_once(product: Product, signed_in: SignIn) -> None:
+def test_a_double_click_acts_once(product: Product, signed_in: SignIn) -> None:
     product.book(date=tomorrow(), start=iso(quarter(19)), tableIds=["OPEN-4"], guestName="Twice")
     page = opened(signed_in(), tomorrow())
     sent: list[str] = []
@@ -109,7 +107,7 @@ def lost(route: Any) -> None:
     route.abort()
 
 
-def test_a_booking_whose_answer_is_lost_is_sent_again_and_booked_once(signed_in: SignIn) -> None:
+def test_a_booking_whose_response_is_lost_is_repeated_and_booked_once(signed_in: SignIn) -> None:
     page = opened(signed_in(), tomorrow())
     page.click("#new")
     page.fill("#drawer [name=name]", "Maybe Booked")
@@ -126,7 +124,7 @@ def test_a_booking_whose_answer_is_lost_is_sent_again_and_booked_once(signed_in:
     assert page.locator("#list .row:has-text('Maybe Booked')").count() == 1
 
 
-def test_what_is_typed_over_after_a_lost_answer_does_not_pass_for_booked(signed_in: SignIn) -> None:
+def test_edits_after_a_lost_response_are_not_shown_as_booked(signed_in: SignIn) -> None:
     page = opened(signed_in(), tomorrow())
     page.click("#new")
     page.fill("#drawer [name=name]", "First Try")
@@ -142,7 +140,7 @@ def test_what_is_typed_over_after_a_lost_answer_does_not_pass_for_booked(signed_
     assert page.locator("#list .row:has-text('Second Try')").count() == 0
 
 
-def test_a_walk_in_and_its_completion_are_sent_again_and_done_once(signed_in: SignIn) -> None:
+def test_a_repeated_walk_in_and_completion_take_effect_once(signed_in: SignIn) -> None:
     page = opened(signed_in())
     # Who was here before, in other files' tests, is done.
     page.click("#filters button:has-text('Done')")
@@ -177,7 +175,7 @@ def in_another_tab(page: Any, username: str) -> None:
     other.close()
 
 
-def test_a_board_goes_on_after_its_person_signed_in_again_in_another_tab(
+def test_a_board_continues_after_its_user_signs_in_again_in_another_tab(
     product: Product, signed_in: SignIn
 ) -> None:
     product.book(date=tomorrow(), start=iso(quarter(12)), tableIds=["OPEN-1"], guestName="Still Here")
@@ -193,7 +191,7 @@ def test_a_board_goes_on_after_its_person_signed_in_again_in_another_tab(
     assert page.locator(".toast.bad").count() == 0
 
 
-def test_a_board_whose_session_ended_keeps_what_was_typed_and_says_what_to_do(signed_in: SignIn) -> None:
+def test_a_board_whose_session_ended_keeps_its_form_and_explains_what_to_do(signed_in: SignIn) -> None:
     page = opened(signed_in(), tomorrow())
     page.click("#new")
     page.fill("#drawer [name=name]", "Kept Over It")
@@ -211,7 +209,7 @@ def test_a_board_whose_session_ended_keeps_what_was_typed_and_says_what_to_do(si
     page.wait_for_selector("#drawerTitle:has-text('Kept Over It')")
 
 
-def test_a_board_does_not_act_as_somebody_else_who_signed_in_meanwhile(signed_in: SignIn) -> None:
+def test_a_board_does_not_act_for_another_user_who_signed_in_meanwhile(signed_in: SignIn) -> None:
     page = opened(signed_in(), tomorrow())
     page.click("#new")
     page.fill("#drawer [name=name]", "Not By Bea")
@@ -227,7 +225,7 @@ def test_a_board_does_not_act_as_somebody_else_who_signed_in_meanwhile(signed_in
     assert page.locator("#list .row:has-text('Not By Bea')").count() == 0
 
 
-def test_a_form_books_for_the_day_it_was_opened_on(signed_in: SignIn) -> None:
+def test_a_form_books_the_day_on_which_it_was_opened(signed_in: SignIn) -> None:
     page = opened(signed_in(), tomorrow())
     page.click("#new")
     page.fill("#drawer [name=party]", "3")
@@ -239,7 +237,7 @@ def test_a_form_books_for_the_day_it_was_opened_on(signed_in: SignIn) -> None:
     assert (answer.value.status, answer.value.json()["date"]) == (200, tomorrow())
 
 
-def test_a_restaurant_without_tables_says_what_to_do(signed_in: SignIn) -> None:
+def test_a_restaurant_without_tables_explains_what_to_do(signed_in: SignIn) -> None:
     page = signed_in("root")
     page.goto("/admin/floor/?restaurant=EMPTY")
     page.wait_for_selector("#notice:not([hidden])")
@@ -253,7 +251,7 @@ def test_a_restaurant_without_tables_says_what_to_do(signed_in: SignIn) -> None:
     assert page.locator("#drawer .alert").inner_text() == "The restaurant is closed on that date."
 
 
-def test_a_booking_turns_late_by_the_clock_alone(product: Product, signed_in: SignIn) -> None:
+def test_a_booking_becomes_late_as_time_passes(product: Product, signed_in: SignIn) -> None:
     made = product.book(date=tomorrow(), start=iso(quarter(11.25)), tableIds=["OPEN-6"], guestName="Tardy")
     page = signed_in()
     now = int(quarter(11).timestamp() * 1000)

@@ -68,7 +68,7 @@ def shows(socket: ClientConnection, people: list[str]) -> None:
         pass
 
 
-def test_a_board_whose_server_died_vanishes_from_who_is_here(
+def test_a_board_whose_server_died_leaves_the_presence_list(
     product: Product, quick: Api, signed_in: SignIn
 ) -> None:
     ana, bea = signed_in("ana"), signed_in("bea")
@@ -85,9 +85,7 @@ def test_a_board_whose_server_died_vanishes_from_who_is_here(
         shows(stays, ["Bea"])
 
 
-def test_a_browser_that_is_killed_vanishes_from_who_is_here(
-    product: Product, quick: Api, signed_in: SignIn
-) -> None:
+def test_a_killed_browser_leaves_the_presence_list(product: Product, quick: Api, signed_in: SignIn) -> None:
     ana, bea = signed_in("ana"), signed_in("bea")
     with watch(quick.urls[0], page=bea) as stays:
         say(stays, type="subscribe", restaurantId="OPEN", presence=True)
@@ -100,7 +98,9 @@ def test_a_browser_that_is_killed_vanishes_from_who_is_here(
         shows(stays, ["Bea"])
 
 
-def test_a_membership_that_ends_ends_what_is_heard(product: Product, quick: Api, signed_in: SignIn) -> None:
+def test_a_membership_that_ends_ends_its_subscriptions(
+    product: Product, quick: Api, signed_in: SignIn
+) -> None:
     make = (
         "from django.contrib.auth.models import User\n"
         "from wokibrain.access.models import Membership\n"
@@ -128,7 +128,7 @@ def test_a_membership_that_ends_ends_what_is_heard(product: Product, quick: Api,
         assert hear(socket)["success"] is True
 
 
-def test_a_token_that_runs_out_ends_what_is_heard(product: Product, quick: Api) -> None:
+def test_an_expired_token_ends_its_subscriptions(product: Product, quick: Api) -> None:
     token = shell(
         product,
         "from datetime import timedelta\n"
@@ -178,7 +178,7 @@ def flood(product: Product, restaurant: str, count: int, size: int, heard: Sized
         pool.submit(asyncio.run, send_in_time()).result()
 
 
-def test_who_does_not_read_is_dropped_and_nobody_else(product: Product) -> None:
+def test_only_the_client_that_does_not_read_is_disconnected(product: Product) -> None:
     count = 600
     small = sockets.socket()
     # What the kernel takes in for a reader does not count as read.
@@ -219,7 +219,7 @@ def missed(product: Product, count: int) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def test_five_hundred_missed_events_are_told_and_more_ask_for_a_fresh_look(product: Product) -> None:
+def test_five_hundred_missed_events_are_sent_and_more_make_the_client_reload(product: Product) -> None:
     (last,) = missed(product, 1)
     ids = missed(product, 500)
     with connect(product.live) as socket:
@@ -237,7 +237,7 @@ def test_five_hundred_missed_events_are_told_and_more_ask_for_a_fresh_look(produ
 
 
 @pytest.mark.browser
-def test_boards_catch_up_when_redis_was_away(product: Product, signed_in: SignIn) -> None:
+def test_boards_catch_up_after_a_redis_outage(product: Product, signed_in: SignIn) -> None:
     boards = [opened(signed_in(name), tomorrow()) for name in ("ana", "bea")]
     redis = product.services.redis
     with connect(product.live) as socket:
@@ -255,7 +255,7 @@ def test_boards_catch_up_when_redis_was_away(product: Product, signed_in: SignIn
 
 
 @pytest.mark.browser
-def test_a_board_left_open_goes_on_to_the_new_day(product: Product, signed_in: SignIn) -> None:
+def test_an_open_board_advances_to_the_new_day(product: Product, signed_in: SignIn) -> None:
     """The server's clock says that it is tomorrow: the board that showed today shows that."""
     made = product.book(date=tomorrow(), start=iso(quarter(5)), tableIds=["OPEN-6"], guestName="Next Day")
     board = opened(signed_in())

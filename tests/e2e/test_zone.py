@@ -63,7 +63,7 @@ def starts(page: Any) -> dict[str, datetime]:
     return {each["name"]: datetime.fromtimestamp(each["start"] / 1000, MADRID) for each in shown["bookings"]}
 
 
-def test_times_and_what_is_dragged_are_the_restaurants(madrid: Product, signed_in: SignIn) -> None:
+def test_times_and_drags_are_in_the_restaurants_time_zone(madrid: Product, signed_in: SignIn) -> None:
     made = madrid.book(
         restaurantId="MADRID", date=tomorrow().date().isoformat(), start=iso(tomorrow(20)), tableIds=["M1"],
         guestName="From Afar",
@@ -80,7 +80,9 @@ def test_times_and_what_is_dragged_are_the_restaurants(madrid: Product, signed_i
     assert page.input_value("#drawer [name=date]") == tomorrow().date().isoformat()
 
 
-def test_a_booking_typed_from_afar_is_at_the_restaurants_time(madrid: Product, signed_in: SignIn) -> None:
+def test_a_booking_typed_in_another_time_zone_is_in_the_restaurants(
+    madrid: Product, signed_in: SignIn
+) -> None:
     page = abroad(signed_in, tomorrow().date().isoformat())
     page.click("#new")
     page.select_option("#drawer [name=start]", label="13:30")
@@ -90,7 +92,7 @@ def test_a_booking_typed_from_afar_is_at_the_restaurants_time(madrid: Product, s
     assert starts(page)["Typed Afar"] == tomorrow(13) + timedelta(minutes=30)
 
 
-def test_an_empty_place_is_clicked_at_the_restaurants_time(madrid: Product, signed_in: SignIn) -> None:
+def test_clicking_an_empty_slot_uses_the_restaurants_time_zone(madrid: Product, signed_in: SignIn) -> None:
     made = madrid.book(
         restaurantId="MADRID", date=tomorrow().date().isoformat(), start=iso(tomorrow(9)), tableIds=["M3"],
         guestName="Early",
@@ -102,7 +104,7 @@ def test_an_empty_place_is_clicked_at_the_restaurants_time(madrid: Product, sign
     assert page.locator("#drawer [name=start] option:checked").inner_text() == "11:00"
 
 
-def test_today_and_now_are_the_restaurants(madrid: Product, signed_in: SignIn) -> None:
+def test_today_and_now_are_in_the_restaurants_time_zone(madrid: Product, signed_in: SignIn) -> None:
     before = datetime.now(MADRID)
     page = abroad(signed_in)
     line = page.locator(".timeline-now span").inner_text()

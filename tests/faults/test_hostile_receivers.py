@@ -157,7 +157,9 @@ def p95(turns: Turns, there: Receivers, real: float, due: dict[str, float]) -> i
     return waits[int(len(waits) * 0.95)]
 
 
-def test_hostile_receivers_are_bounded_and_delay_nobody(settings: Settings, hostile: dict[str, str]) -> None:
+def test_hostile_receivers_are_bounded_and_delay_no_others(
+    settings: Settings, hostile: dict[str, str]
+) -> None:
     settings.WEBHOOK_RETRY_PAUSES = []
     settings.WEBHOOK_QUICK_ATTEMPTS = [0]
     settings.WEBHOOK_TIMEOUT_SECONDS = TIMEOUT
@@ -192,7 +194,7 @@ def test_hostile_receivers_are_bounded_and_delay_nobody(settings: Settings, host
     assert max(Attempt.objects.values_list("response_head", flat=True), key=len) == "x" * 2048
 
 
-def test_without_a_deadline_the_proof_would_see_it(settings: Settings, hostile: dict[str, str]) -> None:
+def test_canary_without_a_deadline_the_check_fails(settings: Settings, hostile: dict[str, str]) -> None:
     """The canary: the slow one is not over in time when nothing ends it."""
     settings.WEBHOOK_TIMEOUT_SECONDS = 60
     support.webhook(hostile["slow_body"])
@@ -207,7 +209,7 @@ def test_without_a_deadline_the_proof_would_see_it(settings: Settings, hostile: 
 
 
 @pytest.mark.slow
-def test_hundred_hanging_endpoints_do_not_delay_the_others(hostile: dict[str, str]) -> None:
+def test_a_hundred_hanging_endpoints_do_not_delay_the_others(hostile: dict[str, str]) -> None:
     for number in range(100):
         support.webhook(f"{hostile['says_nothing']}{number}")
     with healthy() as others:
@@ -237,7 +239,7 @@ def crowded(hostile: dict[str, str], others: Receivers) -> tuple[Turns, float, d
     return turns, real, due
 
 
-def test_those_who_hang_never_take_the_last_places(
+def test_hanging_endpoints_never_take_the_reserved_places(
     hostile: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender, "MAX_UNDER_WAY", PLACES)
@@ -246,7 +248,7 @@ def test_those_who_hang_never_take_the_last_places(
         assert p95(turns, others, real, due) <= PROMISED_TURNS
 
 
-def test_without_places_kept_the_proof_would_see_it(
+def test_canary_without_reserved_places_the_check_fails(
     hostile: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender, "MAX_UNDER_WAY", PLACES)

@@ -93,24 +93,24 @@ def race(point: str, wanted: dict[str, Any], *, without: str = "") -> tuple[Entr
             return held[0], rivals, value(services, OVERLAPS), services
 
 
-def test_holder_paused_past_its_lock_gets_a_conflict_for_the_table_a_rival_took() -> None:
+def test_a_request_paused_past_its_lock_gets_a_conflict_for_the_table_that_a_rival_took() -> None:
     held, rival, overlaps, _ = race("lock-taken", body(**NAMED))
     assert (rival.status, held.status, held.body["error"], overlaps) == (201, 409, "CONFLICT", 0)
 
 
-def test_holder_paused_past_its_lock_gets_the_next_table_when_it_named_none() -> None:
+def test_a_request_paused_past_its_lock_gets_the_next_table_if_it_named_none() -> None:
     held, rival, overlaps, _ = race("lock-taken", body())
     assert (rival.status, rival.body["tableIds"]) == (201, ["P1"])
     assert (held.status, held.body["tableIds"], overlaps) == (201, ["P2"], 0)
 
 
-def test_rival_of_a_holder_paused_in_its_transaction_is_told_to_come_back() -> None:
+def test_the_rival_of_a_request_paused_in_its_transaction_is_told_to_retry() -> None:
     held, rival, overlaps, _ = race("booking-written", body(**NAMED))
     assert (rival.status, rival.body["error"]) == (409, "CONFLICT")
     assert (held.status, overlaps) == (201, 0)
 
 
-def test_canary_without_locks_and_constraint_a_paused_holder_seats_on_top() -> None:
+def test_canary_without_locks_and_constraint_a_paused_request_books_a_taken_table() -> None:
     held, rival, overlaps, _ = race("seat-chosen", body(**NAMED), without="locks")
     assert (rival.status, held.status, overlaps) == (201, 201, 1)
 
@@ -155,14 +155,14 @@ def report(normal: list[Entry], frozen: list[Entry]) -> float:
 
 
 @pytest.mark.alone
-def test_frozen_redis_is_hardly_noticed() -> None:
+def test_a_frozen_redis_hardly_slows_creates() -> None:
     normal, frozen = frozen_redis(100, {})
     assert Counter(entry.status for entry in normal + frozen) == {201: 200}
     assert report(normal, frozen) <= 2
 
 
 @pytest.mark.alone
-def test_canary_without_the_breaker_a_frozen_redis_is_felt_by_every_create() -> None:
+def test_canary_without_the_circuit_breaker_a_frozen_redis_slows_every_create() -> None:
     normal, frozen = frozen_redis(12, {"REDIS_TIMEOUT_MS": "600", "REDIS_COOL_DOWN_MS": "1"})
     assert report(normal, frozen) > 2
 
@@ -171,7 +171,7 @@ def locked_by_redis(client: httpx.Client) -> bool:
     return 'lock_acquisitions_total{backend="redis"} 0.0' not in client.get("/metrics").text
 
 
-def test_redis_gone_is_not_noticed_and_used_again_when_it_is_back() -> None:
+def test_creates_succeed_without_redis_and_use_it_again_afterwards() -> None:
     ledger = Ledger()
     with (
         private_services() as services,
@@ -200,7 +200,7 @@ def test_redis_gone_is_not_noticed_and_used_again_when_it_is_back() -> None:
     assert ledger.statuses().keys() == {201}
 
 
-def test_postgres_gone_is_503_at_once_and_needs_no_restart() -> None:
+def test_without_postgres_requests_fail_at_once_with_503_and_recover_without_restart() -> None:
     ledger = Ledger()
     with (
         # Durable: a Postgres that forgets what it committed is not what this is about.

@@ -102,7 +102,7 @@ def test_redis_full_and_emptied_again(direct: Pipeline) -> None:
 
 
 @pytest.mark.slow
-def test_redis_away_then_back(direct: Pipeline) -> None:
+def test_redis_outage_and_recovery(direct: Pipeline) -> None:
     direct.start("relay", "worker")
     _write(direct, 10)
     direct.until_settled()
@@ -115,7 +115,7 @@ def test_redis_away_then_back(direct: Pipeline) -> None:
 
 
 @pytest.mark.slow
-def test_workers_killed_again_and_again(direct: Pipeline) -> None:
+def test_repeatedly_killed_workers(direct: Pipeline) -> None:
     direct.start("relay")
     with _writing(direct):
         for _ in range(3):
@@ -126,7 +126,7 @@ def test_workers_killed_again_and_again(direct: Pipeline) -> None:
     _all_there(direct)
 
 
-def test_everything_stopped_in_order_gives_back_what_it_holds(direct: Pipeline) -> None:
+def test_an_orderly_stop_returns_unfinished_work(direct: Pipeline) -> None:
     started = direct.start("relay", "worker")
     _write(direct, 1)
     direct.until_settled()
@@ -150,7 +150,7 @@ def test_postgres_restarted(direct: Pipeline) -> None:
 
 
 @pytest.mark.slow
-def test_a_topic_deleted_with_messages_nobody_read(through_kafka: Pipeline, real_kafka: Kafka) -> None:
+def test_a_topic_deleted_with_unread_messages(through_kafka: Pipeline, real_kafka: Kafka) -> None:
     through_kafka.start("relay", "worker")
     _write(through_kafka, 200)
     through_kafka.until(
@@ -164,7 +164,7 @@ def test_a_topic_deleted_with_messages_nobody_read(through_kafka: Pipeline, real
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("away_seconds", "pause"), [(3, 0.02), (600, 0.5)])
-def test_kafka_killed_and_back(
+def test_kafka_outage_and_recovery(
     through_kafka: Pipeline, real_kafka: Kafka, away_seconds: int, pause: float
 ) -> None:
     through_kafka.start("relay", "consume", "worker")
@@ -178,7 +178,7 @@ def test_kafka_killed_and_back(
 
 
 @pytest.mark.slow
-def test_readers_killed_again_and_again(through_kafka: Pipeline, kafka: Broker) -> None:
+def test_repeatedly_killed_readers(through_kafka: Pipeline, kafka: Broker) -> None:
     through_kafka.start("relay", "worker")
     with _writing(through_kafka):
         for _ in range(2):

@@ -49,7 +49,7 @@ def _hours(pipeline: Pipeline, restaurant_id: str) -> int:
     )
 
 
-def test_poison_is_set_aside_and_the_next_good_event_goes_through(pipeline: Pipeline, kafka: Broker) -> None:
+def test_a_poisonous_event_is_set_aside_and_the_next_one_handled(pipeline: Pipeline, kafka: Broker) -> None:
     pipeline.sql(REFUSE)
     pipeline.start("relay", "worker", "consume")
     for raw in (b"\xff\xfe no event", b'{"eventId": 1}', b"x" * 2_000_000):

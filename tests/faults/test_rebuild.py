@@ -24,7 +24,7 @@ def services() -> Iterator[Services]:
 
 
 @pytest.mark.parametrize("run", range(3))
-def test_rebuild_under_fifty_writes_a_second(services: Services, run: int) -> None:
+def test_rebuild_during_fifty_writes_a_second(services: Services, run: int) -> None:
     stop = threading.Event()
     seen: list[int] = []
     errors: list[Exception] = []

@@ -114,7 +114,7 @@ def test_canary_a_relay_with_a_cursor_loses_it() -> None:
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_a_transaction_open_while_a_thousand_commit() -> None:
+def test_a_long_transaction_beside_a_thousand_commits_loses_nothing() -> None:
     outlet = List()
     assert _late_commit(Relay(outlet), outlet, later=1_000) == 0
 

@@ -85,7 +85,7 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("finding", TAMPERED)
-def test_canary_the_checker_sees_what_was_done_to_the_database(weathered: Weathered, finding: str) -> None:
+def test_canary_the_checker_reports_every_damage_to_the_database(weathered: Weathered, finding: str) -> None:
     with psycopg.connect(weathered.services.postgres.url) as link:
         # Past triggers and foreign keys; constraints and indexes go with the transaction.
         link.execute("SET session_replication_role = replica")
@@ -157,13 +157,13 @@ MISTOLD: dict[str, Callable[[Story], Story]] = {
 
 
 @pytest.mark.parametrize("finding", MISTOLD)
-def test_canary_the_checker_sees_what_was_done_to_the_ledgers(weathered: Weathered, finding: str) -> None:
+def test_canary_the_checker_reports_every_damage_to_the_ledgers(weathered: Weathered, finding: str) -> None:
     with psycopg.connect(weathered.services.postgres.url) as link:
         found = findings(link, MISTOLD[finding](weathered.outcome.story))
     assert any(one.startswith(finding) for one in found), found
 
 
-def test_canary_verify_sees_a_read_model_that_is_not_the_fold(weathered: Weathered) -> None:
+def test_canary_verify_reports_a_damaged_read_model(weathered: Weathered) -> None:
     change = "UPDATE bookings_bookingday SET covers = covers {} 1"
     sql(weathered.services, change.format("+"))
     try:
@@ -173,7 +173,7 @@ def test_canary_verify_sees_a_read_model_that_is_not_the_fold(weathered: Weather
         sql(weathered.services, change.format("-"))
 
 
-def test_canary_without_locks_and_constraint_the_storm_sells_tables_twice() -> None:
+def test_canary_without_locks_and_constraint_the_storm_books_tables_twice() -> None:
     number = seed()
     print(f"P1 canary: seed {number}")
     with private_services() as services:

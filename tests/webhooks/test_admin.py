@@ -38,7 +38,7 @@ def page(client: Client, name: str, *args: object, query: str = "") -> str:
     return response.content.decode()
 
 
-def test_list_shows_how_each_endpoint_fares(client: Client, person: User, receiver: Receiver) -> None:
+def test_list_shows_the_state_of_each_endpoint(client: Client, person: User, receiver: Receiver) -> None:
     support.webhook(receiver.url)
     for _ in range(3):
         support.happen()
@@ -90,7 +90,7 @@ def test_delivery_shows_its_body_and_attempts(client: Client, person: User, rece
     assert "418" in text
 
 
-def test_action_delivers_again(client: Client, person: User, receiver: Receiver) -> None:
+def test_action_repeats_deliveries(client: Client, person: User, receiver: Receiver) -> None:
     receiver.answer = Answer(404)
     support.webhook(receiver.url)
     support.happen()
@@ -158,7 +158,7 @@ def test_change_goes_through_the_services(client: Client, person: User) -> None:
     assert support.signs(hook, "sixteen letters!", support.SECRET)
 
 
-def test_others_webhooks_are_not_there(client: Client, person: User) -> None:
+def test_foreign_webhooks_are_not_shown(client: Client, person: User) -> None:
     foreign = support.webhook("https://elsewhere.example.com/", place="R2")
     everywhere = support.webhook("https://everywhere.example.com/", place=None)
     support.happen(restaurantId="R2", reference="SECRET")
@@ -178,9 +178,7 @@ def test_roles_without_the_permission_see_none_of_it(client: Client, role: Role)
         assert client.get(reverse(f"admin:webhooks_{name}_changelist")).status_code == 403
 
 
-def test_webhook_is_deleted_with_all_that_was_sent_to_it(
-    client: Client, person: User, receiver: Receiver
-) -> None:
+def test_webhook_is_deleted_with_its_deliveries(client: Client, person: User, receiver: Receiver) -> None:
     webhook = support.webhook(receiver.url)
     for _ in range(2):
         support.happen()
@@ -194,7 +192,7 @@ def test_webhook_is_deleted_with_all_that_was_sent_to_it(
     assert (Webhook.objects.count(), Delivery.objects.count()) == (0, 0)
 
 
-def test_several_webhooks_are_deleted_in_one_go(client: Client, person: User) -> None:
+def test_several_webhooks_are_deleted_at_once(client: Client, person: User) -> None:
     webhooks = [support.webhook(f"{URL}/{number}") for number in range(3)]
     support.happen()
     with TestCase.captureOnCommitCallbacks(execute=True):

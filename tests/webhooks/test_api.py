@@ -48,7 +48,7 @@ def test_new_webhook_shows_its_secret_once(call: Call) -> None:
     )
 
 
-def test_own_secret_is_taken_and_signs(call: Call, receiver: Receiver) -> None:
+def test_secret_of_the_caller_is_used_to_sign(call: Call, receiver: Receiver) -> None:
     answer = made(call, url=receiver.url, secret="sixteen letters!")
     assert answer["secret"] == "sixteen letters!"
     support.happen()
@@ -87,7 +87,7 @@ def test_own_secret_is_taken_and_signs(call: Call, receiver: Receiver) -> None:
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_bad_input_is_refused_by_the_name_of_its_field(call: Call, change: dict[str, Any], path: str) -> None:
+def test_invalid_input_is_refused_and_its_field_named(call: Call, change: dict[str, Any], path: str) -> None:
     status, answer = call("POST", "", {"url": URL, "events": ["booking.created"], **change})
     assert (status, answer["error"], paths(answer)) == (400, "VALIDATION_ERROR", [path])
     assert Webhook.objects.count() == 0
@@ -98,7 +98,7 @@ def test_bad_input_is_refused_by_the_name_of_its_field(call: Call, change: dict[
 
 
 @pytest.mark.parametrize("missing", ["url", "events"])
-def test_what_is_missing_is_named(call: Call, missing: str) -> None:
+def test_missing_fields_are_named(call: Call, missing: str) -> None:
     body = {"url": URL, "events": ["booking.created"]}
     del body[missing]
     status, answer = call("POST", "", body)
@@ -133,7 +133,7 @@ def test_sentence_follows_the_language_and_code_does_not(client: Client) -> None
     assert response["Content-Language"] == "es"
 
 
-def test_name_that_leads_inside_is_refused(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_name_of_a_private_address_is_refused(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     from ipaddress import ip_address
 
     from webhooks import services
@@ -169,7 +169,7 @@ def test_new_secret_by_patch_is_a_rotation_and_is_not_shown(call: Call) -> None:
     assert support.signs(Webhook.objects.get(), "the second secret", "the first secret")
 
 
-def test_delete_says_so_and_takes_the_deliveries_along(call: Call) -> None:
+def test_delete_confirms_and_removes_the_deliveries(call: Call) -> None:
     hook = made(call)
     support.happen()
     with TestCase.captureOnCommitCallbacks(execute=True):
@@ -219,13 +219,13 @@ def test_changes_enter_the_audit_trail_without_url_or_secret(call: Call) -> None
 
 
 @pytest.mark.parametrize("path", ["rotate-secret", "test"])
-def test_body_and_its_type_may_be_left_out(client: Client, path: str) -> None:
+def test_body_and_content_type_are_optional(client: Client, path: str) -> None:
     hook = support.webhook(URL)
     response = client.generic("POST", f"/api/v1/webhooks/{hook.pk}/{path}", headers={"X-API-Key": key()})
     assert response.status_code in (200, 202)
 
 
-def test_list_costs_the_same_however_long(
+def test_list_takes_the_same_queries_whatever_its_length(
     call: Call, django_assert_max_num_queries: Callable[..., Any]
 ) -> None:
     for _ in range(20):

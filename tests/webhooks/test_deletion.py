@@ -72,7 +72,7 @@ def by_tens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("by_tens")
-def test_webhook_with_many_deliveries_is_gone_for_all_at_once_and_cleared_by_sweeps() -> None:
+def test_webhook_with_many_deliveries_vanishes_at_once_and_is_deleted_by_sweeps() -> None:
     other, webhook = support.webhook(URL + "/other"), support.webhook(URL)
     fill(other, 3)
     fill(webhook, 45)
@@ -89,9 +89,7 @@ def test_webhook_with_many_deliveries_is_gone_for_all_at_once_and_cleared_by_swe
 
 
 @pytest.mark.usefixtures("by_tens")
-def test_deleted_webhook_is_sent_nothing_more_and_counts_for_nothing(
-    receiver: Receiver, settings: Settings
-) -> None:
+def test_deleted_webhook_is_sent_nothing_and_counts_nowhere(receiver: Receiver, settings: Settings) -> None:
     settings.WEBHOOK_LIMIT = 1
     webhook = support.webhook(receiver.url)
     fill(webhook, 45)
@@ -109,7 +107,7 @@ def test_deleted_webhook_is_sent_nothing_more_and_counts_for_nothing(
 
 
 @pytest.mark.usefixtures("by_tens")
-def test_old_messages_go_some_at_a_time_and_new_ones_stay() -> None:
+def test_old_messages_are_deleted_in_batches_and_new_ones_stay() -> None:
     webhook, other = support.webhook(URL), support.webhook(URL + "/other")
     fill(webhook, 45, days=31)
     fill(other, 4, days=29)
@@ -122,7 +120,7 @@ def test_old_messages_go_some_at_a_time_and_new_ones_stay() -> None:
 
 
 @pytest.mark.usefixtures("by_tens")
-def test_message_goes_when_the_last_of_its_many_deliveries_went() -> None:
+def test_message_is_deleted_with_the_last_of_its_deliveries() -> None:
     for number in range(25):
         support.webhook(f"{URL}/{number}")
     with clock.frozen(clock.now() - timedelta(days=31)):
@@ -133,7 +131,7 @@ def test_message_goes_when_the_last_of_its_many_deliveries_went() -> None:
     assert (Message.objects.count(), Delivery.objects.count()) == (0, 0)
 
 
-def test_deliveries_by_the_ten_thousand_take_no_memory_and_few_statements(
+def test_ten_thousand_deliveries_are_deleted_in_little_memory_and_few_statements(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     webhook = support.webhook(URL)
@@ -158,7 +156,7 @@ def test_deliveries_by_the_ten_thousand_take_no_memory_and_few_statements(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("by_tens")
-def test_two_sweeps_at_once_delete_no_more_than_one(sessions: Sessions) -> None:
+def test_two_concurrent_sweeps_delete_no_more_than_one(sessions: Sessions) -> None:
     webhook = support.webhook(URL)
     fill(webhook, 45)
     with transaction.atomic():
@@ -177,7 +175,7 @@ def remove(webhook: Webhook) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_failing_webhook_is_deleted_while_its_results_are_written_down(sessions: Sessions) -> None:
+def test_failing_webhook_is_deleted_while_its_results_are_recorded(sessions: Sessions) -> None:
     for number in range(2):
         support.webhook(f"{URL}/{number}")
     support.happen()
@@ -199,7 +197,7 @@ def test_failing_webhook_is_deleted_while_its_results_are_written_down(sessions:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_delivery_written_while_its_webhook_is_deleted_goes_along(sessions: Sessions) -> None:
+def test_delivery_written_during_the_deletion_of_its_webhook_is_deleted(sessions: Sessions) -> None:
     webhook = support.webhook(URL)
     event = envelope.Envelope.as_written(events.append("", 1, "BookingCreated"))
     written, over = threading.Event(), threading.Event()
@@ -222,7 +220,7 @@ def test_delivery_written_while_its_webhook_is_deleted_goes_along(sessions: Sess
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nothing_is_written_for_webhooks_that_are_being_deleted(sessions: Sessions) -> None:
+def test_no_delivery_is_written_for_webhooks_that_are_being_deleted(sessions: Sessions) -> None:
     first, going, last = (support.webhook(f"{URL}/{number}") for number in range(3))
     event = envelope.Envelope.as_written(events.append("", 1, "BookingCreated"))
 
@@ -242,7 +240,7 @@ def test_nothing_is_written_for_webhooks_that_are_being_deleted(sessions: Sessio
 
 
 @pytest.mark.django_db(transaction=True)
-def test_webhook_is_deleted_also_where_its_deliveries_cannot_go_now(sessions: Sessions) -> None:
+def test_webhook_is_deleted_though_its_deliveries_are_locked(sessions: Sessions) -> None:
     webhook = support.webhook(URL)
     support.happen()
 

@@ -51,7 +51,7 @@ def test_test_is_sent_once_whatever_the_status(call: Call, receiver: Receiver, s
     assert (stored.status, stored.failures, stored.failing_since) == (status, 0, None)
 
 
-def test_every_domain_event_that_webhooks_tell_of_is_registered() -> None:
+def test_every_delivered_domain_event_type_is_registered() -> None:
     assert set(WEBHOOK_EVENTS) < {event_type.name for event_type in event_types()}
 
 
@@ -158,14 +158,14 @@ def publish() -> None:
 
 
 @pytest.mark.parametrize("since", ["", "yesterday", "2025-10-22", "2025-10-22T20:00:00"])
-def test_recovery_wants_an_instant(call: Call, since: str) -> None:
+def test_recovery_requires_an_instant(call: Call, since: str) -> None:
     hook = made(call)
     status, answer = call("POST", f"/{hook['id']}/recover?since={since}")
     assert (status, paths(answer)) == (400, ["since"])
 
 
 @pytest.mark.parametrize("before", [{"days": 31}, {"days": -1}])
-def test_recovery_reaches_no_further_than_what_is_kept(call: Call, before: dict[str, int]) -> None:
+def test_recovery_reaches_back_no_further_than_the_retention(call: Call, before: dict[str, int]) -> None:
     hook = made(call)
     status, answer = call("POST", f"/{hook['id']}/recover?since={long_ago(**before)}")
     assert (status, paths(answer)) == (400, ["since"])

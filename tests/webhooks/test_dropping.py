@@ -30,7 +30,7 @@ def by_twos(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("by_twos")
-def test_what_waits_for_an_inactive_webhook_is_dropped_some_at_a_time() -> None:
+def test_deliveries_waiting_for_an_inactive_webhook_are_dropped_in_batches() -> None:
     webhook = support.webhook(URL)
     for _ in range(7):
         support.happen()
@@ -63,7 +63,7 @@ def ids(receiver: Receiver) -> list[str]:
     [((INACTIVE, ACTIVE), 4), ((INACTIVE, PAUSED, ACTIVE), 6), ((PAUSED, INACTIVE, ACTIVE), 4)],
 )
 @pytest.mark.usefixtures("by_twos")
-def test_what_waited_for_an_inactive_webhook_is_dropped_by_sweeps_once_it_is_active_again(
+def test_deliveries_that_waited_for_an_inactive_webhook_are_dropped_by_sweeps_after_reactivation(
     way: tuple[Webhook.Status, ...], at_once: int, receiver: Receiver
 ) -> None:
     webhook = support.webhook(receiver.url)
@@ -84,7 +84,7 @@ def test_what_waited_for_an_inactive_webhook_is_dropped_by_sweeps_once_it_is_act
 
 
 @pytest.mark.usefixtures("by_twos")
-def test_little_that_waits_for_an_inactive_webhook_is_dropped_at_once(receiver: Receiver) -> None:
+def test_few_deliveries_waiting_for_an_inactive_webhook_are_dropped_at_once(receiver: Receiver) -> None:
     webhook = support.webhook(receiver.url)
     for _ in range(3):
         support.happen()
@@ -95,7 +95,7 @@ def test_little_that_waits_for_an_inactive_webhook_is_dropped_at_once(receiver: 
 
 
 @pytest.mark.usefixtures("by_twos")
-def test_what_waited_for_a_webhook_that_was_given_up_is_not_sent_once_it_is_active_again(
+def test_deliveries_that_waited_for_a_deactivated_webhook_are_not_sent_after_reactivation(
     receiver: Receiver,
 ) -> None:
     webhook = support.webhook(receiver.url)
@@ -110,7 +110,7 @@ def test_what_waited_for_a_webhook_that_was_given_up_is_not_sent_once_it_is_acti
 
 
 @pytest.mark.usefixtures("by_twos")
-def test_all_that_was_held_for_too_long_is_dropped_after_resuming_and_the_rest_sent_in_order(
+def test_deliveries_held_too_long_are_dropped_on_resume_and_the_rest_sent_in_order(
     receiver: Receiver, settings: Settings
 ) -> None:
     webhook = support.webhook(receiver.url)
@@ -132,7 +132,7 @@ def test_all_that_was_held_for_too_long_is_dropped_after_resuming_and_the_rest_s
 
 
 @pytest.mark.usefixtures("by_twos")
-def test_what_is_written_by_a_clock_that_is_behind_is_not_dropped(receiver: Receiver) -> None:
+def test_deliveries_written_by_a_slow_clock_are_not_dropped(receiver: Receiver) -> None:
     webhook = support.webhook(receiver.url)
     at = clock.now()
     with clock.frozen(at - timedelta(minutes=1)):
@@ -147,7 +147,7 @@ def test_what_is_written_by_a_clock_that_is_behind_is_not_dropped(receiver: Rece
 
 
 @pytest.mark.usefixtures("by_twos")
-def test_what_is_asked_for_again_is_refused_until_it_cannot_be_dropped(receiver: Receiver) -> None:
+def test_redelivery_is_refused_while_the_delivery_could_still_be_dropped(receiver: Receiver) -> None:
     webhook = support.webhook(receiver.url)
     start = clock.now()
     for _ in range(7):
@@ -175,7 +175,7 @@ def test_what_is_asked_for_again_is_refused_until_it_cannot_be_dropped(receiver:
 
 @pytest.mark.usefixtures("by_twos")
 @pytest.mark.parametrize("end", ["inactive", "gone", "deleted"])
-def test_webhook_that_ends_while_it_drops_drops_everything(end: str) -> None:
+def test_webhook_deactivated_while_dropping_drops_everything(end: str) -> None:
     webhook = support.webhook(URL)
     for _ in range(7):
         support.happen()
@@ -198,7 +198,7 @@ def test_webhook_that_ends_while_it_drops_drops_everything(end: str) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("before", [INACTIVE, PAUSED])
-def test_sweep_drops_nothing_of_a_webhook_that_was_made_active_meanwhile(
+def test_sweep_drops_nothing_of_a_webhook_activated_meanwhile(
     before: Webhook.Status, sessions: Sessions, settings: Settings
 ) -> None:
     with clock.frozen(clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS + 1)):

@@ -17,7 +17,9 @@ from wokibrain.core import clock
 pytestmark = pytest.mark.django_db
 
 
-def test_paused_webhook_holds_and_sends_on_resume_in_order(call: Call, receiver: Receiver) -> None:
+def test_paused_webhook_holds_deliveries_and_sends_them_in_order_on_resume(
+    call: Call, receiver: Receiver
+) -> None:
     hook = made(call, url=receiver.url, events=["booking.created", "booking.seated"], status="PAUSED")
     booking = str(uuid4())
     support.happen(booking)
@@ -30,7 +32,7 @@ def test_paused_webhook_holds_and_sends_on_resume_in_order(call: Call, receiver:
     assert [request.headers["x-wokibrain-sequence"] for request in receiver.requests] == ["1", "2"]
 
 
-def test_paused_webhook_holds_no_longer_than_72_hours(call: Call, receiver: Receiver) -> None:
+def test_paused_webhook_holds_deliveries_for_at_most_72_hours(call: Call, receiver: Receiver) -> None:
     start = clock.now()
     with clock.frozen(start):
         hook = made(call, url=receiver.url, status="PAUSED")
@@ -47,7 +49,9 @@ def test_paused_webhook_holds_no_longer_than_72_hours(call: Call, receiver: Rece
     assert sorted(Delivery.objects.values_list("status", flat=True)) == ["DROPPED", "SUCCEEDED"]
 
 
-def test_webhook_shows_that_it_still_drops_what_waited(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_webhook_shows_that_it_is_still_dropping_deliveries(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(health, "MAX_DROPPED_AT_ONCE", 1)
     hook = made(call)
     for _ in range(3):
@@ -67,7 +71,7 @@ def test_webhook_shows_that_it_still_drops_what_waited(call: Call, monkeypatch: 
     assert call("POST", path)[1]["queued"] == 3
 
 
-def test_sweep_drops_what_is_held_too_long_and_what_slipped_in(call: Call) -> None:
+def test_sweep_drops_deliveries_held_too_long_or_written_late(call: Call) -> None:
     made(call, status="PAUSED")
     support.happen()
     with clock.frozen(clock.now() + timedelta(hours=73)):

@@ -113,7 +113,7 @@ def test_pinned_connection_keeps_the_name_in_sni_certificate_and_host(certificat
     assert asked == [NAME, f"{NAME}:{port}"]
 
 
-def test_certificate_of_an_authority_nobody_trusts_is_refused(certificate: Path) -> None:
+def test_certificate_of_an_untrusted_authority_is_refused(certificate: Path) -> None:
     with tls_server(certificate, []) as port:
         outcome = post(f"https://{NAME}:{port}/")
     assert (outcome.status, outcome.trouble) == (None, Trouble.TLS)
@@ -127,17 +127,17 @@ def test_certificate_of_another_name_is_refused(certificate: Path) -> None:
     assert (outcome.status, outcome.trouble) == (None, Trouble.TLS)
 
 
-def test_https_to_a_server_without_tls_is_told_apart() -> None:
+def test_https_to_a_server_without_tls_has_its_own_error() -> None:
     with support.Receiver() as receiver:
         outcome = post(receiver.url.replace("http:", "https:").replace("127.0.0.1", NAME))
     assert (outcome.status, outcome.trouble) == (None, Trouble.TLS)
 
 
-def test_port_nobody_listens_on() -> None:
+def test_closed_port_is_a_connection_error() -> None:
     assert post(f"http://{NAME}:{free_port()}/").trouble is Trouble.CONNECT
 
 
-def test_name_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_host_name_is_a_name_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(host: str, port: int) -> list[Address]:
         raise OSError("no such name")
 
@@ -166,7 +166,7 @@ def test_name_server_that_hangs_counts_against_the_deadline(monkeypatch: pytest.
     assert outcome.trouble is Trouble.TIMEOUT
 
 
-def test_answer_counts_where_the_deadline_comes_while_the_connection_is_closed(
+def test_response_counts_if_the_deadline_passes_while_the_connection_closes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def close_late(_: object) -> None:

@@ -90,7 +90,7 @@ def test_announced_deliveries_wake_a_sender_once_committed(announced: Broker, wo
     }
 
 
-def test_what_is_announced_queues_a_sender(announced: Broker, settings: Settings) -> None:
+def test_announcement_queues_a_sender(announced: Broker, settings: Settings) -> None:
     number = env.redis_number(settings.REDIS_URL) + 1
     with redis.Redis.from_url(env.redis_database(settings.REDIS_URL, number)) as queues:
         queues.delete(tasks.QUEUE)
@@ -103,7 +103,7 @@ def test_what_is_announced_queues_a_sender(announced: Broker, settings: Settings
 
 
 @pytest.mark.usefixtures("real_kafka")
-def test_reader_goes_on_where_the_one_before_it_stopped(announced: Broker, woken: threading.Event) -> None:
+def test_reader_continues_where_its_predecessor_stopped(announced: Broker, woken: threading.Event) -> None:
     ensure_topics(DELIVERIES)
     hooks = [support.webhook(f"https://example.com/{number}") for number in range(3)]
     for times in (1, 2):
@@ -144,7 +144,7 @@ def committed(broker: Broker) -> int:
 
 
 @pytest.mark.usefixtures("real_kafka")
-def test_topic_is_made_once_with_the_partitions_that_are_set(announced: Broker, settings: Settings) -> None:
+def test_topic_is_created_once_with_the_configured_partitions(announced: Broker, settings: Settings) -> None:
     settings.KAFKA_PARTITIONS = 3
     ensure_topics(DELIVERIES)
     settings.KAFKA_PARTITIONS = 5
@@ -153,7 +153,7 @@ def test_topic_is_made_once_with_the_partitions_that_are_set(announced: Broker, 
     assert len(found.partitions) == 3
 
 
-def test_reader_says_what_is_wrong_and_goes_on(
+def test_reader_logs_an_error_and_continues(
     announced: Broker,
     woken: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
@@ -169,7 +169,7 @@ def test_reader_says_what_is_wrong_and_goes_on(
 
 
 @pytest.mark.usefixtures("announced")
-def test_group_begins_again_when_the_client_gives_up(
+def test_group_restarts_when_its_client_fails(
     monkeypatch: pytest.MonkeyPatch, woken: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(Consumer):
@@ -186,7 +186,7 @@ def test_group_begins_again_when_the_client_gives_up(
         assert woken.wait(PATIENCE)
 
 
-def test_broker_that_is_away_loses_no_delivery(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_delivery_is_lost_without_a_broker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topic, "_producers", {})
     settings.KAFKA_BROKERS = f"127.0.0.1:{free_port()}"
     support.webhook("https://example.com/")

@@ -66,7 +66,7 @@ messages = st.dictionaries(st.sampled_from(["event", "data", "timestamp", "id"])
         ([SAFE_INTEGER, -SAFE_INTEGER, 0], "[9007199254740991,-9007199254740991,0]"),
     ],
 )
-def test_writes_as_javascript_does(value: object, text: str) -> None:
+def test_json_is_written_as_javascript_writes_it(value: object, text: str) -> None:
     golden = f'{{"data":{text}}}'.encode()
     assert payload.encode({"data": value}) == golden
     if NODE is not None:
@@ -79,7 +79,7 @@ def test_surrogate_that_utf8_cannot_carry_is_refused(text: str) -> None:
         payload.encode({"data": text})
 
 
-def test_what_json_does_not_have_is_refused() -> None:
+def test_values_that_json_lacks_are_refused() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         payload.encode({"data": float("nan")})
     with pytest.raises(TypeError, match="set"):
@@ -102,7 +102,7 @@ def test_node_reads_it_and_writes_the_same_bytes() -> None:
 
 @pytest.mark.skipif(NODE is None, reason="needs node")
 @pytest.mark.parametrize(("value", "text"), [({"b": 1, "1": 2}, '{"1":2,"b":1}'), ([1.0, 1e21], "[1,1e+21]")])
-def test_node_tells_what_payloads_must_not_hold(value: object, text: str) -> None:
+def test_node_shows_which_values_payloads_must_not_contain(value: object, text: str) -> None:
     """The canary of the proof above: on these JavaScript and Python differ."""
     ours = payload.encode({"data": value})
     assert stringified([ours]) == [f'{{"data":{text}}}'.encode()] != [ours]
@@ -110,7 +110,7 @@ def test_node_tells_what_payloads_must_not_hold(value: object, text: str) -> Non
 
 @pytest.mark.parametrize("webhook_event", WebhookEvent)
 @pytest.mark.parametrize("made", ["event", "sample"])
-def test_payloads_hold_only_what_both_languages_write_alike(
+def test_payloads_contain_only_values_that_both_languages_write_alike(
     webhook_event: WebhookEvent, made: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[Any] = []

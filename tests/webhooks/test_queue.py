@@ -29,7 +29,7 @@ BODY = (
 )
 
 
-def test_receiver_gets_exactly_the_promised_request(receiver: Receiver) -> None:
+def test_receiver_gets_exactly_the_documented_request(receiver: Receiver) -> None:
     webhook = support.webhook(receiver.url)
     event = support.happen(BOOKING)
     assert sender.drain() == 1
@@ -51,7 +51,7 @@ def test_receiver_gets_exactly_the_promised_request(receiver: Receiver) -> None:
     assert (attempt.number, attempt.status_code, attempt.error, attempt.response_head) == (1, 200, "", "ok")
 
 
-def test_metrics_count_the_attempts_whoever_made_them(
+def test_metrics_count_attempts_whose_rows_were_deleted(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics, "FRESH_SECONDS", 0.0)
@@ -77,7 +77,7 @@ def test_metrics_count_the_attempts_whoever_made_them(
     ]
 
 
-def test_update_tells_what_changed_in_the_order_of_the_data(receiver: Receiver) -> None:
+def test_update_lists_changes_in_the_order_of_the_data(receiver: Receiver) -> None:
     support.webhook(receiver.url)
     support.happen(BOOKING)
     changes = {
@@ -128,7 +128,7 @@ def test_blocked_table_has_the_shape_of_a_booking(receiver: Receiver) -> None:
     }  # fmt: skip
 
 
-def test_event_makes_one_delivery_for_each_webhook_that_hears_it() -> None:
+def test_event_makes_one_delivery_for_each_subscribed_webhook() -> None:
     hears = support.webhook("https://example.com/1")
     everywhere = support.webhook("https://example.com/2", place=None)
     paused = support.webhook("https://example.com/3", status="PAUSED", reason="asked", paused_at=clock.now())
@@ -141,7 +141,7 @@ def test_event_makes_one_delivery_for_each_webhook_that_hears_it() -> None:
     assert Message.objects.count() == 1
 
 
-def test_event_nobody_hears_leaves_nothing() -> None:
+def test_event_without_subscribers_writes_nothing() -> None:
     support.webhook("https://example.com/1", events=["booking.cancelled"])
     support.happen()
     assert (Message.objects.count(), Delivery.objects.count()) == (0, 0)
@@ -170,7 +170,7 @@ def test_first_attempt_waits_for_an_earlier_event_that_is_not_fanned_out_yet(rec
     assert [request.headers["x-wokibrain-sequence"] for request in receiver.requests] == ["1", "2"]
 
 
-def test_first_attempt_does_not_wait_for_ever(receiver: Receiver) -> None:
+def test_first_attempt_waits_a_bounded_time(receiver: Receiver) -> None:
     support.webhook(receiver.url)
     events.append(BOOKING)
     support.happen(BOOKING, 2, "BookingUpdated", changes={})
@@ -190,7 +190,7 @@ def test_one_endpoint_takes_no_more_than_its_share(settings: Settings, receiver:
     assert queue.claim(100).jobs == []
 
 
-def test_breaker_leaves_a_dead_endpoint_to_one_probe_at_a_time(
+def test_circuit_breaker_allows_one_probe_of_a_dead_endpoint_at_a_time(
     settings: Settings, receiver: Receiver
 ) -> None:
     receiver.answer = Answer(503)
@@ -214,7 +214,7 @@ def test_breaker_leaves_a_dead_endpoint_to_one_probe_at_a_time(
     assert set(Delivery.objects.values_list("status", flat=True)) == {"SUCCEEDED"}
 
 
-def test_attempt_whose_worker_died_is_made_again(receiver: Receiver) -> None:
+def test_attempt_whose_worker_died_is_repeated(receiver: Receiver) -> None:
     support.webhook(receiver.url)
     support.happen()
     (lost,) = queue.claim(10).jobs
@@ -227,7 +227,7 @@ def test_attempt_whose_worker_died_is_made_again(receiver: Receiver) -> None:
     assert request.body == lost.body
 
 
-def test_late_success_of_an_attempt_given_up_counts(receiver: Receiver) -> None:
+def test_late_success_of_an_abandoned_attempt_counts(receiver: Receiver) -> None:
     from webhooks.http_client import Outcome
     from webhooks.queue import Result
 
@@ -242,7 +242,7 @@ def test_late_success_of_an_attempt_given_up_counts(receiver: Receiver) -> None:
     assert list(Attempt.objects.values_list("number", "status_code")) == [(1, 200), (2, 500)]
 
 
-def test_gone_endpoint_becomes_inactive_and_everyone_can_see_why(receiver: Receiver) -> None:
+def test_endpoint_that_is_gone_becomes_inactive_with_a_visible_reason(receiver: Receiver) -> None:
     receiver.answer = Answer(410)
     webhook = support.webhook(receiver.url)
     support.happen(BOOKING)
@@ -269,7 +269,7 @@ def test_gone_endpoint_becomes_inactive_and_everyone_can_see_why(receiver: Recei
     ("hours", "deliveries", "status"),
     [(121, 20, "INACTIVE"), (119, 20, "ACTIVE"), (121, 19, "ACTIVE")],
 )
-def test_endpoint_that_only_fails_is_given_up(
+def test_endpoint_that_only_fails_is_deactivated(
     hours: int, deliveries: int, status: str, receiver: Receiver
 ) -> None:
     receiver.answer = Answer(400)
@@ -286,7 +286,7 @@ def test_endpoint_that_only_fails_is_given_up(
     assert (webhook.status, webhook.reason) == (status, "failing" if status == "INACTIVE" else "")
 
 
-def test_secret_whose_key_is_lost_fails_the_attempt_and_sends_nothing(
+def test_secret_whose_encryption_key_is_lost_fails_the_attempt_without_sending(
     settings: Settings, receiver: Receiver
 ) -> None:
     support.webhook(receiver.url)
@@ -298,7 +298,7 @@ def test_secret_whose_key_is_lost_fails_the_attempt_and_sends_nothing(
     assert Delivery.objects.get().status == "PENDING"
 
 
-def test_deleted_webhook_takes_its_results_with_it(receiver: Receiver) -> None:
+def test_deleting_a_webhook_deletes_its_results(receiver: Receiver) -> None:
     from webhooks.http_client import Outcome
     from webhooks.queue import Result
 
@@ -310,7 +310,7 @@ def test_deleted_webhook_takes_its_results_with_it(receiver: Receiver) -> None:
     assert Attempt.objects.count() == 0
 
 
-def test_reference_is_kept_to_search_by_but_not_sent(receiver: Receiver) -> None:
+def test_reference_is_stored_for_search_and_not_sent(receiver: Receiver) -> None:
     support.webhook(receiver.url)
     support.happen(reference="K7M2QX")
     sender.drain()
@@ -318,7 +318,7 @@ def test_reference_is_kept_to_search_by_but_not_sent(receiver: Receiver) -> None
     assert b"K7M2QX" not in receiver.requests[0].body
 
 
-def test_logs_do_not_tell_urls_or_secrets(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+def test_logs_contain_no_urls_or_secrets(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     support.webhook(f"{receiver.url}?token=not-for-the-logs")
     support.happen()
@@ -328,7 +328,7 @@ def test_logs_do_not_tell_urls_or_secrets(receiver: Receiver, caplog: pytest.Log
     assert support.SECRET not in caplog.text
 
 
-def test_unknown_delivery_ids_are_passed_by() -> None:
+def test_unknown_delivery_ids_are_ignored() -> None:
     from webhooks.http_client import Outcome
     from webhooks.queue import Job, Result
 

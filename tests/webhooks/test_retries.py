@@ -62,12 +62,12 @@ def test_later_pauses_vary_by_a_fifth_but_none_is_under_five_minutes(
     assert most * 0.95 <= max(drawn) <= most
 
 
-def test_after_the_twelfth_attempt_there_is_no_more() -> None:
+def test_the_twelfth_attempt_is_the_last() -> None:
     assert PLAN.attempts == 12
     assert seconds(12) is None
 
 
-def test_papers_state_the_schedule() -> None:
+def test_documents_state_the_retry_schedule() -> None:
     root = Path(project.ROOT)
     document = " ".join((root / "docs" / "webhooks.md").read_text("utf-8").split())
     example = (root / ".env.example").read_text("utf-8")
@@ -96,28 +96,28 @@ def test_papers_state_the_schedule() -> None:
         (outcome(500, 30), 1),
     ],
 )
-def test_receiver_that_asks_for_time_gets_it(result: Outcome, wait: float) -> None:
+def test_retry_after_of_a_receiver_is_respected(result: Outcome, wait: float) -> None:
     assert seconds(1, result=result) == wait
 
 
 @pytest.mark.parametrize("status", [500, 501, 502, 503, 599, 408, 425, 429, None])
-def test_what_may_pass_is_retried(status: int | None) -> None:
+def test_temporary_failures_are_retried(status: int | None) -> None:
     assert judge(outcome(status)) is Verdict.RETRY
 
 
 @pytest.mark.parametrize(
     "status", [300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 409, 413, 415, 422]
 )
-def test_what_will_not_change_is_not_retried(status: int) -> None:
+def test_permanent_failures_are_not_retried(status: int) -> None:
     assert judge(outcome(status)) is Verdict.FAILED
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-def test_any_2xx_is_delivered(status: int) -> None:
+def test_any_2xx_counts_as_delivered(status: int) -> None:
     assert judge(outcome(status)) is Verdict.DELIVERED
 
 
-def test_retry_after_is_read_in_both_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_after_is_read_as_seconds_and_as_date(monkeypatch: pytest.MonkeyPatch) -> None:
     with clock.frozen(T0):
         assert http_client._retry_after("120") == 120
         assert http_client._retry_after(format_datetime(T0 + timedelta(seconds=90), usegmt=True)) == 90
@@ -190,7 +190,7 @@ def test_nothing_is_sent_between_the_quick_attempts_and_five_minutes(receiver: R
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("status", [302, 400, 404])
-def test_answer_that_will_not_change_is_taken_once(receiver: Receiver, status: int) -> None:
+def test_permanent_failure_is_attempted_once(receiver: Receiver, status: int) -> None:
     with Receiver() as canary:
         receiver.answer = Answer(status, {"Location": canary.url})
         support.webhook(receiver.url)
@@ -201,7 +201,7 @@ def test_answer_that_will_not_change_is_taken_once(receiver: Receiver, status: i
 
 
 @pytest.mark.django_db
-def test_receiver_that_says_later_is_left_alone_until_then(receiver: Receiver) -> None:
+def test_receiver_with_retry_after_is_not_called_before_it(receiver: Receiver) -> None:
     receiver.answer = Answer(429, {"Retry-After": "90"})
     support.webhook(receiver.url)
     with clock.frozen(T0):
@@ -217,7 +217,7 @@ def test_receiver_that_says_later_is_left_alone_until_then(receiver: Receiver) -
 
 
 @pytest.mark.django_db
-def test_gone_means_gone(receiver: Receiver) -> None:
+def test_status_410_deactivates_the_webhook(receiver: Receiver) -> None:
     receiver.answer = Answer(410)
     support.webhook(receiver.url)
     support.happen()
@@ -229,7 +229,7 @@ def test_gone_means_gone(receiver: Receiver) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("breakerless")
-def test_without_the_pauses_the_proof_would_see_it(
+def test_canary_without_the_pauses_the_check_fails(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The canary: a schedule that forgets to wait does not pass for one that waits."""

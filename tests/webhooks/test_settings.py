@@ -20,12 +20,12 @@ def named(settings: Settings) -> set[str]:
     "keys",
     [[], ["development-only-webhook-secret-key"], ["short"], ["x" * 32, "development-only-" + "x" * 32]],
 )
-def test_production_wants_keys_of_its_own(settings: Settings, keys: list[str]) -> None:
+def test_production_requires_its_own_keys(settings: Settings, keys: list[str]) -> None:
     settings.WEBHOOK_SECRET_KEYS = keys
     assert "WEBHOOK_SECRET_KEYS" in named(settings)
 
 
-def test_production_takes_good_keys(settings: Settings) -> None:
+def test_production_accepts_valid_keys(settings: Settings) -> None:
     settings.WEBHOOK_SECRET_KEYS = ["x" * 32, "y" * 40]
     assert not {"WEBHOOK_SECRET_KEYS", "WEBHOOK_ALLOW_PRIVATE"} & named(settings)
 
@@ -43,11 +43,11 @@ def test_schedule_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("text", ["0,x", "2,1", "-1,2", "nan", "0,1e9"])
-def test_schedule_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_invalid_schedule_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("WEBHOOK_RETRY_PAUSES", text)
     with pytest.raises(ImproperlyConfigured, match="WEBHOOK_RETRY_PAUSES"):
         env.numbers("WEBHOOK_RETRY_PAUSES", [])
 
 
-def test_document_is_valid_with_webhooks_in_it() -> None:
+def test_openapi_document_with_webhooks_is_valid() -> None:
     validate(document())

@@ -121,7 +121,7 @@ def test_documented_receiver_verifies_two_hundred_random_bookings(
 @pytest.mark.django_db
 @pytest.mark.usefixtures("private")
 @pytest.mark.parametrize("name", [pytest.param("receiver.mjs", marks=NEEDS_NODE), "receiver.py"])
-def test_documented_receiver_refuses_what_was_tampered_with(name: str, seed: int, tmp_path: Path) -> None:
+def test_documented_receiver_refuses_tampered_messages(name: str, seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     support.webhook("https://example.com/")
     happen_at_random(chance, 1)
@@ -148,7 +148,7 @@ def test_documented_receiver_refuses_what_was_tampered_with(name: str, seed: int
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("private")
-def test_with_a_wrong_secret_the_proof_would_see_it(tmp_path: Path) -> None:
+def test_canary_with_a_wrong_secret_the_check_fails(tmp_path: Path) -> None:
     """The canary: a receiver that has another secret takes nothing."""
     with documented("receiver.py", "not the secret of the webhook", tmp_path) as (url, printed):
         support.webhook(url)
@@ -167,7 +167,7 @@ def send(url: str, headers: Mapping[str, str], body: bytes) -> int:
 
 
 @pytest.mark.django_db
-def test_every_bit_counts(seed: int, receiver: Receiver) -> None:
+def test_flipping_any_bit_invalidates_the_signature(seed: int, receiver: Receiver) -> None:
     support.webhook(receiver.url)
     support.happen()
     sender.drain()
@@ -237,7 +237,7 @@ def test_second_rotation_ends_the_first_ones_grace(receiver: Receiver) -> None:
     assert support.signs(hook, third, second)
 
 
-def test_vector_of_the_document_is_what_we_send() -> None:
+def test_documented_test_vector_is_what_we_send() -> None:
     vector = json.loads(block("vector"))
     body = vector["body"].encode()
     at = datetime.fromtimestamp(int(vector["webhook-timestamp"]), UTC)
@@ -246,7 +246,7 @@ def test_vector_of_the_document_is_what_we_send() -> None:
     assert payload.encode(json.loads(body)) == body
 
 
-def test_payload_of_the_document_is_what_we_send() -> None:
+def test_documented_payload_is_what_we_send() -> None:
     body = re.search(r"^```json\n(.*?)\n```$", DOCUMENT.read_text("utf-8"), re.M | re.S)
     assert body is not None
     assert payload.encode(json.loads(body[1])) == body[1].encode()
@@ -262,13 +262,13 @@ def test_payload_of_the_document_is_what_we_send() -> None:
         "whsec_QUFBQUFBQUFBQUFBQUFBQUE",
     ],
 )
-def test_whsec_that_no_library_could_use_is_no_key(secret: str) -> None:
+def test_malformed_whsec_secret_is_refused(secret: str) -> None:
     with pytest.raises(ValueError, match=r"base64|length"):
         signing.key_of(secret)
 
 
 @pytest.mark.django_db
-def test_secret_is_not_in_the_database_in_clear() -> None:
+def test_secret_is_encrypted_in_the_database() -> None:
     hook = support.webhook("https://example.com/")
     stored = Webhook.objects.values_list("secret", flat=True).get(pk=hook.pk)
     assert support.SECRET not in stored
@@ -277,7 +277,7 @@ def test_secret_is_not_in_the_database_in_clear() -> None:
 
 
 @pytest.mark.django_db
-def test_keys_can_be_changed_without_losing_a_secret(settings: Settings) -> None:
+def test_encryption_keys_rotate_without_losing_a_secret(settings: Settings) -> None:
     from django.core.management import CommandError, call_command
 
     old, new = "the first key of this installation", "the second key of this installation"

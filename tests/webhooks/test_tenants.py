@@ -30,7 +30,7 @@ EACH = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), EACH)
-def test_webhook_of_another_is_not_there(call: Call, method: str, path: str, body: Any) -> None:
+def test_foreign_webhook_is_not_found(call: Call, method: str, path: str, body: Any) -> None:
     foreign = [support.webhook(URL, place="R2"), support.webhook(URL, place=None)]
     support.happen(restaurantId="R2")
     state = list(Webhook.objects.order_by("pk").values())
@@ -46,7 +46,7 @@ def test_webhook_of_another_is_not_there(call: Call, method: str, path: str, bod
     assert list(Webhook.objects.order_by("pk").values()) == state
 
 
-def test_delivery_of_another_webhook_is_not_there(call: Call) -> None:
+def test_delivery_of_another_webhook_is_not_found(call: Call) -> None:
     mine, other = support.webhook(URL), support.webhook(URL)
     support.happen()
     theirs = Delivery.objects.get(webhook=other)
@@ -55,12 +55,12 @@ def test_delivery_of_another_webhook_is_not_there(call: Call) -> None:
 
 
 @pytest.mark.parametrize("id", ["x", "1", "%00", "00000000-0000-0000-0000-000000000000"])
-def test_id_that_is_none_is_not_found(call: Call, id: str) -> None:
+def test_malformed_id_is_not_found(call: Call, id: str) -> None:
     assert call("GET", f"/{id}")[0] == 404
 
 
 @pytest.mark.parametrize("role", [Role.MANAGER, Role.STAFF, Role.API_CLIENT])
-def test_others_may_not_manage_webhooks(call: Call, role: Role) -> None:
+def test_roles_below_admin_may_not_manage_webhooks(call: Call, role: Role) -> None:
     hook = support.webhook(URL)
     token = key(role)
     assert call("GET", "", token=token)[0] == 403
@@ -68,12 +68,12 @@ def test_others_may_not_manage_webhooks(call: Call, role: Role) -> None:
     assert call("GET", f"/{hook.pk}", token=token)[0] == 403
 
 
-def test_nobody_may_not_manage_webhooks(call: Call) -> None:
+def test_anonymous_callers_may_not_manage_webhooks(call: Call) -> None:
     for method, path, body in [("GET", "", None), ("POST", "", {"url": URL, "events": ["booking.created"]})]:
         assert call(method, path, body, token=None)[0] == 401
 
 
-def test_list_holds_only_ones_own(call: Call) -> None:
+def test_list_contains_only_the_callers_webhooks(call: Call) -> None:
     mine = support.webhook(URL)
     support.webhook(URL, place="R2")
     support.webhook(URL, place=None)
@@ -94,7 +94,7 @@ def test_super_admin_has_webhooks_of_all_restaurants(call: Call) -> None:
     assert call("GET", "", token=boss)[1]["pagination"]["total"] == 2
 
 
-def test_webhook_for_a_restaurant_of_another_is_refused(call: Call) -> None:
+def test_webhook_for_a_foreign_restaurant_is_refused(call: Call) -> None:
     support.restaurant("R2")
     status, answer = call("POST", "", {"url": URL, "events": ["booking.created"], "restaurantId": "R2"})
     assert (status, answer["error"]) == (404, "NOT_FOUND")

@@ -64,12 +64,12 @@ ACCEPTED = [
 
 
 @pytest.mark.parametrize("url", REFUSED)
-def test_url_that_leads_inside_or_nowhere_is_refused(url: str) -> None:
+def test_url_of_a_private_or_invalid_address_is_refused(url: str) -> None:
     with pytest.raises(Refused):
         check_url(url)
 
 
-def test_there_are_enough_shapes() -> None:
+def test_the_refused_urls_cover_enough_shapes() -> None:
     assert len(set(REFUSED)) >= 100
 
 
@@ -78,7 +78,7 @@ def test_ordinary_url_is_accepted(url: str) -> None:
     check_url(url)
 
 
-def test_production_wants_https(settings: Settings) -> None:
+def test_production_requires_https(settings: Settings) -> None:
     settings.PRODUCTION = True
     check_url("https://example.com/")
     with pytest.raises(Refused, match="https"):
@@ -103,7 +103,7 @@ def test_development_may_allow_private_networks(settings: Settings, inside: str)
         "http://u@127.0.0.1/",
     ],
 )
-def test_even_development_does_not_allow_these(settings: Settings, inside: str) -> None:
+def test_some_addresses_are_refused_even_in_development(settings: Settings, inside: str) -> None:
     settings.WEBHOOK_ALLOW_PRIVATE = True
     with pytest.raises(Refused):
         check_url(inside)
@@ -154,21 +154,23 @@ def post(url: str, *answers: list[str]) -> tuple[http_client.Outcome, int]:
         ["169.254.169.254"], [],
     ],
 )  # fmt: skip
-def test_name_that_leads_inside_is_never_connected_to(answer: list[str]) -> None:
+def test_host_name_of_a_private_address_is_never_connected_to(answer: list[str]) -> None:
     with connections() as seen:
         outcome, _ = post("http://rebinding.example.com/", answer)
     assert (outcome.status, outcome.trouble, seen) == (None, Trouble.REFUSED, [])
 
 
 @pytest.mark.parametrize("url", [url for url in REFUSED if url.isascii()])
-def test_refused_url_is_not_delivered_to_either(url: str) -> None:
+def test_deliveries_to_a_refused_url_are_not_sent(url: str) -> None:
     """Also one that came into the table by another way, or under other settings."""
     with connections() as seen:
         outcome, asked = post(url, ["93.184.216.34"])
     assert (outcome.trouble, asked, seen) == (Trouble.REFUSED, 0, [])
 
 
-def test_name_is_resolved_once_and_that_very_address_connected_to(private: None, settings: Settings) -> None:
+def test_name_is_resolved_once_and_its_checked_address_connected_to(
+    private: None, settings: Settings
+) -> None:
     with Receiver() as receiver, connections() as seen:
         port = int(receiver.url.rpartition(":")[2].partition("/")[0])
         outcome, asked = post(f"http://rebinding.example.com:{port}/hook", ["127.0.0.1"], ["10.0.0.1"])
@@ -193,7 +195,7 @@ def test_name_that_resolves_differently_the_second_time_is_refused_at_delivery(
     assert Delivery.objects.get().status == "PENDING"
 
 
-def test_without_the_check_the_proof_would_see_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_canary_without_the_check_a_connection_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The canary: the same rebinding with the protection taken away."""
     monkeypatch.setattr(http_client, "may_connect", lambda address: True)
     port = free_port()
@@ -202,14 +204,16 @@ def test_without_the_check_the_proof_would_see_a_connection(monkeypatch: pytest.
     assert seen == [("127.0.0.1", port)]
 
 
-def test_redirect_to_an_inside_address_is_not_followed(private: None) -> None:
+def test_redirect_to_a_private_address_is_not_followed(private: None) -> None:
     with Receiver() as canary, Receiver() as receiver:
         receiver.answer = support.Answer(302, {"Location": canary.url})
         outcome, _ = post(receiver.url, ["127.0.0.1"])
     assert (outcome.status, outcome.ok, canary.requests) == (302, False, [])
 
 
-def test_proxy_of_the_environment_is_not_used(private: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_settings_of_the_environment_are_ignored(
+    private: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Receiver() as proxy, Receiver() as receiver:
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)

@@ -52,7 +52,7 @@ def worker() -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.mark.fault
-def test_worker_delivers_retries_and_makes_up_for_a_lost_call(
+def test_worker_delivers_retries_and_recovers_from_a_lost_wake_up(
     worker: subprocess.Popen[bytes], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     support.webhook(receiver.url)
@@ -96,7 +96,7 @@ def pumps() -> list[int]:
         return [pid for (pid,) in cursor.fetchall()]
 
 
-def test_only_as_many_pumps_run_as_may(settings: Settings, receiver: Receiver) -> None:
+def test_senders_are_limited_in_number(settings: Settings, receiver: Receiver) -> None:
     settings.WEBHOOK_PUMPS = 1
     found: list[bool] = []
 
@@ -115,7 +115,7 @@ def test_only_as_many_pumps_run_as_may(settings: Settings, receiver: Receiver) -
 
 
 @pytest.mark.fault
-def test_frozen_pump_loses_its_place(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frozen_sender_loses_its_place(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.WEBHOOK_PUMPS = 1
     monkeypatch.setattr(sender, "MAX_SILENCE", "200ms")
     inside, go_on = threading.Event(), threading.Event()
@@ -144,7 +144,7 @@ def test_frozen_pump_loses_its_place(settings: Settings, monkeypatch: pytest.Mon
     assert ended == [OperationalError]
 
 
-def test_pump_ends_when_nothing_is_due_and_hands_over_when_something_came_late(
+def test_sender_ends_when_nothing_is_due_and_starts_another_for_late_work(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender, "IDLE_SECONDS", 0.0)
@@ -160,7 +160,7 @@ def test_pump_ends_when_nothing_is_due_and_hands_over_when_something_came_late(
     assert (calls, len(receiver.requests)) == ([], 1)
 
 
-def test_pump_that_is_stopped_finishes_what_is_under_way(receiver: Receiver) -> None:
+def test_stopped_sender_finishes_running_attempts(receiver: Receiver) -> None:
     def stop_meanwhile(_: Request) -> Answer:
         sender.STOP.set()
         return Answer(200, delay=0.3)
@@ -176,7 +176,7 @@ def test_pump_that_is_stopped_finishes_what_is_under_way(receiver: Receiver) -> 
     assert Delivery.objects.get().status == "SUCCEEDED"
 
 
-def test_many_events_call_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_events_wake_one_sender(monkeypatch: pytest.MonkeyPatch) -> None:
     queued: list[None] = []
     monkeypatch.setattr(tasks.send_due, "apply_async", lambda **_: queued.append(None))
     monkeypatch.setattr(tasks, "WAKE_INTERVAL_MS", 60_000)
@@ -192,7 +192,7 @@ def test_many_events_call_once(monkeypatch: pytest.MonkeyPatch) -> None:
     get_redis_connection("default").delete("webhooks:woken")
 
 
-def test_queue_that_is_away_loses_no_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_delivery_is_lost_without_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(**_: object) -> None:
         raise ConnectionError
 
@@ -204,7 +204,7 @@ def test_queue_that_is_away_loses_no_delivery(monkeypatch: pytest.MonkeyPatch) -
     assert housekeeping.sweep() is True
 
 
-def test_two_fan_outs_of_one_event_at_a_time_make_one_delivery() -> None:
+def test_two_concurrent_fan_outs_of_one_event_make_one_delivery() -> None:
     from tests.wokibrain.events import support as events
 
     hooks = [support.webhook(f"https://example.com/{number}") for number in range(3)]

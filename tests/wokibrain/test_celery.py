@@ -46,14 +46,14 @@ def test_queues_are_in_a_redis_of_their_own_or_in_the_next_database(
 
 
 @pytest.mark.parametrize("broker", ["amqp://h", "redis://h:1/queues"])
-def test_a_broker_that_is_no_redis_is_refused_by_name(settings: Settings, broker: str) -> None:
+def test_a_broker_other_than_redis_is_refused_by_name(settings: Settings, broker: str) -> None:
     settings.BROKER_URL = broker
     with pytest.raises(ImproperlyConfigured, match="BROKER_URL"):
         broker_url()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is warned")
-def test_only_the_warning_about_root_is_left_out() -> None:
+def test_only_the_warning_about_root_is_suppressed() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "default::UserWarning", "-c", AS_ROOT],
         cwd=env.ROOT,

@@ -38,7 +38,7 @@ def lines(caplog: pytest.LogCaptureFixture, logger: str) -> list[tuple[int, str]
 
 
 @pytest.mark.parametrize("path", ["/api/v1/woki/bookings/B1", "/health/ready", "/admin/floor/"])
-def test_the_cause_of_a_503_is_told_once_a_second(
+def test_the_cause_of_a_503_is_logged_once_a_second(
     path: str, away: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = Client()
@@ -52,7 +52,7 @@ def test_the_cause_of_a_503_is_told_once_a_second(
     assert lines(caplog, REQUESTS) == [(logging.ERROR, "request")] * 3
 
 
-def test_nothing_of_a_row_is_told_with_the_cause(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_logged_cause_contains_no_row_data(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(Error) as failed, connection.cursor() as cursor:
         cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'Ana García' USING ERRCODE = '40P01'; END $$")
     diagnosis.report(failed.value)
@@ -60,9 +60,7 @@ def test_nothing_of_a_row_is_told_with_the_cause(caplog: pytest.LogCaptureFixtur
 
 
 @pytest.mark.parametrize("root", ["", "/api/v1"])
-def test_probes_that_find_all_well_leave_no_line(
-    root: str, settings: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_successful_probes_are_not_logged(root: str, settings: Any, caplog: pytest.LogCaptureFixture) -> None:
     settings.LOG_REQUESTS = True
     client = Client()
     with caplog.at_level("INFO", REQUESTS):

@@ -57,5 +57,7 @@ def test_sql_names_only_tables_of_its_own_app(path: Path) -> None:
         ("bookings.services.guests", '"FROM bookings_idempotencykey"', "bookings_idempotencykey"),
     ],
 )
-def test_a_statement_over_another_apps_table_is_seen(module: str, statement: str, table: str) -> None:
+def test_canary_a_statement_over_another_apps_table_is_reported(
+    module: str, statement: str, table: str
+) -> None:
     assert list(foreign_tables(f"QUERY = {statement}", module)) == [(1, table)]

@@ -85,7 +85,7 @@ STRANDING: list[tuple[type[Any], str, Callable[[Any], dict[str, Any]], str]] = [
 
 
 @pytest.mark.parametrize(("model", "pk", "typed", "cause"), STRANDING)
-def test_a_change_that_strands_a_booking_is_shown_it_and_asks(
+def test_a_change_that_strands_a_booking_lists_it_and_asks(
     client: Client, model: type[Any], pk: str, typed: Callable[[Any], dict[str, Any]], cause: str
 ) -> None:
     row = model.objects.get(pk=pk)
@@ -111,7 +111,7 @@ def test_a_change_that_strands_a_booking_is_shown_it_and_asks(
     assert (row.name, b1().attention, b1().table_ids) == ("Typed anew", [cause], ["T2"])
 
 
-def test_two_tables_taken_out_together_are_asked_about_once(client: Client, places: None) -> None:
+def test_retiring_two_tables_together_asks_once(client: Client, places: None) -> None:
     start = datetime(2025, 10, 23, 0, tzinfo=UTC)
     made = create_booking(
         caller=SYSTEM,
@@ -128,7 +128,7 @@ def test_two_tables_taken_out_together_are_asked_about_once(client: Client, plac
     assert list(Table.objects.filter(sector="S1", active=False).values_list("pk", flat=True)) == ["T2", "T3"]
 
 
-def test_a_special_day_asks_when_it_closes_and_when_it_goes(client: Client) -> None:
+def test_a_special_day_asks_when_added_and_when_deleted(client: Client) -> None:
     body = {
         "restaurant": "R1", "date": "2025-10-22", "name": "Works",
         "windows-TOTAL_FORMS": "0", "windows-INITIAL_FORMS": "0", "_save": "1",
@@ -169,7 +169,7 @@ def test_a_special_day_keeps_its_row_when_it_changes(client: Client) -> None:
     assert (day.name, [str(each) for each in day.windows.all()]) == ("Christmas Eve", ["12:00-15:00"])
 
 
-def test_joins_and_combinations_ask_too(client: Client) -> None:
+def test_changes_of_joins_and_combinations_ask_too(client: Client) -> None:
     Booking.objects.update(party_size=8, table_ids=["T2", "T3"])
     path = "/admin/restaurants/tablejoin/add/"
     body = {"first": "T4", "second": "T1", "_save": "1"}
@@ -203,7 +203,7 @@ def test_joins_and_combinations_ask_too(client: Client) -> None:
         ("restaurant/R1/change", {"min_duration": "50"}, "min_duration", "Use a multiple of 15 minutes."),
     ],
 )  # fmt: skip
-def test_nonsense_is_said_at_its_field(
+def test_invalid_input_is_explained_at_its_field(
     client: Client, path: str, body: dict[str, Any], field: str, said: str
 ) -> None:
     url = f"/admin/restaurants/{path}/"
@@ -211,7 +211,7 @@ def test_nonsense_is_said_at_its_field(
     assert response.context["adminform"].form.errors == {field: [said]}
 
 
-def test_a_window_off_the_grid_is_said_at_its_row_and_the_rest_is_kept(client: Client) -> None:
+def test_an_off_grid_window_is_explained_at_its_row_and_other_input_kept(client: Client) -> None:
     path = "/admin/restaurants/restaurant/R1/change/"
     typed = filled(
         client.get(path), **{"windows-0-opens": "12:10", "name": "Kept", "turn_times-0-minutes": "75"}
@@ -253,7 +253,7 @@ def test_a_manager_of_one_restaurant_sets_up_from_nothing(places: None) -> None:
     ]  # fmt: skip
 
 
-def test_what_has_history_is_not_deleted_and_says_so(client: Client) -> None:
+def test_rows_with_history_are_not_deleted_and_the_page_says_so(client: Client) -> None:
     refused = client.post("/admin/restaurants/table/T2/delete/", {"post": "yes"})
     assert "This table has bookings or blocks" in refused.content.decode()
     assert client.post("/admin/restaurants/table/T5/delete/", {"post": "yes"}).status_code == 302
@@ -262,7 +262,7 @@ def test_what_has_history_is_not_deleted_and_says_so(client: Client) -> None:
     assert list(Table.objects.filter(sector="S1").values_list("pk", flat=True)) == ["T1", "T2", "T3", "T4"]
 
 
-def test_only_what_was_typed_is_written(client: Client) -> None:
+def test_only_edited_fields_are_written(client: Client) -> None:
     path = "/admin/restaurants/table/T3/change/"
     body = filled(client.get(path), name="Window")
     Table.objects.filter(pk="T3").update(position=77)
@@ -270,7 +270,7 @@ def test_only_what_was_typed_is_written(client: Client) -> None:
     assert Table.objects.values_list("name", "position").get(pk="T3") == ("Window", 77)
 
 
-def test_a_role_without_the_right_changes_nothing(places: None) -> None:
+def test_a_role_without_permission_changes_nothing(places: None) -> None:
     client = person(Role.MANAGER)
     for path in ("restaurant/R1", "sector/S1", "table/T2"):
         assert (
@@ -282,7 +282,7 @@ def test_a_role_without_the_right_changes_nothing(places: None) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_while_somebody_books_a_save_waits_and_then_says_so(settings: Any) -> None:
+def test_a_save_during_a_booking_waits_and_then_asks_to_retry(settings: Any) -> None:
     make_places()
     settings.LOCK_WAIT_MS = 50
     client = person(Role.ADMIN)

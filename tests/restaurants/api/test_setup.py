@@ -32,7 +32,7 @@ def make(what: str, **body: Any) -> Reply:
     return Api().call("POST", f"/admin/{what}", body, headers=SECRET)
 
 
-def test_the_seed_answers_the_same_however_often_it_is_called() -> None:
+def test_repeated_seeds_have_the_same_response() -> None:
     def everything() -> list[Any]:
         kinds = (Restaurant, Sector, Table, ServiceWindow, Booking, StoredEvent)
         return [list(kind.objects.order_by("pk").values()) for kind in kinds]
@@ -61,7 +61,7 @@ def test_the_seed_is_the_contracts_example() -> None:
     assert [str(window) for window in windows] == ["12:00-16:00", "20:00-23:45"]
 
 
-def test_the_seed_puts_back_what_is_missing_and_leaves_what_is_changed() -> None:
+def test_the_seed_restores_missing_rows_and_keeps_changed_ones() -> None:
     make("seed")
     Table.objects.filter(pk="T5").delete()
     Table.objects.filter(pk="T1").update(capacity_max=3)
@@ -72,7 +72,7 @@ def test_the_seed_puts_back_what_is_missing_and_leaves_what_is_changed() -> None
     assert Restaurant.objects.get().name == "Changed"
 
 
-def test_a_restaurant_of_ones_own_can_be_booked_at_once_past_included() -> None:
+def test_a_created_restaurant_can_be_booked_at_once_even_in_the_past() -> None:
     made = make("restaurants", id="R2", name="Segundo", timezone="Europe/Madrid")
     assert made.status == 201
     hours = [(each["weekday"], each["start"], each["end"]) for each in made.body["windows"]]
@@ -113,7 +113,7 @@ def test_a_restaurant_of_ones_own_can_be_booked_at_once_past_included() -> None:
     assert (booked.status, booked.body["start"]) == (201, "2025-10-22T12:00:00+02:00")
 
 
-def test_windows_of_ones_own() -> None:
+def test_a_restaurant_may_have_its_own_windows() -> None:
     made = make(
         "restaurants",
         name="Night",
@@ -129,14 +129,14 @@ def test_windows_of_ones_own() -> None:
     ]
 
 
-def test_no_windows_at_all_is_always_closed() -> None:
+def test_a_restaurant_without_windows_is_always_closed() -> None:
     made = make("restaurants", id="R2", name="Closed", timezone="UTC", windows=[])
     make("sectors", id="S2", restaurantId="R2", name="Room")
     assert (made.status, made.body["windows"]) == (201, [])
     refused(Api().discover(restaurantId="R2", sectorId="S2"), 422, "OUTSIDE_SERVICE_WINDOW")
 
 
-def test_ids_left_out_are_made_up() -> None:
+def test_missing_ids_are_generated() -> None:
     restaurant = make("restaurants", name="A", timezone="UTC").body["id"]
     sector = make("sectors", restaurantId=restaurant, name="B").body["id"]
     table = make("tables", sectorId=sector, capacityMin=1, capacityMax=2, name="Window").body
@@ -145,7 +145,7 @@ def test_ids_left_out_are_made_up() -> None:
     assert table["name"] == "Window"
 
 
-def test_capacity_in_either_spelling() -> None:
+def test_capacity_in_either_pair_of_fields() -> None:
     make("seed")
     spellings: list[dict[str, int]] = [
         {"capacityMin": 3, "capacityMax": 5},
@@ -176,7 +176,7 @@ def test_capacities_that_contradict_are_named() -> None:
         assert refused(make("tables", sectorId="S1", **body), 400, "VALIDATION_ERROR", path) == detail
 
 
-def test_an_id_that_is_taken_is_refused_and_what_has_it_stays() -> None:
+def test_a_taken_id_is_refused_and_its_row_stays() -> None:
     make("seed")
     detail = refused(
         make("restaurants", id="R1", name="Again", timezone="UTC"), 400, "VALIDATION_ERROR", "id"
@@ -191,7 +191,7 @@ def test_an_id_that_is_taken_is_refused_and_what_has_it_stays() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_seeds_at_once_put_back_what_is_missing_once() -> None:
+def test_concurrent_seeds_restore_missing_rows_once() -> None:
     def one(_number: int) -> tuple[int, Any]:
         try:
             reply = make("seed")
@@ -208,7 +208,7 @@ def test_many_seeds_at_once_put_back_what_is_missing_once() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_who_take_the_same_id_at_once_one_gets_it() -> None:
+def test_of_concurrent_requests_for_one_id_one_succeeds() -> None:
     def one(number: int) -> tuple[int, str]:
         try:
             reply = make("restaurants", id="R2", name=f"Number {number}", timezone="UTC")
@@ -223,7 +223,7 @@ def test_of_many_who_take_the_same_id_at_once_one_gets_it() -> None:
         Restaurant.objects.get(pk="R2").delete()
 
 
-def test_windows_that_cannot_be_are_named_and_nothing_is_made() -> None:
+def test_invalid_windows_are_named_and_nothing_is_created() -> None:
     twice = make("restaurants", name="A", timezone="UTC", windows=[{"start": "12:00", "end": "15:00"}] * 2)
     assert refused(twice, 400, "VALIDATION_ERROR", "windows") == "A window opens at this time already."
     odd = make("restaurants", name="A", timezone="UTC", windows=[{"start": "12:05", "end": "15:00"}])
@@ -241,20 +241,20 @@ def test_the_secret_in_the_query_is_for_development_only(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("query", ["secret=wrong", f"secret={settings.ADMIN_SECRET}&secret=wrong"])
-def test_a_right_header_and_a_wrong_query_disagree(query: str) -> None:
+def test_a_right_header_with_a_wrong_query_is_refused(query: str) -> None:
     refused(Api().call("POST", f"/admin/seed?{query}", headers=SECRET), 401, "UNAUTHORIZED")
     right = Api().call("POST", f"/admin/seed?secret={settings.ADMIN_SECRET}", headers=SECRET)
     assert right.status == 200
 
 
-def test_a_wrong_header_is_not_mended_by_the_query() -> None:
+def test_a_wrong_header_with_a_right_query_is_refused() -> None:
     reply = Api().call(
         "POST", f"/admin/seed?secret={settings.ADMIN_SECRET}", headers={"X-Admin-Secret": "wrong"}
     )
     refused(reply, 401, "UNAUTHORIZED")
 
 
-def test_info_is_open() -> None:
+def test_info_needs_no_credentials() -> None:
     assert Api().get("/admin/info").body == {
         "name": "WokiBrain", "version": settings.VERSION, "environment": "test", "docs": "/docs",
     }  # fmt: skip

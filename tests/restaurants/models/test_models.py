@@ -202,7 +202,7 @@ def test_the_database_refuses(name: str, write: Write) -> None:
         at_once(write)
 
 
-def test_what_lies_within_the_rules_is_taken() -> None:
+def test_the_database_accepts_valid_rows() -> None:
     writes: list[Write] = [
         restaurant(min_party=1, max_party=50, min_duration=15, max_duration=1440),
         window(opens=time(23, 45), closes=time(0), last_seating=time(23, 45)),
@@ -227,7 +227,7 @@ def test_a_table_in_a_join_or_combo_cannot_leave_its_sector() -> None:
         at_once(lambda: Table.objects.filter(pk="T1").update(sector_id="S2"))
 
 
-def test_overlaps_may_pass_within_a_transaction_that_defers_them() -> None:
+def test_overlaps_are_allowed_within_a_transaction_that_defers_the_constraint() -> None:
     """Two bookings can swap tables: what counts is how it is in the end."""
     allocation()()
     row = Allocation.objects.get(table_id="T3")
@@ -240,25 +240,25 @@ def test_overlaps_may_pass_within_a_transaction_that_defers_them() -> None:
     assert Allocation.objects.filter(table_id="T3").count() == 1
 
 
-def test_what_has_bookings_cannot_be_deleted() -> None:
+def test_rows_with_bookings_cannot_be_deleted() -> None:
     for model, pk in ((Table, "T2"), (Sector, "S1"), (Restaurant, "R1")):
         with pytest.raises(ProtectedError):
             model.objects.get(pk=pk).delete()
 
 
-def test_what_has_no_bookings_takes_its_parts_along() -> None:
+def test_a_restaurant_without_bookings_is_deleted_with_its_parts() -> None:
     Sector.objects.get(pk="S2").delete()
     assert not Table.objects.filter(pk="U1").exists()
 
 
-def test_an_erased_person_leaves_the_booking() -> None:
+def test_an_erased_guests_booking_stays() -> None:
     person = Guest.objects.create(restaurant_id="R1", name="Ana")
     Booking.objects.filter(reference="B1").update(guest=person)
     person.delete()
     assert Booking.objects.get(reference="B1").guest is None
 
 
-def test_identifiers_made_up_sort_by_time() -> None:
+def test_generated_ids_sort_by_time() -> None:
     made = [uuid7() for _ in range(3)]
     assert [each.version for each in made] == [7, 7, 7]
     assert [each.int >> 80 for each in made] == sorted(each.int >> 80 for each in made)

@@ -77,7 +77,7 @@ def between_its_reading_and_its_lock(
         (tables, Table, "T4", {"active": False}, {"x": 120, "y": 340}),
     ],
 )
-def test_neither_change_is_lost(
+def test_concurrent_changes_are_both_kept(
     change: Callable[[dict[str, Any]], None],
     model: type[Restaurant | Sector | Table],
     pk: str,
@@ -91,7 +91,7 @@ def test_neither_change_is_lost(
     assert model._default_manager.filter(pk=pk).values(*both).get() == both
 
 
-def test_what_was_deleted_meanwhile_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_deleted_meanwhile_is_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     make_example()
     with pytest.raises(NotFound):
         between_its_reading_and_its_lock(
@@ -102,7 +102,7 @@ def test_what_was_deleted_meanwhile_does_not_come_back(monkeypatch: pytest.Monke
     assert not Table.objects.filter(pk="T4").exists()
 
 
-def test_who_renames_what_is_being_deleted_waits_and_does_not_find_it() -> None:
+def test_renaming_a_row_that_is_being_deleted_waits_and_finds_nothing() -> None:
     make_example()
     waiting = Event()
 

@@ -48,7 +48,7 @@ def patch(client: APIClient, path: str, body: dict[str, Any], expected: int) -> 
     return answer
 
 
-def test_a_restaurant_goes_through_its_life(owner: APIClient) -> None:
+def test_a_restaurant_from_creation_to_deletion(owner: APIClient) -> None:
     body = {
         "id": "R3",
         "name": "Tercera",
@@ -108,7 +108,7 @@ def test_lists_come_in_pages(owner: APIClient, admin: APIClient) -> None:
 @pytest.mark.parametrize(
     "capacity", [{"capacityMin": 2, "capacityMax": 6}, {"minSize": 2, "maxSize": 6}], ids=["capacity", "size"]
 )
-def test_a_table_takes_and_gives_both_spellings(admin: APIClient, capacity: dict[str, int]) -> None:
+def test_a_table_accepts_and_returns_both_pairs_of_fields(admin: APIClient, capacity: dict[str, int]) -> None:
     made = admin.post(f"{API}/tables", {"id": "T6", "sectorId": "S1", **capacity}, format="json")
     assert made.status_code == 201, made.content
     shown = admin.get(f"{API}/tables/T6").json()
@@ -119,12 +119,12 @@ def test_a_table_takes_and_gives_both_spellings(admin: APIClient, capacity: dict
     assert refused["issues"] == [{"path": "maxSize", "message": "This differs from capacityMax."}]
 
 
-def test_a_table_keeps_its_sector(admin: APIClient) -> None:
+def test_a_table_cannot_change_its_sector(admin: APIClient) -> None:
     refused = patch(admin, "tables/T1", {"sectorId": "S9"}, 400)
     assert refused["issues"] == [{"path": "sectorId", "message": "Unknown field."}]
 
 
-def test_a_taken_id_is_refused_and_tells_nothing_more(admin: APIClient, owner: APIClient) -> None:
+def test_a_taken_id_is_refused_without_revealing_its_owner(admin: APIClient, owner: APIClient) -> None:
     body = {"id": "T9", "sectorId": "S1", "capacityMin": 1, "capacityMax": 2}
     refused = admin.post(f"{API}/tables", body, format="json")
     assert refused.status_code == 400
@@ -137,7 +137,7 @@ def test_a_taken_id_is_refused_and_tells_nothing_more(admin: APIClient, owner: A
         assert (again.status_code, again.json()["issues"][0]["path"]) == (400, "id")
 
 
-def test_what_has_history_stays(owner: APIClient) -> None:
+def test_rows_with_history_are_not_deleted(owner: APIClient) -> None:
     for path in ("restaurants/R1", "sectors/S1", "tables/T2"):
         refused = owner.delete(f"{API}/{path}")
         assert (refused.status_code, refused.json()["error"]) == (409, "CONFLICT"), path
@@ -165,7 +165,7 @@ STRANDING = [
 
 
 @pytest.mark.parametrize(("path", "body", "cause"), STRANDING)
-def test_a_change_that_strands_a_booking_asks_first(
+def test_a_change_that_strands_a_booking_must_be_acknowledged(
     admin: APIClient, path: str, body: dict[str, Any], cause: str
 ) -> None:
     with clock.frozen(BEFORE):
@@ -183,7 +183,7 @@ def test_a_change_that_strands_a_booking_asks_first(
 
 
 @pytest.mark.parametrize(("path", "body", "cause"), STRANDING)
-def test_a_past_booking_does_not_hold_a_change_up(
+def test_a_past_booking_does_not_prevent_a_change(
     admin: APIClient, path: str, body: dict[str, Any], cause: str
 ) -> None:
     with clock.frozen(BEFORE + timedelta(days=7)):
@@ -191,7 +191,7 @@ def test_a_past_booking_does_not_hold_a_change_up(
     assert Booking.objects.get(reference="B1").attention == []
 
 
-def test_a_change_that_strands_nobody_goes_through(admin: APIClient) -> None:
+def test_a_change_that_strands_no_booking_succeeds(admin: APIClient) -> None:
     with clock.frozen(BEFORE):
         patch(admin, "restaurants/R1", {"windows": [{"start": "19:00", "end": "23:00"}]}, 200)
         patch(admin, "restaurants/R1", {"maxPartySize": 2, "minDurationMinutes": 90, "horizonDays": 1}, 200)
@@ -207,7 +207,7 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize(("path", "body"), HARMLESS)
-def test_a_change_that_cannot_strand_anybody_looks_at_no_booking(
+def test_a_change_that_cannot_strand_a_booking_reads_no_bookings(
     admin: APIClient, path: str, body: dict[str, Any]
 ) -> None:
     with clock.frozen(BEFORE), CaptureQueriesContext(connection) as asked:
@@ -216,7 +216,7 @@ def test_a_change_that_cannot_strand_anybody_looks_at_no_booking(
     assert looked == []
 
 
-def test_a_change_of_several_tables_is_looked_at_where_one_of_them_may_strand(admin: APIClient) -> None:
+def test_a_change_of_several_tables_is_checked_if_one_may_strand(admin: APIClient) -> None:
     with clock.frozen(BEFORE):
         moved = {"T1": {"x": 120}, "T3": {"y": 340}}
         with CaptureQueriesContext(connection) as asked:
@@ -226,7 +226,7 @@ def test_a_change_of_several_tables_is_looked_at_where_one_of_them_may_strand(ad
             update_tables(caller=SYSTEM, sector_id="S1", changes=moved | {"T2": {"capacity_max": 2}})
 
 
-def test_another_place_takes_the_flag_away(admin: APIClient) -> None:
+def test_moving_a_flagged_booking_clears_its_flag(admin: APIClient) -> None:
     with clock.frozen(BEFORE):
         token = patch(admin, "tables/T2", {"active": False}, 409)["acknowledge"]
         patch(admin, f"tables/T2?acknowledge={token}", {"active": False}, 200)
@@ -259,7 +259,7 @@ def test_each_booking_that_is_flagged_costs_one_statement(admin: APIClient) -> N
     assert (len(stranded), costs[1] - costs[0]) == (4, 3)
 
 
-def test_an_acknowledgement_is_for_one_list_only(admin: APIClient) -> None:
+def test_an_acknowledgement_is_valid_for_one_list_only(admin: APIClient) -> None:
     with clock.frozen(BEFORE):
         token = patch(admin, "tables/T2", {"active": False}, 409)["acknowledge"]
         body = {
@@ -342,7 +342,7 @@ def test_a_last_seating_may_be_after_midnight(admin: APIClient, last: str) -> No
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_words_that_are_true(
+def test_validation_errors_state_the_actual_fault(
     admin: APIClient, path: str, body: dict[str, Any], issue: dict[str, str]
 ) -> None:
     assert patch(admin, path, body, 400)["issues"] == [issue]
@@ -377,6 +377,6 @@ def test_what_is_wrong_is_said_in_words_that_are_true(
         ("sectors/S1", {"combos": [{"tableIds": ["T1"], "capacityMin": 1, "capacityMax": 2}]}, "combos"),
     ],
 )
-def test_what_is_malformed_is_named(admin: APIClient, path: str, body: dict[str, Any], field: str) -> None:
+def test_malformed_input_is_named(admin: APIClient, path: str, body: dict[str, Any], field: str) -> None:
     issues = patch(admin, path, body, 400)["issues"]
     assert issues[0]["path"].startswith(field), issues

@@ -63,11 +63,11 @@ def race() -> tuple[bool, list[str]]:
     return not refused, [each.reference for each in stranded]
 
 
-def test_who_books_during_a_change_knows_the_new_plan() -> None:
+def test_a_booking_during_a_change_sees_the_new_plan() -> None:
     assert race() == (False, [])
 
 
-def test_without_the_plans_lock_a_booking_would_be_stranded_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_canary_without_the_plan_lock_a_booking_is_stranded_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The canary: the list is read, and then somebody books what is being taken away."""
 
     monkeypatch.setattr(plan_changes, "lock_plans", lambda _: None)

@@ -51,7 +51,7 @@ def ask(client: APIClient, method: str, path: str, body: Any = None) -> int:
     return int(response.status_code)
 
 
-def test_a_table_from_making_to_deleting(owner: APIClient) -> None:
+def test_a_tables_whole_life_is_audited(owner: APIClient) -> None:
     body = {"id": "T7", "sectorId": "S1", "capacityMin": 2, "capacityMax": 4, "name": "Ventana"}
     assert ask(owner, "POST", "tables", body) == 201
     assert ask(owner, "PATCH", "tables/T7", {"capacityMax": 6, "name": "Patio"}) == 200
@@ -78,7 +78,7 @@ def test_a_table_from_making_to_deleting(owner: APIClient) -> None:
     assert "Ventana" not in str([each.before | each.after for each in (made, changed, deleted)])
 
 
-def test_a_sector_with_what_stands_together(owner: APIClient) -> None:
+def test_a_sectors_joins_and_combos_are_audited(owner: APIClient) -> None:
     assert ask(owner, "POST", "restaurants/R1/sectors", {"id": "S5", "name": "Terraza"}) == 201
     assert ask(owner, "DELETE", "sectors/S5") == 204
     body = {
@@ -92,7 +92,7 @@ def test_a_sector_with_what_stands_together(owner: APIClient) -> None:
     )  # fmt: skip
 
 
-def test_joins_and_combos_one_at_a_time() -> None:
+def test_single_joins_and_combos_are_audited() -> None:
     join = put_join(caller=SYSTEM, sector_id="S1", tables=frozenset({"T3", "T2"}))
     put_combo(caller=SYSTEM, sector_id="S1", joined=Joined(frozenset({"T2", "T3"}), 5, 6))
     drop_join(caller=SYSTEM, sector_id="S1", join_id=join.pk)
@@ -103,7 +103,7 @@ def test_joins_and_combos_one_at_a_time() -> None:
     ]
 
 
-def test_a_restaurant_with_its_calendar(owner: APIClient) -> None:
+def test_a_restaurants_calendar_is_audited(owner: APIClient) -> None:
     body = {
         "timezone": "Europe/Paris",
         "windows": [{"start": "20:00", "end": "01:00", "lastSeating": "23:00", "weekday": 5}],
@@ -129,7 +129,7 @@ def test_a_restaurant_with_its_calendar(owner: APIClient) -> None:
     assert entries("restaurant", "R2")[-1].action == "RestaurantDeleted"
 
 
-def test_of_special_days_those_that_differ_are_entered_and_never_their_names(owner: APIClient) -> None:
+def test_changed_special_days_are_audited_without_their_names(owner: APIClient) -> None:
     party = {
         "date": "2031-05-02",
         "name": "Ana Pérez's wedding",
@@ -148,7 +148,7 @@ def test_of_special_days_those_that_differ_are_entered_and_never_their_names(own
     ]
 
 
-def test_a_table_that_goes_takes_joins_and_combos_along_in_the_trail() -> None:
+def test_deleting_a_table_audits_the_end_of_its_joins_and_combos() -> None:
     put_join(caller=SYSTEM, sector_id="S1", tables=frozenset({"T3", "T4"}))
     put_combo(caller=SYSTEM, sector_id="S1", joined=Joined(frozenset({"T3", "T4"}), 5, 6))
     delete_table(caller=SYSTEM, table_id="T4")
@@ -158,7 +158,7 @@ def test_a_table_that_goes_takes_joins_and_combos_along_in_the_trail() -> None:
     )  # fmt: skip
 
 
-def test_what_is_refused_leaves_no_entry(owner: APIClient) -> None:
+def test_a_refused_change_leaves_no_entry(owner: APIClient) -> None:
     before = AuditEntry.objects.count()
     for method, path, body, status in (
         ("POST", "tables", {"id": "T1", "sectorId": "S1", "capacityMin": 2, "capacityMax": 4}, 400),
@@ -172,7 +172,7 @@ def test_what_is_refused_leaves_no_entry(owner: APIClient) -> None:
     assert AuditEntry.objects.exclude(action="api-key.used").count() == before
 
 
-def test_a_stranded_booking_says_so_in_its_history(owner: APIClient) -> None:
+def test_a_stranded_bookings_history_shows_it(owner: APIClient) -> None:
     with clock.frozen(datetime(2025, 10, 20, 12, tzinfo=UTC)):
         refused = owner.patch(f"{API}/tables/T2", {"active": False}, format="json").json()
         path = f"tables/T2?acknowledge={refused['acknowledge']}"
@@ -189,7 +189,7 @@ def test_a_stranded_booking_says_so_in_its_history(owner: APIClient) -> None:
     assert [each.version for each in events_of(str(booking.pk))] == [1, 2]
 
 
-def test_keys_are_entered_with_what_they_open() -> None:
+def test_api_keys_are_audited_with_their_permissions() -> None:
     key, _ = keys.create_key(caller=SYSTEM, name="Ana's laptop", role=Role.STAFF, restaurant_id="R1",
                              scopes=["booking:read"])  # fmt: skip
     keys.revoke_key(caller=SYSTEM, key_id=str(key.pk))
@@ -215,7 +215,7 @@ def person(**changed: str) -> dict[str, str]:
     } | changed  # fmt: skip
 
 
-def test_people_and_where_they_work() -> None:
+def test_users_and_memberships_are_audited() -> None:
     client, root = signed_in()
     ana = User.objects.create_user("ana", is_staff=True)
     path = f"/admin/auth/user/{ana.pk}/change/"
@@ -243,7 +243,7 @@ def test_people_and_where_they_work() -> None:
     assert actor == f"user:{root.pk}"
 
 
-def test_who_moves_to_another_restaurant_is_entered_at_each_for_itself() -> None:
+def test_a_membership_that_changes_restaurant_is_audited_at_both() -> None:
     client, _ = signed_in()
     ana = User.objects.create_user("ana", is_staff=True)
     member = Membership.objects.create(user=ana, restaurant_id="R1", role=Role.STAFF)
@@ -257,7 +257,7 @@ def test_who_moves_to_another_restaurant_is_entered_at_each_for_itself() -> None
     ]
 
 
-def test_a_password_set_for_somebody_is_entered() -> None:
+def test_a_password_set_for_another_user_is_audited() -> None:
     client, root = signed_in()
     ana = User.objects.create_user("ana", is_staff=True)
     word = "a-new-long-password"
@@ -267,7 +267,7 @@ def test_a_password_set_for_somebody_is_entered() -> None:
     assert (entry.action, entry.actor, entry.source) == ("UserPasswordChanged", f"user:{root.pk}", "admin")
 
 
-def test_signing_in_to_the_back_office_is_entered_either_way() -> None:
+def test_back_office_sign_ins_and_failures_are_audited() -> None:
     _, root = signed_in()
     client = Client()
     client.post("/admin/login/", {"username": "root", "password": "wrong"})
@@ -278,7 +278,7 @@ def test_signing_in_to_the_back_office_is_entered_either_way() -> None:
     ]
 
 
-def test_whom_the_back_office_refuses_did_not_sign_in() -> None:
+def test_a_user_whom_the_back_office_refuses_has_not_signed_in() -> None:
     ana = User.objects.create_user("ana", password="a-long-password", is_staff=False)
     client = Client()
     client.post("/admin/login/", {"username": "ana", "password": "a-long-password"})
@@ -289,13 +289,13 @@ def test_whom_the_back_office_refuses_did_not_sign_in() -> None:
     ]
 
 
-def test_signing_in_over_the_api_is_entered(owner: APIClient) -> None:
+def test_api_sign_ins_are_audited(owner: APIClient) -> None:
     ana = User.objects.create_user("ana", password="a-long-password", is_staff=False)
     assert ask(owner, "POST", "auth/login", {"username": "ana", "password": "a-long-password"}) == 200
     assert [each.actor for each in AuditEntry.objects.filter(action="sign-in")] == [f"user:{ana.pk}"]
 
 
-def test_the_trail_is_read_in_both_languages(owner: APIClient) -> None:
+def test_the_audit_trail_is_shown_in_both_languages(owner: APIClient) -> None:
     client, _ = signed_in()
     assert ask(owner, "PATCH", "tables/T1", {"position": 7}) == 200
     client.post("/admin/login/", {"username": "root", "password": "a-long-password"})
@@ -304,7 +304,7 @@ def test_the_trail_is_read_in_both_languages(owner: APIClient) -> None:
         assert said in page.content.decode(), language
 
 
-def test_every_action_that_was_entered_has_words() -> None:
+def test_every_audited_action_has_a_label() -> None:
     client, _ = signed_in()
     events = {event_type.name for event_type in event_types()}
     assert events <= set(actions.words())

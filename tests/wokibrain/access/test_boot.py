@@ -74,7 +74,7 @@ def test_each_unsafe_setting_is_refused_by_name(tmp_path: Path) -> None:
         assert name in sentence, (name, value, sentence)
 
 
-def test_the_safe_ones_start_and_pass_djangos_own_checks(tmp_path: Path) -> None:
+def test_safe_settings_start_and_pass_djangos_own_checks(tmp_path: Path) -> None:
     """The canary of the above, and `check --deploy` without a warning."""
     kafka = {
         "KAFKA_BROKERS": "kafka.internal.example:9093",
@@ -90,7 +90,7 @@ def test_the_safe_ones_start_and_pass_djangos_own_checks(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["shell", "-c", "pass"]])
-def test_no_command_starts_either(tmp_path: Path, command: list[str]) -> None:
+def test_no_command_starts_with_an_unsafe_setting(tmp_path: Path, command: list[str]) -> None:
     process = boot(tmp_path, {"DEBUG": "true"}, *command)
     assert process.returncode != 0
     assert "DEBUG must be off" in process.stderr
@@ -100,7 +100,9 @@ def test_no_command_starts_either(tmp_path: Path, command: list[str]) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("ADMIN_SECRET", "too-short"), ("WEB_THREADS", "many"), ("WEB_PROCESSES", "0")]
 )
-def test_the_web_server_does_not_start_either(tmp_path: Path, processes: str, name: str, value: str) -> None:
+def test_the_web_server_does_not_start_with_an_unsafe_setting(
+    tmp_path: Path, processes: str, name: str, value: str
+) -> None:
     process = boot(tmp_path, {"WEB_PROCESSES": processes, "PORT": "0", name: value}, "-m", "wokibrain.serve")
     assert process.returncode == 1
     (sentence,) = process.stderr.splitlines()
@@ -108,7 +110,7 @@ def test_the_web_server_does_not_start_either(tmp_path: Path, processes: str, na
     assert name in sentence
 
 
-def test_nothing_secret_is_said(tmp_path: Path) -> None:
+def test_refusals_to_start_reveal_no_secret(tmp_path: Path) -> None:
     process = boot(tmp_path, {"DEBUG": "true", "JWT_SECRET": "short-but-mine"})
     assert "JWT_SECRET" in process.stderr
     for value in ("short-but-mine", SAFE["SECRET_KEY"], ":pw@"):
@@ -129,7 +131,7 @@ HSTS = (
         ({"HSTS_SUBDOMAINS": "1", "HSTS_PRELOAD": "1", "TLS": "0"}, "0 False False"),
     ],
 )
-def test_other_hosts_of_the_domain_are_bound_to_tls_only_when_asked_for(
+def test_subdomains_are_bound_to_tls_only_if_configured(
     tmp_path: Path, given: dict[str, str], policy: str
 ) -> None:
     assert boot(tmp_path, given, "shell", "-v", "0", "-c", HSTS).stdout == f"{policy}\n"

@@ -61,7 +61,7 @@ def refused(page: Page) -> list[str]:
     return found
 
 
-def test_the_reference_renders(page: Page, complaints: list[str], live_server: Any) -> None:
+def test_the_api_reference_renders(page: Page, complaints: list[str], live_server: Any) -> None:
     page.goto(f"{live_server.url}/docs")
     page.wait_for_selector("h2:has-text('Book a table')", timeout=30_000)
     page.type("input[placeholder='Search...']", "cancel", delay=20)
@@ -87,7 +87,7 @@ def test_the_back_office_works(page: Page, complaints: list[str], live_server: A
         assert (refused(page), complaints) == ([], []), link
 
 
-def test_a_policy_without_its_exception_is_noticed(
+def test_canary_a_policy_without_its_exception_is_reported(
     page: Page, complaints: list[str], live_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The canary: the same look at the same page must see what a stricter policy refuses."""

@@ -138,7 +138,7 @@ def operations() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("role", SHORT, ids=lambda role: role or "nobody")
-def test_made_up_requests_break_no_promise(
+def test_generated_requests_break_no_promise(
     services: Services, api: Api, role: Role | None, tmp_path: Path
 ) -> None:
     phases = ("--phases", "examples,fuzzing", "--max-examples", "3", "--workers", "2")
@@ -194,7 +194,7 @@ CHAINS = [
 @pytest.mark.parametrize(
     ("role", "tag", "reached"), CHAINS, ids=lambda each: each if isinstance(each, str) else ""
 )
-def test_what_follows_from_what_was_made_breaks_no_promise(
+def test_linked_requests_break_no_promise(
     fresh: tuple[Services, Api], role: Role, tag: str | None, reached: set[str], tmp_path: Path
 ) -> None:
     services, api = fresh
@@ -234,7 +234,7 @@ def test_the_live_document_is_valid(request: pytest.FixtureRequest) -> None:
     assert len(list(jsonschema.Draft7Validator(schema).iter_errors(document))) > 0, "the canary"
 
 
-def test_the_live_document_holds_together() -> None:
+def test_the_live_document_is_consistent() -> None:
     document = asyncapi.document()
 
     def references(node: Any) -> Iterator[str]:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("example")
 API = "/api/v1"
 
 
-def test_a_thousand_parameters_are_no_defect_of_ours() -> None:
+def test_a_thousand_parameters_are_a_client_error() -> None:
     query = "&".join(f"a{number}=1" for number in range(1_100))
     known: dict[str, Any] = {"HTTP_X_ADMIN_SECRET": settings.ADMIN_SECRET}
     nothing: dict[str, Any] = {}
@@ -40,7 +40,7 @@ def test_a_thousand_parameters_are_no_defect_of_ours() -> None:
         ("/admin/login/", {"sessionid": '"\\000abcdefghij"'}),
     ],
 )
-def test_a_nul_in_the_back_office_is_refused(path: str, cookies: dict[str, str]) -> None:
+def test_a_nul_character_in_the_back_office_is_refused(path: str, cookies: dict[str, str]) -> None:
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
     headers: dict[str, Any] = {"HTTP_COOKIE": f"sessionid={cookies['sessionid']}"} if cookies else {}
@@ -58,13 +58,13 @@ def test_a_nul_in_the_back_office_is_refused(path: str, cookies: dict[str, str])
         (None, "restaurants", 401),
     ],
 )
-def test_nothing_on_the_way_may_keep_an_answer(role: Role | None, path: str, status: int) -> None:
+def test_no_response_may_be_cached_on_the_way(role: Role | None, path: str, status: int) -> None:
     """A shared cache knows of Authorization, and not of X-API-Key."""
     response = client_of(role).get(f"{API}/{path}")
     assert (response.status_code, response["Cache-Control"]) == (status, "no-store")
 
 
-def test_whoever_goes_on_guessing_is_entered_once() -> None:
+def test_continued_guessing_is_audited_once() -> None:
     User.objects.create_user("ana", password="a-long-password")
 
     def guess(**headers: Any) -> int:

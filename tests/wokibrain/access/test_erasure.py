@@ -121,7 +121,7 @@ def everywhere(places: Mapping[str, str], wanted: Sequence[str]) -> set[tuple[st
 
 
 @pytest.mark.kafka
-def test_an_erased_guest_is_nowhere(house: Services, kafka: Broker, receiver: Receiver) -> None:
+def test_no_trace_of_an_erased_guest_remains(house: Services, kafka: Broker, receiver: Receiver) -> None:
     print(f"ran on {kafka.kind}")
     kafka.reset()
     keep_uncompressed(house)
@@ -207,7 +207,7 @@ def book(**more: Any) -> Booking:
     return Booking.objects.get(pk=response.json()["id"])
 
 
-def test_an_export_has_all_there_is(example: None) -> None:
+def test_an_export_contains_all_data_of_a_guest(example: None) -> None:
     booking = book()
     assert booking.guest is not None
     exported = guests.export_guest(caller=SYSTEM, guest_id=booking.guest.pk)
@@ -234,7 +234,7 @@ def test_erasing_twice_changes_nothing(example: None) -> None:
     assert Guest.objects.count() == 1
 
 
-def test_the_admins_log_knows_a_guest_by_id_alone(example: None) -> None:
+def test_the_admins_log_names_a_guest_by_id_only(example: None) -> None:
     booking = book()
     assert booking.guest is not None
     client = Client()
@@ -248,7 +248,7 @@ def test_the_admins_log_knows_a_guest_by_id_alone(example: None) -> None:
     assert [trace for trace in TRACES if trace in kept.change_message] == []
 
 
-def test_names_logged_of_old_are_taken_out(example: None) -> None:
+def test_names_in_old_log_entries_are_removed(example: None) -> None:
     booking, by = book(), User.objects.create_superuser("root")
     assert booking.guest is not None
     LogEntry.objects.log_actions(by.pk, [booking.guest, booking], CHANGE)
@@ -260,7 +260,7 @@ def test_names_logged_of_old_are_taken_out(example: None) -> None:
     }
 
 
-def test_guests_go_when_their_time_is_over(example: None, settings: Any) -> None:
+def test_guests_are_erased_after_their_retention(example: None, settings: Any) -> None:
     recent, old = book(date="2025-10-25"), book(guestName="Old", guestEmail="old@example.org")
     Guest.objects.update(created_at=clock.now() - timedelta(days=900))
     Booking.objects.filter(pk=recent.pk).update(end=clock.now())
@@ -275,7 +275,7 @@ def test_guests_go_when_their_time_is_over(example: None, settings: Any) -> None
     assert Guest.objects.get(bookings=recent).erased_at is None
 
 
-def test_answers_are_forgotten_after_a_day(example: None) -> None:
+def test_stored_responses_are_deleted_after_a_day(example: None) -> None:
     client_of(Role.ADMIN).post(BOOKINGS, WANTED, format="json", HTTP_IDEMPOTENCY_KEY="k")
     assert keys.forget() == 0
     with clock.frozen(clock.now() + timedelta(hours=25)):
@@ -283,7 +283,7 @@ def test_answers_are_forgotten_after_a_day(example: None) -> None:
     assert IdempotencyKey.objects.count() == 0
 
 
-def test_the_daily_task_tidies(example: None) -> None:
+def test_the_daily_task_deletes_expired_data(example: None) -> None:
     client_of(Role.ADMIN).post(BOOKINGS, WANTED, format="json", HTTP_IDEMPOTENCY_KEY="k")
     app.loader.import_default_modules()
     assert app.conf.beat_schedule["tidy"]["task"] in app.tasks
@@ -293,7 +293,7 @@ def test_the_daily_task_tidies(example: None) -> None:
 
 
 @pytest.mark.django_db
-def test_back_office_sessions_are_forgotten_when_they_are_over() -> None:
+def test_expired_back_office_sessions_are_deleted() -> None:
     Client().force_login(User.objects.create_user("boss"))
     (session,) = Session.objects.all()
     with clock.frozen(session.expire_date - timedelta(minutes=1)):

@@ -35,7 +35,7 @@ def run(*arguments: str) -> str:
     return out.getvalue().strip()
 
 
-def test_a_key_from_the_command_line(settings: Any) -> None:
+def test_a_key_created_on_the_command_line_works(settings: Any) -> None:
     settings.PUBLIC_PERMISSIONS = []
     token = run("create", "Widget", "--restaurant", "R1", "--scope", "booking:read")
     assert token.startswith("wk_")
@@ -51,7 +51,7 @@ def test_a_key_from_the_command_line(settings: Any) -> None:
         run("revoke", "wk_nobodyis")
 
 
-def test_the_secret_is_nowhere(settings: Any) -> None:
+def test_a_keys_secret_is_not_stored(settings: Any) -> None:
     token = run("create", "Widget")
     key = ApiKey.objects.get()
     assert key.prefix == token[3:11]
@@ -59,19 +59,19 @@ def test_the_secret_is_nowhere(settings: Any) -> None:
     assert token[11:] not in str(ApiKey.objects.values().get())
 
 
-def test_the_wrong_secret_with_the_right_name_is_refused() -> None:
+def test_a_known_key_id_with_a_wrong_secret_is_refused() -> None:
     token = run("create", "Widget")
     assert status(token[:-1] + ("a" if token[-1] != "a" else "b")) == 401
 
 
-def test_a_key_ends_on_its_day() -> None:
+def test_a_key_expires_on_its_date() -> None:
     token = run("create", "Widget", "--days", "2")
     assert status(token) == 200
     with clock.frozen(clock.now() + timedelta(days=3)):
         assert status(token) == 401
 
 
-def test_a_key_revoked_elsewhere_ends_within_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_revoked_by_another_process_ends_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     token = run("create", "Widget")
     held = time.monotonic()
     monkeypatch.setattr(credentials, "time", SimpleNamespace(monotonic=lambda: held))
@@ -83,7 +83,7 @@ def test_a_key_revoked_elsewhere_ends_within_the_second(monkeypatch: pytest.Monk
     assert status(token) == 401
 
 
-def test_a_known_key_costs_no_query_and_one_write_a_minute() -> None:
+def test_a_cached_key_costs_no_query_and_one_write_a_minute() -> None:
     token = run("create", "Widget")
     credentials.caller_of(token)
     used = ApiKey.objects.get().last_used_at
@@ -103,7 +103,7 @@ def test_a_known_key_costs_no_query_and_one_write_a_minute() -> None:
     assert ApiKey.objects.get().last_used_at == used + timedelta(seconds=61)
 
 
-def test_nobody_gives_more_than_they_have() -> None:
+def test_callers_cannot_grant_more_than_they_hold() -> None:
     _, token = keys.create_key(caller=SYSTEM, name="admin", role=Role.ADMIN, restaurant_id="R1")
     admin = credentials.caller_of(token)
     made, _ = keys.create_key(caller=admin, name="staff", role=Role.STAFF, restaurant_id="R1")
@@ -125,7 +125,7 @@ def test_nobody_gives_more_than_they_have() -> None:
         keys.revoke_key(caller=admin, key_id=str(other.pk))
 
 
-def test_the_public_may_do_what_the_setting_says(settings: Any) -> None:
+def test_anonymous_callers_may_do_what_the_setting_allows(settings: Any) -> None:
     client = APIClient()
     settings.PUBLIC_PERMISSIONS = []
     assert client.get(B1).status_code == 401

@@ -110,7 +110,7 @@ def talk(live: Live, **headers: str) -> Talk:
     )
 
 
-def test_all_that_is_said_is_in_the_document(live: Live) -> None:
+def test_every_live_message_is_in_the_document(live: Live) -> None:
     told = talk(live)
     told.say(type="ping")
     told.say(type="subscribe", restaurantId="R1")
@@ -154,7 +154,7 @@ def test_all_that_is_said_is_in_the_document(live: Live) -> None:
     assert told.seen | staff.seen == documented
 
 
-def test_what_the_document_does_not_know_is_noticed(live: Live) -> None:
+def test_canary_an_undocumented_message_is_reported(live: Live) -> None:
     """The canary: of a document without a property, or without a message, each breaks."""
     told = talk(live)
     del told.document["components"]["messages"]["subscribed"]["payload"]["properties"]["restaurantId"]
@@ -168,7 +168,7 @@ def test_what_the_document_does_not_know_is_noticed(live: Live) -> None:
     told.socket.close()
 
 
-def test_a_replay_holds_what_live_would_have_held(live: Live) -> None:
+def test_a_replay_contains_the_same_events_as_live(live: Live) -> None:
     """Webhooks keep events in the same store; they are nobody's business here."""
     made = live.call("POST", "webhooks", {
         "url": "https://example.com/hook", "events": ["booking.created"], "restaurantId": "R1",
@@ -208,7 +208,7 @@ def test_a_replay_holds_what_live_would_have_held(live: Live) -> None:
         ("", {"Authorization": "Bearer é"}, None, 401),
     ],
 )
-def test_a_strange_handshake_is_answered(
+def test_an_unusual_handshake_is_answered(
     live: Live, query: str, headers: dict[str, str], origin: str | None, status: int
 ) -> None:
     told = Origin(live.url if origin == "own" else origin) if origin else None
@@ -221,7 +221,7 @@ def test_a_strange_handshake_is_answered(
     assert got == status
 
 
-def test_a_refused_handshake_is_answered_as_any_request_is(live: Live) -> None:
+def test_a_refused_handshake_is_answered_like_a_request(live: Live) -> None:
     asked = str(uuid4())
     headers = {"X-API-Key": "wk_wrong", "Accept-Language": "es", "X-Request-ID": asked}
     with pytest.raises(InvalidStatus) as refused, connect(live.address, additional_headers=headers):
@@ -241,7 +241,7 @@ def test_a_refused_handshake_is_answered_as_any_request_is(live: Live) -> None:
     assert "ASGI callable" not in live.server.output()
 
 
-def test_an_error_bears_the_handshakes_id_and_is_said_in_its_language(live: Live) -> None:
+def test_an_error_has_the_handshakes_request_id_and_language(live: Live) -> None:
     asked = str(uuid4())
     spanish = talk(live, **{"X-API-Key": live.key, "Accept-Language": "es", "X-Request-ID": asked})
     english = talk(live)

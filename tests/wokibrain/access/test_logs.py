@@ -36,7 +36,7 @@ def line(out: io.StringIO) -> dict[str, Any]:
     return written
 
 
-def test_a_line_says_who_and_which_request(log: tuple[logging.Logger, io.StringIO]) -> None:
+def test_a_log_line_names_the_actor_and_request(log: tuple[logging.Logger, io.StringIO]) -> None:
     logger, out = log
     with context.entered(context.Context(request_id="r-1", traceparent=TRACE, source="rest")):
         context.act_as("api_key:7")
@@ -67,7 +67,7 @@ def test_a_line_says_who_and_which_request(log: tuple[logging.Logger, io.StringI
         ('duplicate key\nDETAIL:  Key (name)=(Ana García) already exists.', "García"),
     ],
 )  # fmt: skip
-def test_secrets_and_addresses_are_left_out(
+def test_logs_omit_secrets_and_addresses(
     log: tuple[logging.Logger, io.StringIO], said: str, secret: str
 ) -> None:
     logger, out = log
@@ -84,7 +84,7 @@ def test_secrets_and_addresses_are_left_out(
     "plain",
     ["booking B7K2QX moved 2025-10-22 20:30", "3 of 4, 12.5 ms", "/api/v1/woki/bookings/<str:booking>"],
 )
-def test_what_is_harmless_stays(log: tuple[logging.Logger, io.StringIO], plain: str) -> None:
+def test_logs_keep_harmless_values(log: tuple[logging.Logger, io.StringIO], plain: str) -> None:
     logger, out = log
     logger.info(plain)
     assert line(out)["event"] == plain

@@ -130,12 +130,12 @@ def test_no_entry_is_empty_or_a_guess(language: str, domain: str) -> None:
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_the_english_catalogue_says_what_the_code_says(domain: str) -> None:
+def test_the_english_catalogue_equals_the_code(domain: str) -> None:
     assert {text: said for text, said in written("en", domain).items() if said != text} == {}
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_a_string_stands_in_one_catalogue(domain: str) -> None:
+def test_a_string_is_in_one_catalogue_only(domain: str) -> None:
     """Where two have it one wins, by the order of Django's settings, and the other is read in vain."""
     stands = [text for file in catalogues("es", domain) for text in po(file)]
     assert [text for text in set(stands) if stands.count(text) > 1] == []
@@ -143,19 +143,19 @@ def test_a_string_stands_in_one_catalogue(domain: str) -> None:
 
 @pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_the_compiled_catalogue_is_in_step(language: str, domain: str) -> None:
+def test_the_compiled_catalogue_is_up_to_date(language: str, domain: str) -> None:
     for file in catalogues(language, domain):
         assert mo(file) == {text: said for text, said in po(file).items() if said}, file
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_english_is_what_the_code_says(domain: str) -> None:
+def test_english_translations_equal_their_source(domain: str) -> None:
     said = {text: said for file in catalogues("en", domain) for text, said in po(file).items()}
     assert said == {text: text for text in said}
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_a_translation_keeps_what_is_filled_in(domain: str) -> None:
+def test_a_translation_keeps_the_placeholders(domain: str) -> None:
     wrong = [
         text
         for text, said in written("es", domain).items()
@@ -164,7 +164,7 @@ def test_a_translation_keeps_what_is_filled_in(domain: str) -> None:
     assert wrong == []
 
 
-def test_a_new_string_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_canary_an_untranslated_string_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The canary."""
     for name in (*CODE, "templates"):
         (tmp_path / name).mkdir()
@@ -182,7 +182,7 @@ def test_a_new_string_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert in_the_scripts() == {"Nor that": str(Path("bookings/static/new.js"))}
 
 
-def test_errors_speak_the_callers_language(db: None) -> None:
+def test_errors_are_in_the_callers_language(db: None) -> None:
     for asked, said, language in (
         ("es-AR,es;q=0.9", "No existe o no tienes acceso.", "es"),
         ("de, en;q=0.5", "Not found, or you do not have access to it.", "en"),

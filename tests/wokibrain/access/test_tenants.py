@@ -117,16 +117,16 @@ def leaks(client: APIClient, booking: Booking) -> list[str]:
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.MANAGER, Role.STAFF, Role.API_CLIENT])
-def test_another_tenants_ids_open_nothing(foreign_booking: Booking, role: Role) -> None:
+def test_another_tenants_ids_give_no_access(foreign_booking: Booking, role: Role) -> None:
     assert leaks(client_of(role), foreign_booking) == []
 
 
-def test_the_public_sees_nothing_where_it_may_nothing(foreign_booking: Booking, settings: Any) -> None:
+def test_anonymous_callers_without_permissions_see_nothing(foreign_booking: Booking, settings: Any) -> None:
     settings.PUBLIC_PERMISSIONS = []
     assert leaks(client_of(None), foreign_booking) == []
 
 
-def test_what_is_foreign_looks_like_what_is_not_there(foreign_booking: Booking) -> None:
+def test_foreign_rows_look_like_missing_ones(foreign_booking: Booking) -> None:
     client = client_of(Role.ADMIN)
     pairs = [("restaurants", "R2", "R404"), ("sectors", "S9", "S404"), ("tables", "T9", "T404")]
     pairs += [("woki/bookings", foreign_booking.reference, "ZZZZZZ")]
@@ -137,13 +137,13 @@ def test_what_is_foreign_looks_like_what_is_not_there(foreign_booking: Booking) 
         assert first == second, kind
 
 
-def test_lists_hold_nothing_foreign(foreign_booking: Booking) -> None:
+def test_lists_contain_nothing_foreign(foreign_booking: Booking) -> None:
     shown = client_of(Role.ADMIN).get("/api/v1/restaurants").content.decode()
     assert "La Otra" not in shown
     assert "Bistro Central" in shown
 
 
-def test_every_operation_was_asked(foreign_booking: Booking) -> None:
+def test_every_operation_was_tried(foreign_booking: Booking) -> None:
     asked = {(method, path.split("/")[3]) for _, method, path, _, _ in requests(foreign_booking)}
     assert asked >= {
         ("get", "woki"), ("post", "woki"), ("patch", "woki"), ("delete", "woki"), ("get", "restaurants"),
@@ -153,7 +153,7 @@ def test_every_operation_was_asked(foreign_booking: Booking) -> None:
     }  # fmt: skip
 
 
-def test_a_selector_that_forgets_its_caller_is_caught(
+def test_canary_a_selector_that_ignores_its_caller_is_caught(
     foreign_booking: Booking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The canary: a reader that takes everybody for the system shows in the list."""

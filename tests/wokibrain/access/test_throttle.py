@@ -61,14 +61,14 @@ def somebody_else(number: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("headers", [nothing, somebody_else])
-def test_a_hundred_of_three_hundred_pass(
+def test_of_three_hundred_requests_a_hundred_pass(
     services: Services, api: Api, headers: Callable[[int], dict[str, str]]
 ) -> None:
     flush(services)
     assert passed(api, headers) == LIMIT
 
 
-def test_believing_everybody_would_let_them_all_pass(services: Services) -> None:
+def test_canary_trusting_every_proxy_lets_all_pass(services: Services) -> None:
     """The canary: with a proxy trusted that is none, each forged address has a limit of its own."""
     flush(services)
     trusting = {"RATE_LIMIT_MAX": str(LIMIT), "TRUSTED_PROXIES": "127.0.0.0/8"}
@@ -76,13 +76,13 @@ def test_believing_everybody_would_let_them_all_pass(services: Services) -> None
         assert passed(api, somebody_else) == AT_ONCE
 
 
-def test_without_redis_each_process_goes_on_from_what_it_knew(services: Services, api: Api) -> None:
+def test_without_redis_each_process_continues_from_its_last_count(services: Services, api: Api) -> None:
     services.redis.stop()
     assert passed(api, nothing) == 0
     services.redis.start()
 
 
-def test_a_redis_that_refuses_work_is_gone_on_without(services: Services) -> None:
+def test_a_redis_that_refuses_commands_is_bypassed(services: Services) -> None:
     """Full, with noeviction: it answers, and with an error."""
     client = Redis.from_url(services.redis.url)
     client.flushall()
@@ -112,7 +112,7 @@ def test_a_redis_that_refuses_work_is_gone_on_without(services: Services) -> Non
         assert "Redis refuses commands (" in api.servers[0].output()
 
 
-def test_headers_say_where_one_stands(example: None, settings: Any) -> None:
+def test_headers_report_limit_and_remaining_requests(example: None, settings: Any) -> None:
     settings.RATE_LIMIT_MAX = 2
     client = client_of(Role.STAFF)
     first, second, third = (client.get("/api/v1/woki/bookings/B1") for _ in range(3))
@@ -127,7 +127,7 @@ def test_headers_say_where_one_stands(example: None, settings: Any) -> None:
     assert client_of(Role.STAFF).get("/api/v1/woki/bookings/B1").status_code == 200, "another key"
 
 
-def test_guessing_at_keys_is_limited_by_address(example: None, settings: Any) -> None:
+def test_guessing_keys_is_limited_by_address(example: None, settings: Any) -> None:
     settings.RATE_LIMIT_MAX = 2
     guesses = [
         APIClient().get(PATH, HTTP_X_API_KEY=f"wk_{number:052d}", REMOTE_ADDR="192.0.2.77").status_code
@@ -144,7 +144,7 @@ def test_probes_are_never_limited(db: None, settings: Any) -> None:
     assert [client.get("/health", REMOTE_ADDR="192.0.2.78").status_code for _ in range(2)] == [200, 429]
 
 
-def test_without_redis_there_is_a_limit_all_the_same(
+def test_without_redis_requests_are_still_limited(
     example: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object, **__: object) -> None:
@@ -172,7 +172,7 @@ def test_without_redis_there_is_a_limit_all_the_same(
         ("", "203.0.113.9", ["10.0.0.0/8"], "unknown"),
     ],
 )
-def test_the_address_is_the_last_that_no_proxy_of_ours_has(
+def test_the_client_address_is_the_last_untrusted_one(
     settings: Any, remote: str, forwarded: str, proxies: list[str], client: str
 ) -> None:
     settings.TRUSTED_PROXIES = proxies
@@ -180,7 +180,7 @@ def test_the_address_is_the_last_that_no_proxy_of_ours_has(
     assert client_address.client_address(meta) == client
 
 
-def test_a_socket_has_the_address_a_request_would_have(settings: Any) -> None:
+def test_a_socket_has_the_same_client_address_as_a_request(settings: Any) -> None:
     headers = [(b"x-forwarded-for", b"1.1.1.1"), (b"x-forwarded-for", b"203.0.113.9, 10.0.0.2")]
     scope = {"client": ("10.0.0.1", 4711), "headers": headers, "query_string": b""}
     settings.TRUSTED_PROXIES = []

@@ -50,7 +50,7 @@ def status_with(token: str) -> int:
     return int(APIClient().get(GUARDED, HTTP_AUTHORIZATION=f"Bearer {token}").status_code)
 
 
-def test_a_session_from_sign_in_to_sign_out(user: User) -> None:
+def test_a_token_session_from_sign_in_to_sign_out(user: User) -> None:
     first = signed_in()
     assert (first["tokenType"], first["expiresIn"]) == ("Bearer", 900)
     assert status_with(first["accessToken"]) == 200
@@ -62,7 +62,7 @@ def test_a_session_from_sign_in_to_sign_out(user: User) -> None:
     assert post("refresh", {"refreshToken": second.json()["refreshToken"]}).status_code == 401
 
 
-def test_the_claims_are_those_of_the_contract(user: User) -> None:
+def test_a_token_has_the_contracts_claims(user: User) -> None:
     body = signed_in()
     for name, kind, life in (("accessToken", "access", 900), ("refreshToken", "refresh", 604_800)):
         header = jwt.get_unverified_header(body[name])
@@ -131,7 +131,7 @@ def test_forged_tokens_are_refused(user: User) -> None:
     assert got == dict.fromkeys(got, 401) | {"good": 200}
 
 
-def test_a_refresh_token_is_no_access_token_nor_the_reverse(user: User) -> None:
+def test_refresh_and_access_tokens_are_not_interchangeable(user: User) -> None:
     body = signed_in()
     assert status_with(body["refreshToken"]) == 401
     assert post("refresh", {"refreshToken": body["accessToken"]}).status_code == 401
@@ -165,7 +165,7 @@ def refreshed_at_once(token: str, count: int) -> list[str]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_twenty_refreshes_at_once_one_works(user: User) -> None:
+def test_of_twenty_concurrent_refreshes_one_succeeds(user: User) -> None:
     token = signed_in()["refreshToken"]
     (fresh,) = refreshed_at_once(token, 20)
     # The nineteen were reuse.
@@ -175,14 +175,16 @@ def test_of_twenty_refreshes_at_once_one_works(user: User) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_single_use_several_would_work(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_canary_without_single_use_several_refreshes_succeed(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The canary: a token id that never changes lets all of them through."""
     body = signed_in()
     monkeypatch.setattr(sessions, "_token_id", lambda: LoginSession.objects.get().token_id)
     assert len(refreshed_at_once(body["refreshToken"], 20)) > 1
 
 
-def test_somebody_who_may_not_sign_in_any_more_is_out(user: User) -> None:
+def test_a_deactivated_user_loses_access(user: User) -> None:
     body = signed_in()
     User.objects.filter(pk=user.pk).update(is_active=False)
     credentials.forget()
@@ -191,7 +193,7 @@ def test_somebody_who_may_not_sign_in_any_more_is_out(user: User) -> None:
     assert post("login", {"username": "ana", "password": PASSWORD}).status_code == 401
 
 
-def test_another_password_ends_every_session_however_it_was_set(user: User) -> None:
+def test_every_way_of_changing_a_password_ends_all_sessions(user: User) -> None:
     body = signed_in()
     user.set_password("another-long-password")
     user.save()
@@ -202,7 +204,7 @@ def test_another_password_ends_every_session_however_it_was_set(user: User) -> N
     assert post("login", {"username": "ana", "password": "another-long-password"}).status_code == 200
 
 
-def test_a_lost_membership_counts_within_the_second(user: User, settings: Any) -> None:
+def test_a_lost_membership_takes_effect_within_a_second(user: User, settings: Any) -> None:
     settings.CREDENTIAL_TTL_MS = 1
     token = signed_in()["accessToken"]
     path = "/api/v1/restaurants/R1"
@@ -212,14 +214,14 @@ def test_a_lost_membership_counts_within_the_second(user: User, settings: Any) -
     assert APIClient().get(path, HTTP_AUTHORIZATION=f"Bearer {token}").status_code == 404
 
 
-def test_a_token_ends_even_where_it_is_remembered(user: User) -> None:
+def test_a_cached_token_expires_too(user: User) -> None:
     token = signed_in()["accessToken"]
     assert status_with(token) == 200
     with clock.frozen(clock.now() + timedelta(minutes=16)):
         assert status_with(token) == 401
 
 
-def test_guessing_a_password_is_slow(user: User) -> None:
+def test_guessing_a_password_is_slowed_down(user: User) -> None:
     def guess(password: str, address: str = "192.0.2.1") -> Any:
         return post("login", {"username": "ana", "password": password}, REMOTE_ADDR=address)
 
@@ -233,7 +235,7 @@ def test_guessing_a_password_is_slow(user: User) -> None:
         assert password_guard.forget_old() == 1
 
 
-def test_guessing_from_many_addresses_ends_too(user: User) -> None:
+def test_guessing_from_many_addresses_is_blocked_too(user: User) -> None:
     for number in range(password_guard.LIMITS["account"]):
         password_guard.admit("ana", f"192.0.{number}.1")
     refused = post("login", {"username": "ANA", "password": PASSWORD}, REMOTE_ADDR="198.51.100.1")
@@ -241,7 +243,7 @@ def test_guessing_from_many_addresses_ends_too(user: User) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_guesses_at_once_are_counted_one_by_one(user: User) -> None:
+def test_concurrent_guesses_are_counted_individually(user: User) -> None:
     def guess(_: int) -> bool:
         try:
             password_guard.admit("ana", "192.0.2.1")
@@ -255,7 +257,7 @@ def test_guesses_at_once_are_counted_one_by_one(user: User) -> None:
         assert sum(pool.map(guess, range(20))) == 5
 
 
-def test_the_back_office_meets_the_same_guard(user: User) -> None:
+def test_the_back_office_has_the_same_password_guard(user: User) -> None:
     User.objects.filter(pk=user.pk).update(is_staff=True)
     client = APIClient()
     for _ in range(5):
@@ -275,7 +277,7 @@ def test_credentials_that_disagree_are_refused(user: User) -> None:
         assert client.get(GUARDED, HTTP_AUTHORIZATION=malformed).status_code == 401, malformed
 
 
-def test_a_token_outlives_a_change_of_the_secret_key_as_sessions_do(user: User, settings: Settings) -> None:
+def test_tokens_and_sessions_survive_a_secret_key_rotation(user: User, settings: Settings) -> None:
     claims = tokens.of_access(signed_in()["accessToken"])
     former, settings.SECRET_KEY = settings.SECRET_KEY, "a new key of the tests, long enough too"
     with pytest.raises(Unauthorized):

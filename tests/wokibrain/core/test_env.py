@@ -20,7 +20,7 @@ def test_environment_wins_over_the_file_and_the_file_over_the_default(
     assert env.text("A_THIRD", "default") == "default"
 
 
-def test_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_value_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SETTING", " ")
     assert env.text("A_SETTING", "default") == "default"
     assert env.integer("A_SETTING", 7) == 7
@@ -48,7 +48,7 @@ def test_bad_value_is_refused_with_the_name_of_the_setting(
         read()
 
 
-def test_values_are_read_as_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_are_parsed_by_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SETTING", "Yes")
     assert env.flag("A_SETTING") is True
     monkeypatch.setenv("A_SETTING", "0")
@@ -61,13 +61,13 @@ def test_values_are_read_as_what_they_are(monkeypatch: pytest.MonkeyPatch) -> No
     assert env.seconds("A_SETTING", 1) == 0.25
 
 
-def test_file_takes_comments_quotes_and_export(tmp_path: Path) -> None:
+def test_file_may_have_comments_quotes_and_export(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("# comment\n\nA=1\nexport B='two words'\nC=\"#3=x\"\nD=\n", encoding="utf-8")
     assert env.read_file(file) == {"A": "1", "B": "two words", "C": "#3=x", "D": ""}
 
 
-def test_broken_line_of_the_file_is_named(tmp_path: Path) -> None:
+def test_invalid_line_of_the_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("A=1\nB\n", encoding="utf-8")
     with pytest.raises(ImproperlyConfigured, match="line 2"):
@@ -83,7 +83,7 @@ def test_database_url_by_address_and_by_socket() -> None:
     assert near["ENGINE"] == "django.db.backends.postgresql"
 
 
-def test_what_the_url_says_wins_over_our_defaults() -> None:
+def test_options_in_the_url_win_over_our_defaults() -> None:
     defaults = {"application_name": "ours", "connect_timeout": 2, "options": "-c statement_timeout=15s"}
     plain = env.database("postgresql://u@db/woki", defaults)
     assert plain["OPTIONS"] == defaults
@@ -108,7 +108,7 @@ SHOW = (
         ("application_name=desk&options=-c%20statement_timeout%3D7s", ["desk", "7s", "1min"]),
     ],
 )
-def test_postgres_is_asked_for_what_the_url_says(said: str, shown: list[str]) -> None:
+def test_postgres_gets_the_options_of_the_url(said: str, shown: list[str]) -> None:
     url = os.environ["DATABASE_URL"]
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "manage.py", "shell", "-v", "0", "-c", SHOW],
@@ -136,7 +136,7 @@ def test_bad_database_url_is_refused_without_showing_the_password(url: str) -> N
         ("unix:///run/r.sock?db=0", "unix:///run/r.sock?db=2", "redis+socket:///run/r.sock?virtual_host=2"),
     ],
 )
-def test_other_databases_of_one_redis(url: str, second: str, broker: str) -> None:
+def test_other_databases_of_the_same_redis_server(url: str, second: str, broker: str) -> None:
     assert env.redis_database(url, 2) == second
     assert env.celery_broker(url, 2) == broker
     assert env.redis_number(second) == 2

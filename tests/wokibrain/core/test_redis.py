@@ -23,38 +23,38 @@ def nothing_there() -> None:
     redis.ask(lambda client: client.delete("test:kept"))
 
 
-def test_script_is_run_whether_redis_knows_it_or_not() -> None:
+def test_script_runs_whether_or_not_redis_has_it_cached() -> None:
     redis.ask(lambda client: client.script_flush())
     assert [SAY.run([], each) for each in ("one", "two")] == [b"one", b"two"]
 
 
-def test_connection_that_was_closed_is_made_anew() -> None:
+def test_closed_connection_is_reopened() -> None:
     assert PUT.run(["test:kept"], "1") == b"put"
     killed()
     assert GET.run(["test:kept"]) == b"1"
 
 
-def test_what_was_only_started_has_happened_before_what_is_asked_next() -> None:
+def test_started_commands_run_before_the_next_one() -> None:
     PUT.start(["test:kept"], "1")
     PUT.start(["test:kept"], "2")
     assert GET.run(["test:kept"]) == b"2"
     assert SAY.run([], "three") == b"three"
 
 
-def test_failure_of_what_was_only_started_is_nobody_elses() -> None:
+def test_failure_of_a_started_command_does_not_affect_the_next() -> None:
     FAIL.start([])
     assert SAY.run([], "one") == b"one"
     assert SAY.run([], "two") == b"two"
 
 
-def test_answers_that_were_lost_with_their_connection_are_not_waited_for() -> None:
+def test_responses_lost_with_their_connection_are_not_awaited() -> None:
     SAY.start([], "lost")
     killed()
     assert SAY.run([], "one") == b"one"
     assert SAY.run([], "two") == b"two"
 
 
-def test_start_on_a_closed_connection_is_no_error_and_leaves_a_good_one() -> None:
+def test_start_on_a_closed_connection_reconnects_without_error() -> None:
     assert SAY.run([], "one") == b"one"
     killed()
     for _ in range(3):
@@ -62,7 +62,7 @@ def test_start_on_a_closed_connection_is_no_error_and_leaves_a_good_one() -> Non
     assert SAY.run([], "two") == b"two"
 
 
-def test_who_stays_away_is_tried_ever_more_rarely_and_at_once_when_back(
+def test_retries_of_an_unavailable_redis_back_off_and_reset(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.REDIS_COOL_DOWN_MS = 1_000

@@ -41,19 +41,19 @@ def older(tmp_path: Path) -> str:
     return str(zone_folder(tmp_path / "zones", "2025b", OLDER))
 
 
-def test_the_package_comes_before_what_the_host_has(older: str) -> None:
+def test_the_package_takes_precedence_over_the_hosts_zones(older: str) -> None:
     assert zoneinfo.TZPATH == ()
     assert python(WINTER, PYTHONTZPATH=older) == "2026f 2026-12-24T20:00:00-07:00"
 
 
-def test_canary_python_alone_would_read_the_host(older: str) -> None:
+def test_canary_python_alone_reads_the_hosts_zones(older: str) -> None:
     alone = (
         "import zoneinfo, datetime as d; print(d.datetime(2026, 12, 24, 20, tzinfo=zoneinfo.ZoneInfo('{}')))"
     )
     assert python(alone.format("America/Vancouver"), PYTHONTZPATH=older) == "2026-12-24 20:00:00-08:00"
 
 
-def test_a_folder_of_the_operators_comes_before_the_package(older: str) -> None:
+def test_the_operators_folder_takes_precedence_over_the_package(older: str) -> None:
     assert python(WINTER, ZONEINFO_DIR=older) == "2025b 2026-12-24T20:00:00-08:00"
     other = WINTER.replace("America/Vancouver", "Europe/Madrid")
     assert python(other, ZONEINFO_DIR=older) == "2025b 2026-12-24T20:00:00+01:00"
@@ -84,7 +84,7 @@ def test_a_folder_without_a_release_is_refused(tmp_path: Path, version: str | No
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("stored", "lines"), [(None, 0), ("2026f", 0), ("2025b", 1)])
-def test_a_start_with_other_rules_than_the_datas_is_logged(
+def test_a_start_with_other_zone_rules_than_the_data_has_is_logged(
     caplog: pytest.LogCaptureFixture, stored: str | None, lines: int
 ) -> None:
     ZoneRelease.objects.all().delete()

@@ -113,7 +113,7 @@ def test_stop_and_start_keeps_the_data(folder: Path) -> None:
     leave(second)
 
 
-def test_servers_stay_until_the_last_user_leaves(folder: Path) -> None:
+def test_servers_run_until_the_last_user_leaves(folder: Path) -> None:
     first, second = using(folder), using(folder)
     before = pids(folder)
     leave(first)
@@ -123,7 +123,7 @@ def test_servers_stay_until_the_last_user_leaves(folder: Path) -> None:
     assert running(folder) == [False, False]
 
 
-def test_those_who_look_whether_it_is_used_are_not_taken_for_users(folder: Path) -> None:
+def test_checking_for_users_does_not_count_as_use(folder: Path) -> None:
     """Who lets go waits for the end unless others use it; several may let go at once."""
     folder.mkdir(exist_ok=True)
     server = embedded.servers(folder)[0]
@@ -138,7 +138,7 @@ def test_those_who_look_whether_it_is_used_are_not_taken_for_users(folder: Path)
         assert lease._in_use(folder, server)
 
 
-def test_many_starters_at_once_get_one_pair(folder: Path) -> None:
+def test_concurrent_starts_share_one_pair_of_servers(folder: Path) -> None:
     say = "print([server.pid for server in embedded.servers(lease.folder)], flush=True)"
     code = f"{BOTH} lease.take(); {say}; sys.stdin.readline(); lease.release()"
     starters = [
@@ -158,7 +158,7 @@ def test_many_starters_at_once_get_one_pair(folder: Path) -> None:
     assert leftovers(folder) == []
 
 
-def test_user_killed_with_9_takes_the_servers_with_it(folder: Path) -> None:
+def test_servers_stop_when_their_user_is_killed(folder: Path) -> None:
     user = using(folder)
     write(folder, "one")
     user.kill()
@@ -169,7 +169,7 @@ def test_user_killed_with_9_takes_the_servers_with_it(folder: Path) -> None:
     leave(again)
 
 
-def test_keeper_killed_with_9_is_recovered_by_the_next_start(folder: Path) -> None:
+def test_the_next_start_recovers_from_a_killed_keeper(folder: Path) -> None:
     user = using(folder)
     write(folder, "one")
     postgres = embedded.servers(folder)[0].pid
@@ -182,7 +182,7 @@ def test_keeper_killed_with_9_is_recovered_by_the_next_start(folder: Path) -> No
     assert until(lambda: leftovers(folder) == [])
 
 
-def test_server_killed_with_9_comes_back(folder: Path) -> None:
+def test_killed_server_is_restarted(folder: Path) -> None:
     user = using(folder)
     write(folder, "one")
     for server in embedded.servers(folder):
@@ -194,7 +194,7 @@ def test_server_killed_with_9_comes_back(folder: Path) -> None:
     leave(user)
 
 
-def test_stale_pid_file_with_the_number_of_a_stranger(folder: Path) -> None:
+def test_stale_pid_file_with_the_pid_of_another_process(folder: Path) -> None:
     leave(using(folder))
     # Ours is the number of a living process that is no Postgres.
     stale = folder / "postgres" / "postmaster.pid"
@@ -204,7 +204,7 @@ def test_stale_pid_file_with_the_number_of_a_stranger(folder: Path) -> None:
     leave(user)
 
 
-def test_interrupted_first_start_is_made_anew(folder: Path) -> None:
+def test_interrupted_first_start_is_repeated(folder: Path) -> None:
     (folder / "postgres.new").mkdir(parents=True)
     (folder / "postgres.new" / "PG_VERSION").write_text("18\n", encoding="utf-8")
     user = using(folder)
@@ -212,7 +212,7 @@ def test_interrupted_first_start_is_made_anew(folder: Path) -> None:
     leave(user)
 
 
-def test_long_path_and_spaces_move_the_sockets(tmp_path: Path) -> None:
+def test_a_long_path_or_spaces_move_the_sockets_elsewhere(tmp_path: Path) -> None:
     for name in ("x" * 120, "with space"):
         folder = tmp_path / name
         user = using(folder)
@@ -224,7 +224,7 @@ def test_long_path_and_spaces_move_the_sockets(tmp_path: Path) -> None:
         assert [path.exists() for path in sockets] == [False, False]
 
 
-def test_sockets_are_found_whatever_the_temp_dir_of_a_process(
+def test_sockets_are_found_whatever_a_processs_temp_dir(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
@@ -246,7 +246,7 @@ def closed_to_others() -> bool:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.skipif(closed_to_others(), reason="Python or the checkout is closed to other users")
-def test_root_goes_on_with_the_data_of_an_ordinary_user() -> None:
+def test_root_uses_the_data_of_an_ordinary_user() -> None:
     with tempfile.TemporaryDirectory(prefix="wokibrain-user-") as name:
         os.chown(name, NOBODY, NOBODY)
         folder = Path(name) / "data"
@@ -298,14 +298,14 @@ def test_private_pair_is_frozen_killed_and_restarted_in_place(tmp_path: Path) ->
     assert leftovers(tmp_path) == []
 
 
-def test_socket_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_socket_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "pg").symlink_to(tmp_path)
     with pytest.raises(embedded.EmbeddedError, match="belongs to another user"):
         embedded.Postgres(tmp_path / "pg").start()
 
 
-def test_answers_tells_a_server_from_the_file_of_a_dead_one(tmp_path: Path) -> None:
+def test_a_dead_servers_socket_file_is_recognized(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
@@ -315,7 +315,7 @@ def test_answers_tells_a_server_from_the_file_of_a_dead_one(tmp_path: Path) -> N
     assert not embedded.answers(path)
 
 
-def test_only_what_is_asked_for_is_started_and_stopped(folder: Path) -> None:
+def test_only_requested_servers_are_started_and_stopped(folder: Path) -> None:
     cache = using(folder, names='["redis-server"]')
     assert running(folder) == [False, True]
     both = using(folder)
@@ -340,7 +340,7 @@ def test_only_what_is_asked_for_is_started_and_stopped(folder: Path) -> None:
         ),
     ],
 )
-def test_a_server_that_is_given_is_not_started(folder: Path, given: dict[str, str], runs: list[bool]) -> None:
+def test_an_external_server_is_not_started(folder: Path, given: dict[str, str], runs: list[bool]) -> None:
     say = (
         "from wokibrain import embedded\n"
         "with embedded.running(): print([server.running() for server in embedded.servers()])"
@@ -367,7 +367,7 @@ def test_a_server_that_is_given_is_not_started(folder: Path, given: dict[str, st
         ("initdb (PostgreSQL) 18beta1", True),
     ],
 )
-def test_an_older_postgres_of_the_system_is_not_asked_for_what_it_has_not(
+def test_an_older_postgres_gets_no_unsupported_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, builtin: bool
 ) -> None:
     asked = tmp_path / "asked"

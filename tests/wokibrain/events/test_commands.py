@@ -52,7 +52,7 @@ def dead_letter(consumer: str = "days") -> tuple[UUID, int]:
     return row.event_id, Failure.objects.get(event_id=row.event_id).pk
 
 
-def test_status_counts_what_is_left_to_do() -> None:
+def test_status_counts_the_pending_work() -> None:
     ids = support.append_many(3)
     mark_published([StoredEvent.objects.get(event_id=ids[0]).position])
     dispatch.handle("audit", ids[:2])
@@ -64,7 +64,7 @@ def test_status_counts_what_is_left_to_do() -> None:
     assert "NOT RUNNING" in run("status")
 
 
-def test_metrics_tell_of_outbox_and_lag() -> None:
+def test_metrics_show_outbox_and_lag() -> None:
     support.append_many(2)
     text = metrics.exposition().decode()
     assert "outbox_unpublished 2.0" in text
@@ -72,7 +72,7 @@ def test_metrics_tell_of_outbox_and_lag() -> None:
     assert "dead_letters 0.0" in text
 
 
-def test_metrics_are_read_from_the_database_once_in_a_while(
+def test_metrics_read_the_database_at_most_at_an_interval(
     monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
 ) -> None:
     first = metrics.exposition()
@@ -120,12 +120,12 @@ def test_dead_letters_are_listed_shown_replayed_and_discarded() -> None:
         (["guest", "erase", "nobody@example.org"], "No guest has this id"),
     ],
 )
-def test_a_mistake_is_answered_with_what_to_do(arguments: list[str], says: str) -> None:
+def test_an_operators_mistake_is_answered_with_advice(arguments: list[str], says: str) -> None:
     with pytest.raises(CommandError, match=says):
         run(*arguments)
 
 
-def test_consume_names_the_groups_there_are(settings: Any) -> None:
+def test_consume_lists_the_existing_groups(settings: Any) -> None:
     settings.KAFKA_BROKERS = "127.0.0.1:1"
     with pytest.raises(CommandError, match="No such group: nobody"):
         run("consume", "nobody")
@@ -133,7 +133,7 @@ def test_consume_names_the_groups_there_are(settings: Any) -> None:
         run("consume")
 
 
-def test_demo_data_is_for_production_only_when_asked_for_twice(settings: Any) -> None:
+def test_demo_data_in_production_needs_confirmation(settings: Any) -> None:
     settings.PRODUCTION = True
     with pytest.raises(CommandError, match="can never be deleted"):
         run("seed", "--demo")
@@ -141,7 +141,7 @@ def test_demo_data_is_for_production_only_when_asked_for_twice(settings: Any) ->
     assert run("seed").startswith("Seeded R1")
 
 
-def test_replay_walks_up_to_an_instant() -> None:
+def test_replay_stops_at_an_instant() -> None:
     support.append("a")
     support.append("a", 2, "BookingUpdated")
     support.append("b", 1, at=support.NOON)
@@ -154,7 +154,7 @@ def test_replay_walks_up_to_an_instant() -> None:
     assert len(run("replay", "--kind", "booking").splitlines()) == 3
 
 
-def test_a_relay_marks_what_it_hands_on_and_nothing_twice() -> None:
+def test_a_relay_publishes_and_marks_each_event_once() -> None:
     class Count:
         sent = 0
 
@@ -190,7 +190,7 @@ def test_every_group_of_the_contract_has_its_consumer_or_is_webhooks() -> None:
     assert set(Group) - set(registry.groups()) <= {Group.WEBHOOKS}
 
 
-def test_metrics_tell_when_a_read_model_was_rebuilt() -> None:
+def test_metrics_show_when_a_read_model_was_rebuilt() -> None:
     before = clock.now().timestamp()
     assert "rebuild_finished_timestamp_seconds{" not in metrics.exposition().decode()
     run("rebuild", "days")
@@ -202,7 +202,7 @@ def test_metrics_tell_when_a_read_model_was_rebuilt() -> None:
     assert before <= float(line.split()[1]) <= clock.now().timestamp()
 
 
-def test_a_letter_that_waits_is_neither_discarded_nor_replayed() -> None:
+def test_a_failure_awaiting_retry_is_neither_discarded_nor_replayed() -> None:
     row = support.append("a", sectorId=None)
     dispatch.handle("days", [row.event_id])
     number = Failure.objects.get(event_id=row.event_id).pk
@@ -213,7 +213,7 @@ def test_a_letter_that_waits_is_neither_discarded_nor_replayed() -> None:
     assert (left.attempts, left.dead_at, left.discarded_at) == (1, None, None)
 
 
-def test_a_letter_of_a_consumer_that_is_no_more_says_so(client: Client) -> None:
+def test_a_dead_letter_of_a_removed_consumer_is_reported(client: Client) -> None:
     event_id, number = dead_letter()
     Failure.objects.filter(pk=number).update(consumer="retired")
     with pytest.raises(CommandError, match="1 of 1 failed again"):
@@ -226,7 +226,7 @@ def test_a_letter_of_a_consumer_that_is_no_more_says_so(client: Client) -> None:
     assert Failure.objects.get(event_id=event_id).dead_at is not None
 
 
-def test_a_message_that_became_readable_is_done_only_where_its_event_is_there() -> None:
+def test_a_message_that_became_readable_needs_its_event_in_the_store() -> None:
     event = Envelope.as_written(support.append("a"))
     for event_id, raw in ((event.event_id, event.to_bytes()), (uuid7(), None)):
         body = raw or replace(event, event_id=event_id).to_bytes()
@@ -270,14 +270,16 @@ def empty() -> Iterator[Services]:
 
 
 @pytest.mark.parametrize("command", OPERATORS)
-def test_a_database_without_tables_is_told_in_a_sentence(command: tuple[str, ...], empty: Services) -> None:
+def test_a_database_without_tables_is_explained_in_a_sentence(
+    command: tuple[str, ...], empty: Services
+) -> None:
     code, out, said = typed(*command, **empty.environment)
     assert (code, out) == (1, "")
     assert said == "wokibrain: the database is not up to date: run `manage.py migrate`\n"
 
 
 @pytest.mark.parametrize("command", OPERATORS)
-def test_a_database_that_is_away_is_told_in_a_sentence(command: tuple[str, ...]) -> None:
+def test_an_unavailable_database_is_explained_in_a_sentence(command: tuple[str, ...]) -> None:
     code, out, said = typed(*command, DATABASE_URL="postgresql://woki:hunter2hunter2@127.0.0.1:1/woki")
     assert (code, out) == (1, "")
     assert said.startswith("wokibrain: PostgreSQL does not answer (")
@@ -285,7 +287,7 @@ def test_a_database_that_is_away_is_told_in_a_sentence(command: tuple[str, ...])
     assert (said.count("\n"), "hunter2" in said) == (1, False)
 
 
-def test_a_setting_that_makes_no_sense_is_told_in_a_sentence() -> None:
+def test_an_invalid_setting_is_explained_in_a_sentence() -> None:
     for name, value in (
         ("KAFKA_SASL_MECHANISM", "plain"),
         ("ENVIRONMENT", "moon"),
@@ -296,7 +298,7 @@ def test_a_setting_that_makes_no_sense_is_told_in_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_that_has_seen_enough_is_no_error(unbuffered: str) -> None:
+def test_a_closed_output_pipe_is_no_error(unbuffered: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as output:
@@ -308,13 +310,13 @@ def test_a_reader_that_has_seen_enough_is_no_error(unbuffered: str) -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_another_pipe_that_breaks_is_not_passed_over() -> None:
+def test_another_broken_pipe_is_an_error() -> None:
     code, _, said = typed("shell", "-c", "raise BrokenPipeError('the other one')")
     assert code == 1
     assert said.splitlines()[-1] == "BrokenPipeError: the other one"
 
 
-def test_a_relay_waits_for_tables_and_database_and_says_so(empty: Services) -> None:
+def test_a_relay_waits_for_database_and_tables_and_logs_it(empty: Services) -> None:
     for environment, says in (
         (empty.environment, "run `manage.py migrate`"),
         ({"DATABASE_URL": "postgresql://woki:hunter2hunter2@127.0.0.1:1/woki"}, "PostgreSQL does not answer"),

@@ -89,7 +89,7 @@ def test_two_deliveries_at_the_same_time_have_one_effect() -> None:
     assert calls == [1]
 
 
-def test_one_bad_event_does_not_hold_up_its_batch() -> None:
+def test_one_failing_event_does_not_hold_up_its_batch() -> None:
     probe = Probe()
     ids = support.append_many(5)
     probe.bad = {ids[2]}
@@ -100,7 +100,7 @@ def test_one_bad_event_does_not_hold_up_its_batch() -> None:
     assert (failure.event_id, failure.attempts, failure.error) == (ids[2], 1, "ValueError: cannot")
 
 
-def test_canary_a_batch_without_isolation_gets_nowhere() -> None:
+def test_canary_a_batch_without_isolation_makes_no_progress() -> None:
     probe = Probe()
     ids = support.append_many(5)
     probe.bad = {ids[2]}
@@ -119,7 +119,7 @@ def test_canary_a_delivery_without_receipts_has_its_effect_twice() -> None:
     assert probe.seen == ids * 2
 
 
-def test_a_failed_try_leaves_no_effect_behind() -> None:
+def test_a_failed_attempt_leaves_no_effect() -> None:
     def half(events: Sequence[Envelope]) -> None:
         AuditEntry.objects.create(occurred_at=support.NOON, actor="x", action="x")
         raise ValueError
@@ -145,7 +145,7 @@ def test_backoff_doubles_and_the_fifth_failure_is_final() -> None:
     assert (failure.attempts, failure.dead_at) == (5, support.NOON)
 
 
-def test_a_neighbour_that_is_away_does_not_use_up_attempts() -> None:
+def test_an_unavailable_dependency_uses_up_no_attempts() -> None:
     probe = Probe()
     (event_id,) = support.append_many(1)
     probe.bad, probe.error = {event_id}, redis.exceptions.ConnectionError
@@ -159,7 +159,7 @@ def test_a_neighbour_that_is_away_does_not_use_up_attempts() -> None:
     assert Failure.objects.count() == 0
 
 
-def test_ordinary_delivery_leaves_a_failed_event_to_its_retry() -> None:
+def test_regular_delivery_leaves_a_failed_event_to_its_retry() -> None:
     probe = Probe()
     (event_id,) = support.append_many(1)
     probe.bad = {event_id}
@@ -332,7 +332,7 @@ def _publish(ids: Sequence[UUID]) -> None:
         mark_published([StoredEvent.objects.get(event_id=event_id).position])
 
 
-def test_receipts_below_the_watermark_go_and_still_count() -> None:
+def test_receipts_below_the_watermark_are_deleted_and_still_count() -> None:
     probe = Probe()
     ids = support.append_many(4)
     with support.consumer(probe) as consumer:
@@ -383,7 +383,7 @@ def test_published_at_grows_strictly_even_when_the_clock_does_not() -> None:
     assert [time - first for time in later] == [timedelta(microseconds=1), timedelta(microseconds=2)]
 
 
-def test_unsettled_names_what_was_handed_on_and_not_taken() -> None:
+def test_unsettled_lists_published_events_without_receipt() -> None:
     probe = Probe()
     ids = support.append_many(3)
     with support.consumer(probe) as consumer:
@@ -393,7 +393,7 @@ def test_unsettled_names_what_was_handed_on_and_not_taken() -> None:
         assert sweeper.unsettled(consumer, timedelta(minutes=1)) == []
 
 
-def test_a_consumer_that_starts_now_skips_what_was_before() -> None:
+def test_a_new_consumer_skips_earlier_events() -> None:
     from wokibrain.events.registry import Start, consumer, unregister
     from wokibrain.events.types import Group
 

@@ -125,7 +125,7 @@ def test_as_of_over_five_hundred_operations(run: int, seed: int, monkeypatch: py
     assert Snapshot.objects.exists()
 
 
-def test_canary_a_moment_too_early_is_seen(seed: int) -> None:
+def test_canary_an_instant_too_early_is_detected(seed: int) -> None:
     model, instants = _operate(random.Random(seed), 40)
     assert _mismatches(model, instants[-3:], shift=-timedelta(minutes=30)) > 0
 
@@ -135,7 +135,7 @@ def seed() -> int:
     return int(os.environ.get("SEED", random.randrange(1_000_000)))
 
 
-def test_a_booking_that_moved_away_is_still_in_the_old_book_before_that() -> None:
+def test_a_moved_booking_is_on_its_old_day_before_the_move() -> None:
     support.append("a")
     support.append("a", 2, "BookingUpdated", serviceDate="2026-05-05", sectorId="S2")
     before, after = support.NOON, support.NOON + timedelta(minutes=1)
@@ -146,7 +146,7 @@ def test_a_booking_that_moved_away_is_still_in_the_old_book_before_that() -> Non
     assert history.day_as_of("R2", None, fifth, after) == []
 
 
-def test_the_reason_of_a_cancellation_belongs_to_the_state_and_changes_do_not() -> None:
+def test_state_includes_the_cancellation_reason_and_not_the_changes() -> None:
     support.append("a")
     support.append("a", 2, "BookingUpdated", partySize=3, changes={"partySize": {"from": 2, "to": 3}})
     support.append("a", 3, "BookingCancelled", partySize=3, status="CANCELLED", reason="guest")

@@ -63,7 +63,9 @@ def all_arrived(pipeline: Pipeline, broker: Secured, count: int) -> None:
 @pytest.mark.parametrize(
     "way", ["SCRAM-SHA-512", *(pytest.param(way, marks=pytest.mark.slow) for way in ("PLAIN", "TLS alone"))]
 )
-def test_events_pass_with_the_right_settings(services: Services, secured_kafka: Secured, way: str) -> None:
+def test_events_are_published_with_the_right_settings(
+    services: Services, secured_kafka: Secured, way: str
+) -> None:
     right = with_tls(secured_kafka) if way == "TLS alone" else with_password(secured_kafka, way)
     with Pipeline(services, environment=right) as pipeline:
         pipeline.start("relay", "consume", "worker")
@@ -93,7 +95,7 @@ def wrong(case: str, broker: Secured) -> Mapping[str, str]:
         pytest.param("no TLS", ["hangs up", "KAFKA_SSL"], marks=pytest.mark.slow),
     ],
 )
-def test_events_wait_for_wrong_settings_to_be_mended(
+def test_events_wait_until_wrong_settings_are_corrected(
     services: Services, secured_kafka: Secured, case: str, says: list[str]
 ) -> None:
     with Pipeline(services, environment=with_password(secured_kafka)) as pipeline:
@@ -130,7 +132,7 @@ def test_events_wait_for_wrong_settings_to_be_mended(
         ("mechanism", "supported mechanisms: PLAIN,SCRAM-SHA-512"),
     ],
 )
-def test_status_names_the_setting_to_look_at(
+def test_status_names_the_setting_to_check(
     services: Services, secured_kafka: Secured, case: str, says: str
 ) -> None:
     with Pipeline(services, environment=wrong(case, secured_kafka)) as pipeline:

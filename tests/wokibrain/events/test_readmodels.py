@@ -97,7 +97,7 @@ def test_order_and_batches_do_not_matter() -> None:
 
 
 @pytest.mark.parametrize("name", ["days", "analytics"])
-def test_a_damaged_read_model_is_noticed_and_repaired(name: str) -> None:
+def test_a_damaged_read_model_is_detected_and_repaired(name: str) -> None:
     _handle(_story(20))
     expected = _rows()
     assert readmodels.differences(name) == 0
@@ -113,7 +113,7 @@ def test_a_damaged_read_model_is_noticed_and_repaired(name: str) -> None:
     assert _rows() == expected
 
 
-def test_events_taken_in_by_a_rebuild_are_not_added_again() -> None:
+def test_events_applied_by_a_rebuild_are_not_applied_again() -> None:
     ids = _story(20)
     _handle(ids[:15])
     readmodels.rebuild("days")
@@ -121,7 +121,7 @@ def test_events_taken_in_by_a_rebuild_are_not_added_again() -> None:
     assert readmodels.differences("days") == 0
 
 
-def test_canary_a_rebuild_without_receipts_doubles() -> None:
+def test_canary_a_rebuild_without_receipts_counts_twice() -> None:
     ids = _story(20)
     _handle(ids[:15])
     BookingDay.objects.all().delete()
@@ -130,7 +130,7 @@ def test_canary_a_rebuild_without_receipts_doubles() -> None:
     assert readmodels.differences("days") > 0
 
 
-def test_rebuild_under_writes_takes_in_everything_once() -> None:
+def test_rebuild_during_writes_applies_each_event_once() -> None:
     _handle(_story(60))
     stop = threading.Event()
     written: list[UUID] = []
@@ -185,7 +185,7 @@ def test_an_event_that_failed_is_left_out_by_rebuild_and_check_alike() -> None:
     assert readmodels.differences("days") == 0
 
 
-def test_rebuild_command_says_what_it_did_and_names_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_rebuild_command_reports_its_work_and_lists_read_models(capsys: pytest.CaptureFixture[str]) -> None:
     _handle(_story(3))
     call_command("rebuild", "days")
     assert "0 rows changed" in capsys.readouterr().out
@@ -196,7 +196,7 @@ def test_rebuild_command_says_what_it_did_and_names_what_there_is(capsys: pytest
         call_command("rebuild", "nights")
 
 
-def test_verify_passes_and_its_status_tells_of_damage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_passes_and_its_exit_status_shows_damage(capsys: pytest.CaptureFixture[str]) -> None:
     _handle(_story(3))
     call_command("verify")
     BookingDay.objects.update(covers=1_000)

@@ -27,7 +27,7 @@ class StoreContract:
     def write(self, aggregate_id: str, expected: int, **changed: Any) -> UUID:
         raise NotImplementedError
 
-    def test_versions_are_read_back_in_order(self) -> None:
+    def test_versions_are_read_in_order(self) -> None:
         ids = [self.write("a", 0), self.write("a", 1, partySize=3), self.write("a", 2, partySize=4)]
         self.write("b", 0)
         events = store.load("booking", "a")
@@ -40,14 +40,14 @@ class StoreContract:
             self.write("a", 0)
         assert StoredEvent.objects.count() == 1
 
-    def test_stream_gives_all_behind_a_position(self) -> None:
+    def test_stream_returns_all_events_after_a_position(self) -> None:
         self.write("a", 0)
         first = StoredEvent.objects.get().position
         rest = [self.write("b", 0), self.write("a", 1)]
         assert [event.event_id for event in store.stream(after=first)] == rest
         assert [event.event_id for event in store.stream(aggregate_types=["table"])] == []
 
-    def test_an_event_is_the_same_after_a_trip_over_kafka(self) -> None:
+    def test_an_event_survives_kafka_unchanged(self) -> None:
         self.write("a", 0)
         (event,) = store.load("booking", "a")
         assert Envelope.from_bytes(event.to_bytes()) == event
@@ -77,7 +77,7 @@ def test_append_refuses_a_gap() -> None:
         support.append("a", version=3)
 
 
-def test_append_tells_of_the_conflict_and_the_transaction_goes_on() -> None:
+def test_append_reports_a_conflict_and_the_transaction_continues() -> None:
     support.append("a")
     with transaction.atomic():
         with pytest.raises(WrongVersion):
@@ -87,7 +87,7 @@ def test_append_tells_of_the_conflict_and_the_transaction_goes_on() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_append_outside_a_transaction_is_a_mistake() -> None:
+def test_append_outside_a_transaction_is_an_error() -> None:
     with pytest.raises(transaction.TransactionManagementError):
         store.append(
             aggregate_type="booking", aggregate_id="a", expected_version=0, event_type="x", payload={}
@@ -95,7 +95,7 @@ def test_append_outside_a_transaction_is_a_mistake() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_writers_at_one_version_one_wins() -> None:
+def test_of_two_writers_of_one_version_one_succeeds() -> None:
     support.append("a")
     barrier, outcomes = threading.Barrier(2), []
 
@@ -152,7 +152,7 @@ def test_metadata_comes_from_the_context() -> None:
         b'"payload": {}, "metadata": {}, "position": 1}',
     ],
 )
-def test_bytes_that_are_no_event_are_unreadable(raw: bytes) -> None:
+def test_bytes_other_than_an_event_are_unreadable(raw: bytes) -> None:
     with pytest.raises(envelope.Unreadable):
         Envelope.from_bytes(raw)
 
@@ -197,7 +197,7 @@ def upcasters() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("upcasters")
-def test_old_payloads_are_read_in_todays_shape_and_stay_as_they_are() -> None:
+def test_old_payloads_are_upcast_on_reading_and_stay_as_stored() -> None:
     support.append("a")
 
     @envelope.upcaster("BookingCreated", 1)
@@ -226,7 +226,7 @@ def _append_log(state: dict[str, Any] | None, event: Envelope) -> dict[str, Any]
     return {"sizes": [*(state or {"sizes": []})["sizes"], event.payload["partySize"]]}
 
 
-def test_snapshot_and_tail_give_what_the_full_fold_gives() -> None:
+def test_snapshot_and_tail_equal_the_full_fold() -> None:
     booking = str(uuid4())
     for version in range(1, 121):
         support.append(booking, version, partySize=version)
@@ -238,7 +238,7 @@ def test_snapshot_and_tail_give_what_the_full_fold_gives() -> None:
     ] == full
 
 
-def test_a_fold_up_to_an_instant_takes_in_what_occurred_by_then() -> None:
+def test_a_fold_up_to_an_instant_includes_what_occurred_by_then() -> None:
     for version in (1, 2, 3):
         support.append("a", version, partySize=version)
     until = support.NOON + timedelta(minutes=1)
@@ -261,7 +261,7 @@ def test_a_snapshot_in_an_older_shape_is_not_used() -> None:
     assert snapshots.fold("booking", "a", _append_log).state == sizes
 
 
-def test_canary_a_wrong_snapshot_is_seen_in_the_fold() -> None:
+def test_canary_a_wrong_snapshot_changes_the_fold() -> None:
     for version in range(1, 61):
         support.append("a", version, partySize=version)
     full = snapshots.fold("booking", "a", _append_log).state

@@ -10,7 +10,7 @@ from wokibrain.events.kafka_outlet import KafkaOutlet, _cause
 from wokibrain.events.outlets import OutletDown
 
 
-def test_brokers_that_take_turns_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+def test_alternating_broker_errors_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     trouble = Trouble("relay")
     with caplog.at_level("WARNING", "wokibrain.events.kafka_connection"):
         for _ in range(5):
@@ -24,7 +24,7 @@ def test_brokers_that_take_turns_are_logged_once_a_minute(caplog: pytest.LogCapt
     assert trouble.sentence.startswith("one:9092: invalid credentials")
 
 
-def test_what_a_message_was_refused_for_goes_before_what_the_connection_said() -> None:
+def test_the_reason_of_a_refused_message_precedes_a_connection_error() -> None:
     trouble = Trouble()
     trouble(KafkaError(KafkaError._TRANSPORT, "one:9092: Connection refused"))
     refused = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "Message size too large")
@@ -36,7 +36,7 @@ def test_what_a_message_was_refused_for_goes_before_what_the_connection_said() -
     assert _cause([], Trouble()) == "no answer"
 
 
-def test_a_trouble_that_is_over_is_not_given_as_the_cause() -> None:
+def test_a_resolved_error_is_not_reported_as_the_cause() -> None:
     outlet = KafkaOutlet()
     outlet._trouble(KafkaError(KafkaError._AUTHENTICATION, "one:9092: invalid credentials"))
     # Nobody listens there, and nobody is told of it: the client has no `error_cb`.

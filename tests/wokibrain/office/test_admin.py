@@ -49,12 +49,12 @@ def typed(**changed: str) -> dict[str, str]:
         "restaurants/restaurant/R2", "restaurants/sector/S2", "restaurants/table/Z1",
     ],
 )  # fmt: skip
-def test_nobody_opens_what_is_anothers(places: None, path: str) -> None:
+def test_users_cannot_open_rows_of_other_restaurants(places: None, path: str) -> None:
     response = person(Role.ADMIN).get(f"/admin/{path}/change/")
     assert (response.status_code, response["Location"]) == (302, "/admin/")
 
 
-def test_lists_and_pickers_hold_ones_own_only(places: None) -> None:
+def test_lists_and_pickers_contain_only_the_users_rows(places: None) -> None:
     client = person(Role.ADMIN)
     for name, own in (("restaurants/table", 5), ("restaurants/sector", 1), ("bookings/booking", 1)):
         listed = client.get(f"/admin/{name}/").context["cl"].queryset
@@ -64,7 +64,7 @@ def test_lists_and_pickers_hold_ones_own_only(places: None) -> None:
     assert "Z1" not in form.fields["tables"].queryset.values_list("pk", flat=True)
 
 
-def test_a_role_sees_what_it_may_do(places: None) -> None:
+def test_a_role_sees_only_permitted_actions(places: None) -> None:
     client = person(Role.STAFF)
     assert client.get("/admin/restaurants/restaurant/R1/change/").context["has_change_permission"] is False
     assert client.get("/admin/access/apikey/").status_code == 403
@@ -72,7 +72,7 @@ def test_a_role_sees_what_it_may_do(places: None) -> None:
     assert client.get("/admin/waffle/flag/").status_code == 403
 
 
-def test_a_booking_typed_in_goes_through_the_services(places: None) -> None:
+def test_a_booking_added_in_the_admin_goes_through_the_services(places: None) -> None:
     client = person(Role.MANAGER)
     assert client.post("/admin/bookings/booking/add/", typed()).status_code == 302
     made = Booking.objects.get(channel="staff")
@@ -97,7 +97,9 @@ def test_a_booking_typed_in_goes_through_the_services(places: None) -> None:
         ({"tables": "Z1"}, "tables", "Select a valid choice. Z1 is not one of the available choices."),
     ],
 )
-def test_nonsense_is_said_at_its_field(places: None, changed: dict[str, str], field: str, said: str) -> None:
+def test_invalid_input_is_explained_at_its_field(
+    places: None, changed: dict[str, str], field: str, said: str
+) -> None:
     response = person(Role.MANAGER).post("/admin/bookings/booking/add/", typed(**changed))
     form = response.context["adminform"].form
     assert form.errors == {field: [said]}
@@ -105,13 +107,13 @@ def test_nonsense_is_said_at_its_field(places: None, changed: dict[str, str], fi
     assert Booking.objects.count() == 1
 
 
-def test_a_taken_table_is_said_above_the_form(places: None) -> None:
+def test_a_taken_table_is_explained_above_the_form(places: None) -> None:
     response = person(Role.MANAGER).post("/admin/bookings/booking/add/", typed(party_size="3", tables="T2"))
     (said,) = response.context["adminform"].form.non_field_errors()
     assert said.startswith("The requested tables are not free at that time.")
 
 
-def test_a_change_asks_for_what_was_typed_anew(places: None) -> None:
+def test_a_change_in_the_admin_saves_the_edited_fields(places: None) -> None:
     client = person(Role.MANAGER)
     booking = Booking.objects.get(reference="B1")
     path = f"/admin/bookings/booking/{booking.pk}/change/"
@@ -122,7 +124,7 @@ def test_a_change_asks_for_what_was_typed_anew(places: None) -> None:
     assert (booking.party_size, booking.notes, booking.version) == (4, "by the window", 2)
 
 
-def test_the_board_tells_who_did_it_in_words(places: None) -> None:
+def test_the_board_names_who_made_a_change(places: None) -> None:
     client = person(Role.MANAGER)
     key, _token = create_key(caller=SYSTEM, name="Till", role=Role.API_CLIENT, restaurant_id="R1")
     booking = str(Booking.objects.get(reference="B1").pk)
@@ -148,7 +150,7 @@ def test_a_block_over_a_booking_is_refused(places: None) -> None:
     assert [each.event_type for each in events_of("T3")] == ["TableBlocked", "TableUnblocked"]
 
 
-def test_an_api_key_is_shown_once_and_kept_as_its_digest(places: None) -> None:
+def test_an_api_key_is_shown_once_and_stored_as_its_digest(places: None) -> None:
     client = person(Role.ADMIN)
     body = {
         "name": "Till",
@@ -181,12 +183,14 @@ def test_the_board_refuses_without_a_csrf_token(places: None) -> None:
         ("tables", {"restaurantId": "R1", "tables": [{"id": "Z1", "x": 1, "y": 1}]}),
     ],
 )
-def test_the_board_knows_nothing_of_another_restaurant(places: None, path: str, body: dict[str, Any]) -> None:
+def test_the_board_gives_no_access_to_another_restaurant(
+    places: None, path: str, body: dict[str, Any]
+) -> None:
     response = post(person(Role.ADMIN), path, body)
     assert (response.status_code, response.json()["error"]) == (404, "NOT_FOUND")
 
 
-def test_tables_that_are_moved_on_the_plan_are_entered_in_the_trail(places: None) -> None:
+def test_moving_tables_on_the_floor_plan_is_audited(places: None) -> None:
     create_sector(caller=SYSTEM, id="S3", restaurant_id="R1", name="Patio")
     create_table(caller=SYSTEM, id="P1", sector_id="S3", capacity_min=1, capacity_max=4)
     client, before = person(Role.ADMIN), Table.objects.get(pk="T1")
@@ -204,7 +208,7 @@ def test_tables_that_are_moved_on_the_plan_are_entered_in_the_trail(places: None
     assert (wrong.status_code, AuditEntry.objects.filter(action="TableUpdated").count()) == (404, 2)
 
 
-def test_the_board_needs_a_signed_in_person(places: None) -> None:
+def test_the_board_requires_a_signed_in_user(places: None) -> None:
     assert Client().get("/admin/floor/data?restaurant=R1").status_code == 401
     response = Client().get("/admin/floor/?restaurant=R1")
     assert (response.status_code, response["Location"]) == (
@@ -213,7 +217,7 @@ def test_the_board_needs_a_signed_in_person(places: None) -> None:
     )
 
 
-def test_a_day_sheet_shows_the_restaurants_own_time(places: None) -> None:
+def test_a_day_sheet_is_in_the_restaurants_time_zone(places: None) -> None:
     client = person(Role.STAFF)
     sheet = f"/admin/floor/sheet?restaurant=R1&date={DAY}"
     by_time, by_table = (
@@ -223,7 +227,7 @@ def test_a_day_sheet_shows_the_restaurants_own_time(places: None) -> None:
     assert '<td class="time">20:30–21:15</td><td class="party">3</td>' in by_table
 
 
-def test_exports_are_safe_to_open(places: None) -> None:
+def test_exports_contain_no_spreadsheet_formulas(places: None) -> None:
     client = person(Role.MANAGER)
     booking = {"restaurantId": "R1", "partySize": 4, "date": DAY, "durationMinutes": 60}
     name = {"guestName": '=HYPERLINK("http://evil.example")', "guestPhone": "+54 11 4000 0000"}

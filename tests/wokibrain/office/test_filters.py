@@ -28,7 +28,7 @@ def places(db: None) -> None:
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_no_list_names_what_is_anothers(places: None, path: str) -> None:
+def test_no_list_filter_names_other_restaurants_rows(places: None, path: str) -> None:
     for role in (Role.ADMIN, Role.STAFF):
         response = person(role).get(path)
         assert response.status_code in (200, 403)
@@ -36,7 +36,7 @@ def test_no_list_names_what_is_anothers(places: None, path: str) -> None:
         assert [name for name in FOREIGN if name in page] == []
 
 
-def test_who_works_in_two_places_narrows_by_these_two(places: None) -> None:
+def test_a_user_of_two_restaurants_filters_by_these_two(places: None) -> None:
     create_restaurant(caller=SYSTEM, id="R3", name="Second house", zone="Europe/Madrid")
     create_sector(caller=SYSTEM, id="S3", restaurant_id="R3", name="Second room")
     client = person(Role.MANAGER)

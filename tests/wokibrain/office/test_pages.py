@@ -99,7 +99,7 @@ def test_each_role_opens_its_pages_and_no_others(places: None, role: str) -> Non
             assert response.context["has_change_permission"] is (role in changes), page
 
 
-def test_a_membership_elsewhere_opens_nothing_here(places: None) -> None:
+def test_a_membership_at_another_restaurant_gives_no_access(places: None) -> None:
     client = person(Role.ADMIN, "R2")
     for page, (model, opens, _adds, _changes) in PAGES.items():
         # An administrator sees what was entered of the restaurant, and not that somebody signed in.
@@ -151,7 +151,7 @@ def many(count: int) -> None:
     ["bookings/booking", "bookings/guest", "events/auditentry", "restaurants/table", "restaurants/combo",
      "restaurants/tablejoin", "restaurants/specialday", "restaurants/sector", "bookings/tableblock", "access/apikey"],
 )  # fmt: skip
-def test_a_list_asks_as_much_for_many_rows_as_for_few(places: None, page: str) -> None:
+def test_a_list_takes_the_same_queries_for_many_rows_as_for_few(places: None, page: str) -> None:
     client = person(Role.ADMIN)
     client.get(f"/admin/{page}/")
     with CaptureQueriesContext(connection) as few:
@@ -181,7 +181,7 @@ def test_a_list_asks_as_much_for_many_rows_as_for_few(places: None, page: str) -
     assert len(asked) <= 30
 
 
-def test_200_bookings_on_one_page_cost_what_one_costs(places: None) -> None:
+def test_200_bookings_on_one_page_take_the_queries_of_one(places: None) -> None:
     client = person(Role.ADMIN)
     many(199)
     with CaptureQueriesContext(connection) as asked:
@@ -212,7 +212,7 @@ def test_200_bookings_on_one_page_cost_what_one_costs(places: None) -> None:
         ({"attention": "tables"}, []),
     ],
 )
-def test_bookings_are_found(places: None, query: dict[str, str], found: list[str]) -> None:
+def test_bookings_are_searchable(places: None, query: dict[str, str], found: list[str]) -> None:
     response = person(Role.STAFF).get("/admin/bookings/booking/", query)
     assert [each.reference for each in response.context["cl"].result_list] == found
 
@@ -247,7 +247,7 @@ def test_history_names_people_and_keys(places: None) -> None:
     assert "· Changed · a former user<" in owner().get(path).content.decode()
 
 
-def test_an_erased_guest_is_looked_at_only(places: None) -> None:
+def test_an_erased_guest_is_read_only(places: None) -> None:
     client = person(Role.STAFF)
     guest = Guest.objects.get()
     path = f"/admin/bookings/guest/{guest.pk}/change/"
@@ -277,7 +277,7 @@ NONSENSE = [
 
 @pytest.mark.parametrize("language", ["en", "es"])
 @pytest.mark.parametrize(("field", "value", "english", "spanish"), NONSENSE)
-def test_nonsense_is_said_in_ones_language_and_the_rest_is_kept(
+def test_invalid_input_is_explained_in_the_users_language_and_other_input_kept(
     places: None, language: str, field: str, value: str, english: str, spanish: str
 ) -> None:
     typed = {
@@ -301,7 +301,7 @@ def test_nonsense_is_said_in_ones_language_and_the_rest_is_kept(
         ("es", "Esta página estuvo abierta demasiado tiempo o tu navegador no acepta sus cookies."),
     ],
 )
-def test_a_form_without_its_token_is_refused_in_our_words(places: None, language: str, said: str) -> None:
+def test_a_form_without_a_csrf_token_gets_our_error_page(places: None, language: str, said: str) -> None:
     client = person(Role.MANAGER, csrf=True)
     spoken = {"Accept-Language": language}
     page = client.post("/admin/bookings/booking/add/", {}, headers=HTML | spoken)
@@ -318,7 +318,7 @@ def test_a_form_without_its_token_is_refused_in_our_words(places: None, language
         ("/admin/waffle/flag/", 403, "You do not have permission to do this."),
     ],
 )
-def test_what_is_not_there_or_not_theirs_is_a_page_for_people(
+def test_missing_and_forbidden_pages_are_html_for_browsers(
     places: None, path: str, status: int, said: str
 ) -> None:
     client = person(Role.STAFF)
@@ -339,9 +339,7 @@ def test_outside_the_back_office_a_browser_gets_json_too(db: None) -> None:
         ("es", "mesa con el ID “Z1” no existe. ¿Quizás fue eliminado?"),
     ],
 )
-def test_another_restaurants_table_in_the_address_is_not_there(
-    places: None, language: str, said: str
-) -> None:
+def test_another_restaurants_table_in_the_url_is_not_found(places: None, language: str, said: str) -> None:
     spoken = {"Accept-Language": language}
     response = person(Role.ADMIN).get("/admin/restaurants/table/Z1/change/", headers=spoken, follow=True)
     assert response.redirect_chain == [("/admin/", 302)]

@@ -16,7 +16,7 @@ def get(url: str) -> str:
         return str(answer.read().decode())
 
 
-def test_one_web_process_tells_of_all_and_commands_leave_nothing_behind(tmp_path: Path) -> None:
+def test_one_web_process_reports_all_and_commands_leave_no_files(tmp_path: Path) -> None:
     with private_services() as services:
         manage("status", environment=services.environment | {"DATA_DIR": str(tmp_path)})
         assert not (tmp_path / "metrics").exists()

@@ -51,13 +51,13 @@ def test_a_migration_may_take_longer_than_a_request(hurried: None, atomic: bool)
 
 
 @pytest.mark.parametrize("atomic", [True, False])
-def test_limits_are_back_after_a_migration_that_failed(hurried: None, atomic: bool) -> None:
+def test_limits_are_restored_after_a_failed_migration(hurried: None, atomic: bool) -> None:
     with pytest.raises(ZeroDivisionError), connection.schema_editor(atomic=atomic):
         raise ZeroDivisionError
     assert (said("SHOW statement_timeout"), said("SHOW lock_timeout")) == ("500ms", "0")
 
 
-def test_an_index_whose_building_was_cut_short_is_built_by_the_next_attempt() -> None:
+def test_an_index_left_invalid_is_built_by_the_next_attempt() -> None:
     (operation,) = EVENTS_BY_DAY
     with connection.schema_editor(atomic=False) as editor:
         operation.database_backwards("bookings", editor, None, None)

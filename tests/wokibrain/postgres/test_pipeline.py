@@ -19,7 +19,7 @@ LOCK = "SELECT pg_advisory_xact_lock(%s)"
 NUMBER = 471_100
 
 
-def test_rows_are_there_after_the_block() -> None:
+def test_rows_are_available_after_the_block() -> None:
     with transaction.atomic():
         with pipelined(), connection.cursor() as first:
             first.execute("SELECT 1")
@@ -75,7 +75,7 @@ def wait_for_a_lock_in_vain() -> None:
             connection.cursor().execute("SELECT 1")
 
 
-def test_first_error_is_raised_as_djangos_and_the_connection_goes_on() -> None:
+def test_the_first_error_is_raised_as_djangos_and_the_connection_stays_usable() -> None:
     with psycopg.connect(**connection.get_connection_params()) as other:
         other.execute(LOCK, [NUMBER])
         with pytest.raises(OperationalError) as failed:
@@ -90,7 +90,7 @@ def change_its_mind() -> None:
         raise LookupError
 
 
-def test_what_is_raised_in_the_block_passes_and_undoes_it() -> None:
+def test_an_exception_in_the_block_propagates_and_rolls_back() -> None:
     with pytest.raises(LookupError):
         change_its_mind()
     assert not Group.objects.exists()

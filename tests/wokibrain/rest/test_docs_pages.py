@@ -28,7 +28,7 @@ def get(path: str, **headers: str) -> Any:
 
 
 @BOTH
-def test_health(root: str) -> None:
+def test_health_is_ok(root: str) -> None:
     with frozen(datetime(2025, 10, 22, 12, tzinfo=UTC)):
         response = get(f"{root}/health")
     assert response.status_code == 200
@@ -38,7 +38,7 @@ def test_health(root: str) -> None:
 
 
 @BOTH
-def test_live_asks_nobody(root: str, django_assert_num_queries: Any) -> None:
+def test_liveness_queries_no_server(root: str, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         response = get(f"{root}/health/live")
     assert (response.status_code, response.json()["status"]) == (200, "ok")
@@ -68,7 +68,7 @@ NAMES = (
 
 
 @BOTH
-def test_metrics_bear_the_contracts_names(root: str) -> None:
+def test_metrics_have_the_contracts_names(root: str) -> None:
     text = get(f"{root}/metrics").content.decode()
     declared = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE))
     for name in NAMES:
@@ -76,13 +76,13 @@ def test_metrics_bear_the_contracts_names(root: str) -> None:
     assert re.search(r'^time_zone_rules_info\{instants="\w+",release="2026f"\} 1.0$', text, re.MULTILINE)
 
 
-def test_deliveries_are_counted_from_nought() -> None:
+def test_delivery_metrics_start_at_zero() -> None:
     text = get("/metrics").content.decode()
     counted = re.findall(r'^webhook_deliveries_total\{outcome="(\w+)"\}', text, re.MULTILINE)
     assert sorted(counted) == ["delivered", "failed", "gone", "retry"]
 
 
-def test_documents_name_the_address_they_were_asked_at() -> None:
+def test_documents_name_the_host_of_the_request() -> None:
     client = Client(headers={"Host": "127.0.0.1:9999"})
     (server,) = client.get("/asyncapi.json").json()["servers"].values()
     assert (server["host"], server["protocol"]) == ("127.0.0.1:9999", "ws")
@@ -104,14 +104,14 @@ def test_documents_name_the_address_they_were_asked_at() -> None:
         ("/docs", {"GET"}),
     ],
 )
-def test_options_tell_what_is_allowed_and_no_more(path: str, allowed: set[str]) -> None:
+def test_options_lists_the_allowed_methods_only(path: str, allowed: set[str]) -> None:
     response = Client().options(path)
     assert (response.status_code, response.content) == (204, b"")
     assert "Content-Type" not in response.headers
     assert set(response.headers["Allow"].split(", ")) - {"HEAD"} == allowed | {"OPTIONS"}
 
 
-def test_in_production_only_our_hosts_are_served(settings: Any) -> None:
+def test_in_production_only_allowed_hosts_are_served(settings: Any) -> None:
     settings.PRODUCTION, settings.ALLOWED_HOSTS = True, ["book.example", ".chain.example"]
     client = Client()
 
@@ -169,7 +169,7 @@ def test_metrics_name_routes_not_bookings() -> None:
 
 
 @BOTH
-def test_docs_are_served_from_here_alone(root: str) -> None:
+def test_docs_load_nothing_from_other_hosts(root: str) -> None:
     response = get(f"{root}/docs")
     page = response.content.decode()
     assert (response.status_code, response.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
@@ -185,7 +185,7 @@ def test_docs_are_served_from_here_alone(root: str) -> None:
 
 @BOTH
 @pytest.mark.parametrize("page", PAGES)
-def test_pages_are_only_read(root: str, page: str) -> None:
+def test_pages_accept_reads_only(root: str, page: str) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         response = Client().generic(method, root + page)
         assert response.status_code == 405
@@ -194,14 +194,14 @@ def test_pages_are_only_read(root: str, page: str) -> None:
     assert Client().head(root + page).status_code == 200
 
 
-def test_every_answer_bears_its_request_id() -> None:
+def test_every_response_has_its_request_id() -> None:
     given = "5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"
     for path in (*PAGES, "/nope", "/api/v1/woki/bookings/B9"):
         assert get(path, **{"X-Request-ID": given}).headers["X-Request-ID"] == given
         assert len(get(path, **{"X-Request-ID": "<script>"}).headers["X-Request-ID"]) == 36
 
 
-def test_a_kafka_that_is_away_is_asked_once_however_often_readiness_is(settings: Any) -> None:
+def test_readiness_checks_an_unavailable_kafka_at_most_once_at_a_time(settings: Any) -> None:
     """Each look costs a thread up to a second, and anybody may ask."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.KAFKA_BROKERS = f"127.0.0.1:{silent.getsockname()[1]}"

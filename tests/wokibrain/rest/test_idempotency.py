@@ -153,7 +153,7 @@ def everything() -> dict[str, list[str]]:
     }
 
 
-def test_every_changing_operation_takes_a_key_and_says_so() -> None:
+def test_every_changing_operation_accepts_a_key_and_documents_it() -> None:
     assert set(CASES) == set(KEYED)
     for name in KEYED:
         operation = CHANGING[name][1]
@@ -166,21 +166,21 @@ def test_every_changing_operation_takes_a_key_and_says_so() -> None:
             assert code in {each["value"]["error"] for each in shown}, name
 
 
-def test_those_that_take_none_say_why() -> None:
+def test_operations_without_a_key_document_why() -> None:
     assert set(CHANGING) >= NEVER
     for name in NEVER:
         assert "Takes no `Idempotency-Key`" in " ".join(CHANGING[name][1]["description"].split())
         assert "Idempotency-Key" not in json.dumps(CHANGING[name][1].get("parameters", []))
 
 
-def test_reading_takes_no_key() -> None:
+def test_reading_ignores_a_key() -> None:
     for _, method, operation in operations(openapi.document()):
         if method == "get":
             assert "Idempotency-Key" not in json.dumps(operation.get("parameters", []))
 
 
 @each_operation
-def test_a_repeated_request_takes_effect_once_and_is_answered_the_same(scene: Scene) -> None:
+def test_a_repeated_request_takes_effect_once_and_gets_the_same_response(scene: Scene) -> None:
     first = scene.send("k")
     assert (first.status // 100, "Idempotent-Replayed" in first.headers) == (2, False), first.body
     before = everything()
@@ -192,13 +192,13 @@ def test_a_repeated_request_takes_effect_once_and_is_answered_the_same(scene: Sc
 
 
 @each_operation
-def test_without_a_key_nothing_is_kept(scene: Scene) -> None:
+def test_without_a_key_nothing_is_stored(scene: Scene) -> None:
     assert scene.send(None).status // 100 == 2
     assert not IdempotencyKey.objects.exists()
 
 
 @each_operation
-def test_a_key_is_good_for_one_request(scene: Scene) -> None:
+def test_a_key_is_valid_for_one_request(scene: Scene) -> None:
     assert scene.send("k").status // 100 == 2
     before = everything()
     refused(scene.send("k", more="again=1"), 422, "IDEMPOTENCY_KEY_REUSED")
@@ -243,7 +243,7 @@ def test_a_malformed_key_is_refused_by_name(scene: Scene) -> None:
 
 
 @each_operation
-def test_what_cannot_be_kept_does_not_happen(scene: Scene) -> None:
+def test_a_request_whose_response_cannot_be_stored_takes_no_effect(scene: Scene) -> None:
     before = everything()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -258,7 +258,7 @@ def test_what_cannot_be_kept_does_not_happen(scene: Scene) -> None:
 
 
 @each_operation
-def test_a_request_that_came_in_before_its_repeat_was_refused_takes_no_effect(scene: Scene) -> None:
+def test_a_delayed_request_whose_repeat_was_refused_takes_no_effect(scene: Scene) -> None:
     """The first one is still on its way when its repeat is answered; a later repeat may try again."""
     IdempotencyKey.objects.all().delete()
     late, early = time.monotonic() + 3600, time.monotonic() - 60
@@ -276,7 +276,7 @@ def test_a_request_that_came_in_before_its_repeat_was_refused_takes_no_effect(sc
 
 
 @pytest.mark.parametrize("scene", ["createWebhook", "rotateWebhookSecret"], indirect=True)
-def test_a_secret_is_kept_encrypted_and_given_again(scene: Scene, settings: Settings) -> None:
+def test_a_secret_is_stored_encrypted_and_replayed(scene: Scene, settings: Settings) -> None:
     first = scene.send("k")
     secret = first.body["secret"]
     assert secret.startswith("whsec_")
@@ -293,7 +293,7 @@ def test_a_secret_is_kept_encrypted_and_given_again(scene: Scene, settings: Sett
 
 
 @pytest.mark.parametrize("scene", ["createBooking", "changeBooking", "createTable"], indirect=True)
-def test_a_repeat_is_known_after_the_secret_key_was_changed(scene: Scene, settings: Settings) -> None:
+def test_a_repeat_is_recognized_after_a_secret_key_rotation(scene: Scene, settings: Settings) -> None:
     first = scene.send("k")
     before = everything()
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
@@ -308,7 +308,7 @@ def test_a_repeat_is_known_after_the_secret_key_was_changed(scene: Scene, settin
 
 
 @pytest.mark.parametrize("scene", ["replaceWebhook", "changeWebhook"], indirect=True)
-def test_a_url_which_may_hold_credentials_is_kept_encrypted(scene: Scene) -> None:
+def test_a_url_with_possible_credentials_is_stored_encrypted(scene: Scene) -> None:
     first = scene.send("k")
     assert first.body["url"] == HOOK["url"]
     assert "127.0.0.1" not in IdempotencyKey.objects.get().body
@@ -316,7 +316,7 @@ def test_a_url_which_may_hold_credentials_is_kept_encrypted(scene: Scene) -> Non
 
 
 @pytest.mark.parametrize("scene", ["createWebhook"], indirect=True)
-def test_two_restaurants_secrets_stay_apart_under_one_key(scene: Scene) -> None:
+def test_one_key_keeps_two_restaurants_secrets_apart(scene: Scene) -> None:
     first = scene.send("k")
     theirs = scene.send("k", api=api_as(Role.ADMIN, "R1"))
     assert (first.status, theirs.status) == (201, 201)
@@ -324,7 +324,7 @@ def test_two_restaurants_secrets_stay_apart_under_one_key(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("scene", ["createWebhook"], indirect=True)
-def test_a_replay_does_not_depend_on_where_the_name_leads_now(scene: Scene, settings: Settings) -> None:
+def test_a_replay_does_not_resolve_the_host_again(scene: Scene, settings: Settings) -> None:
     first = scene.send("k")
     settings.WEBHOOK_ALLOW_PRIVATE = False
     assert scene.send("k").body == first.body
@@ -356,7 +356,7 @@ def test_a_day_later_the_key_is_free_again(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("scene", ["changeTable"], indirect=True)
-def test_marks_are_forgotten_when_nothing_can_be_older(scene: Scene) -> None:
+def test_marks_expire_once_no_delayed_request_can_remain(scene: Scene) -> None:
     refused(scene.api.patch("/tables/T8", {"name": "Ventana"}, key="k"), 404, "NOT_FOUND", "tableId")
     assert keys.forget() == 0
     with connection.cursor() as cursor:
@@ -365,7 +365,7 @@ def test_marks_are_forgotten_when_nothing_can_be_older(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("scene", ["deleteTable"], indirect=True)
-def test_a_stranger_leaves_no_mark(scene: Scene) -> None:
+def test_an_unauthorized_request_leaves_no_mark(scene: Scene) -> None:
     refused(scene.send("k", api=Api()), 401, "UNAUTHORIZED")
     assert not IdempotencyKey.objects.exists()
 

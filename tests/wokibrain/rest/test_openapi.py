@@ -62,12 +62,12 @@ def routes(patterns: list[Any] | None = None, prefix: str = "") -> Iterator[tupl
             yield prefix + str(each.pattern), each.callback
 
 
-def test_it_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1.")
     assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
 
 
-def test_no_reference_dangles_and_nothing_lies_unused(document: dict[str, Any]) -> None:
+def test_no_reference_is_missing_and_no_component_unused(document: dict[str, Any]) -> None:
     referred = {node["$ref"] for node in everything(document) if isinstance(node.get("$ref"), str)}
     defined = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
     assert referred == defined
@@ -90,14 +90,14 @@ def test_every_path_of_the_api_is_documented_with_all_its_methods(document: dict
     assert {(path, method) for path, method, _ in operations(document)} == served
 
 
-def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
+def test_every_operation_has_a_summary_and_description(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
         assert operation["summary"], (path, method)
         assert operation["description"], (path, method)
         assert operation["tags"], (path, method)
 
 
-def test_every_operation_lists_all_that_it_may_refuse(document: dict[str, Any]) -> None:
+def test_every_operation_lists_its_errors(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
         here = set(operation["responses"])
         assert here >= ALWAYS, (path, method)
@@ -111,7 +111,7 @@ def test_every_operation_lists_all_that_it_may_refuse(document: dict[str, Any]) 
             assert all(f"`{code}`" in operation["responses"][status]["description"] for code in codes)
 
 
-def test_every_operation_refuses_whom_it_must(document: dict[str, Any]) -> None:
+def test_every_operation_lists_unauthorized_and_forbidden(document: dict[str, Any]) -> None:
     for _, _, operation in operations(document):
         name, here = operation["operationId"], set(operation["responses"])
         secret = {"adminSecret": []} in operation.get("security", [])
@@ -120,7 +120,7 @@ def test_every_operation_refuses_whom_it_must(document: dict[str, Any]) -> None:
         assert (not operation.get("security")) == (name in OPEN), name
 
 
-def test_every_operation_on_something_may_not_find_it(document: dict[str, Any]) -> None:
+def test_every_operation_on_a_resource_lists_not_found(document: dict[str, Any]) -> None:
     for path, _, operation in operations(document):
         name = operation["operationId"]
         body = (
@@ -132,7 +132,7 @@ def test_every_operation_on_something_may_not_find_it(document: dict[str, Any]) 
         assert ("{" in path or bool(asked & ADDRESSES)) == ("404" in operation["responses"]), name
 
 
-def test_every_success_that_says_something_shows_it(document: dict[str, Any]) -> None:
+def test_every_success_with_a_body_has_an_example(document: dict[str, Any]) -> None:
     for _, _, operation in operations(document):
         (status,) = [each for each in operation["responses"] if each.startswith("2")]
         content = operation["responses"][status].get("content")
@@ -144,7 +144,7 @@ def test_every_success_that_says_something_shows_it(document: dict[str, Any]) ->
             assert operation["requestBody"]["content"]["application/json"]["examples"]
 
 
-def test_what_is_made_leads_to_all_that_can_be_done_with_it(document: dict[str, Any]) -> None:
+def test_creating_operations_link_to_the_operations_on_the_new_resource(document: dict[str, Any]) -> None:
     by_name = {operation["operationId"]: (path, operation) for path, _, operation in operations(document)}
     for maker, parameter in (
         ("createBooking", "booking"), ("createRestaurant", "restaurant"), ("createSector", "sector"),
@@ -187,7 +187,7 @@ REFUSALS = {
 REFUSALS |= {"completeBooking": REFUSALS["seatBooking"], "markNoShow": REFUSALS["seatBooking"]}
 
 
-def test_the_booking_operations_refuse_as_the_contract_says(document: dict[str, Any]) -> None:
+def test_the_booking_operations_list_the_contracts_errors(document: dict[str, Any]) -> None:
     by_name = {operation["operationId"]: operation for _, _, operation in operations(document)}
     for name, expected in REFUSALS.items():
         codes = {
@@ -199,7 +199,7 @@ def test_the_booking_operations_refuse_as_the_contract_says(document: dict[str, 
         assert codes == expected, name
 
 
-def test_every_body_and_answer_has_an_example_that_fits_its_schema(document: dict[str, Any]) -> None:
+def test_every_body_and_response_has_an_example_that_fits_its_schema(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
         contents = [response.get("content", {}) for response in operation["responses"].values()]
         contents.append(operation.get("requestBody", {}).get("content", {}))
@@ -217,7 +217,7 @@ def test_every_body_and_answer_has_an_example_that_fits_its_schema(document: dic
             }, parameter  # fmt: skip
 
 
-def test_bounds_of_query_parameters_are_told(document: dict[str, Any]) -> None:
+def test_limits_of_query_parameters_are_documented(document: dict[str, Any]) -> None:
     parameters = document["paths"]["/api/v1/woki/discover"]["get"]["parameters"]
     told = {each["name"]: each for each in parameters}
     assert {name for name, each in told.items() if each.get("required")} == {
@@ -230,7 +230,7 @@ def test_bounds_of_query_parameters_are_told(document: dict[str, Any]) -> None:
     assert (told["limit"]["schema"]["default"], told["limit"]["schema"]["maximum"]) == (10, 50)
 
 
-def test_either_credential_alone_will_do(document: dict[str, Any]) -> None:
+def test_either_credential_alone_suffices(document: dict[str, Any]) -> None:
     assert document["paths"]["/api/v1/woki/bookings"]["post"]["security"] == [
         {"apiKey": []},
         {"bearer": []},
@@ -292,7 +292,7 @@ WALK: list[tuple[str, str, Any, int]] = [
 
 
 @pytest.mark.django_db
-def test_what_is_answered_is_what_is_documented(document: dict[str, Any]) -> None:
+def test_responses_match_their_documentation(document: dict[str, Any]) -> None:
     example.example()
     api = api_as()
     made, walked = "", set()
@@ -323,7 +323,7 @@ def assert_documented(document: dict[str, Any], operation: dict[str, Any], reply
 
 
 @pytest.mark.django_db
-def test_it_is_served_as_json_and_as_yaml_the_same() -> None:
+def test_json_and_yaml_documents_are_equal() -> None:
     import yaml
 
     as_json = Api().get("/openapi.json")
@@ -333,7 +333,7 @@ def test_it_is_served_as_json_and_as_yaml_the_same() -> None:
     assert yaml.safe_load(as_yaml.content) == as_json.body
 
 
-def test_times_that_a_setting_decides_are_told_as_defaults(document: dict[str, Any]) -> None:
+def test_configurable_periods_are_documented_as_defaults(document: dict[str, Any]) -> None:
     fixed = [
         sentence
         for path, _, operation in operations(document)

@@ -98,7 +98,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         process.kill()
 
 
-def test_run_serves_and_ends_clean_and_the_second_one_keeps_the_data(folder: Path) -> None:
+def test_run_serves_and_ends_cleanly_and_a_second_run_keeps_the_data(folder: Path) -> None:
     began = time.monotonic()
     first = start(folder, free_port())
     banner = first.wait_banner()
@@ -137,7 +137,7 @@ def test_run_serves_and_ends_clean_and_the_second_one_keeps_the_data(folder: Pat
     assert second.family() == []
 
 
-def test_web_process_that_dies_is_replaced(folder: Path) -> None:
+def test_dead_web_process_is_replaced(folder: Path) -> None:
     run = start(folder, free_port())
     run.wait_banner()
     workers = [process for process in run.family() if "wokibrain.serve" in process.cmdline()]
@@ -156,7 +156,7 @@ def test_web_process_that_dies_is_replaced(folder: Path) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_supervisor_killed_with_9_leaves_nothing_and_the_next_start_works(folder: Path) -> None:
+def test_killed_supervisor_leaves_no_processes_and_the_next_start_works(folder: Path) -> None:
     run = start(folder, free_port())
     run.wait_banner()
     run.process.kill()
@@ -168,7 +168,7 @@ def test_supervisor_killed_with_9_leaves_nothing_and_the_next_start_works(folder
     assert again.end(signal.SIGTERM) == 0
 
 
-def test_taken_port_is_one_line_and_nothing_is_started(tmp_path: Path) -> None:
+def test_taken_port_is_reported_in_one_line_and_nothing_starts(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -194,7 +194,7 @@ def test_second_run_on_the_same_port_is_refused_too(folder: Path) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_other_command_brings_the_servers_for_its_time(folder: Path) -> None:
+def test_another_command_starts_the_servers_while_it_runs(folder: Path) -> None:
     settings = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}}
     done = subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity=0"],

@@ -137,7 +137,7 @@ def headers_of(answer: bytes) -> dict[str, str]:
         ("GET", "/file", "3"),
     ],
 )
-def test_whole_answer_says_how_long_it_is_and_is_not_chunked(
+def test_whole_response_has_a_length_and_is_not_chunked(
     web: Web, method: str, path: str, length: str | None
 ) -> None:
     (web.marks / "file").write_bytes(b"abc")
@@ -148,7 +148,7 @@ def test_whole_answer_says_how_long_it_is_and_is_not_chunked(
     assert len(body) == (int(length or 0) if method == "GET" else 0)
 
 
-def test_what_comes_in_pieces_is_chunked(web: Web) -> None:
+def test_streamed_response_is_chunked(web: Web) -> None:
     answer = web.raw(b"GET /stream?2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert (headers_of(answer).get("content-length"), headers_of(answer)["transfer-encoding"]) == (
         None,
@@ -162,7 +162,7 @@ def test_chunked_body_gets_a_length(web: Web) -> None:
     assert (seen["body"], seen["environ"]["CONTENT_LENGTH"]) == ("abcdef", "6")
 
 
-def test_body_above_the_limit_is_413_before_it_is_sent(web: Web) -> None:
+def test_body_above_the_limit_is_refused_with_413_before_it_is_sent(web: Web) -> None:
     text = web.raw(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n")
     head, _, body = text.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413")
@@ -187,7 +187,7 @@ def test_stream_arrives_piece_by_piece(web: Web) -> None:
     assert until((web.marks / "closed").exists)
 
 
-def test_stream_ends_when_its_client_goes(web: Web) -> None:
+def test_stream_ends_when_its_client_disconnects(web: Web) -> None:
     with socket.create_connection(("127.0.0.1", web.port), timeout=60) as client:
         client.sendall(b"GET /stream?100000 HTTP/1.1\r\nHost: x\r\n\r\n")
         client.recv(100)
@@ -201,7 +201,7 @@ def test_file_is_sent_whole(web: Web, size: int) -> None:
     assert web.get("/file").read() == content
 
 
-def test_what_does_not_fit_the_queue_is_503(web: Web) -> None:
+def test_request_beyond_the_queue_is_refused_with_503(web: Web) -> None:
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         running = [pool.submit(web.get, "/held") for _ in range(2)]
         assert until(lambda: len(web.held()) == 2)
@@ -216,7 +216,7 @@ def test_what_does_not_fit_the_queue_is_503(web: Web) -> None:
     assert json.loads(refused.read())["error"] == "SERVICE_UNAVAILABLE"
 
 
-def test_request_whose_client_went_before_its_turn_is_not_run(web: Web) -> None:
+def test_queued_request_of_a_disconnected_client_is_not_run(web: Web) -> None:
     busy = [web.connect(), web.connect()]
     for connection in busy:
         connection.request("GET", "/held")
@@ -258,7 +258,7 @@ async def refused_socket(extensions: dict[str, Any]) -> list[dict[str, Any]]:
     return [first, *rest]
 
 
-def test_unknown_websocket_is_refused_cleanly() -> None:
+def test_unknown_websocket_path_is_refused_cleanly() -> None:
     assert asyncio.run(refused_socket({})) == [{"type": "websocket.close", "code": 4404}]
     start, body = asyncio.run(refused_socket({"websocket.http.response": {}}))
     assert start["status"] == 404
