@@ -2,9 +2,11 @@
 
 The database counts every change of a plan (``Restaurant.plan_version``) and of a sector's day (``DayVersion``) in the
 transaction of the change. Each read fetches these numbers first, one row by primary key, and a cached value belongs
-to one pair of numbers. So nothing needs invalidating and nothing is stale: not for the writer's next read, nor in
-another process, nor after a change by hand in SQL, nor while Redis is away. ``forget``, which the events call, removes
-from Redis what no request can reach any more: it saves memory, and nothing depends on it.
+to one pair of numbers. In Redis it also belongs to the build that rendered it and to that build's time-zone rules:
+processes of two builds, beside each other during a deploy, never serve each other's answers. So nothing needs
+invalidating and nothing is stale: not for the writer's next read, nor in another process, nor after a change by hand
+in SQL, nor while Redis is away. ``forget``, which the events call, removes from Redis what no request can reach any
+more: it saves memory, and nothing depends on it.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from bookings.availability import day as days
 from bookings.availability.day import Day
 from bookings.availability.plan import Plan, current, with_sector
 from restaurants.selectors import RESTAURANT
+from wokibrain.core import build
 from wokibrain.core.errors import NotFound
 from wokibrain.core.redis import Away, ask
 
@@ -162,7 +165,7 @@ def forget(days: Iterable[tuple[str, str, date]]) -> None:
 
 
 def _redis_name(restaurant_id: str, sector_id: str | None, service_date: date) -> str:
-    return f"day:{restaurant_id}:{sector_id or '*'}:{service_date}"
+    return f"day:{build.identity()}:{restaurant_id}:{sector_id or '*'}:{service_date}"
 
 
 def _from_redis(name: str, field: str) -> bytes | None:

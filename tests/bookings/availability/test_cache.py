@@ -15,6 +15,7 @@ from bookings.models import Booking, DayVersion, Guest
 from bookings.services.table_blocks import block_table, unblock_table
 from restaurants.services.calendar import Hours
 from tests.api import Api, house
+from wokibrain.core import build
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.redis import ask
 
@@ -48,6 +49,26 @@ def test_another_process_reads_it_from_redis(guest: Api) -> None:
     missed, hit = misses(), hits("redis")
     assert free(guest) == first
     assert (misses() - missed, hits("redis") - hit) == (0, 1)
+
+
+@pytest.mark.parametrize("identity", ["another-build-2026f", "{code}-2025b"])
+def test_another_build_or_another_release_of_zones_does_not_find_it(
+    guest: Api, monkeypatch: pytest.MonkeyPatch, identity: str
+) -> None:
+    first = free(guest)
+    code, release = build.identity().split("-")
+    assert (len(code), release) == (12, "2026f")
+    cache._entries.clear()
+    with monkeypatch.context() as other:
+        other.setattr(build, "identity", lambda: identity.format(code=code))
+        missed = misses()
+        assert free(guest) == first
+        assert misses() - missed == 1
+        cache._entries.clear()
+    # Canary: the build itself does find it.
+    hit = hits("redis")
+    assert free(guest) == first
+    assert hits("redis") - hit == 1
 
 
 def test_after_redis_is_emptied_it_is_computed_again(guest: Api) -> None:
