@@ -1,4 +1,4 @@
-"""What the tests of the API share: a client that speaks JSON, callers with keys, and rows to start from."""
+"""Shared by the tests of the API: a JSON client, callers with keys, and rows to start from."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BASE = "/api/v1"
 
 @dataclass(frozen=True)
 class Reply:
-    """A response: ``body`` is its JSON, None where it is empty or no JSON."""
+    """A response: ``body`` is its JSON, or None if it is empty or not JSON."""
 
     status: int
     body: Any
@@ -52,7 +52,7 @@ class Api:
         content_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """One request. ``body`` is sent as JSON, ``raw`` as it is; ``path`` is below /api/v1."""
+        """Send a request. ``body`` is sent as JSON, ``raw`` unchanged; ``path`` is below /api/v1."""
         sent = dict(headers or {})
         if self.key:
             sent["X-API-Key"] = self.key
@@ -78,11 +78,11 @@ class Api:
         return self.call("DELETE", path, headers=_keyed(key))
 
     def discover(self, **query: Any) -> Reply:
-        """Discover in S1 on the example's day for 4, 90 minutes; ``query`` overrides, None leaves out."""
+        """Discover in S1 on the example's day for 4, 90 minutes; ``query`` overrides, None omits a parameter."""
         return self.get("/woki/discover", **_given(DISCOVERY | query))
 
     def book(self, *, key: str | None = None, **body: Any) -> Reply:
-        """Book in S1 on the example's day for 4, 90 minutes; ``body`` overrides, None leaves out."""
+        """Book in S1 on the example's day for 4, 90 minutes; ``body`` overrides, None omits a field."""
         return self.post("/woki/bookings", _given(BOOKING | body), key=key)
 
     def change(self, booking: str, *, key: str | None = None, **body: Any) -> Reply:
@@ -114,7 +114,7 @@ def _keyed(key: str | None) -> dict[str, str]:
 
 
 def api_as(role: str = Role.SUPER_ADMIN, restaurant_id: str | None = None) -> Api:
-    """A caller with a fresh API key of that role; the whole product where no restaurant is given."""
+    """Return a caller with a new API key of that role, for all restaurants unless one is named."""
     token = new_token()
     ApiKey.objects.create(
         name=role, prefix=prefix_of(token), digest=digest_of(token), role=role, restaurant_id=restaurant_id
@@ -123,7 +123,7 @@ def api_as(role: str = Role.SUPER_ADMIN, restaurant_id: str | None = None) -> Ap
 
 
 def refused(reply: Reply, status: int, code: str, *paths: str) -> str:
-    """Assert the one shape of errors, the code, and the fields named; the detail is handed back."""
+    """Assert an error response's shape, code and named fields; return its detail."""
     named = [issue["path"] for issue in reply.body.get("issues", [])]
     assert (reply.status, reply.body["error"], named) == (status, code, list(paths)), reply.body
     assert set(reply.body) == {"error", "detail", "requestId"} | ({"issues"} if paths else set())
@@ -134,12 +134,12 @@ def refused(reply: Reply, status: int, code: str, *paths: str) -> str:
 
 
 def at(clock: str, day: str = "2025-10-22", offset: str = "-03:00") -> str:
-    """An instant as the API writes it; in Buenos Aires where no offset is given."""
+    """Return an instant as the API writes it, with the offset of Buenos Aires by default."""
     return f"{day}T{clock}:00{offset}"
 
 
 def seat_of(booking: Mapping[str, Any]) -> tuple[list[str], str, str]:
-    """Tables, start and end (wall clock) of a booking or candidate."""
+    """Return the tables, start and end (wall time) of a booking or candidate."""
     return booking["tableIds"], booking["start"][11:16], booking["end"][11:16]
 
 
@@ -152,7 +152,7 @@ def house(
     refuse_past: bool = False,
     **bounds: Any,
 ) -> Restaurant:
-    """A restaurant with sector ``<id>-S`` and tables ``<id>-<name>``; T (2-4) where none are given."""
+    """Create a restaurant with sector ``<id>-S`` and tables ``<id>-<name>``, by default T (2-4)."""
     made = create_restaurant(
         caller=SYSTEM,
         id=restaurant_id,
@@ -175,5 +175,5 @@ def house(
 
 
 def events_of(aggregate_id: str) -> list[StoredEvent]:
-    """An aggregate's events, oldest first."""
+    """Return an aggregate's events, oldest first."""
     return list(StoredEvent.objects.filter(aggregate_id=aggregate_id).order_by("version"))

@@ -1,4 +1,4 @@
-"""Certificates for servers of the tests: an authority of one's own, and what it vouches for."""
+"""Certificates for servers of the tests, and an authority that signs them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wokibrain.core import clock
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """``path`` has its certificate, which is what clients are to trust."""
+    """A certificate authority; ``path`` is its certificate, for clients to trust."""
 
     path: Path
     key: ec.EllipticCurvePrivateKey
@@ -37,7 +37,7 @@ def authority(path: Path) -> Authority:
 
 
 def server(path: Path, issuer: Authority) -> None:
-    """A key and a certificate for 127.0.0.1, in one file."""
+    """Return a file with a key and a certificate for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _builder(_name("127.0.0.1"), issuer.certificate.subject, key).add_extension(
         x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False

@@ -1,6 +1,6 @@
 """Measure, print, and write docs/benchmarks.md: ``make bench``, or ``make bench ARGS="engine http"`` for a part.
 
-A part that is not measured keeps what the document says of it.
+The document's figures of parts that are not measured stay.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NOTES = {
 
 
 def measured(part: str) -> Iterator[Section]:
-    """The sections of one part: a module gives them itself, or rows that make one."""
+    """Return the sections of one part: from its module's ``sections``, or one made of its ``run``'s rows."""
     module = importlib.import_module(f"tests.benchmarks.{part}")
     if hasattr(module, "sections"):
         yield from module.sections()
@@ -78,7 +78,7 @@ def main() -> int:
 
 
 def _kept() -> dict[str, str]:
-    """What the document says now, by part."""
+    """Return the document's present sections by part."""
     if not DOCUMENT.exists():
         return {}
     pieces = re.split(r"^(?=<!-- \w+ -->$)", DOCUMENT.read_text(), flags=re.MULTILINE)

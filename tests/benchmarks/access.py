@@ -1,4 +1,4 @@
-"""What knowing and limiting a caller costs: over HTTP, and within the process in a bare view behind all middleware.
+"""The cost of authenticating and rate-limiting a caller: over HTTP, and in-process in a bare view.
 
 It brings Postgres and Redis of its own.
 """
@@ -69,7 +69,7 @@ def sections() -> Iterator[Section]:
 
 
 def over_http() -> Section:
-    """Each case with the limit off and on (one that is never reached), on a fresh server each."""
+    """Measure each case with the limit off and on (a limit never reached), each on a new server."""
     off, on = (_loaded(str(limit)) for limit in (0, NO_END))
     ceilings = off["bare Django view"].per_second, on["bare Django view"].per_second
     rows: list[list[object]] = []
@@ -121,9 +121,9 @@ def _key(target: Server) -> str:
 
 
 def in_process(rounds: int = 3_000) -> list[Row]:
-    """The same view bare, authenticated, limited, and both; by key, by access token and by nobody."""
+    """Measure one view bare, authenticated, limited, and both; by key, by access token and anonymously."""
     with private_services() as services:
-        # A process of its own, because settings are read once and these servers are new.
+        # A separate process, because settings are read once and these servers are new.
         done = subprocess.run(
             [sys.executable, "-c", f"{OWN_PROCESS}_measured({rounds})]))"],
             env=os.environ
@@ -184,7 +184,7 @@ def _measured(rounds: int) -> list[Row]:
         settings.RATE_LIMIT_MAX = limit
         for _ in range(WARM_UP):
             one()
-    # In turns, so that whatever else the machine does meets all of them.
+    # In turns, so that other load on the machine affects all of them alike.
     for _ in range(10):
         for name, limit, one in cases:
             settings.RATE_LIMIT_MAX = limit

@@ -1,4 +1,4 @@
-"""The floor board under load: how soon a large one is ready, and how soon 500 hear of one event."""
+"""The floor board under load: how soon a large board is ready, and 500 boards receive an event."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def sections() -> list[Section]:
     ]
 
 
-# Not Playwright's own waiting, which looks again by eval where the page's policy forbids it.
+# Not Playwright's own waiting, which polls by eval, and the page's policy forbids eval.
 WHEN_DRAWN = """count => new Promise(resolve => {
     const look = () => document.querySelectorAll('.booking').length === count
         ? resolve(performance.now()) : requestAnimationFrame(look);

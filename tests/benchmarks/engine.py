@@ -86,7 +86,7 @@ def full_when_asked(count: int, day: ServiceDay) -> Find:
 
 
 def adversaries() -> Iterator[tuple[str, int, int, Find]]:
-    """Name, tables, party and call of each case built to hurt."""
+    """Return name, tables, party and call of each worst case."""
     dice = random.Random(SEED)
     day = ServiceDay.build(DATE, ZONE, ALL_DAY)
     origin = day.origin

@@ -40,7 +40,7 @@ TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure, what there is to reach, and the ceiling it stands beside (empty: none applies)."""
+    """One figure, its target, and its ceiling (empty if none applies)."""
 
     case: str
     value: str
@@ -79,7 +79,7 @@ def _backlog() -> list[tuple[Any, ...]]:
 
 
 def _drain(pipeline: Pipeline) -> list[Row]:
-    """10,000 events, all consumers; the processes are up and idle when the events appear."""
+    """Measure 10,000 events through all consumers; the processes are idle when the events appear."""
     ceiling = _bare_consumers(pipeline)
     pipeline.reset()
     _, worker = pipeline.start("relay", "worker")
@@ -133,7 +133,7 @@ def _bare_consumers(pipeline: Pipeline) -> float:
 
 
 def _latency(pipeline: Pipeline, how: str, *more: str) -> list[Row]:
-    """From just before an event's insert to the commit of its audit entry, at a steady rate."""
+    """Measure from just before an event's insert to the commit of its audit entry, at a steady rate."""
     pipeline.start("relay", "worker", *more)
     # A steady state: the readers have their partitions, all of which these touch.
     for _ in range(WARM_UP):
@@ -205,7 +205,7 @@ def _bare_producer(broker: brokers.Broker, bodies: Sequence[tuple[bytes, bytes]]
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Of a process and its children, living and dead."""
+    """Return the CPU seconds of a process and its children, living and dead."""
     return sum(_own_cpu(one) for one in _family(pid))
 
 

@@ -68,7 +68,7 @@ class Server:
 
 @contextlib.contextmanager
 def server(**environment: str) -> Iterator[Server]:
-    """The product with two web processes on a durable Postgres, and the data the requests are about."""
+    """Run the product with two web processes on a durable Postgres, with data for the requests."""
     (sock,) = sockets.listen("127.0.0.1", 0, 1)
     port = sock.getsockname()[1]
     sock.close()
@@ -98,7 +98,7 @@ def server(**environment: str) -> Iterator[Server]:
 
 
 def _data(url: str, services: Services) -> str:
-    """B5 and B30, about half booked on 2027-03-10 (B30: 60 bookings); returns a booking's reference."""
+    """Create B5 and B30, about half booked on 2027-03-10 (B30: 60 bookings); return a booking's reference."""
     reference = ""
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
         for tables in (5, 30):
@@ -124,7 +124,7 @@ def _data(url: str, services: Services) -> str:
 def wrk(
     target: Server, mode: str, connections: int, *, seconds: int = SECONDS, first: int = 0, key: str = ""
 ) -> Measure:
-    """Load of one kind; with ``key`` as its caller."""
+    """Run wrk with one kind of request, as the caller of ``key``."""
     before = cpu_seconds()
     done = subprocess.run(
         [
@@ -156,7 +156,7 @@ PROCESSES = ("python", "postgres", "redis-server")
 
 
 def cpu_seconds() -> Counter[str]:
-    """CPU time so far of this process's living descendants, by program: web processes, Postgres, Redis."""
+    """Return the CPU time of this process's living descendants, by program: web processes, Postgres, Redis."""
     parents: dict[int, int] = {}
     ticks: dict[int, int] = {}
     names: dict[int, str] = {}
@@ -238,7 +238,7 @@ def throughput(target: Server) -> Section:
 
 
 def cache_gain() -> Section:
-    """Discover and list as they are, and with nothing kept between requests: a fresh server for each."""
+    """Measure discover and list with and without the cache, each on a new server."""
     modes = ("discover30", "list")
     with server() as target:
         kept = [wrk(target, mode, 16) for mode in modes]

@@ -1,4 +1,4 @@
-"""How the benchmarks report: tables of what was measured, each beside its ceiling or target."""
+"""The report of the benchmarks: tables of figures, each beside its ceiling or target."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table. ``notes`` say what was asked for and, where it is missed, where the time goes."""
+    """One table. ``notes`` state the target and, if it is missed, where the time goes."""
 
     title: str
     columns: Sequence[str]
@@ -30,7 +30,7 @@ def _row(cells: object) -> str:
 
 
 def machine() -> str:
-    """What this was measured on, in one line."""
+    """Return a description of the machine in one line."""
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     return (
         f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {os.cpu_count()} cores shared by server, load "

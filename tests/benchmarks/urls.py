@@ -1,4 +1,4 @@
-"""What is measured beside the product's own views: an ApiView that does nothing, without and with a caller."""
+"""Views to measure beside the product's: an ApiView that does nothing, without and with a caller."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ asyncio.run(main())
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure, what there is to reach, and the ceiling it stands beside (empty: none applies)."""
+    """One figure, its target, and its ceiling (empty if none applies)."""
 
     case: str
     value: str
@@ -109,7 +109,7 @@ def run() -> list[Row]:
     with private_services(durable=True) as services:
         rows.append(_steady(services, rate=RATE, seconds=SECONDS, spread=True))
         rows.append(_steady(services, rate=4, seconds=SECONDS, spread=False))
-        # Far more than one worker sends; the figure is how long it then takes.
+        # Far more than one worker can send; the figure is how long it then takes.
         rows.append(_steady(services, rate=RATE, seconds=5, spread=False))
         rows.append(_throughput(services))
     return rows
@@ -145,7 +145,7 @@ def _steady(services: Services, *, rate: int, seconds: int, spread: bool) -> Row
         _endpoints(pipeline, there.url, spread=spread, hanging=1)
         pipeline.start("relay", "worker", "deliver")
         with pipeline.connect() as link:
-            # The first are for waking up and are not counted.
+            # The first ones warm up and are not counted.
             link.execute(
                 INSERT, event_row(str(uuid7()), restaurantId=f"R{ENDPOINTS - 1}" if spread else "R0")
             )
@@ -180,7 +180,7 @@ def _steady(services: Services, *, rate: int, seconds: int, spread: bool) -> Row
 
 
 def _throughput(services: Services) -> Row:
-    """Deliveries that wait already, sent by one worker; the fan-out is not counted."""
+    """Measure queued deliveries sent by one worker, without the fan-out."""
     with receivers() as there, Pipeline(services, environment=SETTINGS) as pipeline:
         _endpoints(pipeline, there.url, spread=True, hanging=0)
         pipeline.start("relay", "worker")

@@ -8,12 +8,12 @@ from tests.api import Api, api_as
 
 @pytest.fixture
 def guest(db: None) -> Api:
-    """A caller without credentials; the example restaurant is there."""
+    """Return a caller without credentials; the example restaurant exists."""
     example.example()
     return Api()
 
 
 @pytest.fixture
 def staff(guest: Api) -> Api:
-    """A caller who may do everything; the example restaurant is there."""
+    """Return a caller with every permission; the example restaurant exists."""
     return api_as()

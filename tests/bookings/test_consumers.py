@@ -1,4 +1,4 @@
-"""What follows from bookings' events, apart from the figures."""
+"""The consumers of bookings' events, apart from the read models."""
 
 from __future__ import annotations
 

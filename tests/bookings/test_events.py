@@ -1,4 +1,4 @@
-"""One event per change, in the transaction of the change, without a word about persons."""
+"""One event per change, in the transaction of the change, without personal data."""
 
 from __future__ import annotations
 
@@ -217,6 +217,6 @@ def test_no_event_contains_personal_data(staff: Api) -> None:
     assert StoredEvent.objects.count() == 10
     for canary in (*CANARIES, "Canary", "peanut"):
         assert canary not in text
-    # The person is named by id.
+    # The event names the guest by id.
     guests = {str(pk) for pk in Guest.objects.values_list("pk", flat=True)}
     assert {event.payload["guestId"] for event in events_of(booking)} <= guests

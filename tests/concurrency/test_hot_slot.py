@@ -1,4 +1,4 @@
-"""P2 hot slot and P3 exact fill: several processes, many clients, one truth."""
+"""P2 hot slot and P3 exact fill, with several processes and many clients."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REQUESTS = 100
 
 
 def hot_rounds(services: Services, rounds: int, *, without: str = "") -> list[list[Entry]]:
-    """Each round 50 keys want the one table at the one start of another day."""
+    """Run rounds in which 50 clients with their own keys book the one table at the one start of another day."""
     ledger = Ledger()
     with (
         api_servers(3, services=services, environment={"FAULT_WITHOUT": without}) as api,

@@ -41,7 +41,7 @@ def book(ledger: Ledger, client: httpx.Client, key: str, **more: Any) -> Entry:
 
 
 def twins(without: str) -> tuple[list[Entry], int]:
-    """Ten parallel requests with one key, over three processes; and how many bookings there are then."""
+    """Send ten parallel requests with one key to three processes; return them and the number of bookings."""
     ledger = Ledger()
     with (
         private_services() as services,
@@ -141,7 +141,7 @@ MANAGED = {
 
 @contextmanager
 def managed(**environment: str) -> Iterator[tuple[Services, Api, dict[str, str]]]:
-    """Three processes, a restaurant, and the credentials of somebody who may manage it."""
+    """Yield three processes, a restaurant, and credentials to manage it."""
     with (
         private_services() as services,
         api_servers(3, services=services, environment={"WEBHOOK_ALLOW_PRIVATE": "true"} | environment) as api,
@@ -168,7 +168,7 @@ def test_ten_parallel_twins_of_a_management_request_take_effect_once(without: st
             )
             made = value(services, count) - before
             if without:
-                # A table is blocked once in any case: the others are in its way.
+                # The table is blocked once in any case: a second block would overlap the first.
                 assert made == (1 if name == "block" else 10), name
                 continue
             assert Counter(entry.status for entry in entries) == {201: 10}, name
@@ -225,7 +225,7 @@ KEPT = "bookings_idempotencykey"
 
 
 def api_key(services: Services) -> str:
-    """A key of another caller, made by SQL."""
+    """Create an API key of another caller by SQL."""
     token = "wk_" + "proof234" + "k" * 44
     sql(
         services,

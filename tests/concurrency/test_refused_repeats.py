@@ -1,4 +1,4 @@
-"""A client that heard nothing repeats its request and is refused: then the first one must not take effect.
+"""A client without a response repeats its request and is refused: then the first must not take effect.
 
 The first request is stopped after it was received; its client gives up and repeats it with the same key at
 another process; that is refused, and told so; then room is made, and the first request goes on.
@@ -24,7 +24,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 
-# A stopped holder's Redis lock runs out, so that the repeat does not wait for it.
+# A stopped process's Redis lock expires, so that the repeat does not wait for it.
 SETTINGS = {
     "LOCK_TTL_MS": "300",
     "LOCK_WAIT_MS": "5000",
@@ -40,7 +40,7 @@ TABLES = {"GS": {"G1": (1, 4), "G2": (1, 4)}}
 
 @dataclass
 class House:
-    """Two processes, a client of each, and a flag: the next to pass a point while it is there stops."""
+    """Two processes, a client of each, and a flag file: while it exists, the next process to pass a failpoint stops."""
 
     services: Services
     api: Api
@@ -59,7 +59,7 @@ class House:
         return reference
 
     def begin(self, act: Callable[[], Entry], server: int = 0) -> tuple[threading.Thread, list[Entry]]:
-        """Let a request to that server run into the next point and stop there."""
+        """Send a request to that server, which stops at the next failpoint."""
         self.stop()
         entries: list[Entry] = []
         thread = threading.Thread(target=lambda: entries.append(act()))
@@ -72,7 +72,7 @@ class House:
         thread.join()
 
     def refusals(self) -> dict[str, int]:
-        """What is counted as demand that was refused: door and reason -> how often."""
+        """Return the counted refusals: door and reason -> count."""
         with redis.Redis.from_url(self.services.redis.url, decode_responses=True) as client:
             hashes = [client.hgetall(key) for key in client.keys("refused:G:*")]
         return {field: int(count) for each in hashes for field, count in each.items()}
@@ -92,7 +92,7 @@ def until_idle(services: Services) -> None:
 
 
 def answered_posts(client: httpx.Client) -> int:
-    """How many POST requests all web processes have answered."""
+    """Return how many POST requests all web processes have answered."""
     lines = client.get("/metrics").text.splitlines()
     return sum(int(float(line.rpartition(" ")[2])) for line in lines if line.startswith(POSTS))
 
@@ -113,7 +113,7 @@ def house(*points: str, without: str = "") -> Iterator[House]:
 
 @dataclass(frozen=True)
 class Shape:
-    """A request that is refused until room is made for it."""
+    """A request that is refused until a table is freed for it."""
 
     method: str
     path: str
@@ -139,7 +139,7 @@ SHAPES = {"create": CREATE, "change": CHANGE, "cancel": CANCEL}
 
 
 def race(shape: Shape, without: str = "") -> tuple[Entry, Entry, Entry, int, int]:
-    """The repeat's entry, the first one's, a later repeat's, and how often it took effect before that and after."""
+    """Return the entries of repeat, first request and later repeat, and the effects before and after the latter."""
     with house("lock-taken", without=without) as place:
         taker = place.book(partySize=4)
         mine = place.book(partySize=3, tableIds=["G2"])
@@ -170,7 +170,7 @@ def test_a_refused_request_never_takes_effect_later(name: str) -> None:
     assert (repeat.status, repeat.body["error"]) == (409, shape.refused)
     assert (first.status, first.body["error"]) == (409, "IDEMPOTENCY_IN_PROGRESS")
     assert before == 0
-    # Whoever asks again after that has been told nothing that this would contradict.
+    # A later repeat contradicts nothing that its client was told.
     assert (later.status // 100, "idempotent-replayed" in later.headers, after) == (2, False, 1)
 
 
@@ -181,7 +181,7 @@ def test_canary_without_the_mark_the_refused_request_takes_effect(name: str) -> 
 
 
 def unread(without: str = "") -> tuple[Entry, int]:
-    """The first request lies unread at a process that is stopped; its client gives up and is refused elsewhere."""
+    """Leave the first request unread at a stopped process; its client gives up and another process refuses it."""
     with house("lock-taken", without=without) as place:
         taker = place.book(partySize=4)
         assert place.first.get("/api/v1/woki/bookings/nobody").status_code == 404
@@ -194,7 +194,7 @@ def unread(without: str = "") -> tuple[Entry, int]:
         assert place.send(place.other, "DELETE", f"/{taker}", None).status == 204
         before = answered_posts(place.other)
         place.api.servers[0].resume()
-        # Nobody hears the answer, but it is counted.
+        # The client does not receive the response, but it is counted.
         assert until(lambda: answered_posts(place.other) > before)
         until_idle(place.services)
         return refused, value(place.services, CREATE.took)

@@ -1,4 +1,4 @@
-"""deploy/compose.yaml against what Compose makes of it: structure, references, secrets."""
+"""deploy/compose.yaml as Compose reads it: structure, references, secrets."""
 
 import os
 import re
@@ -127,7 +127,7 @@ def test_commands_accept_their_arguments(name: str) -> None:
 
 
 def test_consume_reads_every_group() -> None:
-    """It decides on its groups after its arguments are read, so it has to be run to know."""
+    """The command chooses its groups after parsing its arguments, so it has to run."""
     with subprocess.Popen(
         [sys.executable, *services["consume"]["command"][1:]],
         cwd=env.ROOT, env=os.environ | {"KAFKA_BROKERS": "127.0.0.1:1"}, stderr=subprocess.PIPE, text=True,
@@ -174,7 +174,7 @@ FIXED = {"ENVIRONMENT", "DATA_DIR", "HOST", "PORT", "DATABASE_URL", "REDIS_URL",
 @pytest.mark.parametrize("name", ours)
 def test_every_documented_setting_takes_effect_from_the_env_file(name: str) -> None:
     assert services[name]["env_file"] == [{"path": ".env", "required": False}]
-    # What stands here wins over the file, so it has to be taken from there.
+    # Values here override the env file, so they have to be interpolated from it.
     fixed = {
         key
         for key, value in services[name]["environment"].items()

@@ -1,4 +1,4 @@
-"""What a linter would say about the Dockerfile, and what the product asks of its image."""
+"""What a linter checks in a Dockerfile, and what the product requires of its image."""
 
 import json
 import re
@@ -13,7 +13,7 @@ IGNORED = (env.ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
 
 
 def read() -> list[tuple[str, str]]:
-    """(instruction, rest) with continued lines joined and comments gone."""
+    """Return (instruction, rest) pairs, with continued lines joined and without comments."""
     kept = "\n".join(line for line in LINES.splitlines() if not line.lstrip().startswith("#"))
     joined = re.sub(r"\\\n\s*", "", kept)
     pairs = [line.split(maxsplit=1) for line in joined.splitlines() if line.strip()]

@@ -7,13 +7,13 @@ READERS = {"text", "integer", "flag", "items", "seconds", "numbers", "choice"}
 
 
 def read_by_the_product() -> set[str]:
-    """The names of all settings the code asks `wokibrain.core.env` for."""
+    """Return the names of all settings that the code reads through `wokibrain.core.env`."""
     names = set()
     for package in ("wokibrain", "restaurants", "bookings", "webhooks"):
         for file in (env.ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 match node:
-                    # `wokibrain.core.env` itself asks for two, by the functions' bare names.
+                    # `wokibrain.core.env` itself reads two, by the functions' bare names.
                     case ast.Call(
                         func=ast.Attribute(value=ast.Name(id="env"), attr=reader) | ast.Name(id=reader),
                         args=[ast.Constant(value=str(name)), *_],

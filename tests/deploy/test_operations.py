@@ -1,4 +1,4 @@
-"""docs/operations.md names what there is."""
+"""docs/operations.md names only commands, settings, topics and groups that exist."""
 
 import re
 

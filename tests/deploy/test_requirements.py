@@ -1,4 +1,4 @@
-"""What is pinned is what is used: the product must run without the packages that only tests bring."""
+"""Requirements match imports: the product must run without packages that only the tests need."""
 
 import ast
 import re
@@ -34,7 +34,7 @@ def imported() -> Iterator[str]:
 def test_every_import_of_the_product_is_a_direct_requirement() -> None:
     known = packages_distributions()
     foreign = set(imported()) - OURS - set(sys.stdlib_module_names)
-    # These two are other halves of Django and of pydantic, and pinned with them.
+    # These two are parts of Django and pydantic, and pinned with them.
     direct = set(pins("requirements.txt")) | {"asgiref", "pydantic-core"}
     missing = {name for name in foreign if not {normal(one) for one in known.get(name, [name])} & direct}
     assert missing == set()

@@ -99,7 +99,7 @@ def product() -> Iterator[Product]:
 
 @contextmanager
 def housed(product: Product, restaurant_id: str, made: str) -> Iterator[Product]:
-    """The product with a restaurant that ``made`` makes, in which Ana works for as long as this lasts."""
+    """Run the product with a restaurant that ``made`` creates; Ana works there until the end of the block."""
     manage("shell", "-c", made, environment=product.services.environment)
     yield product
     remove = "from wokibrain.access.models import Membership\n"
@@ -109,7 +109,7 @@ def housed(product: Product, restaurant_id: str, made: str) -> Iterator[Product]
 
 @pytest.fixture(scope="module", autouse=True)
 def empty_house(product: Product) -> None:
-    """Each file finds every table free, whichever ran before it."""
+    """Free every table before each file."""
     manage("shell", "-v", "0", "-c", EMPTY, environment=product.services.environment)
 
 
@@ -125,7 +125,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def signed_in(product: Product, browser: Any) -> Iterator[Callable[..., Any]]:
-    """signed_in("ana", locale="es", viewport=...): a page of that person, with a browser of her own."""
+    """signed_in("ana", locale="es", viewport=...): return a page of that user in a new browser context."""
     contexts = []
 
     def sign_in(username: str = "ana", **options: Any) -> Any:
@@ -143,7 +143,7 @@ def signed_in(product: Product, browser: Any) -> Iterator[Callable[..., Any]]:
 
 
 def identify(page: Any, username: str) -> None:
-    """Sign in on that page, in the browser it belongs to."""
+    """Sign in on that page."""
     page.goto("/admin/login/")
     page.fill("[name=username]", username)
     page.fill("[name=password]", PASSWORD)
@@ -153,7 +153,7 @@ def identify(page: Any, username: str) -> None:
 
 @functools.cache
 def axe_source() -> str | None:
-    """axe-core's script, from npm; None where there is none to be had."""
+    """Return axe-core's script from npm, or None if it is not available."""
     npm = shutil.which("npm")
     if npm is None:
         return None
@@ -170,7 +170,7 @@ def axe_source() -> str | None:
 
 
 def serious(page: Any) -> dict[str, list[Any]]:
-    """Rule -> where the page breaks it, of those that shut somebody out."""
+    """Return serious and critical violations: rule -> the elements that break it."""
     source = axe_source()
     if source is None:
         pytest.skip("axe-core is not to be had (no npm, or no registry)")

@@ -1,4 +1,4 @@
-"""The admin's own pages in a real browser: readable for everybody, on every screen, in both languages."""
+"""The admin's own pages in a real browser: accessible, on every screen size, in both languages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_axe_finds_no_serious_violation_in_the_admin(
     found = {}
     for path in (*PAGES, f"bookings/booking/{made['id']}/change/"):
         response = page.goto(f"/admin/{path}")
-        # None where only the tab is another.
+        # None if only the tab differs.
         assert response is None or response.status == 200, path
         if broken := serious(page):
             found[path] = broken
@@ -93,7 +93,7 @@ def test_retiring_a_booked_table_asks_to_acknowledge_its_bookings(
     page.wait_for_url("**/admin/restaurants/table/")
     page.goto("/admin/bookings/booking/?attention=tables")
     assert page.locator("#result_list tbody tr").count() == 1
-    # As it was, for the tests that share the product.
+    # Restored for the tests that share the product.
     page.goto("/admin/restaurants/table/OPEN-5/change/")
     page.fill("[name=name]", "5")
     page.check("[name=active]")

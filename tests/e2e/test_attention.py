@@ -1,4 +1,4 @@
-"""A booking whose table was taken out of use, on the board: seen at once, said in words, and moved."""
+"""A booking whose table was retired, on the board: flagged at once, explained, and moved."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def active(product: Product, table: str, value: bool) -> None:
 
 @pytest.fixture
 def stranded(product: Product) -> Any:
-    """A booking at table 3, for the test to take out of use."""
+    """Create a booking at table 3, which the test then retires."""
     made = product.book(date=tomorrow(), start=iso(quarter(16)), tableIds=["OPEN-3"], guestName="Lost Seat")
     yield made
     active(product, "OPEN-3", True)
@@ -46,7 +46,7 @@ def test_the_flag_shows_everywhere_and_a_move_clears_it(
 ) -> None:
     page = opened(signed_in(), tomorrow())
     active(product, "OPEN-3", False)
-    # Live, on the block: by a shape with a name, and read out with what to do.
+    # Live, on the block: an icon with a name, and an accessible description of what to do.
     reads(page, stranded, f"2 Lost Seat, 16:00–17:30, Table 3, Confirmed, Needs attention: {WHY}")
     assert block(page, stranded).locator("svg[role=img]").get_attribute("aria-label") == "Needs attention"
     assert page.locator(".timeline-label.retired b").inner_text() == "3"
@@ -87,7 +87,7 @@ def test_an_inactive_table_cannot_be_chosen(
     page.fill("#drawer [name=notes]", "pram")
     with page.expect_request("**/change") as sent:
         page.click("#drawer form button.solid")
-    # A table that cannot be picked any more does not count as taken away by hand.
+    # A table that can no longer be picked does not count as deselected by the user.
     assert sent.value.post_data_json == {"notes": "pram"}
 
 

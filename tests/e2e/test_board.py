@@ -1,4 +1,4 @@
-"""The floor board as a host meets it, in a real browser on the product's own processes."""
+"""The floor board as a host uses it, in a real browser on the product's own processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SignIn = Callable[..., Any]
 
 
 def quarter(hours: float) -> datetime:
-    """A quarter hour of tomorrow, UTC: of the same service date whenever the test runs."""
+    """Return a quarter hour of tomorrow in UTC, on the same service date whenever the test runs."""
     day = datetime.now(UTC).date() + timedelta(days=1)
     return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(hours=hours)
 
@@ -43,14 +43,14 @@ def block(page: Any, booking: dict[str, Any]) -> Any:
 
 
 def reads(page: Any, booking: dict[str, Any], label: str) -> None:
-    """The booking says so, at the latest when the board is drawn next."""
+    """Wait until the booking's element has the accessible name ``label``."""
     playwright_api.expect(block(page, booking).first).to_have_attribute("aria-label", label)
 
 
 def drag(page: Any, piece: Any, dx: float, dy: float) -> None:
     box = None
     while not box:
-        # The board may draw it anew at any time.
+        # The board may re-render it at any time.
         with contextlib.suppress(playwright_api.Error):
             piece.scroll_into_view_if_needed()
             box = piece.bounding_box()
@@ -281,7 +281,7 @@ def test_dark_mode_looks_alike_by_system_preference_and_by_choice(signed_in: Sig
     page = opened(signed_in(color_scheme="dark"))
     assert page.evaluate(COLOURS) == DARK
     assert serious(page) == {}
-    # The system's changes with the hour, and the board with it.
+    # The system preference may change at any time, and the board follows.
     page.emulate_media(color_scheme="light")
     page.wait_for_selector("html[data-theme=light]")
     assert page.evaluate(COLOURS) == LIGHT

@@ -1,4 +1,4 @@
-"""Carrying bookings over the timeline: sets of tables, swaps, and what happens meanwhile."""
+"""Dragging bookings on the timeline: table sets, swaps, and concurrent changes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Membership.objects.create(user=User.objects.get(username="ana"), restaurant_id="
 
 @pytest.fixture(scope="module")
 def joined(product: Product) -> Iterator[Product]:
-    """A restaurant where J1 joins J2 and J3 joins J5; J6 seats six by itself."""
+    """Create a restaurant where J1 joins J2 and J3 joins J5; J6 seats six by itself."""
     with housed(product, "JOIN", MADE):
         yield product
 

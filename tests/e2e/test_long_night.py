@@ -1,4 +1,4 @@
-"""A board that stays open: answers that cross, that are lost, and clicks that come twice."""
+"""A board that stays open: responses out of order, lost responses, and double clicks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 
 
 def change(page: Any, made: dict[str, Any], **wanted: str) -> None:
-    """What somebody else does, who has not the page open."""
+    """Change a booking from outside this browser."""
     token = page.locator("meta[name=csrf]").get_attribute("content")
     path = f"/admin/floor/bookings/{made['id']}/change"
     assert page.request.post(path, data=wanted, headers={"X-CSRFToken": token}).status == 200
@@ -75,7 +75,7 @@ def test_a_change_received_while_the_day_loads_is_kept(product: Product, signed_
     made = product.book(date=tomorrow(), start=iso(quarter(17)), tableIds=["OPEN-4"], guestName="Crossed")
     page = opened(signed_in(), tomorrow())
     held: list[tuple[Any, Any]] = []
-    # The answer is from before the change and comes after it.
+    # The response is from before the change and arrives after it.
     page.route("**/floor/data?*", lambda route: held.append((route, route.fetch())))
     page.evaluate("() => { window.live.refresh(); }")
     while not held:
@@ -102,7 +102,7 @@ def test_a_double_click_acts_once(product: Product, signed_in: SignIn) -> None:
 
 
 def lost(route: Any) -> None:
-    """It is done, and the answer does not come."""
+    """Let requests reach the server and drop their responses."""
     route.fetch()
     route.abort()
 
@@ -142,7 +142,7 @@ def test_edits_after_a_lost_response_are_not_shown_as_booked(signed_in: SignIn) 
 
 def test_a_repeated_walk_in_and_completion_take_effect_once(signed_in: SignIn) -> None:
     page = opened(signed_in())
-    # Who was here before, in other files' tests, is done.
+    # Bookings of other files' tests are completed.
     page.click("#filters button:has-text('Done')")
     done = page.locator("#list .row:has-text('Walk-in')").count()
     page.click("#walkin")
@@ -157,7 +157,7 @@ def test_a_repeated_walk_in_and_completion_take_effect_once(signed_in: SignIn) -
     page.wait_for_selector("#list .row:has-text('Walk-in')")
     assert page.locator("#list .row:has-text('Walk-in')").count() == 1
     page.route("**/complete", lost, times=1)
-    # Nothing of it is heard otherwise either.
+    # No live message announces it either.
     page.route("**/floor/bookings/*", lambda route: route.abort())
     page.click("#list .quick")
     page.wait_for_selector(".toast.bad:has-text('The server did not answer.')")
@@ -168,7 +168,7 @@ def test_a_repeated_walk_in_and_completion_take_effect_once(signed_in: SignIn) -
 
 
 def in_another_tab(page: Any, username: str) -> None:
-    """Sign out, should one be in, and in again, in the same browser."""
+    """Sign out if necessary and sign in again, in another tab of the same browser."""
     other = page.context.new_page()
     other.context.clear_cookies(name="sessionid")
     identify(other, username)

@@ -1,4 +1,4 @@
-"""A socket that stays open: who is let go stops hearing, who is slow is dropped, who was away catches up."""
+"""Long-lived sockets: lost permissions end subscriptions, slow clients are dropped, absent ones catch up."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ QUICK = {
 
 @pytest.fixture(scope="module")
 def quick(product: Product) -> Iterator[Api]:
-    """Two processes that look again at who is there, and who may listen, several times a second."""
+    """Run two processes that check presence and permissions several times a second."""
     with api_servers(2, services=product.services, environment=QUICK) as api:
         yield api
 
@@ -49,7 +49,7 @@ def live(url: str) -> str:
 
 
 def watch(url: str, *, page: Any = None, **headers: str) -> ClientConnection:
-    """A socket at that server, as the person signed in on ``page``."""
+    """Open a socket to that server as the user signed in on ``page``."""
     if page is not None:
         key = next(each["value"] for each in page.context.cookies() if each["name"] == "sessionid")
         headers["Cookie"] = f"sessionid={key}"
@@ -63,7 +63,7 @@ def until(socket: ClientConnection, kind: str) -> dict[str, Any]:
 
 
 def shows(socket: ClientConnection, people: list[str]) -> None:
-    """Sooner or later it is told that exactly these are there."""
+    """Wait until the presence list is exactly these names."""
     while until(socket, "presence")["people"] != people:
         pass
 
@@ -93,7 +93,7 @@ def test_a_killed_browser_leaves_the_presence_list(product: Product, quick: Api,
         goes = watch(quick.urls[1], page=ana)
         say(goes, type="subscribe", restaurantId="OPEN", presence=True)
         shows(stays, ["Ana", "Bea"])
-        # As the kernel does for a process that was killed: no goodbye.
+        # As the kernel does for a killed process: without a close frame.
         goes.socket.shutdown(sockets.SHUT_RDWR)
         shows(stays, ["Bea"])
 
@@ -156,7 +156,7 @@ AHEAD = 20
 
 
 def flood(product: Product, restaurant: str, count: int, size: int, heard: Sized) -> None:
-    """That many events of that many bytes, straight to the sockets, no faster than they are ``heard``."""
+    """Publish that many events of that many bytes to the sockets, no faster than ``heard`` grows."""
 
     async def send() -> None:
         layer = RedisPubSubChannelLayer(hosts=[product.services.redis.url], prefix="wokibrain")
@@ -169,11 +169,11 @@ def flood(product: Product, restaurant: str, count: int, size: int, heard: Sized
         await layer.flush()
 
     async def send_in_time() -> None:
-        # A reader that is dropped after all hears no more, and the flood would wait for it.
+        # A dropped reader receives no more, and the flood would wait for it.
         async with asyncio.timeout(2 * PATIENCE):
             await send()
 
-    # Playwright runs a loop of its own in this thread.
+    # Playwright runs an event loop in this thread.
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, send_in_time()).result()
 
@@ -181,7 +181,7 @@ def flood(product: Product, restaurant: str, count: int, size: int, heard: Sized
 def test_only_the_client_that_does_not_read_is_disconnected(product: Product) -> None:
     count = 600
     small = sockets.socket()
-    # What the kernel takes in for a reader does not count as read.
+    # What the kernel buffers for a reader does not count as read.
     small.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
     small.connect(("127.0.0.1", int(product.url.rpartition(":")[2])))
     with (
@@ -212,7 +212,7 @@ def test_only_the_client_that_does_not_read_is_disconnected(product: Product) ->
 
 
 def missed(product: Product, count: int) -> list[str]:
-    """Write so many events of OTHER; their ids."""
+    """Append that many events of OTHER; return their ids."""
     rows = [event_row(str(uuid7()), restaurantId="OTHER", sectorId="OTHER-S") for _ in range(count)]
     with psycopg.connect(product.services.postgres.url) as link:
         link.cursor().executemany(INSERT, rows)
@@ -226,7 +226,7 @@ def test_five_hundred_missed_events_are_sent_and_more_make_the_client_reload(pro
         say(socket, type="subscribe", restaurantId="OTHER", lastEventId=last)
         assert hear(socket)["success"] is True
         heard = [hear(socket)["event"]["id"] for _ in ids]
-        # The relay may hand some on just now; each comes once all the same, and in order.
+        # The relay may be publishing some right now; each still arrives once, and in order.
         assert heard == ids
         with pytest.raises(TimeoutError):
             socket.recv(timeout=0.5)
@@ -256,7 +256,7 @@ def test_boards_catch_up_after_a_redis_outage(product: Product, signed_in: SignI
 
 @pytest.mark.browser
 def test_an_open_board_advances_to_the_new_day(product: Product, signed_in: SignIn) -> None:
-    """The server's clock says that it is tomorrow: the board that showed today shows that."""
+    """When the server's date becomes tomorrow, a board that showed today shows tomorrow."""
     made = product.book(date=tomorrow(), start=iso(quarter(5)), tableIds=["OPEN-6"], guestName="Next Day")
     board = opened(signed_in())
     assert block(board, made).count() == 0

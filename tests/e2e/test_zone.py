@@ -1,4 +1,4 @@
-"""A board looked at from another zone: every time on it is the restaurant's, and so is what is typed."""
+"""A board viewed from another time zone: times shown and typed are the restaurant's."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def tomorrow(hour: int = 0) -> datetime:
 
 
 def abroad(signed_in: SignIn, day: str = "") -> Any:
-    """Ana's board in a browser that is in New York."""
+    """Return Ana's board in a browser set to New York's time zone."""
     page = signed_in(timezone_id="America/New_York")
     page.goto(f"/admin/floor/?restaurant=MADRID&date={day}")
     page.wait_for_selector("#link[data-state=online]")
@@ -57,7 +57,7 @@ def abroad(signed_in: SignIn, day: str = "") -> Any:
 
 
 def starts(page: Any) -> dict[str, datetime]:
-    """Guest -> when the server has them, by the restaurant's clocks."""
+    """Return guest -> start on the server, in the restaurant's wall time."""
     day = tomorrow().date().isoformat()
     shown = page.request.get(f"/admin/floor/data?restaurant=MADRID&date={day}").json()
     return {each["name"]: datetime.fromtimestamp(each["start"] / 1000, MADRID) for each in shown["bookings"]}

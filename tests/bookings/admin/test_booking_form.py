@@ -1,4 +1,4 @@
-"""Changing a booking in the admin: only what was typed is asked for, and only of what the page showed."""
+"""Changing a booking in the admin: only edited fields change, and only in the version that the page showed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def path(booking: Booking) -> str:
 
 
 def saved(host: Client, booking: Booking, **typed: Any) -> Booking:
-    """The booking after the page was opened, typed into and saved."""
+    """Open the booking's page, change fields, save it; return the booking."""
     response = host.post(path(booking), filled(host.get(path(booking)), **typed) | {"_save": "1"})
     assert response.status_code == 302, response.context["adminform"].form.errors
     return Booking.objects.get(pk=booking.pk)
@@ -111,7 +111,7 @@ def test_a_stale_form_does_not_revert_the_booking(host: Client) -> None:
     response = host.post(path(booking), page | {"_save": "1"})
     form = response.context["adminform"].form
     assert (form.non_field_errors(), form["notes"].value()) == ([SINCE], "by the window")
-    # What is shown again is still the old page.
+    # The page shown again still has the old version.
     assert host.post(path(booking), filled(response) | {"_save": "1"}).status_code == 200
     found = Booking.objects.get(pk=booking.pk)
     assert (found.table_ids, found.start, found.notes) == (

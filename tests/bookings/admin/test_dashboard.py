@@ -1,4 +1,4 @@
-"""The first page: figures of a made-up day, read from what events keep, and whom the restaurant refused."""
+"""The dashboard: the figures of an invented day from the read models, and the refusals."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def book(place: str, day: date, at: str, party: int, table: str, **more: Any) ->
 
 
 def fold() -> None:
-    """What the workers do with events, all at once."""
+    """Handle all events, as the workers do."""
     events = [Envelope.from_row(each) for each in StoredEvent.objects.order_by("position")]
     readmodels.apply_days(events)
     readmodels.apply_analytics(events)
@@ -178,7 +178,7 @@ def test_an_empty_restaurant_and_a_user_without_restaurants(at_noon: None) -> No
 
 def test_a_repeated_hour_has_two_sets_of_bars(db: None, redis_empty: None) -> None:
     house("S", zone="America/Santiago", tables={"A": (1, 2)}, hours=(Hours(time(20), time(2)),))
-    # 23:00 of Saturday 4 April 2026 comes twice in Santiago; the second one has no name to book it by.
+    # 23:00 of Saturday 4 April 2026 comes twice in Santiago; only the first one can be named in a request.
     with clock.frozen(datetime(2026, 4, 5, 1, tzinfo=UTC)):
         for start in (datetime(2026, 4, 5, 2, 30, tzinfo=UTC), datetime(2026, 4, 5, 4, 15, tzinfo=UTC)):
             wanted = NewBooking("S", 2, date(2026, 4, 4), start=start, duration_minutes=30)
@@ -232,7 +232,7 @@ def test_the_dashboard_needs_few_queries(at_noon: None) -> None:
     assert len(asked) <= 30
 
 
-# --- whom the restaurant refused -------------------------------------------------------------------------------------
+# --- refusals --------------------------------------------------------------------------------------------------------
 
 
 def refusals(restaurant: str = "H") -> dict[str, dict[Door, int]] | None:
@@ -241,7 +241,7 @@ def refusals(restaurant: str = "H") -> dict[str, dict[Door, int]] | None:
 
 
 def refuse_all() -> None:
-    """A search, a booking and one by name over REST, one on the board, and a walk-in: none can be had."""
+    """Fail a search, a booking, one of named tables over REST, one on the board, and a walk-in."""
     house("H", tables={"A": (1, 2)}, hours=(Hours(time(20), time(21)),))
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     api = api_as(Role.ADMIN, "H")
@@ -307,7 +307,7 @@ def test_old_refusals_expire_and_unknown_restaurants_are_not_counted(at_noon: No
 
 
 def counts_written() -> int:
-    """How often this Redis was told to count, by its own account."""
+    """Return how many counting commands Redis reports to have run."""
     stats: Any = ask(lambda client: client.info("commandstats"))
     return int(stats.get("cmdstat_hincrby", {"calls": 0})["calls"])
 

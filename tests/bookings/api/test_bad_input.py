@@ -1,4 +1,4 @@
-"""Every field of every endpoint against every kind of nonsense: 400, 404 or 422, and the field is named."""
+"""Every field of every endpoint with every kind of invalid value: 400, 404 or 422, and the field is named."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def each(*values: Any) -> Cases:
     return [(value, "") for value in values]
 
 
-# JSON bodies. Where a field is required, null is bad too; that is added below.
+# JSON bodies. For required fields null is invalid too; that is added below.
 IDENTIFIER = each(1, True, [], {}, 1.5, "", "x" * 51, LONG, NUL, "a b", "ñ", "-a", "a/b", " R1", "R1\n", "🍽")
 PARTY = each("4", True, [], {}, 4.5, 0, -1, 51, HUGE, -HUGE, "")
 DURATION = each("90", True, [], {}, 90.5, 0, -30, 14, 20, 91, 1441, 1455, HUGE)
@@ -71,7 +71,7 @@ QUERY_TIME = each(*(value for value, _ in WALL_TIME if isinstance(value, str)))
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where to send what: a good input, the fields it must have, and the bad values of each field."""
+    """An endpoint with a valid input, its required fields, and invalid values of each field."""
 
     method: str
     path: str
@@ -206,7 +206,7 @@ def api(staff: Api) -> Api:
 
 
 def rows() -> tuple[int, ...]:
-    """How many there are of what a bad request must not make; and the example booking's version."""
+    """Return the number of rows that a bad request could create, and the example booking's version."""
     counts = [model.objects.count() for model in (Booking, Restaurant, Sector, Table, StoredEvent)]
     return (*counts, Booking.objects.get(reference="B1").version)
 

@@ -1,4 +1,4 @@
-"""Discover's own rules: who may ask, which question it takes, how it refuses."""
+"""Discover's own rules: permission, valid requests, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One booking, by id or reference, for those who may see it."""
+"""Reading a booking by id or reference, and the permission it needs."""
 
 from __future__ import annotations
 

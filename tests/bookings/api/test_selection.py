@@ -1,4 +1,4 @@
-"""What discover offers, in which order: the contract's example, odd nights, and clock changes."""
+"""What discover offers, and in which order: the contract's example, nights past midnight, and clock changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def offered(reply_body: Any) -> list[tuple[str, list[str], str, float]]:
 
 
 def starts(reply_body: Any) -> list[str]:
-    """The instants offered, in order of time."""
+    """Return the offered starts in order of time."""
     return sorted({each["start"] for each in reply_body["candidates"]}, key=lambda start: start)
 
 
@@ -125,7 +125,7 @@ def test_without_a_sector_all_are_searched_and_never_combined(guest: Api) -> Non
     for each in body["candidates"]:
         tables = set(each["tableIds"])
         assert tables <= terrace or not tables & terrace
-    # T1 + T6 would fit four exactly, but they stand in two rooms.
+    # T1 + T6 would fit four exactly, but they are in two sectors.
     assert ["T1", "T6"] not in [each["tableIds"] for each in body["candidates"]]
 
 
@@ -155,7 +155,7 @@ def test_yesterdays_late_guests_still_hold_the_table(db: None) -> None:
         restaurantId="N", sectorId="N-S", date="2025-10-23", partySize=2, duration=60,
         windowStart="00:00", windowEnd="03:00", limit=50,
     ).body  # fmt: skip
-    # The window asked for is read on the date and again after its midnight.
+    # The requested window is read on the date and again after its midnight.
     assert starts(body) == [
         *(at(clock, "2025-10-23") for clock in ("01:30", "01:45", "02:00")),
         *(at(clock, "2025-10-24") for clock in ("00:00", "00:15", "00:30", "00:45", "01:00")),

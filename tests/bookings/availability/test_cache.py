@@ -1,4 +1,4 @@
-"""What is kept of a day is never stale: not after any kind of write, by whomever, wherever."""
+"""A cached day is never stale, whatever kind of write changes it, in whichever process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVENING = {"windowStart": "20:00", "windowEnd": "21:30", "partySize": 4, "limit"
 
 
 def free(api: Api) -> list[list[str]]:
-    """The sets free in the one sitting of the example's evening: single tables, and T1 with T5."""
+    """Return the table sets offered in the example's evening: single tables, and T1 with T5."""
     tables = [each["tableIds"] for each in api.discover(**EVENING).body["candidates"]]
     return [each for each in tables if len(each) == 1 or each == ["T1", "T5"]]
 

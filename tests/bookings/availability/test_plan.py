@@ -1,4 +1,4 @@
-"""A restaurant's configuration is seen by the very next question, whoever changed it and however."""
+"""A restaurant's configuration takes effect in the very next request, however it was changed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sql(statement: str) -> Callable[[], None]:
 
 
 def tables_at(api: Api, **query: Any) -> set[str]:
-    """What is offered at 21:15 as ``T1+T5``."""
+    """Return the table sets offered at 21:15, such as ``T1+T5``."""
     reply = api.discover(**{"windowStart": "21:15", "windowEnd": "22:45", "limit": 50} | query)
     return {"+".join(each["tableIds"]) for each in reply.body.get("candidates", [])}
 
@@ -198,7 +198,7 @@ def test_turn_times_by_size_of_party(guest: Api) -> None:
     TurnTime.objects.create(restaurant_id="R1", party_up_to=2, minutes=75)
     TurnTime.objects.create(restaurant_id="R1", party_up_to=6, minutes=120)
     assert [minutes(party) for party in (2, 3, 6)] == [75, 120, 120]
-    # A party larger than any size named keeps its table as long as the largest.
+    # A party larger than every configured size stays as long as the largest one.
     assert minutes(8) == 120
     TurnTime.objects.filter(party_up_to=2).update(minutes=90)
     assert minutes(2) == 90

@@ -1,4 +1,4 @@
-"""Random questions for engine and oracle."""
+"""Random cases for engine and oracle."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ IDS = ["T1", "T2", "T10", "T01", "A", "T3", "B2", "b2", "T2x", "9", "T20", "T3-4
 
 
 def cases(count: int, **kinds: Any) -> Iterator[Case]:
-    """The same ``count`` cases on every run, from one table up: the first to fail is among the smallest."""
+    """Yield ``count`` cases, the same in every run, in growing size: the first to fail is among the smallest."""
     for number in range(count):
         yield case(random.Random(number), room=(number / count) ** 0.5, **kinds)
 
@@ -52,7 +52,7 @@ def case(
     most_tables: int = 6,
     top: int = 6,
 ) -> Case:
-    """A random question. ``room`` (0 to 1) bounds the tables, windows, bookings, joins and combos in it."""
+    """Return a random case. ``room`` (0 to 1) bounds its tables, windows, bookings, joins and combos."""
 
     def some(most: int) -> int:
         return dice.randint(0, round(most * room))
@@ -62,7 +62,7 @@ def case(
     windows: list[Window] = []
     for _ in range(1 + some(2)):
         opens = dice.choice(quarters)
-        # Short windows keep the oracle quick; the hours are where the clock changes.
+        # Short windows keep the oracle fast; the hours are those of the clock change.
         length = dice.randint(1, 24 if changes else 16)
         closes = (datetime.combine(day, opens) + length * timedelta(minutes=15)).time()
         windows.append(Window(opens, closes, dice.choice(quarters) if dice.random() < 0.2 else None))
@@ -114,12 +114,12 @@ def case(
 
 
 def ask(case: Case) -> list[Candidate]:
-    """What the engine says."""
+    """Return the engine's candidates."""
     return find(_plan(case), _day(case), case.busy, limit=case.limit, **_asked(case))
 
 
 def ask_why(case: Case) -> Refusal:
-    """What the engine says where nothing fits."""
+    """Return the engine's explanation when nothing fits."""
     return explain(_day(case), [(_plan(case), case.busy)], **_asked(case))
 
 

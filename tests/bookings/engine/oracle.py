@@ -1,4 +1,4 @@
-"""The engine's rules once more, naively: no masks, no pruning, nothing shared but the dataclasses.
+"""The engine's rules implemented naively: no masks, no pruning, nothing shared but the dataclasses.
 
 Slow on purpose. Minutes are walked one by one, every set of tables is tried at every start.
 """
@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Case:
-    """One question to both engine and oracle."""
+    """One request to both engine and oracle."""
 
     date: date
     zone: str
@@ -44,7 +44,7 @@ class Case:
 
 @lru_cache(maxsize=64)
 def minutes(zone: str, day: date) -> list[tuple[datetime, datetime]]:
-    """(wall, UTC) of every minute that passes around ``day``."""
+    """Return (wall time, UTC) of every minute around ``day``."""
     first = datetime(day.year, day.month, day.day, tzinfo=UTC) - DAY
     walked = [first + n * MINUTE for n in range(5 * 24 * 60)]
     return [(each.astimezone(ZoneInfo(zone)).replace(tzinfo=None), each) for each in walked]
@@ -52,13 +52,13 @@ def minutes(zone: str, day: date) -> list[tuple[datetime, datetime]]:
 
 @lru_cache(maxsize=20_000)
 def clock(zone: str, day: date, wall: datetime) -> tuple[datetime, bool]:
-    """The first minute at which the clock reads ``wall`` or later, and whether it reads just that."""
+    """Return the first minute whose wall time is ``wall`` or later, and whether it is exactly that."""
     reads, instant = next(each for each in minutes(zone, day) if each[0] >= wall)
     return instant, reads == wall
 
 
 def opened(case: Case) -> list[tuple[Window, datetime, datetime]]:
-    """The service windows as instants, without those that the clock leaves nothing of."""
+    """Return the service windows as instants, without those that a clock change leaves empty."""
     spans = []
     for window in case.windows:
         opens = datetime.combine(case.date, window.opens)
@@ -72,7 +72,7 @@ def opened(case: Case) -> list[tuple[Window, datetime, datetime]]:
 
 
 def asked(case: Case) -> list[tuple[datetime, datetime]]:
-    """The asked window in each of its readings; all the time there is where none was asked."""
+    """Return the requested window in each of its readings, or all time if none was requested."""
     spans = opened(case)
     if not spans or (case.window_start is None and case.window_end is None):
         return [(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))]
@@ -167,7 +167,7 @@ def seats(case: Case, tables: tuple[Table, ...]) -> tuple[int, int] | None:
 
 
 def natural(text: str) -> tuple[list[tuple[int, str]], str]:
-    """Letters one by one, digits as whole numbers padded to 60 places; the text itself breaks ties."""
+    """Return the sort key of a name: digits padded to 60 places, then the name itself to break ties."""
     out: list[tuple[int, str]] = []
     digits = ""
     for char in text + "\0":
@@ -183,7 +183,7 @@ def natural(text: str) -> tuple[list[tuple[int, str]], str]:
 
 
 def answer(case: Case) -> list[Candidate]:
-    """What `find` must return."""
+    """Return what `find` must return."""
     length = timedelta(minutes=case.duration)
     found = []
     whens = starts(case)

@@ -1,4 +1,4 @@
-"""Each rule broken on purpose: the comparison with the oracle must notice, or it proves nothing."""
+"""Each rule broken on purpose: the comparison with the oracle must report it, or it proves nothing."""
 
 from __future__ import annotations
 

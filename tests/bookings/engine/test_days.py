@@ -1,4 +1,4 @@
-"""The service day: which starts are offered, as the guest's clock reads them and in UTC."""
+"""The service day: which starts are offered, in wall time and in UTC."""
 
 from __future__ import annotations
 

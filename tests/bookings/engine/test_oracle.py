@@ -16,7 +16,7 @@ from tests.bookings.engine.oracle import Case, answer
 
 
 def compare(questions: Iterable[Case]) -> Counter[int]:
-    """Engine and oracle agree on every question; how many answers hold sets of each size (0: nothing)."""
+    """Assert that engine and oracle agree on every case; count the results by size of table set (0: nothing)."""
     held: Counter[int] = Counter()
     for case in questions:
         expected = answer(case)

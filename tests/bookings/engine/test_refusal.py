@@ -1,4 +1,4 @@
-"""Why nothing fits, and the nearest that would."""
+"""Why nothing fits, and the nearest starts that would."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def refused(
     day: ServiceDay = DAY,
     sector: Sector = SECTOR,
 ) -> tuple[str, list[str], int | None]:
-    """Reason, nearest starts as the clock reads, largest party; find must agree that nothing fits."""
+    """Return reason, nearest starts (wall time) and largest party; assert that `find` returns nothing."""
     first, last = asked or (None, None)
     assert (
         find(

@@ -1,4 +1,4 @@
-"""What fits, what it scores and in which order."""
+"""What fits, its score, and the order of candidates."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def shown(found: list[Candidate]) -> list[tuple[str, str, float]]:
 
 
 def names(sector: Sector, party: int, limit: int = 100) -> list[str]:
-    """The candidates of a day with one start."""
+    """Return the candidates of a day with one start."""
     day = ServiceDay.build(date(2025, 10, 22), ZONE, (Window(time(20), time(20, 15)),))
     return [
         "+".join(each.table_ids)

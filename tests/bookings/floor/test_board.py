@@ -1,4 +1,4 @@
-"""The board's requests: what a change of the set-up did to bookings, and what is sent twice."""
+"""The board's requests: flags after changes of the set-up, and repeated requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BEFORE = datetime(2025, 10, 20, 12, tzinfo=UTC)
 
 
 class Undone(Exception):
-    """Takes back what a test did within a transaction."""
+    """Rolls back a test's transaction."""
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_booking_that_lost_its_table_is_flagged_until_it_is_moved(client: Clie
     retire("T2")
     shown = day(client)
     assert [each["attention"] for each in shown["bookings"]] == [["tables"]]
-    # It has a row to stand in and to be dragged from.
+    # The table has a row, from which the booking can be dragged.
     assert retired(shown) == {"T1": False, "T2": True, "T3": False, "T4": False, "T5": False}
     assert client.get(f"/admin/floor/bookings/{pk}").json()["attention"] == ["tables"]
     found = client.get("/admin/floor/search", {"restaurant": "R1", "date": DAY, "q": "B1"}).json()
@@ -125,7 +125,7 @@ def test_an_edited_and_repeated_booking_returns_the_one_that_was_created(client:
     made = send(client, "bookings", NEW, "k1").json()
     again = send(client, "bookings", NEW | {"partySize": 4}, "k1").json()
     assert (again["id"], again["party"], again["again"]) == (made["id"], 2, "other")
-    # What was refused is nothing that could be sent again: the same form may be corrected.
+    # A refusal does not use up the key: the same form may be corrected and sent again.
     refused = send(client, "bookings", NEW | {"partySize": 20}, "k2")
     assert refused.status_code == 409
     assert send(client, "bookings", NEW, "k2").json()["tables"] != made["tables"]

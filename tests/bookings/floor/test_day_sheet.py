@@ -1,4 +1,4 @@
-"""The day sheet and the exports, to the letter."""
+"""The exact contents of the day sheet and the exports."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ READ_AT = datetime(2026, 4, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def night(db: None) -> list[BookingRecord]:
-    """Two bookings of a night past midnight, the second with everything a spreadsheet trips over."""
+    """Create two bookings of a night past midnight, the second with all that a spreadsheet could misread."""
     house(
         "NIGHT",
         zone="America/Santiago",
@@ -37,7 +37,7 @@ def night(db: None) -> list[BookingRecord]:
     )
     made = []
     for start, party, tables, contact, notes in (
-        # 00:30 on the clocks of the next date, after the hour that came twice.
+        # 00:30 local time of the next date, after the repeated hour.
         (datetime(2026, 4, 5, 4, 30, tzinfo=UTC), 6, {"NIGHT-A", "NIGHT-B"},
          Contact("Léa; Ñu", "", "+56 9 1234 5678"), "late"),
         (datetime(2026, 4, 5, 0, 0, tzinfo=UTC), 2, {"NIGHT-C"},

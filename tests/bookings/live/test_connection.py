@@ -1,4 +1,4 @@
-"""A socket against the real store and Redis, without a server around it."""
+"""A live connection with the real event store and Redis, without a server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Message = dict[str, Any]
 
 
 class Client:
-    """What is said to a socket, and what it tells."""
+    """A client of a live connection: sends messages and reads the replies."""
 
     def __init__(self) -> None:
         self._said: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
@@ -57,7 +57,7 @@ class Client:
             return await self._told.get()
 
     async def told_until_pong(self) -> list[str]:
-        """The types of all that is told up to the answer to a ping, the ids of events."""
+        """Return the types of all messages up to the reply to a ping; of events, the ids."""
         self.say(type="ping")
         heard = []
         while (message := await self.hear())["type"] != "pong":
@@ -79,7 +79,7 @@ def with_client(talk: Callable[[Client], Awaitable[None]]) -> None:
 
 
 def book(minute: int) -> Message:
-    """A new booking's event, as the sockets hear it."""
+    """Publish a new booking's event, as the relay does."""
     made = create.create_booking(
         caller=SYSTEM,
         new=NewBooking("R1", 2, date(2031, 5, 6 + minute), duration_minutes=60),
@@ -91,7 +91,7 @@ def book(minute: int) -> Message:
 
 @pytest.fixture
 def committed(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example restaurant for threads of their own, which let go of the database after each look."""
+    """Commit the example restaurant for other threads, which close their database connection after each query."""
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     example.example()
 
@@ -121,7 +121,7 @@ def test_a_live_event_is_not_repeated_by_the_catch_up() -> None:
 
 @pytest.mark.usefixtures("committed")
 def test_a_client_that_missed_too_many_events_is_told_to_reload(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Most of them may be other restaurants': what costs is to look through them."""
+    """Most of them may be other restaurants' events: reading through them is what costs."""
     monkeypatch.setattr(catch_up, "MAX_POSITIONS_AFTER", 2)
     first, second, third = book(0), book(1), book(2)
     assert [each["id"] for each in catch_up.missed(UUID(first["id"]), "R1", None) or ()] == [
@@ -153,7 +153,7 @@ def test_a_catch_up_that_the_database_cancels_is_answered_with_an_error(
 
 @pytest.fixture
 def redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
-    """A Redis for the live updates alone; not started yet."""
+    """Return a Redis for live updates only, not started yet."""
     server = Redis(tmp_path / "redis", durable=False)
     backend = settings.CHANNEL_LAYERS["default"]["BACKEND"]
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": {"hosts": [server.url]}}}
@@ -182,11 +182,11 @@ def test_a_first_subscriber_during_a_redis_outage_gets_all_events_afterwards(
         layer = get_channel_layer()
         await layer.group_send(restaurant_group("R1"), {"type": "booking.event", "event": event})
         for each in (client, other):
-            # On a busy machine Redis may be missed once more meanwhile: then it is said again, and nothing is lost.
+            # On a busy machine Redis may time out once more: then the message comes again, and nothing is lost.
             while (message := await each.hear()) == {"type": "resync"}:
                 pass
             assert message == {"type": "booking-event", "event": event}
-        # What a try left behind would fill the memory of a process that waits for long.
+        # Leftovers of attempts would fill the memory of a process that waits for long.
         assert len(layer.channels) == 1
         await other.leave()
 
@@ -216,7 +216,7 @@ def test_presence_is_restored_after_a_redis_outage(redis: Redis, settings: Setti
 
 
 def test_many_sockets_share_few_database_connections() -> None:
-    """All at once, as after an upgrade of the server: each thread would keep its connection."""
+    """All connect at once, as after a server upgrade, when each thread would keep a connection."""
     together = threading.Barrier(DATABASE_THREADS)
     looking: set[int] = set()
 

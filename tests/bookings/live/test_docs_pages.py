@@ -1,4 +1,4 @@
-"""The live channel's documents: the data file, what the code fills in, and the page made of them."""
+"""The live channel's documents: the data file, the parts filled in by code, and the page."""
 
 from __future__ import annotations
 

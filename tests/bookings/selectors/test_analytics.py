@@ -1,4 +1,4 @@
-"""Figures of a period, from the read models that events keep."""
+"""Figures of a period, from the read models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOOKING = {"restaurantId": "R1", "sectorId": "S1", "durationMinutes": 90, "date"
 
 @pytest.fixture
 def admin(example: None) -> APIClient:
-    """R1 with B1 (3 covers, T2, 45 min), one more of 4 on 23 October, and one of 2 cancelled."""
+    """Create R1 with B1 (3 covers, T2, 45 min), a booking of 4 on 23 October, and a cancelled one of 2."""
     client = client_of(Role.ADMIN)
     for more in ({"partySize": 4, "date": "2025-10-23", "tableIds": ["T4"]}, {"partySize": 2}):
         made = client.post("/api/v1/woki/bookings", BOOKING | more, format="json")

@@ -1,4 +1,4 @@
-"""What a booking was: its history, and the book as it stood at an instant."""
+"""A booking's history, and bookings as of an instant."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_booking_as_of_an_instant(staff: Api) -> None:
 
 
 def test_creation_time_is_the_same_in_every_representation(db: None) -> None:
-    """In the restaurant's own offset and to the millisecond, the example's booking as any other."""
+    """In the restaurant's UTC offset and to the millisecond, for the example booking as for any other."""
     with frozen(NOON + timedelta(microseconds=289_574)):
         example.example()
         staff = api_as()

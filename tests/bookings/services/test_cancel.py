@@ -1,4 +1,4 @@
-"""Cancelling: once, by who may, and what it frees."""
+"""Cancelling: once, with permission, and what it frees."""
 
 from __future__ import annotations
 

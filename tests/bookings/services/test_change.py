@@ -1,4 +1,4 @@
-"""Changing a booking: what stays, what moves, and that nothing is lost when it cannot."""
+"""Changing a booking: what stays, what moves, and that a refused change loses nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def held(booking_id: str) -> Rows:
 
 
 def changes_of(booking: dict[str, Any]) -> Any:
-    """The ``changes`` of the booking's latest event."""
+    """Return the ``changes`` of the booking's latest event."""
     last = events_of(booking["id"])[-1]
     assert (last.event_type, last.version) == ("BookingUpdated", booking["version"])
     return last.payload["changes"]
@@ -263,7 +263,7 @@ def test_changed_hours_do_not_affect_a_booking_until_its_time_changes(staff: Api
 
 @pytest.fixture
 def walk_in(staff: Api) -> str:
-    """Two covers at T3 from 20:37 to 21:37, as staff would put them down."""
+    """Create a walk-in of two covers at T3 from 20:37 to 21:37."""
     start = datetime(2025, 10, 22, 23, 37, tzinfo=UTC)
     record = BookingRecord(
         id=uuid7(), reference="WALKIN", restaurant_id="R1", zone="America/Argentina/Buenos_Aires", sector_id="S1",
@@ -449,10 +449,10 @@ def test_changing_one_bookings_guest_leaves_the_others_alone(staff: Api) -> None
     assert staff.get(f"/woki/bookings/{two['id']}").body == two
     own = Booking.objects.get(pk=one["id"]).guest_id
     assert changes_of(changed)["guestId"] == {"from": str(shared), "to": str(own)}
-    # By what they have in common both are found, to be exported and erased.
+    # Their common contact finds both guests, to be exported or erased.
     found = find_guests(caller=SYSTEM, contact="ana@example.com")
     assert {guest.pk for guest in found} == {shared, own}
-    # Alone by now, each is corrected where it is.
+    # Each guest now has one booking and is updated in place.
     staff.change(one["id"], guestName="Maxi")
     staff.change(two["id"], guestName="Ana García")
     assert sorted(Guest.objects.values_list("pk", "name")) == sorted([(own, "Maxi"), (shared, "Ana García")])

@@ -1,4 +1,4 @@
-"""What surrounds a service that writes: the key of a refused request, and whom a refusal counts against."""
+"""The wrappers of services that write: the key of a refused request, and the count of refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Booking a table: which one is taken, what comes back, and why one is refused."""
+"""Booking a table: which one is taken, the response, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CONFIRMED -> SEATED -> COMPLETED, CONFIRMED -> NO_SHOW, and a late party that comes after all."""
+"""CONFIRMED -> SEATED -> COMPLETED, CONFIRMED -> NO_SHOW, and a no-show that comes after all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEPS = ("seat", "complete", "no-show")
 
 
 def here(hour: int, minute: int) -> datetime:
-    """An instant of the example's evening, given as UTC (23:30 is 20:30 in Buenos Aires)."""
+    """Return an instant of the example's evening from its UTC time (23:30 is 20:30 in Buenos Aires)."""
     return datetime(2025, 10, 22, hour, minute, tzinfo=UTC)
 
 
@@ -51,7 +51,7 @@ def test_completing_early_frees_the_rest(staff: Api) -> None:
     assert staff.book(tableIds=["T2"], start=at("21:00"), durationMinutes=30).status == 409
     with frozen(here(23, 52)):
         body = staff.step("B1", "complete").body
-    # What was booked stays on record; only the table is free again.
+    # The booked duration stays on record; only the table becomes free.
     assert (body["start"], body["end"], body["durationMinutes"]) == (at("20:30"), at("21:15"), 45)
     assert held("B1") == [("T2", "23:30", "23:52", True)]
     # 20:52 touches the quarter of 20:45.

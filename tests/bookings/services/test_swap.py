@@ -1,4 +1,4 @@
-"""Two bookings change tables: both or neither, whatever else happens meanwhile."""
+"""Two bookings swap tables: both or neither, whatever happens concurrently."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ANA = Caller(CallerKind.USER, "7", {EVERYWHERE: PERMISSIONS[Role.ADMIN]})
 
 
 def book(party: int, *tables: str, minutes: int = 0, caller: Caller = ANA) -> BookingRecord:
-    """A booking of 90 minutes at 20:00, or ``minutes`` later."""
+    """Create a booking of 90 minutes at 20:00, or ``minutes`` later."""
     with frozen(EVENING - timedelta(days=1)):
         made = create.create_booking(
             caller=caller,
@@ -259,17 +259,17 @@ def test_tables_that_do_not_join_are_refused_as_such(guest: Api) -> None:
     assert refused(refusal, 409, "CONFLICT") == "The requested tables cannot be combined."
 
 
-# --- at the same time ---
+# --- concurrency ---
 
 
 @pytest.fixture
 def committed(transactional_db: None) -> None:
-    """The example restaurant for threads of their own; emptied afterwards."""
+    """Commit the example restaurant for other threads; delete it afterwards."""
     example.example()
 
 
 def at_once(*acts: Callable[[], object]) -> list[object]:
-    """What each act returned or raised, all begun together."""
+    """Run the functions concurrently; return what each returned or raised."""
     barrier = Barrier(len(acts))
 
     def run(act: Callable[[], object]) -> object:
@@ -286,7 +286,7 @@ def at_once(*acts: Callable[[], object]) -> list[object]:
 
 
 def check_books(*bookings: BookingRecord) -> None:
-    """What each booking says it has is what it holds, and its versions have no gap."""
+    """Assert that each booking's tables are those it holds, and that its versions have no gap."""
     for each in map(as_now, bookings):
         assert [table for table, _ in held(each)] == sorted(each.table_ids)
         assert [event.version for event in events_of(str(each.id))] == list(range(1, each.version + 1))
@@ -317,7 +317,7 @@ def test_of_concurrent_swaps_that_share_a_booking_one_succeeds() -> None:
 @pytest.mark.usefixtures("committed")
 def test_a_concurrent_swap_and_create_never_share_a_table() -> None:
     for _round in range(5):
-        # Swapped, the later party's time at T1 is what the newcomer wants.
+        # After the swap, the later booking's time at T1 is the one that the new booking requests.
         one, other = book(2, "T1"), book(2, "T5", minutes=60)
         results = at_once(partial(swap, one, other), partial(book, 2, "T1", minutes=105))
         assert sorted(type(each).__name__ for each in results) in (

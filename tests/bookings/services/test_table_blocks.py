@@ -1,4 +1,4 @@
-"""Tables out of service: never over a booking, and nothing is booked over them."""
+"""Blocked tables: a block never overlaps a booking, and no booking overlaps a block."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wokibrain.core.permissions import PERMISSIONS, Role
 
 
 def evening(hour: int, minute: int = 0) -> datetime:
-    """20:00 in Buenos Aires is 23:00 UTC."""
+    """Return a local time of the example's evening; 20:00 in Buenos Aires is 23:00 UTC."""
     return datetime(2025, 10, 22 + (hour + 3) // 24, (hour + 3) % 24, minute, tzinfo=UTC)
 
 

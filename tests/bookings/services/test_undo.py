@@ -1,4 +1,4 @@
-"""Taking back one's own latest change: one more event, never a lost seat."""
+"""Undoing the caller's own latest change: a further event, and never a lost table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parties at the door: seated at once, to the minute, and only where they fit from now on."""
+"""Walk-ins: seated at once, to the minute, and only where they fit from now on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wokibrain.core.permissions import PERMISSIONS, Role
 
 
 def evening(hour: int, minute: int = 0) -> datetime:
-    """20:00 in Buenos Aires is 23:00 UTC."""
+    """Return a local time of the example's evening; 20:00 in Buenos Aires is 23:00 UTC."""
     return datetime(2025, 10, 22 + (hour + 3) // 24, (hour + 3) % 24, minute, tzinfo=UTC)
 
 
@@ -44,7 +44,7 @@ def test_a_table_is_free_from_the_minute_of_its_completion(guest: Api) -> None:
     first = seat(WalkIn("R1", 2, table_ids=frozenset({"T1"}), duration_minutes=60), evening(20, 5))
     with frozen(evening(20, 20)):
         lifecycle.complete_booking(first.reference, caller=SYSTEM)
-    # The quarter hour from 20:15 was partly theirs; what is over holds nothing.
+    # Part of the quarter hour from 20:15 was that party's; a completed booking holds nothing.
     second = seat(WalkIn("R1", 2, table_ids=frozenset({"T1"}), duration_minutes=60), evening(20, 21))
     assert (second.table_ids, second.start) == (("T1",), evening(20, 21))
 
@@ -71,14 +71,14 @@ def test_of_overlapping_services_the_one_that_still_seats_counts(db: None) -> No
     )
     TurnTime.objects.create(restaurant_id="H", party_up_to=50, minutes=90)
     assert seat(WalkIn("H", 2), evening(21, 20)).end == evening(22, 50)
-    # The later one takes nobody any more.
+    # The later service accepts no more parties.
     assert seat(WalkIn("H", 2), evening(21, 30)).end == evening(22)
 
 
 def test_a_shortened_stay_does_not_prevent_a_change_of_party(guest: Api) -> None:
     TurnTime.objects.create(restaurant_id="R1", party_up_to=50, minutes=90)
     made = seat(WalkIn("R1", 2), evening(23, 8))
-    # Shorter by now than what the restaurant takes, which is for who books from now on.
+    # Now shorter than the restaurant's minimum, which applies to new bookings only.
     update_restaurant(caller=SYSTEM, restaurant_id="R1", settings={"min_duration": 60}, calendar=Calendar())
     with frozen(evening(23, 20)):
         more = change.update_booking(made.reference, caller=SYSTEM, change=Change(party_size=4))
@@ -161,7 +161,7 @@ def test_a_party_seated_in_the_repeated_hour_can_be_moved(db: None) -> None:
 
 
 def test_a_full_room_is_refused_as_full_though_the_past_is_refused(db: None) -> None:
-    """Who stands at the door is not too late."""
+    """A walk-in is never too late to book."""
     house("H", hours=(Hours(time(20), time(23)),), refuse_past=True)
     seat(WalkIn("H", 2, duration_minutes=60), evening(20, 7))
     with pytest.raises(Conflict) as caught:
