@@ -8,11 +8,10 @@ import { get, messageOf, post } from './server.js';
 import { board, boardChanged, mergeBooking, reloadDay } from './store.js';
 import { askToConfirm, errorToast, forgetUndo, toast } from './ui.js';
 
+/** @import { Action } from './page.js' */
+/** @import { Block, Booking } from './store.js' */
+
 /**
- * @typedef {import('./store.js').Booking} Booking
- * @typedef {import('./store.js').Block} Block
- * @typedef {import('./page.js').Action} Action
- *
  * @typedef {object} Target where a booking goes; what is missing stays
  * @property {number} [start]
  * @property {string[]} [tables]
@@ -188,7 +187,7 @@ export async function offerSwap(one, other) {
  * Save a booking's form.
  * @param {Booking} booking
  * @param {object} body
- * @throws {import('./server.js').Refusal} for the form to show
+ * @throws {Refusal} for the form to show
  */
 export async function saveBooking(booking, body) {
   /** @type {Booking} */
@@ -227,7 +226,7 @@ function showNew(booking, message) {
 /**
  * @param {object} body
  * @param {string} key the idempotency key
- * @throws {import('./server.js').Refusal} for the form to show
+ * @throws {Refusal} for the form to show
  */
 export async function createBooking(body, key) {
   const booking = await post('bookings', { restaurantId: page.restaurant, ...body }, key);
@@ -238,7 +237,7 @@ export async function createBooking(body, key) {
  * @param {number} party
  * @param {string[] | null} tables the best free ones if null
  * @param {string} key the idempotency key
- * @throws {import('./server.js').Refusal} for the drawer to show
+ * @throws {Refusal} for the drawer to show
  */
 export async function seatWalkIn(party, tables, key) {
   /** @type {Record<string, unknown>} */
@@ -250,7 +249,7 @@ export async function seatWalkIn(party, tables, key) {
 
 /**
  * @param {Omit<Block, 'id'>} block
- * @throws {import('./server.js').Refusal} for the form to show
+ * @throws {Refusal} for the form to show
  */
 export async function blockTable({ table, start, end, reason }) {
   const body = { tableId: table, start: isoInstant(start), end: isoInstant(end), reason };

@@ -10,9 +10,9 @@ import { get, messageOf, newKey } from './server.js';
 import { board } from './store.js';
 import { h } from './ui.js';
 
+/** @import { Booking } from './store.js' */
+
 /**
- * @typedef {import('./store.js').Booking} Booking
- *
  * @typedef {object} Proposal what a new booking's form starts with
  * @property {number} [start]
  * @property {string[]} [tables]

@@ -6,10 +6,11 @@ import { page } from './page.js';
 import { board } from './store.js';
 import { closestTo, h, icon } from './ui.js';
 
+/** @import { Action, Status } from './page.js' */
+/** @import { Booking } from './store.js' */
+
 /**
- * @typedef {import('./store.js').Booking} Booking
- * @typedef {import('./page.js').Action} Action
- * @typedef {import('./page.js').Status | 'late' | 'over'} Tone
+ * @typedef {Status | 'late' | 'over'} Tone
  */
 
 const LATE_AFTER_MS = 10 * MINUTE;
@@ -93,8 +94,7 @@ export const seatsText = ({ min, max }) => (min === max ? `${max}` : `${min}-${m
  * What a change of the restaurant's set-up did to the booking, and what to do about it; empty for most.
  * @param {Booking} booking
  */
-export const attentionText = (booking) =>
-  isOpen(booking) ? booking.attention.map(causeText).join(' ') : '';
+export const attentionText = (booking) => (isOpen(booking) ? booking.attention.map(causeText).join(' ') : '');
 
 /** @param {string} cause */
 function causeText(cause) {

@@ -25,12 +25,10 @@ import { get, messageOf, newKey } from './server.js';
 import { board, boardChanged } from './store.js';
 import { byId, errorToast, focusedElement, h, icon } from './ui.js';
 
-/**
- * @typedef {import('./store.js').Booking} Booking
- * @typedef {import('./store.js').Block} Block
- * @typedef {import('./store.js').Table} Table
- * @typedef {import('./page.js').Action} Action
- */
+/** @import { Proposal } from './booking-form.js' */
+/** @import { Action } from './page.js' */
+/** @import { Block, Booking, Table } from './store.js' */
+/** @import { Child } from './ui.js' */
 
 /** Larger walk-ins are booked with the form. */
 const MAX_WALK_IN = 12;
@@ -67,7 +65,7 @@ export class Drawer {
 
   /**
    * @param {string} title
-   * @param {...import('./ui.js').Child} content
+   * @param {...Child} content
    */
   show(title, ...content) {
     if (!this.isOpen) this.opener = focusedElement();
@@ -168,7 +166,7 @@ export class Drawer {
     });
   }
 
-  /** @param {import('./booking-form.js').Proposal} proposal */
+  /** @param {Proposal} proposal */
   showNewBooking(proposal = {}) {
     const form = newBookingForm(proposal, (booking) => this.showBooking(booking));
     const date = byId('dateText').textContent || dateText(board.day.date);

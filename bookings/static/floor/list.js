@@ -22,9 +22,10 @@ import { get } from './server.js';
 import { board } from './store.js';
 import { byId, h, icon, inputById, PHONE } from './ui.js';
 
+/** @import { Navigation } from './main.js' */
+/** @import { Booking } from './store.js' */
+
 /**
- * @typedef {import('./store.js').Booking} Booking
- * @typedef {import('./main.js').Navigation} Navigation
  * @typedef {'arriving' | 'seated' | 'done' | 'out' | 'attention'} Filter
  */
 

@@ -7,8 +7,9 @@ import { get, Refusal } from './server.js';
 import { board, boardChanged, isOnBoard, mergeBooking, reloadDay } from './store.js';
 import { byId, errorToast, h, toast } from './ui.js';
 
+/** @import { Booking } from './store.js' */
+
 /**
- * @typedef {import('./store.js').Booking} Booking
  * @typedef {{ id: string, type: string, data: { id: string, serviceDate: string } }} LiveEvent
  *
  * @typedef {{ type: 'subscribed', success: boolean } | { type: 'booking-event', event: LiveEvent } |

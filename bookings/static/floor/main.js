@@ -14,14 +14,17 @@ import { Timeline } from './timeline.js';
 import { showDate, showLegend, showSectors, showStats } from './toolbar.js';
 import { byId, closestTo, errorToast, h, inputById, PHONE, undoLatest } from './ui.js';
 
+/** @import { Proposal } from './booking-form.js' */
+/** @import { Block, Booking, Table } from './store.js' */
+
 /**
  * @typedef {'list' | 'timeline' | 'plan'} View
  *
  * @typedef {object} Navigation what the list and the views can open
- * @property {(booking: import('./store.js').Booking) => void} openBooking
- * @property {(proposal?: import('./booking-form.js').Proposal) => void} openNewBooking
- * @property {(table: import('./store.js').Table, at?: number | null) => void} openTable
- * @property {(block: import('./store.js').Block) => void} openBlock
+ * @property {(booking: Booking) => void} openBooking
+ * @property {(proposal?: Proposal) => void} openNewBooking
+ * @property {(table: Table, at?: number | null) => void} openTable
+ * @property {(block: Block) => void} openBlock
  * @property {(view: View) => void} showView
  * @property {(date?: string) => Promise<boolean>} goTo today if without a date; resolves to whether it is shown
  */

@@ -18,14 +18,13 @@ import { messageOf, post } from './server.js';
 import { board, boardChanged } from './store.js';
 import { errorToast, focusedElement, h, icon, setStyle, toast } from './ui.js';
 
+/** @import { Tone } from './bookings.js' */
+/** @import { Navigation } from './main.js' */
+/** @import { Booking, Sector, Table } from './store.js' */
+
 /**
- * @typedef {import('./store.js').Booking} Booking
- * @typedef {import('./store.js').Sector} Sector
- * @typedef {import('./store.js').Table} Table
- * @typedef {import('./main.js').Navigation} Navigation
- *
  * @typedef {object} TableState
- * @property {import('./bookings.js').Tone | 'block' | 'soon' | 'retired' | ''} kind the CSS class
+ * @property {Tone | 'block' | 'soon' | 'retired' | ''} kind the CSS class
  * @property {Booking | null} booking whose party is, or should be, at the table
  * @property {string} label
  * @property {string} line what the table shows below its name; its seats if empty

@@ -4,9 +4,9 @@ import { setClock } from './clock.js';
 import { page } from './page.js';
 import { get } from './server.js';
 
+/** @import { Status } from './page.js' */
+
 /**
- * @typedef {import('./page.js').Status} Status
- *
  * @typedef {object} Table
  * @property {string} id
  * @property {string} name
@@ -145,7 +145,7 @@ const mergedMeanwhile = new Map();
 /**
  * Go to a day. Resolves to false if the user went elsewhere before it was shown.
  * @param {string} [date] today if missing
- * @throws {import('./server.js').Refusal}
+ * @throws {Refusal}
  */
 export async function goToDay(date) {
   const mine = { date };

@@ -4,10 +4,7 @@ import { isInUse, isOpen, leavesAt, occupiesTables } from './bookings.js';
 import { MINUTE } from './clock.js';
 import { board } from './store.js';
 
-/**
- * @typedef {import('./store.js').Booking} Booking
- * @typedef {import('./store.js').Sector} Sector
- */
+/** @import { Booking, Sector } from './store.js' */
 
 /**
  * The positions of tables in their sector's list, ascending.

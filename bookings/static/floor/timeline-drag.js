@@ -8,9 +8,10 @@ import { board, boardChanged } from './store.js';
 import { swapPartner, tablesOver } from './table-sets.js';
 import { closestTo, h, setStyle } from './ui.js';
 
+/** @import { Booking } from './store.js' */
+/** @import { Spot, Timeline } from './timeline.js' */
+
 /**
- * @typedef {import('./store.js').Booking} Booking
- * @typedef {import('./timeline.js').Spot} Spot
  * @typedef {{ minutes: number }} Length
  *
  * @typedef {object} Drag
@@ -31,7 +32,7 @@ const CLICK_PX = 5;
 const HOLD_MS = 280;
 
 export class TimelineDrag {
-  /** @param {import('./timeline.js').Timeline} timeline */
+  /** @param {Timeline} timeline */
   constructor(timeline) {
     this.timeline = timeline;
     this.isLifted = false;

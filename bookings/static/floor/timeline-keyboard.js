@@ -8,9 +8,10 @@ import { tablesOver } from './table-sets.js';
 import { drop } from './timeline-drag.js';
 import { announce, h, toast } from './ui.js';
 
+/** @import { Booking } from './store.js' */
+/** @import { Timeline } from './timeline.js' */
+
 /**
- * @typedef {import('./store.js').Booking} Booking
- *
  * @typedef {object} Move a booking under way, until Enter or Escape
  * @property {string} id
  * @property {number} start
@@ -28,7 +29,7 @@ const SIDEWAYS_COST = 3;
 const DIRECTIONS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class TimelineKeyboard {
-  /** @param {import('./timeline.js').Timeline} timeline */
+  /** @param {Timeline} timeline */
   constructor(timeline) {
     this.timeline = timeline;
     /** @type {Move | null} */

@@ -26,11 +26,10 @@ import { TimelineDrag } from './timeline-drag.js';
 import { TimelineKeyboard } from './timeline-keyboard.js';
 import { focusedElement, h, icon, setStyle } from './ui.js';
 
+/** @import { Navigation } from './main.js' */
+/** @import { Block, Booking, Table } from './store.js' */
+
 /**
- * @typedef {import('./store.js').Booking} Booking
- * @typedef {import('./store.js').Block} Block
- * @typedef {import('./store.js').Table} Table
- * @typedef {import('./main.js').Navigation} Navigation
  * @typedef {{ start: number, tables: string[] }} Spot where a booking is, or would be
  * @typedef {{ top: number, height: number }} Run neighbouring rows as one
  */

@@ -7,6 +7,8 @@ import { page } from './page.js';
 import { board, boardChanged } from './store.js';
 import { byId, h, icon, inputById, PHONE } from './ui.js';
 
+/** @import { Booking } from './store.js' */
+
 /** Show the date of the day that was loaded, and put it into the address and the links. */
 export function showDate() {
   const { date, today } = board.day;
@@ -65,10 +67,10 @@ export function showStats() {
   );
 }
 
-/** @param {import('./store.js').Booking[]} bookings */
+/** @param {Booking[]} bookings */
 const sumOfCovers = (bookings) => bookings.reduce((sum, booking) => sum + booking.party, 0);
 
-/** @param {import('./store.js').Booking[]} bookings */
+/** @param {Booking[]} bookings */
 function freeTablesNow(bookings) {
   const at = now();
   const taken = new Set(board.day.blocks.filter(({ start, end }) => start <= at && at < end).map(({ table }) => table));
