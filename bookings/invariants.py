@@ -6,6 +6,7 @@ from typing import Final
 
 from bookings import statuses
 from bookings.event_types import BOOKING
+from bookings.statuses import Status
 from wokibrain.events.invariants import count, register
 from wokibrain.events.sql import LATEST
 
@@ -36,10 +37,41 @@ SELECT count(*) FROM bookings_booking b WHERE CASE WHEN b.status IN ({statuses.s
 """  # noqa: S608 - values of our own
 
 
+TWO_PARTIES: Final = """
+SELECT count(*) FROM bookings_seating a JOIN bookings_seating b
+    ON a.table_id = b.table_id AND a.id < b.id AND a.period && b.period
+"""
+
+# A party that was at a table before the next one sat down there counted as gone from it when seatings began.
+WRONGLY_SEATED: Final = f"""
+SELECT (SELECT count(*) FROM bookings_seating s JOIN bookings_booking b ON b.id = s.booking_id
+        WHERE upper_inf(s.period)
+          AND NOT (b.status = '{Status.SEATED.value}' AND s.table_id = ANY (b.table_ids) AND s.sector_id = b.sector_id))
+     + (SELECT count(*) FROM bookings_booking b, unnest(b.table_ids) AS t (id)
+        WHERE b.status = '{Status.SEATED.value}'
+          AND NOT EXISTS (SELECT FROM bookings_seating s
+                          WHERE s.booking_id = b.id AND s.table_id = t.id AND upper_inf(s.period))
+          AND NOT EXISTS (SELECT FROM bookings_seating s
+                          WHERE s.booking_id <> b.id AND s.table_id = t.id AND lower(s.period) >= b.start))
+"""  # noqa: S608 - values of our own
+
+
 @register("no table is held twice at a time")
 def overlaps() -> int:
     """Return how many pairs of allocations overlap at a table."""
     return count(OVERLAPS)
+
+
+@register("no two parties sit at one table at a time")
+def two_parties() -> int:
+    """Return how many pairs of seatings overlap at a table."""
+    return count(TWO_PARTIES)
+
+
+@register("those who sit are seated, and sit at their tables")
+def wrongly_seated() -> int:
+    """Return how many tables have a party that is not seated there, or lack the one that is."""
+    return count(WRONGLY_SEATED)
 
 
 @register("every booking is the fold of its events")

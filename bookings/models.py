@@ -240,6 +240,53 @@ class Allocation(models.Model):
         return f"{self.table_id} {self.period}"
 
 
+class Seating(models.Model):
+    """A party at one table, from when it sat down until it left; without an upper bound while it sits.
+
+    What happened in the room, beside the plan in ``Allocation``: its exclusion constraint refuses two parties at one
+    table at one instant. A trigger (migration 0011) writes it with every change of a booking's status or tables,
+    whoever makes it.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    booking = models.ForeignKey(Booking, models.CASCADE, related_name="seatings", verbose_name=_("booking"))
+    table = models.ForeignKey(
+        Table, models.PROTECT, related_name="seatings", verbose_name=_("table"), db_index=False
+    )
+    sector = models.ForeignKey(
+        Sector, models.PROTECT, related_name="+", verbose_name=_("sector"), db_index=False
+    )
+    period = DateTimeRangeField(_("period"))
+    assumed = models.BooleanField(
+        _("end assumed"),
+        default=False,
+        db_default=False,
+        help_text=_("Nobody marked the party as gone: it ended with its service day."),
+    )
+
+    class Meta:
+        verbose_name = _("seating")
+        verbose_name_plural = _("seatings")
+        constraints = [
+            ExclusionConstraint(
+                name="seating_never_overlaps",
+                expressions=[("table", RangeOperators.EQUAL), ("period", RangeOperators.OVERLAPS)],
+                deferrable=Deferrable.IMMEDIATE,
+            ),
+            models.CheckConstraint(
+                name="seating_period_begins", condition=Q(period__isempty=False, period__lower_inf=False)
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["sector", "table"], name="seating_open", condition=Q(period__upper_inf=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table_id} {self.period}"
+
+
 class BookingDay(models.Model):
     """A sector's service day at a glance. ``bookings`` and ``covers`` count those that come, sit or sat."""
 

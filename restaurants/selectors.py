@@ -15,7 +15,7 @@ from wokibrain.core.errors import NotFound
 from wokibrain.core.permissions import Permission
 
 RESTAURANT: Final = "restaurants_restaurant AS restaurant"
-"""For hand-written SQL in other apps, which may read ``id``, ``zone`` and ``plan_version`` of ``restaurant``."""
+"""For hand-written SQL in other apps, which may read ``id``, ``zone``, ``occupied_margin`` and ``plan_version``."""
 
 Row = TypeVar("Row", bound=Model)
 

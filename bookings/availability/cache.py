@@ -28,7 +28,7 @@ from bookings.availability import day as days
 from bookings.availability.day import Day
 from bookings.availability.plan import Plan, current, with_sector
 from restaurants.selectors import RESTAURANT
-from wokibrain.core import build
+from wokibrain.core import build, clock
 from wokibrain.core.errors import NotFound
 from wokibrain.core.redis import Away, ask
 
@@ -73,6 +73,14 @@ class CachedDay:
         if self._entry.day is None:
             self._entry.day = days.read(self.plan.restaurant_id, self.sector_id, self.date)
         return self._entry.day
+
+    def depends_on_clock(self) -> bool:
+        """Return whether the clock decides too what is free: in a day that has begun, lead time and margin included."""
+        service = self.plan.day(self.date)
+        soonest = self.plan.not_before()
+        if soonest is not None and soonest > service.origin:
+            return True
+        return service.origin < self.plan.occupied_until() and clock.now() < service.instant_of(service.slots)
 
     def answer(self, key: Hashable, render: Callable[[], bytes], *, shared: bool) -> bytes:
         """Return the cached bytes of ``key``, else those of ``render``, which are cached.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, time
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -12,16 +12,18 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from bookings.availability import plan as plans
+from bookings.availability import stays
 from bookings.availability.plan import Plan, SectorRoom
-from bookings.engine import Candidate, Occupancy, Refusal, ServiceDay, explain, find, merge
+from bookings.engine import SLOT_MINUTES, Candidate, Occupancy, Refusal, ServiceDay, explain, find, merge
 from restaurants.selectors import RESTAURANT
 from wokibrain.core.errors import NotFound
 
 # One row: the plan's version, and the allocations as "table first last", comma-separated; an id has neither comma
 # nor blank, and one text is several times cheaper to send and read than an array. Slots are counted from the day's
 # origin, the first rounded down and the last up, so that an allocation off the grid takes every slot that it touches.
+# Then the parties that sit there now, as "table since start party reference".
 READ: Final = f"""
-SELECT restaurant.plan_version, held.slots
+SELECT restaurant.plan_version, held.slots, room.parties
 FROM {RESTAURANT}
 LEFT JOIN LATERAL (
     SELECT string_agg(
@@ -38,10 +40,20 @@ LEFT JOIN LATERAL (
     -- A block's booking is null, and is not left out.
     WHERE (allocation.booking_id = ANY (string_to_array(%(without)s, ',')::uuid[])) IS NOT TRUE
 ) AS held ON true
+LEFT JOIN LATERAL (
+    SELECT string_agg(
+        concat_ws(' ', seating.table_id, extract(epoch FROM lower(seating.period)),
+                  extract(epoch FROM booking.start), booking.party_size, booking.reference), ',') AS parties
+    FROM unnest(string_to_array(%(sectors)s, ',')) AS sector (id)
+    JOIN bookings_seating AS seating ON seating.sector_id = sector.id AND upper_inf(seating.period)
+    JOIN bookings_booking AS booking ON booking.id = seating.booking_id
+    WHERE (seating.booking_id = ANY (string_to_array(%(without)s, ',')::uuid[])) IS NOT TRUE
+) AS room ON true
 WHERE restaurant.id = %(restaurant)s
 """  # noqa: S608 - made of constants
 
 
+SLOT: Final = timedelta(minutes=SLOT_MINUTES)
 MAX_PLAN_CHANGES: Final = 4
 """Times that a plan may change while a day is read before the latest read is taken as it is."""
 
@@ -64,12 +76,45 @@ class SeatRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Sitting:
+    """A party that sits at a table: since when, and the start, size and reference of its booking."""
+
+    table_id: str
+    since: datetime
+    start: datetime
+    party: int
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class Day:
-    """A service day of some sectors, with what is free in each."""
+    """A service day of some sectors, with what the plan leaves free in each and who sits there."""
 
     plan: Plan
     service: ServiceDay
-    rooms: tuple[tuple[SectorRoom, Occupancy], ...]
+    planned: tuple[tuple[SectorRoom, Occupancy], ...]
+    sittings: tuple[Sitting, ...] = ()
+
+    @property
+    def rooms(self) -> tuple[tuple[SectorRoom, Occupancy], ...]:
+        """Return the sectors with what is free: by the plan, and not at a table before its party is expected to leave.
+
+        By the present clock: a day is kept in memory for as long as nothing in it changes.
+        """
+        if not self.sittings or self.plan.occupied_until() <= self.service.origin:
+            return self.planned
+        return _without_sittings(self)
+
+    def by_plan(self) -> Day:
+        """Return the day without regard to who sits there: for a booking that keeps its place in the plan."""
+        return replace(self, sittings=())
+
+    def sitting_at(self, table_ids: Iterable[str]) -> list[Sitting]:
+        """Return who sits at any of these tables, in the order of their tables."""
+        return sorted(
+            (sitting for sitting in self.sittings if sitting.table_id in frozenset(table_ids)),
+            key=lambda sitting: sitting.table_id,
+        )
 
     def candidates(self, request: SeatRequest, limit: int) -> list[Candidate]:
         """Return the best ``limit`` candidates over all sectors, best first; each lies in one sector."""
@@ -114,7 +159,7 @@ class Day:
 
     def seats(self, table_ids: Iterable[str], party: int) -> bool:
         """Return whether these tables, free or not, together seat the party."""
-        for room, _ in self.rooms:
+        for room, _ in self.planned:
             index = room.engine.index
             if all(table_id in index for table_id in table_ids):
                 bounds = room.engine.capacity(tuple(sorted(index[table_id] for table_id in table_ids)))
@@ -131,13 +176,15 @@ class Day:
 
     def check_tables(self, table_ids: frozenset[str] | None) -> None:
         """Raise NotFound naming ``tableIds`` unless all are active tables of one of the day's sectors."""
-        if table_ids is not None and not any(table_ids <= room.engine.index.keys() for room, _ in self.rooms):
+        if table_ids is not None and not any(
+            table_ids <= room.engine.index.keys() for room, _ in self.planned
+        ):
             raise NotFound.at("tableIds")
 
     def sector_of(self, table_ids: Iterable[str]) -> str:
         """Return the sector of these tables. Raises NotFound for a table of another sector than the day's."""
         first = next(iter(table_ids))
-        for room, _ in self.rooms:
+        for room, _ in self.planned:
             if first in room.engine.index:
                 return room.id
         raise NotFound.at("tableIds")
@@ -179,14 +226,14 @@ class DayRead:
         """
         sent = self._sent or self._execute(plans.with_sector(self.restaurant_id, self.sector_id))
         self._sent = None
-        version, allocations = sent.fetch()
+        version, allocations, sittings = sent.fetch()
         for _ in range(MAX_PLAN_CHANGES):
             if version == sent.plan.version:
                 break
             sent = self._execute(plans.current(self.restaurant_id))
-            version, allocations = sent.fetch()
+            version, allocations, sittings = sent.fetch()
         # A plan that changes faster than it is read is recent enough: the constraint decides.
-        return Day(sent.plan, sent.service, _occupied(sent.rooms, sent.service, allocations))
+        return Day(sent.plan, sent.service, _occupied(sent.rooms, sent.service, allocations), sittings)
 
     def _execute(self, plan: Plan) -> _Sent:
         """Raises NotFound for a sector that is not the plan's."""
@@ -217,18 +264,26 @@ class _Sent:
     rooms: tuple[SectorRoom, ...]
     cursor: CursorWrapper
 
-    def fetch(self) -> tuple[int, Allocations]:
-        """Return the plan's version at the time of the read, and the allocations. Raises NotFound."""
+    def fetch(self) -> tuple[int, Allocations, tuple[Sitting, ...]]:
+        """Return the plan's version at the time of the read, the allocations, and who sits. Raises NotFound."""
         with self.cursor as cursor:
             row = cursor.fetchone()
         if row is None:
             raise NotFound.at("restaurantId")
-        version, slots = row
+        version, slots, parties = row
         allocations = []
         for allocation in slots.split(",") if slots else ():
             table_id, first, last = allocation.split(" ")
             allocations.append((table_id, int(first), int(last)))
-        return version, allocations
+        sittings = []
+        for sitting in parties.split(",") if parties else ():
+            table_id, since, start, party, reference = sitting.split(" ")
+            sittings.append(Sitting(table_id, _instant(since), _instant(start), int(party), reference))
+        return version, allocations, tuple(sittings)
+
+
+def _instant(epoch: str) -> datetime:
+    return datetime.fromtimestamp(float(epoch), UTC)
 
 
 Allocations = Sequence[tuple[str, int, int]]
@@ -267,4 +322,34 @@ def _occupied(
             ),
         )
         for room in rooms
+    )
+
+
+def _without_sittings(day: Day) -> tuple[tuple[SectorRoom, Occupancy], ...]:
+    """Return the planned rooms without the slots in which a table's party still sits, as far as can be told now."""
+    service = day.service
+    until = day.plan.occupied_until()
+    taken: dict[str, int] = {}
+    for sitting in day.sittings:
+        # One that sat down early stays at least until the plan holds its table.
+        free_at = max(until, sitting.start)
+        usual = stays.usual_minutes(day.plan.restaurant_id, sitting.party)
+        if usual is not None:
+            free_at = max(free_at, sitting.since + timedelta(minutes=usual))
+        first = max(service.slot_of(sitting.since), 0)
+        last = min(-((service.origin - free_at) // SLOT), service.slots)
+        if first < last:
+            taken[sitting.table_id] = taken.get(sitting.table_id, 0) | ((1 << last) - (1 << first))
+    return tuple(
+        (
+            room,
+            replace(
+                occupancy,
+                free=tuple(
+                    free & ~taken.get(table.id, 0)
+                    for table, free in zip(room.engine.tables, occupancy.free, strict=True)
+                ),
+            ),
+        )
+        for room, occupancy in day.planned
     )

@@ -64,6 +64,7 @@ class Plan:
     refuse_past: bool
     lead_minutes: int | None
     horizon_days: int | None
+    occupied_margin: int
     weekly: Mapping[int, tuple[Window, ...]]
     special: Mapping[date, tuple[Window, ...]]
     turn_times: tuple[tuple[int, int], ...]
@@ -92,6 +93,10 @@ class Plan:
         if not self.refuse_past and self.lead_minutes is None:
             return None
         return clock.now() + timedelta(minutes=self.lead_minutes or 0)
+
+    def occupied_until(self) -> datetime:
+        """Return the instant before which no table is offered while a party sits there."""
+        return clock.now() + timedelta(minutes=self.occupied_margin)
 
     def last_date(self) -> date | None:
         """Return the last service date that may be booked today; None for no horizon."""
@@ -223,6 +228,7 @@ def load(restaurant_id: str) -> Plan:
         refuse_past=restaurant.refuse_past,
         lead_minutes=restaurant.lead_minutes,
         horizon_days=restaurant.horizon_days,
+        occupied_margin=restaurant.occupied_margin,
         weekly={weekday: tuple(windows) for weekday, windows in weekly.items()},
         special=special,
         turn_times=_turn_times(restaurant),

@@ -52,6 +52,8 @@ class BookingRecord:
     updated_at: datetime
     attention: tuple[str, ...] = ()
     """The stored flags (Booking.Attention), in alphabetical order, whatever the status."""
+    occupied: bool = False
+    """Whether another party still sat at one of its tables when it was read."""
 
     @classmethod
     def new(
@@ -85,7 +87,10 @@ class BookingRecord:
     @property
     def shown_attention(self) -> tuple[str, ...]:
         """Return why staff must look at the booking now; empty once it is over."""
-        return self.attention if self.status in OPEN else ()
+        if self.status not in OPEN:
+            return ()
+        occupied = {Booking.Attention.OCCUPIED.value} if self.occupied else set()
+        return tuple(sorted(occupied.union(self.attention)))
 
     def payload(self) -> dict[str, Any]:
         """Return the booking as its events carry it: without personal data, the guest by id only."""

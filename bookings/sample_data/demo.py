@@ -315,7 +315,7 @@ def _booking(
         channel=Booking.Channel.STAFF if rng.random() < 0.35 else Booking.Channel.API,
     )
     fate = rng.random()
-    late = timedelta(minutes=rng.randrange(-5, 14))
+    late = timedelta(minutes=rng.randrange(14))
     stayed = rng.uniform(0.8, 1.0)
     if start < now and booked >= start:
         return 0

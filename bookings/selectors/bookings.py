@@ -13,6 +13,7 @@ from bookings.availability.cache import open_day
 from bookings.repository.records import BookingRecord, seen_by
 from bookings.repository.statements import IN_ORDER, OF_DAY, fetch, find_booking
 from bookings.statuses import Status
+from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.permissions import Permission
 
@@ -50,8 +51,12 @@ def list_rendered(*, caller: Caller, day_list: DayList, render: Callable[[DayLis
     caller.require(Permission.BOOKING_READ, day_list.restaurant_id)
     cached = open_day(day_list.restaurant_id, day_list.sector_id, day_list.service_date)
     with_guests = caller.may(Permission.GUEST_READ, day_list.restaurant_id)
+    # A flag by the clock changes on the minute at most, and only near the day itself.
+    now = clock.now()
+    near = abs((now.astimezone(cached.plan.zone).date() - day_list.service_date).days) <= 1
+    minute = now.replace(second=0, microsecond=0) if near else None
     return cached.answer(
-        (render.__qualname__, with_guests, day_list.status, day_list.page, day_list.limit),
+        (minute, render.__qualname__, with_guests, day_list.status, day_list.page, day_list.limit),
         lambda: render(day_list, _page(caller, day_list)),
         shared=not with_guests,
     )

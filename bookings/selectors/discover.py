@@ -48,8 +48,7 @@ def discover_rendered(*, caller: Caller, search: Search, render: Callable[[Disco
     ``create_booking`` raises.
     """
     cached, request = _open(caller, search)
-    soonest = cached.plan.not_before()
-    if soonest is not None and soonest > cached.plan.day(search.service_date).origin:
+    if cached.depends_on_clock():
         return render(_discover(cached.day(), request, search.limit))
     body = cached.answer(
         (render.__qualname__, request, search.limit),

@@ -74,17 +74,18 @@ def swap_bookings(
             )
             for booking, partner in ((left, right), (right, left))
         )
-        statements.reseat_together(after)
-        for booking, partner in zip(after, reversed(after), strict=True):
-            statements.update(
-                booking,
-                event_type=BOOKING_UPDATED,
-                actor=caller,
-                more={
-                    "changes": booking.changes_from(before[booking.id]),
-                    "swappedWith": {"id": str(partner.id), "version": partner.version},
-                },
-            )
+        with statements.exchanging_tables():
+            for booking, partner in zip(after, reversed(after), strict=True):
+                statements.reseat(booking)
+                statements.update(
+                    booking,
+                    event_type=BOOKING_UPDATED,
+                    actor=caller,
+                    more={
+                        "changes": booking.changes_from(before[booking.id]),
+                        "swappedWith": {"id": str(partner.id), "version": partner.version},
+                    },
+                )
         return after[0], after[1]
 
     sector_days = {SectorDay(booking.sector_id, booking.service_date) for booking in (one, other)}

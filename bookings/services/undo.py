@@ -60,12 +60,14 @@ def undo_booking(seen: BookingRecord, *, caller: Caller, version: int) -> Bookin
             _undo(locked(booking_id), versions[booking_id], earlier[booking_id], caller, moment)
             for booking_id in sorted(versions)
         ]
-        statements.reseat_together([after for after, _more in restored if after.status in OPEN])
-        for after, more in restored:
-            if after.status not in OPEN:
-                statements.free(after.id)
-            event_type = BOOKING_UPDATED if earlier[after.id] else BOOKING_CANCELLED
-            statements.update(after, event_type=event_type, actor=caller, more=more)
+        with statements.exchanging_tables():
+            for after, more in restored:
+                if after.status in OPEN:
+                    statements.reseat(after)
+                else:
+                    statements.free(after.id)
+                event_type = BOOKING_UPDATED if earlier[after.id] else BOOKING_CANCELLED
+                statements.update(after, event_type=event_type, actor=caller, more=more)
         return next(after for after, _more in restored if after.id == seen.id)
 
     return in_transaction_for(sector_days, write)

@@ -114,7 +114,7 @@ class RestaurantAdmin(PlanAdmin):
                         ("min_party", "max_party"),
                         ("min_duration", "max_duration"),
                         ("lead_minutes", "horizon_days"),
-                        "refuse_past",
+                        ("refuse_past", "occupied_margin"),
                     )
                 },
             ),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from restaurants.models.values import (
+    MAX_OCCUPIED_MARGIN,
     MAX_PARTY,
     multiple_of_15,
     restaurant_id,
@@ -57,6 +59,13 @@ class Restaurant(models.Model):
     horizon_days = models.PositiveIntegerField(
         _("horizon"), null=True, blank=True, help_text=_("Book at most this many days ahead.")
     )
+    occupied_margin = models.PositiveSmallIntegerField(
+        _("margin at occupied tables"),
+        default=15,
+        db_default=15,
+        validators=[MaxValueValidator(MAX_OCCUPIED_MARGIN)],
+        help_text=_("Minutes from now for which a table is not offered while a party sits there."),
+    )
     plan_version = models.BigIntegerField(default=1, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
@@ -70,6 +79,11 @@ class Restaurant(models.Model):
                 name="restaurant_party_bounds",
                 condition=Q(min_party__gte=1, min_party__lte=F("max_party"), max_party__lte=MAX_PARTY),
                 violation_error_message=_("The smallest party must not exceed the largest, 1 to 50."),
+            ),
+            models.CheckConstraint(
+                name="restaurant_occupied_margin",
+                condition=Q(occupied_margin__lte=MAX_OCCUPIED_MARGIN),
+                violation_error_message=_("The margin at occupied tables is 0 to 120 minutes."),
             ),
             models.CheckConstraint(
                 name="restaurant_duration_bounds",

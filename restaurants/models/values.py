@@ -15,6 +15,8 @@ from wokibrain.core import ids
 from wokibrain.core.clock import is_known_zone
 
 MAX_PARTY = 50
+MAX_OCCUPIED_MARGIN = 120
+"""Minutes."""
 MAX_COMBO_TABLES = 4
 MAX_JOINS = 8
 """See ``restaurants.models`` for the reason."""

@@ -53,6 +53,7 @@ API_NAMES: Final[Mapping[str, str]] = {
     "lead_minutes": "leadMinutes",
     "horizon_days": "horizonDays",
     "refuse_past": "refusePast",
+    "occupied_margin": "occupiedMarginMinutes",
     "opens": "windows",
     "closes": "windows",
     "last_seating": "windows",

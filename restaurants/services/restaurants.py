@@ -28,7 +28,7 @@ HARMLESS: Final[Mapping[type[models.Model], frozenset[str]]] = {
     Restaurant: frozenset(
         {
             "name", "min_party", "max_party", "min_duration", "max_duration", "refuse_past", "lead_minutes",
-            "horizon_days",
+            "horizon_days", "occupied_margin",
         }
     ),
     Sector: frozenset({"name", "position"}),

@@ -109,6 +109,9 @@ class _SettingsFields(ApiModel):
     horizon_days: Annotated[int, Field(ge=0, le=3650)] | None = Field(
         None, description="Days by which a booking may be made ahead at most; null for no such rule."
     )
+    occupied_margin_minutes: Annotated[int, Field(ge=0, le=120)] | None = Field(
+        None, description="Minutes from now for which a table is not offered while a party sits there."
+    )
 
     def settings(self) -> dict[str, Any]:
         """Return the fields that were sent, by the model's names; null only where it means "no such rule"."""
@@ -130,6 +133,7 @@ MODEL_FIELDS = {
     "refuse_past": "refuse_past",
     "lead_minutes": "lead_minutes",
     "horizon_days": "horizon_days",
+    "occupied_margin_minutes": "occupied_margin",
 }
 """Field of a restaurant in the API -> field of the model."""
 
@@ -179,6 +183,7 @@ RESTAURANT: Final = {
     "refusePast": True,
     "leadMinutes": None,
     "horizonDays": 90,
+    "occupiedMarginMinutes": 15,
     "windows": [{"weekday": 0, "start": "20:00", "end": "23:45", "lastSeating": None}],
     "specialDays": [{"date": "2026-12-25", "name": "Christmas", "windows": []}],
     "turnTimes": [{"partyUpTo": 4, "minutes": 90}],
@@ -224,6 +229,7 @@ class RestaurantOut(ApiModel):
     refuse_past: bool
     lead_minutes: int | None
     horizon_days: int | None
+    occupied_margin_minutes: int
     windows: list[WindowOut]
     special_days: list[SpecialDayOut]
     turn_times: list[TurnTimeOut]
@@ -255,6 +261,7 @@ def restaurant_out(restaurant: Restaurant) -> RestaurantOut:
         refuse_past=restaurant.refuse_past,
         lead_minutes=restaurant.lead_minutes,
         horizon_days=restaurant.horizon_days,
+        occupied_margin_minutes=restaurant.occupied_margin,
         windows=[
             WindowOut(
                 weekday=window.weekday,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -262,8 +263,8 @@ def test_changed_hours_do_not_affect_a_booking_until_its_time_changes(staff: Api
 
 
 @pytest.fixture
-def walk_in(staff: Api) -> str:
-    """Create a walk-in of two covers at T3 from 20:37 to 21:37."""
+def walk_in(staff: Api) -> Iterator[str]:
+    """Seat a walk-in of two covers at T3 at 20:37, planned to 21:37, and stop the clock there."""
     start = datetime(2025, 10, 22, 23, 37, tzinfo=UTC)
     record = BookingRecord(
         id=uuid7(), reference="WALKIN", restaurant_id="R1", zone="America/Argentina/Buenos_Aires", sector_id="S1",
@@ -272,7 +273,8 @@ def walk_in(staff: Api) -> str:
         guest=None, notes="", version=1, created_at=start, updated_at=start,
     )  # fmt: skip
     statements.insert(record, event_type=BOOKING_CREATED, actor=SYSTEM, new_guest=False, ticket=None)
-    return str(record.id)
+    with frozen(start):
+        yield str(record.id)
 
 
 def test_an_off_grid_booking_takes_every_quarter_it_touches(staff: Api, walk_in: str) -> None:

@@ -60,6 +60,7 @@ def test_a_restaurant_from_creation_to_deletion(owner: APIClient) -> None:
         "refusePast": False,
         "leadMinutes": 30,
         "horizonDays": 90,
+        "occupiedMarginMinutes": 30,
         "windows": [{"start": "20:00", "end": "01:00", "lastSeating": "23:00", "weekday": 5}],
         "specialDays": [
             {"date": "2026-12-24", "name": "Nochebuena", "windows": [{"start": "12:00", "end": "16:00"}]},
