@@ -1,6 +1,6 @@
-"""A Kafka for the tests: Apache Kafka from Maven's jars where `mvn` and Java are there, else librdkafka's mock.
+"""A Kafka for the tests: Apache Kafka from Maven's jars if `mvn` and Java are available, else librdkafka's mock.
 
-`KAFKA_FOR_TESTS=mock` chooses the mock; `KAFKA_FOR_TESTS=real` fails where the real one cannot be had (CI).
+`KAFKA_FOR_TESTS=mock` chooses the mock; `KAFKA_FOR_TESTS=real` fails without the real one (CI).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Unavailable(Exception):
 
 
 def _patiently(passing: int, action: Callable[[], object]) -> None:
-    """Do it again while it fails with that error, for as long as a killed client counts as a member."""
+    """Retry while it fails with that error, for as long as a killed client counts as a member."""
     deadline = time.monotonic() + 20
     while True:
         try:
@@ -62,7 +62,7 @@ def _forget(admin: AdminClient, group: str) -> None:
 
 @dataclass
 class Broker:
-    """A broker at ``address``; ``kind`` says which one it is."""
+    """A broker at ``address``; ``kind`` is real or mock."""
 
     kind: str
     address: str
@@ -72,7 +72,7 @@ class Broker:
 
     def create(self, topic: str, partitions: int = 1) -> None:
         admin = self.admin()
-        # One that was deleted a moment ago is still on its way out.
+        # A topic deleted a moment ago may still exist.
         _patiently(
             KafkaError.TOPIC_ALREADY_EXISTS,
             lambda: admin.create_topics([NewTopic(topic, partitions)])[topic].result(20),
@@ -83,7 +83,7 @@ class Broker:
         admin.delete_topics([topic])[topic].result(20)
 
     def reset(self, partitions: int = 6) -> None:
-        """Empty topics and no groups, as on the first day."""
+        """Empty the topics and delete the groups."""
         admin = self.admin()
         names = [name for topic in topics() for name in (topic.kafka, topic.dead_letters)]
         for name in set(names) & set(admin.list_topics(timeout=10).topics):
@@ -94,7 +94,7 @@ class Broker:
             self.create(name, partitions)
 
     def send(self, topic: str, value: bytes, key: bytes = b"") -> None:
-        """Put one message there, whatever it is."""
+        """Send one message with any bytes."""
         errors: list[Any] = []
         producer = Producer(
             {"bootstrap.servers": self.address, "message.max.bytes": 4_000_000, "log_level": 0}
@@ -104,7 +104,7 @@ class Broker:
         assert errors == [None]
 
     def read(self, topic: str, timeout: float = 15.0) -> list[Message]:
-        """All messages of a topic, each partition's in order, up to its present end."""
+        """Return all messages of a topic up to its present end, each partition's in order."""
         reader = Consumer(
             {
                 "bootstrap.servers": self.address,
@@ -145,7 +145,7 @@ class Broker:
 @dataclass
 class Mock(Broker):
     def reset(self, partitions: int = 6) -> None:
-        """It can delete nothing; tests on it share what is there."""
+        """Do nothing: the mock cannot delete, so its tests share its messages."""
 
 
 @dataclass
@@ -159,7 +159,7 @@ class Kafka(Broker):
 
     @property
     def data(self) -> Path:
-        """Where it keeps what it was sent."""
+        """Return the folder of its messages."""
         return self.folder / "data"
 
     def start(self) -> None:
@@ -189,14 +189,14 @@ class Kafka(Broker):
             raise Unavailable(f"{arguments[0]}: {done.stderr[-1000:]}{done.stdout[-1000:]}")
 
     def stop(self) -> None:
-        """In order. Kafka takes its time; use ``kill`` where that does not matter."""
+        """Stop it in order, which takes Kafka a while; ``kill`` is faster."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Freeze it: it accepts connections and never answers."""
+        """Freeze it: it accepts connections and never responds."""
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGSTOP)
 
@@ -217,7 +217,7 @@ def _cluster_id() -> str:
 
 
 def _command() -> list[str]:
-    # Small, and with the quick-to-start compiler only: these brokers live for minutes.
+    # A small heap and only the fast-starting compiler: these brokers live for minutes.
     return ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{JARS}/*"]
 
 
@@ -243,7 +243,7 @@ def _properties(folder: Path, address: str) -> dict[str, str]:
         "auto.create.topics.enable": "false",
         "message.max.bytes": "4000000",
         "log.cleaner.enable": "false",
-        # One that was killed is let in again at once.
+        # A killed broker is readmitted at once.
         "broker.session.timeout.ms": "1000",
         "broker.heartbeat.interval.ms": "300",
         "num.network.threads": "2",
@@ -252,7 +252,7 @@ def _properties(folder: Path, address: str) -> dict[str, str]:
 
 
 def _resolve() -> None:
-    """Have the jars in place. Raises ``Unavailable``."""
+    """Download the jars if they are missing. Raises ``Unavailable``."""
     if os.environ.get("KAFKA_FOR_TESTS") == "mock":
         raise Unavailable("KAFKA_FOR_TESTS=mock")
     missing = [tool for tool in ("mvn", "java") if shutil.which(tool) is None]
@@ -275,7 +275,7 @@ def _download() -> None:
 
 @contextlib.contextmanager
 def real() -> Iterator[Kafka]:
-    """A private Apache Kafka. Raises ``Unavailable``."""
+    """Run a private Apache Kafka. Raises ``Unavailable``."""
     with _folder() as folder, _run(Kafka(_kind(), _free_address(), folder)) as kafka:
         yield kafka
 
@@ -309,7 +309,7 @@ PASSWORD: Final = "correct-horse-battery"
 
 @dataclass
 class Secured(Kafka):
-    """One that listens with TLS, with and without passwords, beside ``address``, which is for the tests themselves."""
+    """A Kafka with TLS listeners, with and without passwords; ``address`` is a plain one for the tests themselves."""
 
     sasl: str = ""
     tls: str = ""
@@ -319,7 +319,7 @@ class Secured(Kafka):
 
 @contextlib.contextmanager
 def secured() -> Iterator[Secured]:
-    """A private Apache Kafka that has USER by SCRAM-SHA-512 and by PLAIN. Raises ``Unavailable``."""
+    """Run a private Apache Kafka that knows USER by SCRAM-SHA-512 and by PLAIN. Raises ``Unavailable``."""
     with _folder() as folder:
         address, sasl, tls = _free_address(), _free_address(), _free_address()
         ca = certificates.authority(folder / "ca.pem")
@@ -352,13 +352,13 @@ def secured() -> Iterator[Secured]:
 
 @contextlib.contextmanager
 def mock() -> Iterator[Broker]:
-    """librdkafka's own broker, in this process: it speaks the protocol and keeps nothing."""
+    """Run librdkafka's mock broker, in this process: it speaks the protocol and stores nothing on disk."""
     from webhooks.event_types import DELIVERIES
 
     host = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "unused:1", "log_level": 0})
     (broker,) = host.list_topics(timeout=10).brokers.values()
     for topic in topics():
-        # It makes what it is asked about, and knows no other way.
+        # The mock creates a topic when it is asked about it, and has no other way.
         for name in (topic.kafka, topic.dead_letters):
             host.list_topics(name, timeout=10)
     host.list_topics(DELIVERIES, timeout=10)
@@ -379,7 +379,7 @@ def any_broker() -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Broker]:
-    """The session's broker, whichever could be had."""
+    """Return the session's broker, real or mock."""
     with any_broker() as broker:
         print(f"tests run on {broker.kind} at {broker.address}")
         yield broker
@@ -387,7 +387,7 @@ def kafka() -> Iterator[Broker]:
 
 @pytest.fixture(scope="module")
 def secured_kafka() -> Iterator[Secured]:
-    """The module's own broker with TLS and passwords; skips where no real one can be had."""
+    """Return the module's broker with TLS and passwords; skip the test without a real one."""
     with contextlib.ExitStack() as stack:
         try:
             broker = stack.enter_context(secured())
@@ -400,7 +400,7 @@ def secured_kafka() -> Iterator[Secured]:
 
 @pytest.fixture(scope="session")
 def real_kafka(kafka: Broker) -> Kafka:
-    """The session's broker where it is the real one; skips otherwise."""
+    """Return the session's broker if it is the real one; skip the test otherwise."""
     if not isinstance(kafka, Kafka):
         pytest.skip("needs Apache Kafka")
     return kafka

@@ -1,4 +1,4 @@
-"""The clients of the proofs: what they did is written down, and only that, SQL and logs are believed."""
+"""The clients of the proofs, which record what they did; proofs rely on these records, SQL and logs only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WITHOUT_CONSTRAINT = "ALTER TABLE bookings_allocation DROP CONSTRAINT allocation
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One request: times are ``time.monotonic`` seconds; status 0 means there was no answer."""
+    """One request: times are ``time.monotonic`` seconds; status 0 means that there was no response."""
 
     operation: str
     key: str | None
@@ -80,7 +80,7 @@ class Ledger:
 
 @contextlib.contextmanager
 def clients(api: Api, count: int, *, timeout: float = 30) -> Iterator[list[httpx.Client]]:
-    """``count`` clients, spread evenly over the API's processes."""
+    """Yield ``count`` clients, spread evenly over the API's processes."""
     urls = itertools.cycle(api.urls)
     made = [httpx.Client(base_url=next(urls), timeout=timeout, trust_env=False) for _ in range(count)]
     try:
@@ -91,7 +91,7 @@ def clients(api: Api, count: int, *, timeout: float = 30) -> Iterator[list[httpx
 
 
 def at_once(acts: Sequence[Callable[[], Entry]]) -> list[Entry]:
-    """Do all of them at the same time: they wait for each other before the first request leaves."""
+    """Run all functions concurrently, each on a thread that starts when all are ready."""
     barrier = threading.Barrier(len(acts))
 
     def act(one: Callable[[], Entry]) -> Entry:
@@ -103,13 +103,13 @@ def at_once(acts: Sequence[Callable[[], Entry]]) -> list[Entry]:
 
 
 def percentile(entries: Iterable[Entry], share: float) -> float:
-    """Milliseconds within which ``share`` of the entries were answered."""
+    """Return the milliseconds within which ``share`` of the entries were answered."""
     times = sorted(entry.seconds * 1000 for entry in entries)
     return times[min(int(len(times) * share), len(times) - 1)]
 
 
 def sql(services: Services, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-    """Ask, or change, the proof's own database."""
+    """Query or change the proof's own database."""
     with psycopg.connect(services.postgres.url, autocommit=True) as connection:
         cursor = connection.execute(statement, values)
         return cursor.fetchall() if cursor.description else []
@@ -128,7 +128,7 @@ def set_up(
     windows: Sequence[tuple[str, str]] = (("12:00", "16:00"), ("20:00", "23:45")),
     timezone: str = "America/Argentina/Buenos_Aires",
 ) -> None:
-    """A restaurant with sectors of tables (id -> smallest and largest party), through the set-up endpoints."""
+    """Create a restaurant with sectors of tables (id -> smallest and largest party), by the set-up endpoints."""
     body: dict[str, Any] = {
         "id": restaurant,
         "name": restaurant,

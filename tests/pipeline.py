@@ -52,7 +52,7 @@ INSERT: Final = (
 def event_row(
     booking_id: str, version: int = 1, event_type: str = "BookingCreated", **changed: Any
 ) -> tuple[Any, ...]:
-    """A row in the shape the services write."""
+    """Return an event's row in the shape that the services write."""
     body = Jsonb(payload(booking_id, **changed))
     meta = Jsonb({"actor": "user:1", "requestId": None, "traceparent": None, "source": "rest"})
     return (uuid7(), "booking", booking_id, version, event_type, datetime.now(UTC), body, meta)
@@ -85,7 +85,7 @@ class Process:
         return self.child is not None and self.child.poll() is None
 
     def kill(self) -> None:
-        """kill -9, with all that it started."""
+        """Kill it and its children with SIGKILL."""
         if self.child is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.child.pid, signal.SIGKILL)
@@ -121,7 +121,7 @@ class Pipeline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self.processes:
-            # In order: a consumer that is killed stays a member of its group for a while.
+            # An orderly stop: a killed consumer stays a member of its group for a while.
             if process.name == "consume" and process.running and kind is None:
                 process.stop()
         for process in reversed(self.processes):
@@ -135,7 +135,7 @@ class Pipeline:
         return dict(os.environ) | self.services.environment | own | dict(self.environment)
 
     def reset(self) -> None:
-        """Forget every event and what became of it."""
+        """Delete every event and all that followed from it."""
         books = ("storedevent", "receipt", "watermark", "failure", "rebuild", "auditentry", "snapshot")
         figures = [
             model._meta.db_table for name in readmodels.names() for model in readmodels.get(name).models
@@ -143,7 +143,7 @@ class Pipeline:
         self.sql(f"TRUNCATE {', '.join([*(f'events_{book}' for book in books), *figures])}")
 
     def process(self, name: str, *arguments: str, **environment: str) -> Process:
-        # Of its own, also where tests share the servers and their folder.
+        # Separate even if tests share the servers and their folder.
         log = self.services.folder / f"{name}-{next(_numbers)}.log"
         process = Process(name, log, self.settings | environment, arguments)
         self.processes.append(process)
@@ -186,7 +186,7 @@ class Pipeline:
             cursor.executemany(INSERT, rows)
 
     def unsettled(self) -> int:
-        """What is still to be done: events to be handed on, events times consumers to be handled, retries.
+        """Count the pending work: events to publish, events times consumers to handle, and retries.
 
         Events that wait for a newer program are not.
         """
@@ -208,7 +208,7 @@ class Pipeline:
 
     def until_settled(self, timeout: float = PATIENCE) -> None:
         def done() -> bool:
-            # The first thing a relay does is to give the consumers their watermarks.
+            # A relay first gives the consumers their watermarks.
             return bool(self.value("SELECT count(*) FROM events_watermark")) and not self.unsettled()
 
         self.until(done, timeout, self._explain)

@@ -1,4 +1,4 @@
-"""Ports for servers that are to be told where to listen."""
+"""Ports for servers that take their port as a setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real servers for proofs: API processes of their own on a private Postgres and Redis that a test may break.
+"""Real servers for proofs: separate API processes on a private Postgres and Redis that a test may break.
 
 with private_services() as services, api_servers(3, services=services) as api:
     httpx.post(api.urls[0] + "/api/v1/woki/bookings", ...)
@@ -34,7 +34,7 @@ RUN_FOLDER = "WOKIBRAIN_TEST_FOLDER"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """A Postgres and a Redis nobody else uses. Both have start, stop, kill, pause, resume, pid, url and running."""
+    """A private Postgres and Redis. Both have start, stop, kill, pause, resume, pid, url and running."""
 
     folder: Path
     postgres: embedded.Postgres
@@ -58,7 +58,7 @@ def private_services(
     postgres_options: Mapping[str, str] | None = None,
     redis_options: Mapping[str, str] | None = None,
 ) -> Iterator[Services]:
-    """Start both on a folder of their own. `durable` for proofs that cut the power: fsync on, Redis on disk."""
+    """Run both on a new folder. `durable` is for proofs that simulate a power cut: fsync on, Redis on disk."""
     with tempfile.TemporaryDirectory(prefix="wokibrain-proof-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         postgres = embedded.Postgres(folder / "postgres", durable=durable, options=postgres_options)
@@ -76,15 +76,15 @@ def private_services(
 
 
 def copy_tables(postgres: embedded.Postgres) -> None:
-    """Give a Postgres that was never started its files, with every table."""
+    """Give a Postgres that never ran the files of a migrated one."""
     postgres.folder.parent.mkdir(parents=True, exist_ok=True)
-    # As they are, owner and all: Postgres takes no folder of another user.
+    # With their owner: Postgres refuses a folder of another user.
     subprocess.run(["cp", "-a", str(_with_tables()), str(postgres.folder)], check=True)
 
 
 @functools.cache
 def _with_tables() -> Path:
-    """Return the folder of a migrated and stopped Postgres: made once a run, whichever process needs it first."""
+    """Return the folder of a migrated and stopped Postgres, created once a run by the first process to need it."""
     run = os.environ.get(RUN_FOLDER)
     folder = Path(run or tempfile.mkdtemp(prefix="wokibrain-migrated-")) / "migrated"
     if not run:
@@ -110,7 +110,7 @@ def _migrate(postgres: embedded.Postgres) -> None:
 
 @contextlib.contextmanager
 def one_at_a_time(path: Path) -> Iterator[None]:
-    """Hold a file or folder's lock: of all processes on this machine, one is in here at a time."""
+    """Hold the lock of a file or folder, so that only one process of this machine is in the block at a time."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -120,7 +120,7 @@ def one_at_a_time(path: Path) -> Iterator[None]:
 
 
 def manage(*arguments: str, environment: Mapping[str, str]) -> str:
-    """Run `manage.py`; return what it printed, raise with it when it fails."""
+    """Run `manage.py` and return its output; raise with the output if it fails."""
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=env.ROOT,
@@ -136,7 +136,7 @@ def manage(*arguments: str, environment: Mapping[str, str]) -> str:
 
 @dataclass(slots=True)
 class ApiServer:
-    """One web process. `restart` brings it back on the same address."""
+    """One web process; `start` after a stop or kill keeps its address."""
 
     url: str
     log: Path
@@ -191,7 +191,7 @@ class ApiServer:
         self.send_signal(signal.SIGCONT)
 
     def stop(self, timeout: float = 15) -> int:
-        """End it in order and return its exit code."""
+        """Stop it in order and return its exit code."""
         assert self.process is not None
         self.resume()
         self.send_signal(signal.SIGTERM)
@@ -222,9 +222,9 @@ class Api:
 def api_servers(
     n: int = 3, *, services: Services, environment: Mapping[str, str] | None = None, threads: int = 4
 ) -> Iterator[Api]:
-    """Start `n` web processes, each on a free loopback port of its own, and wait until all answer.
+    """Run `n` web processes, each on a free loopback port, and wait until all respond.
 
-    `environment` is added to theirs; RATE_LIMIT_MAX is out of the way unless it says otherwise.
+    `environment` is added to theirs; RATE_LIMIT_MAX is high unless it says otherwise.
     """
     own = {"WEB_THREADS": str(threads), "RATE_LIMIT_MAX": "100000000", "LOG_LEVEL": "WARNING"}
     settings = dict(os.environ) | services.environment | own | dict(environment or {})

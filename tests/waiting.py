@@ -10,7 +10,7 @@ PATIENCE = 90.0
 
 
 def until(condition: Callable[[], bool], timeout: float = PATIENCE) -> bool:
-    """Whether it came true in time; a test asserts it, so that the condition is what a failure shows."""
+    """Return whether the condition became true in time; tests assert it, so that a failure shows the condition."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
@@ -22,7 +22,7 @@ def until(condition: Callable[[], bool], timeout: float = PATIENCE) -> bool:
 def waiting_for_locks() -> int:
     """Return how many sessions of the test's database wait for a lock now."""
     with connection.cursor() as cursor:
-        # Within a transaction it would be seen once and kept.
+        # A transaction would keep the first snapshot of it.
         cursor.execute("SELECT pg_stat_clear_snapshot()")
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity "

@@ -1,4 +1,4 @@
-"""The pytest plugin that spreads a run over processes (`-p tests.workers`, `pytest -n auto`).
+"""The pytest plugin that distributes a run over processes (`-p tests.workers`, `pytest -n auto`).
 
 A file is run by one worker, so that what its tests share is started once; so are the files of a group, which share a
 browser. There is one worker more than there are processors, because many tests wait for processes of their own;
@@ -67,7 +67,7 @@ def _place(*, alone: bool) -> Iterator[None]:
     """Take a place among the tests that run now, or all places."""
     folder = Path(os.environ[RUN_FOLDER])
     with (folder / "places").open("w") as places:
-        # A test that waits for all places holds the gate, so that no further test takes one.
+        # A test that waits for all places holds the gate, so that no other test takes one.
         with (folder / "gate").open("w") as gate:
             fcntl.flock(gate, fcntl.LOCK_EX)
             fcntl.flock(places, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)

@@ -99,7 +99,7 @@ def product() -> Iterator[Product]:
 
 @contextmanager
 def housed(product: Product, restaurant_id: str, made: str) -> Iterator[Product]:
-    """Run the product with a restaurant that ``made`` creates; Ana works there until the end of the block."""
+    """Give the product a restaurant that the code ``made`` creates; Ana works there until the end of the block."""
     manage("shell", "-c", made, environment=product.services.environment)
     yield product
     remove = "from wokibrain.access.models import Membership\n"

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 
 
 def change(page: Any, made: dict[str, Any], **wanted: str) -> None:
-    """Change a booking from outside this browser."""
+    """Change a booking by a request beside the open page."""
     token = page.locator("meta[name=csrf]").get_attribute("content")
     path = f"/admin/floor/bookings/{made['id']}/change"
     assert page.request.post(path, data=wanted, headers={"X-CSRFToken": token}).status == 200
@@ -102,7 +102,7 @@ def test_a_double_click_acts_once(product: Product, signed_in: SignIn) -> None:
 
 
 def lost(route: Any) -> None:
-    """Let requests reach the server and drop their responses."""
+    """Let the request reach the server, and drop its response."""
     route.fetch()
     route.abort()
 

@@ -1,4 +1,4 @@
-"""What must be true after a storm. Reads the clients' ledger, SQL and the receivers' log, and nothing of ours else."""
+"""What must be true after a storm, checked by the clients' ledger, SQL and the receivers' log alone."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TOLD: Final = ("tableIds", "start", "end", "partySize", "sectorId", "status")
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What happened, as those outside saw it. ``kills`` are (what, ``time.monotonic``); ``secrets`` the endpoints'."""
+    """What happened, as seen from outside. ``kills`` are (what, ``time.monotonic``); ``secrets`` the endpoints'."""
 
     entries: Sequence[Entry]
     kills: Sequence[tuple[str, float]]
@@ -62,13 +62,13 @@ class Event:
 
 
 def answered(entry: Entry) -> bool:
-    """Whether the client knows now; if not it asks again, with the same key."""
+    """Return whether the response is final; if it is not, the client repeats the request with the same key."""
     waits = entry.status == 409 and entry.body["error"] == "IDEMPOTENCY_IN_PROGRESS"
     return entry.status not in (0, 503) and not waits
 
 
 def findings(link: psycopg.Connection[Any], story: Story) -> list[str]:
-    """Everything that is wrong, a sentence each; nothing where the promises were kept."""
+    """Yield a sentence for each broken promise."""
     events = [Event(*row) for row in link.execute(EVENTS.encode()).fetchall()]
     return [
         *_held(link),
@@ -110,7 +110,7 @@ def _answers(story: Story) -> Iterator[str]:
 
 
 def _bookings(link: psycopg.Connection[Any], story: Story, events: Sequence[Event]) -> Iterator[str]:
-    """Each 201 has one row and one version-1 event, each key one booking, and there are no others."""
+    """Check that each 201 has one row and one version-1 event, each key one booking, and that there are no others."""
     by_key: dict[str | None, set[str]] = defaultdict(set)
     for entry in story.entries:
         if entry.status == 201:
@@ -132,7 +132,7 @@ def _bookings(link: psycopg.Connection[Any], story: Story, events: Sequence[Even
 
 
 def _asked_for(link: psycopg.Connection[Any], story: Story, bookings: set[str]) -> list[str]:
-    """What became of each attempt at the requests that made these bookings, with its seconds from the first."""
+    """Describe each attempt at the requests for these bookings, with its seconds from the first."""
     found = link.execute(
         "SELECT key FROM bookings_idempotencykey WHERE booking_id = ANY (%s::uuid[]) AND status = 201",
         [list(bookings)],
@@ -151,7 +151,7 @@ def _asked_for(link: psycopg.Connection[Any], story: Story, bookings: set[str]) 
 
 
 def _changes(story: Story, events: Sequence[Event]) -> Iterator[str]:
-    """Whatever was answered stands in the events, and nothing else does."""
+    """Check that the events contain every acknowledged change, and nothing else."""
     stored = {(event.booking, event.version): event for event in events}
     told: set[tuple[str, int]] = set()
     cancels: dict[str, set[str | None]] = defaultdict(set)
@@ -181,7 +181,7 @@ def _same(told: Any, stored: Any) -> bool:
 
 
 def _after(link: psycopg.Connection[Any]) -> Iterator[str]:
-    """What follows from the events, in our own house."""
+    """Check what our own consumers made of the events."""
     if gaps := _count(link, GAPS):
         yield f"versions with gaps: {gaps}"
     if unaudited := _count(link, UNAUDITED):
@@ -193,7 +193,7 @@ def _after(link: psycopg.Connection[Any]) -> Iterator[str]:
 
 
 def _deliveries(story: Story, events: Sequence[Event]) -> Iterator[str]:
-    """Each (event, endpoint) arrived, verified, and whenever it came again it was the same."""
+    """Check that each (event, endpoint) arrived with valid signatures, and that repeats were identical."""
     known = {event.id for event in events}
     arrived: dict[tuple[str, int], set[tuple[str, bytes]]] = defaultdict(set)
     for receipt in story.receipts:
@@ -212,7 +212,7 @@ def _deliveries(story: Story, events: Sequence[Event]) -> Iterator[str]:
 
 
 def verified(receipt: Receipt, secret: str) -> bool:
-    """Both signatures, made here from the secret and the bytes."""
+    """Return whether both signatures are those computed here from the secret and the bytes."""
     legacy = hmac.new(secret.encode(), receipt.body, "sha256").hexdigest()
     head = f"{receipt.headers['webhook-id']}.{receipt.headers['webhook-timestamp']}."
     standard = base64.b64encode(hmac.digest(secret.encode(), head.encode() + receipt.body, "sha256")).decode()

@@ -1,4 +1,4 @@
-"""Receivers that mean harm, in a process of their own: `python -m tests.faults.hostile` prints their ports.
+"""Hostile receivers in a separate process: `python -m tests.faults.hostile` prints their ports.
 
 Runs until its input ends.
 """

@@ -1,4 +1,4 @@
-"""The storm's webhook receivers, in a process of their own: ``python -m tests.faults.receivers LOG COUNT HANGING``.
+"""The storm's webhook receivers, in a separate process: ``python -m tests.faults.receivers LOG COUNT HANGING``.
 
 Prints its ports as JSON. The last HANGING of them read what they get and do not answer, until a line comes in on
 stdin; the process ends when stdin does. Each request becomes one JSON line of LOG before it is answered.
@@ -24,7 +24,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A request that came in at endpoint ``to``, byte for byte; header names in lower case."""
+    """A request received at endpoint ``to``: its exact bytes, and its headers with names in lower case."""
 
     to: int
     at: float
@@ -39,7 +39,7 @@ class Receivers:
     process: subprocess.Popen[str]
 
     def heal(self) -> None:
-        """From now on those that hang answer too."""
+        """Make the hanging receivers respond from now on."""
         assert self.process.stdin is not None
         self.process.stdin.write("heal\n")
         self.process.stdin.flush()
@@ -61,7 +61,7 @@ def receivers(log: Path, count: int, hanging: int) -> Iterator[Receivers]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # Its coverage is of no interest, and start-up with it takes seconds.
+        # Measuring its coverage would slow its start by seconds and has no use.
         env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")},
     )
     assert process.stdout is not None

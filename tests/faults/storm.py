@@ -1,4 +1,4 @@
-"""P1, the storm: many clients on few tables while one thing after another is killed (see ``checker``)."""
+"""P1, the storm: many clients on few tables while one process after another is killed (see ``checker``)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ OUTAGE: Final = 0.3
 
 SETTINGS: Final = {
     "WEBHOOK_ALLOW_PRIVATE": "true",
-    # One hangs: its deliveries are tried again within seconds and not within days.
+    # One endpoint hangs: its deliveries are retried within seconds and not within days.
     "WEBHOOK_RETRY_PAUSES": "2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2",
     "WEBHOOK_BREAKER_SECONDS": "0.1",
 }
@@ -83,7 +83,7 @@ LONG: Final = Form(
 
 @dataclass(slots=True)
 class Storm:
-    """One run. What it has seen is in ``ledger`` and ``kills``."""
+    """One run; ``ledger`` and ``kills`` record it."""
 
     form: Form
     seed: int
@@ -99,7 +99,7 @@ class Storm:
     _tls: ssl.SSLContext = field(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
     def warm_up(self) -> None:
-        """Book once, and wait until all who answer have heard of it: what is killed is then there and at work."""
+        """Book once and wait until the event is delivered, so that the chaos hits processes at work."""
         pipeline = self.pipeline
         assert pipeline is not None
         with self._connect(self.api.urls[0], 30) as client:
@@ -111,12 +111,12 @@ class Storm:
         pipeline.until(lambda: pipeline.value(heard) == wanted)
 
     def run(self) -> None:
-        """Let it rage; returns when the last request was answered and everything that was killed is back."""
+        """Run the clients and the chaos; return once the last request is answered and all that was killed is back."""
         began = time.monotonic()
         self._ends = began + self.form.seconds
         with ThreadPoolExecutor(self.form.clients + 1) as pool:
             clients = [pool.submit(self._client, number) for number in range(self.form.clients)]
-            # Here, because a process ends with the thread that started it.
+            # Started here, because a process ends with the thread that started it.
             for at, what in self.form.chaos:
                 time.sleep(max(0.0, began + at - time.monotonic()))
                 self._strike(what, pool)
@@ -194,7 +194,7 @@ class Storm:
         )
 
     def _request(self, operation: str, rng: random.Random) -> tuple[str, str, Any]:
-        """Method, path and body. Anybody's booking will do: two clients may well want different things of one."""
+        """Return method, path and body. The booking may be any client's: two may change the same one differently."""
         known = list(self._bookings)
         day, start = rng.choice(DAYS), rng.choice(STARTS)
         at = f"{day}T{start}:00-03:00"
@@ -236,7 +236,7 @@ class Storm:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the checker reads, what `verify` is to be run with, and how long things took from the healing on."""
+    """The checker's input, the environment to run `verify` in, and the durations of the recovery."""
 
     story: Story
     settings: dict[str, str]
@@ -246,7 +246,7 @@ class Outcome:
 
 
 def rage(services: Services, form: Form, seed: int, *, broker: Kafka | None = None) -> Outcome:
-    """Run a storm on ``services`` and wait until the water is calm. Raises TimeoutError where it never is."""
+    """Run a storm on ``services`` and wait until all work is done. Raises TimeoutError if it does not end."""
     print(f"P1: seed {seed}, {'on ' + broker.kind if broker else 'without Kafka'}")
     token = _key(services)
     settings = SETTINGS | {"WEBHOOK_TIMEOUT_SECONDS": str(form.webhook_timeout)}
@@ -255,7 +255,7 @@ def rage(services: Services, form: Form, seed: int, *, broker: Kafka | None = No
             receivers(services.folder / "receipts.jsonl", form.receivers, form.hanging)
         )
         pipeline = stack.enter_context(Pipeline(services, broker.address if broker else "", settings))
-        # First the API, which is waited for; then the others come up while the restaurant is set up.
+        # First the API, which must be ready; the others start while the restaurant is set up.
         api = stack.enter_context(api_servers(3, services=services, environment=settings))
         pipeline.start("relay", "worker", "deliver", *(("consume",) if broker else ()))
         with httpx.Client(base_url=api.urls[0], timeout=30, trust_env=False) as client:
@@ -272,7 +272,7 @@ def rage(services: Services, form: Form, seed: int, *, broker: Kafka | None = No
 
 
 def unprotected(services: Services, form: Form, seed: int) -> Story:
-    """The same clients with nothing else: what they do to the tables where the locks (and the constraint) are gone."""
+    """Run the same clients without chaos and without the locks (and the constraint); return their story."""
     token = _key(services)
     with api_servers(3, services=services, environment={"FAULT_WITHOUT": form.without}) as api:
         with httpx.Client(base_url=api.urls[0], timeout=30, trust_env=False) as client:
@@ -283,7 +283,7 @@ def unprotected(services: Services, form: Form, seed: int) -> Story:
 
 
 def _key(services: Services) -> str:
-    """An API key that may do everything."""
+    """Create an API key with every permission."""
     token = new_token()
     sql(
         services,
@@ -312,7 +312,7 @@ UNDELIVERED: Final = "SELECT count(*) FROM webhooks_delivery WHERE status = 'PEN
 
 
 def _calm(pipeline: Pipeline, ears: Receivers) -> tuple[float, float]:
-    """Seconds from the healing until outbox and retries were empty, and until all was handled and delivered."""
+    """Return the seconds of recovery until outbox and retries were empty, and until all was handled and delivered."""
     healed = time.monotonic()
     ears.heal()
     _until(pipeline, lambda: pipeline.value(UNPUBLISHED))
@@ -323,7 +323,7 @@ def _calm(pipeline: Pipeline, ears: Receivers) -> tuple[float, float]:
 
 
 def _until(pipeline: Pipeline, left: Callable[[], int]) -> None:
-    """Wait until nothing is left. Asks seldom: what is waited for needs the processor too."""
+    """Wait until nothing is left. Polls seldom: the work needs the processor too."""
 
     def done() -> bool:
         time.sleep(0.25)

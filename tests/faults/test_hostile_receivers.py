@@ -1,4 +1,4 @@
-"""P12: receivers that are slow, endless or broken cost a bounded time and memory, and nobody else anything."""
+"""P12: slow, endless or broken receivers cost bounded time and memory, and delay no other receiver."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ HOSTILE: dict[str, set[str]] = {
 
 @pytest.fixture
 def hostile() -> Iterator[dict[str, str]]:
-    """The URLs of receivers that mean harm, by what they do."""
+    """Return the URLs of hostile receivers by their behaviour."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.faults.hostile"],
         stdin=subprocess.PIPE,
@@ -83,7 +83,7 @@ def hostile() -> Iterator[dict[str, str]]:
 
 @contextmanager
 def never_accepts() -> Iterator[str]:
-    """A port whose queue is full: the system does not even answer the connection's first packet."""
+    """Yield a port whose queue is full: the system does not even answer a connection's first packet."""
     with socket.socket() as listening, ExitStack() as fillers:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
@@ -96,7 +96,7 @@ def never_accepts() -> Iterator[str]:
 
 @contextmanager
 def healthy() -> Iterator[Receivers]:
-    """The other endpoints, in a process of their own as anybody's are, each with a webhook."""
+    """Run the other endpoints in a separate process, each with a webhook."""
     with tempfile.TemporaryDirectory() as folder, receivers(Path(folder) / "log", OTHERS, 0) as there:
         for url in there.urls:
             support.webhook(url)
@@ -104,7 +104,7 @@ def healthy() -> Iterator[Receivers]:
 
 
 def happen_over_time() -> tuple[float, dict[str, float]]:
-    """HEALTHY events, one EVERY seconds, for all webhooks. Returns now, and when each is due after it."""
+    """Write HEALTHY events, one per EVERY seconds, for all webhooks. Return now, and when each is due after it."""
     events = [str(support.happen().event_id) for _ in range(HEALTHY)]
     start, real = clock.now(), time.monotonic()
     due = {event: number * EVERY for number, event in enumerate(events)}
@@ -134,7 +134,7 @@ class Turns:
         return bisect(self.began, later) - bisect(self.began, earlier)
 
     def waits(self, there: Receivers, real: float, due: dict[str, float]) -> list[int]:
-        """Turns from when a delivery was due to its arrival, of all that have arrived, in order."""
+        """Return the sender's turns from due time to arrival of all deliveries that have arrived, in order."""
         return sorted(
             self.between(real + due[receipt.headers["webhook-id"]], receipt.at)
             for receipt in there.receipts()
@@ -148,7 +148,7 @@ def all_arrived(there: Receivers, due: dict[str, float]) -> bool:
 
 
 def p95(turns: Turns, there: Receivers, real: float, due: dict[str, float]) -> int:
-    """Turns from when a delivery was due to its arrival; all of them have arrived, at all of those there."""
+    """Return the p95 of the sender's turns from due time to arrival; all deliveries have arrived at all endpoints."""
     waits = turns.waits(there, real, due)
     assert len(waits) == len(due) * len(there.urls)
     print(
@@ -195,7 +195,7 @@ def test_hostile_receivers_are_bounded_and_delay_no_others(
 
 
 def test_canary_without_a_deadline_the_check_fails(settings: Settings, hostile: dict[str, str]) -> None:
-    """The canary: the slow one is not over in time when nothing ends it."""
+    """The canary: without a deadline a slow request does not end in time."""
     settings.WEBHOOK_TIMEOUT_SECONDS = 60
     support.webhook(hostile["slow_body"])
     support.happen()
@@ -224,9 +224,9 @@ PLACES = 40
 
 
 def crowded(hostile: dict[str, str], others: Receivers) -> tuple[Turns, float, dict[str, float]]:
-    """More endpoints that hang than there are places, next to some who have answered already.
+    """Run more hanging endpoints than there are places, beside some that have responded before.
 
-    Ends when all deliveries to those who answer have arrived, or when those that hang give up their places.
+    Ends when all deliveries to the responding ones have arrived, or when the hanging ones give up their places.
     """
     with sender.Sender(sender.make_client) as sending:
         turns = Turns(sending)

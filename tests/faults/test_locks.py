@@ -1,4 +1,4 @@
-"""P4 paused holder and P5 frozen Redis, and a Postgres that goes away and comes back."""
+"""P4 paused lock holder, P5 frozen Redis, and a Postgres that stops and comes back."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ NAMED = {"tableIds": ["P1"], "start": "2025-11-01T20:00:00-03:00"}
 
 
 def state(pid: int) -> str:
-    """The process's state letter; T is stopped."""
+    """Return the process's state letter; T means stopped."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
@@ -58,15 +58,15 @@ def until_stopped(server: ApiServer) -> None:
 
 
 def until_locks_ran_out(services: Services) -> None:
-    """Wait until Redis has let go of every sector-day, as it does of one whose holder is stopped."""
+    """Wait until every sector-day's lock in Redis has expired, as it does while its holder is stopped."""
     with redis.Redis.from_url(services.redis.url) as client:
         assert until(lambda: not client.keys("lock:*"))
 
 
 def race(point: str, wanted: dict[str, Any], *, without: str = "") -> tuple[Entry, Entry, int, Services]:
-    """The holder is stopped at ``point`` past its lock's life, a rival asks for the same, the holder goes on.
+    """Stop a holder at ``point`` past its lock's life, send a rival's equal request, let the holder continue.
 
-    Returns the holder's and the rival's entries, and how many overlaps there are.
+    Return the holder's and the rival's entries, and the number of overlaps.
     """
     ledger = Ledger()
     with private_services() as services:
@@ -116,7 +116,7 @@ def test_canary_without_locks_and_constraint_a_paused_request_books_a_taken_tabl
 
 
 def frozen_redis(creates: int, environment: dict[str, str]) -> tuple[list[Entry], list[Entry]]:
-    """Creates before and while Redis is stopped: it accepts connections and never answers."""
+    """Measure creates before and while Redis is frozen: it accepts connections and never responds."""
     ledger = Ledger()
     with (
         private_services() as services,
@@ -148,7 +148,7 @@ def frozen_redis(creates: int, environment: dict[str, str]) -> tuple[list[Entry]
 
 
 def report(normal: list[Entry], frozen: list[Entry]) -> float:
-    """How many times the normal p95 the frozen one is, 25 ms of the machine's own noise allowed for."""
+    """Return the ratio of the frozen p95 to the normal one, allowing for 25 ms of the machine's noise."""
     usual, slow = percentile(normal, 0.95), percentile(frozen, 0.95)
     print(f"P5: create p95 {usual:.0f} ms, with Redis frozen {slow:.0f} ms")
     return max(slow - 25, 0) / usual
@@ -195,7 +195,7 @@ def test_creates_succeed_without_redis_and_use_it_again_afterwards() -> None:
             ledger.send(client, "POST", "/woki/bookings", json=body(date=f"2025-11-{next(days):02}"))
             return locked_by_redis(client)
 
-        # The first one may find out that its connection is gone.
+        # The first one may fail on its old connection.
         assert until(used_again)
     assert ledger.statuses().keys() == {201}
 
@@ -203,7 +203,7 @@ def test_creates_succeed_without_redis_and_use_it_again_afterwards() -> None:
 def test_without_postgres_requests_fail_at_once_with_503_and_recover_without_restart() -> None:
     ledger = Ledger()
     with (
-        # Durable: a Postgres that forgets what it committed is not what this is about.
+        # Durable: this test is not about a Postgres that loses commits.
         private_services(durable=True) as services,
         api_servers(1, services=services) as api,
         clients(api, 1) as (client,),
@@ -230,7 +230,7 @@ def test_without_postgres_requests_fail_at_once_with_503_and_recover_without_res
 
 
 def recovered(ledger: Ledger, client: httpx.Client) -> Entry:
-    """The first create that is not 503; each thread may find out once that its old connection is gone."""
+    """Return the first create that is not 503; each thread may fail once on its old connection."""
     for _ in range(20):
         entry = ledger.send(client, "POST", "/woki/bookings", json=body(date="2025-11-03"))
         if entry.status != 503:

@@ -1,4 +1,4 @@
-"""Whatever is lost outside Postgres, and whoever dies: every event is handled, once, and `verify` says so."""
+"""Whatever is lost outside Postgres, and whichever process dies: `verify` confirms that every event is handled once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _write(pipeline: Pipeline, count: int) -> None:
 
 @contextmanager
 def _writing(pipeline: Pipeline, pause: float = 0.02) -> Iterator[None]:
-    """Write events all the while: 50 a second by default."""
+    """Write events during the block: 50 a second by default."""
     stop = threading.Event()
 
     def write() -> None:
@@ -92,7 +92,7 @@ def test_redis_full_and_emptied_again(direct: Pipeline) -> None:
     try:
         _write(direct, 10)
         direct.until(lambda: "events wait: the queue does not take work" in relay.output())
-        # The sweeper asks it for more all the while.
+        # Meanwhile the sweeper keeps queueing tasks there.
         direct.until(lambda: relay.output().count("events wait") >= 4)
     finally:
         client.config_set("maxmemory", 0)

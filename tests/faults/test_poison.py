@@ -1,4 +1,4 @@
-"""P8: what cannot be handled is dead-lettered within 5 tries and holds nobody up; replayed, it has its effect once."""
+"""P8: an event that cannot be handled is dead after 5 attempts and delays no other; replayed, it counts once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def services() -> Iterator[Services]:
 
 @pytest.fixture
 def pipeline(services: Services, kafka: Broker) -> Iterator[Pipeline]:
-    # One partition: whatever holds it up holds everybody up.
+    # One partition: an event that holds it up would hold up all others.
     kafka.reset(partitions=1)
     with Pipeline(services, kafka.address, {"EVENTS_RETRY_SECONDS": "0.2"}) as pipeline:
         yield pipeline

@@ -1,4 +1,4 @@
-"""P9: a read model rebuilt by command while 50 events a second come in and readers look on."""
+"""P9: a read model rebuilt by command while 50 events a second arrive and readers query it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""P7: no event is lost, and none of an aggregate overtakes another, whenever the relay dies.
+"""P7: no event is lost, and the events of an aggregate stay in order, whenever the relay dies.
 
 Short forms here; the long forms (20 kills at each point, 30 s of an open transaction) are marked slow.
 """
@@ -37,7 +37,7 @@ def services() -> Iterator[Services]:
 
 
 class List:
-    """An outlet that keeps what it is given."""
+    """An outlet that collects the events."""
 
     def __init__(self) -> None:
         self.events: list[Envelope] = []
@@ -50,7 +50,7 @@ class List:
 
 
 class CursorRelay(Relay):
-    """The canary: remembers the last position instead of asking what is unpublished."""
+    """The canary: a relay that remembers the last position instead of querying for unpublished events."""
 
     last = 0
 
@@ -62,7 +62,7 @@ class CursorRelay(Relay):
 
 
 def _inversions(versions: Sequence[tuple[str, int]]) -> int:
-    """How often a version came for the first time after a later one of its aggregate."""
+    """Count the versions that first came after a later one of their aggregate."""
     highest: dict[str, int] = defaultdict(int)
     seen: set[tuple[str, int]] = set()
     inversions = 0
@@ -75,7 +75,7 @@ def _inversions(versions: Sequence[tuple[str, int]]) -> int:
 
 
 def _late_commit(relay: Relay, outlet: List, later: int) -> int:
-    """An event that takes its position first and commits last; how many events were lost."""
+    """Let an event take its position first and commit last; return how many events were lost."""
     taken, finish = threading.Event(), threading.Event()
     early: list[UUID] = []
 
@@ -136,7 +136,7 @@ def test_canary_the_order_check_sees_an_inversion() -> None:
 def _kill_at_every_point(
     services: Services, broker: Broker, folder: Path, times: int
 ) -> tuple[list[Message], set[UUID], int]:
-    """Write events while relays are killed at each point; messages on the topic, events written, kills."""
+    """Write events while relays are killed at each failpoint; return messages, events written and kills."""
     kills = 0
     broker.reset()
     with Pipeline(services, broker.address) as pipeline:

@@ -1,4 +1,4 @@
-"""P1 storm: whatever dies, no table is sold twice and nothing that was promised is lost.
+"""P1 storm: whatever dies, no table is booked twice and nothing acknowledged is lost.
 
 ``STORM_SEED=n`` repeats a run's choices (not its timing).
 """
@@ -45,7 +45,7 @@ class Weathered:
 
 @pytest.fixture(scope="module")
 def weathered() -> Iterator[Weathered]:
-    """What a short storm leaves behind."""
+    """Return the outcome of a short storm."""
     with private_services(durable=True) as services:
         yield Weathered(services, rage(services, SHORT, seed()))
 
@@ -87,7 +87,7 @@ TAMPERED = {
 @pytest.mark.parametrize("finding", TAMPERED)
 def test_canary_the_checker_reports_every_damage_to_the_database(weathered: Weathered, finding: str) -> None:
     with psycopg.connect(weathered.services.postgres.url) as link:
-        # Past triggers and foreign keys; constraints and indexes go with the transaction.
+        # Bypass triggers and foreign keys; the rollback restores dropped constraints and indexes.
         link.execute("SET session_replication_role = replica")
         link.execute(WITHOUT_CONSTRAINT.encode())
         assert link.execute(TAMPERED[finding].encode()).rowcount > 0
@@ -97,7 +97,7 @@ def test_canary_the_checker_reports_every_damage_to_the_database(weathered: Weat
 
 
 def _drop(story: Story) -> Story:
-    """The receiver 0 forgets all of one event."""
+    """Remove all deliveries of one event from receiver 0's log."""
     lost = story.receipts[0].headers["webhook-id"]
     kept = [one for one in story.receipts if (one.headers["webhook-id"], one.to) != (lost, 0)]
     return replace(story, receipts=kept)
@@ -186,7 +186,7 @@ def test_canary_without_locks_and_constraint_the_storm_books_tables_twice() -> N
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[Kafka | None]:
-    """An Apache Kafka of the storm's own, since it is killed; None where none can be had."""
+    """Return an Apache Kafka for the storm alone, since it is killed; None if there is none."""
     try:
         with real() as kafka:
             yield kafka

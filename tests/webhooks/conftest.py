@@ -15,7 +15,7 @@ from tests.webhooks.support import Receiver
 
 @pytest.fixture
 def private(settings: Settings) -> None:
-    """Deliveries may go to this machine: the receivers of the tests are here."""
+    """Allow deliveries to this machine, where the tests' receivers are."""
     settings.WEBHOOK_ALLOW_PRIVATE = True
 
 

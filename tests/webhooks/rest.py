@@ -1,4 +1,4 @@
-"""Calling the webhooks' endpoints."""
+"""Calls of the webhooks' endpoints."""
 
 from __future__ import annotations
 

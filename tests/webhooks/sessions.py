@@ -1,4 +1,4 @@
-"""Other database sessions that are at work, or hold locks, while a test does something."""
+"""Other database sessions that work, or hold locks, during a test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from webhooks.models import Delivery, Webhook
 
 @contextmanager
 def elsewhere(webhook: Webhook) -> Iterator[None]:
-    """Meanwhile another session has the deliveries of the webhook locked, as a deletion has."""
+    """Have another session lock the webhook's deliveries during the block, as a deletion does."""
     locked, over = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -36,13 +36,13 @@ def elsewhere(webhook: Webhook) -> Iterator[None]:
 
 
 class Sessions:
-    """Work done at the same time as the test's, each piece in a database session of its own."""
+    """Functions run concurrently with the test, each in a separate database session."""
 
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(4)
 
     def start(self, work: Callable[[], object], *, waiting: int = 0) -> Future[object]:
-        """Returns once it ended, or so many sessions wait for locks."""
+        """Start a function; return once it ended, or that many sessions wait for locks."""
         future = self.pool.submit(self._alone, work)
         assert until(lambda: future.done() or waiting_for_locks() >= waiting)
         return future

@@ -1,4 +1,4 @@
-"""Receivers that are real HTTP servers on loopback, and webhooks pointing to them."""
+"""Receivers, real HTTP servers on loopback, and webhooks for them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def webhook(
     secret: str = SECRET,
     **more: Any,
 ) -> Webhook:
-    """A webhook as its table holds it."""
+    """Create a webhook directly in its table."""
     if place is not None:
         restaurant(place)
     now = clock.now()
@@ -118,7 +118,7 @@ def webhook(
 
 
 def signs(hook: Webhook, *secrets: str) -> bool:
-    """Whether what is sent to the webhook now is signed with these secrets, the current one first, and no other."""
+    """Return whether deliveries are now signed with exactly these secrets, the current one first."""
     services.send_test(caller=SYSTEM, webhook_id=str(hook.pk))
     (job,) = queue.claim(1, only=[hook.pk]).jobs
     signed = signing.headers(
@@ -130,7 +130,7 @@ def signs(hook: Webhook, *secrets: str) -> bool:
 def happen(
     booking_id: str = "", version: int = 1, event_type: str = "BookingCreated", **changed: Any
 ) -> StoredEvent:
-    """A booking event, fanned out as a worker would."""
+    """Append a booking event and fan it out, as a worker does."""
     event = events.append(booking_id, version, event_type, **changed)
     hand(event.event_id)
     return event

@@ -1,4 +1,4 @@
-"""The back office: what people see of webhooks and deliveries, and what they can do."""
+"""Webhooks in the back office: what users see of webhooks and deliveries, and what they can do."""
 
 from __future__ import annotations
 

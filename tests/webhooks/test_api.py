@@ -1,4 +1,4 @@
-"""Webhooks over REST: what is made, changed and deleted, and what is refused and named."""
+"""Webhooks over REST: creating, changing, deleting, and refusals with the field's name."""
 
 from __future__ import annotations
 

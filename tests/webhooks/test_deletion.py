@@ -1,4 +1,4 @@
-"""Deleting a webhook, and what is old, where there is very much of it."""
+"""Deleting webhooks and old messages, also in great numbers."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ SELECT id, 1, %(at)s, 20, 200, '', 'ok' FROM sent
 
 
 def fill(webhook: Webhook, count: int, *, days: int = 0) -> None:
-    """So many deliveries of so many days ago, each with its one attempt."""
+    """Insert ``count`` deliveries that are ``days`` old, each with one attempt."""
     with connection.cursor() as cursor:
         at = clock.now() - timedelta(days=days)
         cursor.execute(FILL, {"webhook": webhook.pk, "count": count, "at": at})
-        # What autovacuum does within a minute of such growth: a plan this connection kept from when the
+        # As autovacuum does within a minute of such growth: a query plan that this connection cached when the
         # tables were empty would read all of a table for each key.
         cursor.execute("ANALYZE webhooks_message, webhooks_delivery, webhooks_attempt")
 
@@ -170,7 +170,7 @@ def test_two_concurrent_sweeps_delete_no_more_than_one(sessions: Sessions) -> No
 
 
 def remove(webhook: Webhook) -> None:
-    """Delete it as a request does, in a session that is its own."""
+    """Delete a webhook as a request does, in a separate session."""
     services.delete_webhook(caller=SYSTEM, webhook_id=str(webhook.pk))
 
 
@@ -181,12 +181,12 @@ def test_failing_webhook_is_deleted_while_its_results_are_recorded(sessions: Ses
     support.happen()
     done = [Result(job, Outcome(500, None, 10), clock.now()) for job in queue.claim(10).jobs]
     assert len(done) == 2
-    # Their order is that of the deliveries' ids.
+    # Locks are taken in order of the deliveries' ids.
     other, failing = (each.webhook for each in Delivery.objects.order_by("pk"))
     with transaction.atomic():
         deletion.mark_deleted(failing)
     with elsewhere(other):
-        # It has the webhooks, and waits for the first of the deliveries.
+        # The sweep has locked the webhooks and waits for the first delivery.
         recording = sessions.start(lambda: queue.record(done), waiting=1)
         disposing = sessions.start(lambda: deletion.delete_marked(failing.pk), waiting=2)
     for each in (recording, disposing):
@@ -232,7 +232,7 @@ def test_no_delivery_is_written_for_webhooks_that_are_being_deleted(sessions: Se
         deletion.mark_deleted(going)
         deletion.delete_marked(going.pk)
         writing = sessions.start(write, waiting=1)
-        # Neither does who waits for the one keep anybody from the others.
+        # A session that waits for one delivery does not block the others.
         for other in (first, last):
             assert health.drop_expired(selectors.lock_webhook(SYSTEM, str(other.pk))) == 0
     assert writing.result(PATIENCE) == {first.pk, last.pk}

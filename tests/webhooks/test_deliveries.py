@@ -1,4 +1,4 @@
-"""What owners ask for over REST: tests, what was sent, a redelivery, a recovery."""
+"""Tests, deliveries, redelivery and recovery over REST."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits and is never to go out is dropped, and what else waits is not, where there is much of it."""
+"""Dropping queued deliveries that must never be sent, and only these, also in great numbers."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_sweep_drops_nothing_of_a_webhook_activated_meanwhile(
     slow, webhook = Webhook.objects.all()
     mine = Delivery.objects.filter(webhook=webhook)
     with elsewhere(slow):
-        # It has read which webhooks there are, and waits for the deliveries of the first.
+        # The sweep has read the webhooks and waits for the first one's deliveries.
         sweeping = sessions.start(housekeeping.sweep, waiting=1)
         change(webhook, ACTIVE)
         assert mine.get().status == "DROPPED"

@@ -1,4 +1,4 @@
-"""What a webhook that is not active holds and drops, and for how long anything is kept."""
+"""What an inactive or paused webhook holds and drops, and how long messages are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One POST over TLS, and what comes of names that do not resolve."""
+"""A POST over TLS, and host names that do not resolve."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAME = "hooks.example.com"
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for NAME with its key, signed by itself."""
+    """Return a self-signed certificate for NAME, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
     now = datetime.now(UTC)
@@ -58,7 +58,7 @@ def certificate(tmp_path: Path) -> Path:
 
 @contextmanager
 def tls_server(certificate: Path, asked: list[str | None]) -> Iterator[int]:
-    """A server that speaks TLS; ``asked`` gets the names that clients ask for and the hosts they send to."""
+    """Run a TLS server; ``asked`` collects the names in SNI and the Host headers of clients."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

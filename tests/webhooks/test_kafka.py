@@ -1,4 +1,4 @@
-"""Where Kafka runs, deliveries are announced on their topic and wake the senders from there."""
+"""With Kafka, deliveries are announced on their topic, which wakes the senders."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def announced(kafka: Broker, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Broker:
-    """The session's broker, with the topic of deliveries as on the first day where it is the real one."""
+    """Return the session's broker with the topic of deliveries, emptied if the broker is the real one."""
     print(f"ran on {kafka.kind}")
     settings.KAFKA_BROKERS = kafka.address
     monkeypatch.setattr(topic, "_producers", {})
     kafka.reset()
     if not isinstance(kafka, Kafka):
-        # The mock makes what it is asked about, and knows no other way.
+        # The mock creates a topic when it is asked about it, and has no other way.
         kafka.admin().list_topics(DELIVERIES, timeout=10)
     elif has_topic(kafka):
         kafka.delete(DELIVERIES)
@@ -52,7 +52,7 @@ def has_topic(broker: Broker) -> bool:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """What `manage.py consume webhook-workers` runs, in a thread."""
+    """Run the reader of `manage.py consume webhook-workers` in a thread."""
     stop = threading.Event()
     thread = threading.Thread(target=kafka_groups.consume, args=([Group.WEBHOOKS], stop))
     thread.start()
@@ -66,7 +66,7 @@ def reading() -> Iterator[None]:
 
 @pytest.fixture
 def woken(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Set when a sender is to be woken."""
+    """Return an event that is set when a sender is woken."""
     event = threading.Event()
     monkeypatch.setitem(registry._listeners, (Group.WEBHOOKS, DELIVERIES), event.set)
     return event
@@ -76,7 +76,7 @@ def test_announced_deliveries_wake_a_sender_once_committed(announced: Broker, wo
     hook = support.webhook("https://example.com/")
     with reading():
         if isinstance(announced, Kafka):
-            # It makes the topic that is missing; before that there is nowhere to announce anything.
+            # It creates the missing topic; before, nothing can be announced.
             assert until(lambda: has_topic(announced))
         event = support.happen()
         assert woken.wait(PATIENCE)
@@ -128,15 +128,15 @@ def test_one_process_is_one_member_of_the_group_and_reads_all_its_topics(announc
 
 
 def members(broker: Broker) -> list[set[str]]:
-    """Which topics each member of the group reads."""
-    # Held on to: what it promised comes to nothing once it is gone.
+    """Return the topics of each member of the group."""
+    # Keep a reference: its futures are cancelled once it is collected.
     admin = broker.admin()
     group = admin.describe_consumer_groups([Group.WEBHOOKS.value])[Group.WEBHOOKS.value].result(PATIENCE)
     return [{part.topic for part in member.assignment.topic_partitions} for member in group.members]
 
 
 def committed(broker: Broker) -> int:
-    """How many messages of the topic the group says it has read."""
+    """Return how many messages of the topic the group has committed."""
     admin = broker.admin()
     asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(Group.WEBHOOKS.value)])
     parts = asked[Group.WEBHOOKS.value].result(PATIENCE).topic_partitions or []
@@ -159,7 +159,7 @@ def test_reader_logs_an_error_and_continues(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    # The one error among messages that any broker can be brought to.
+    # The only error in place of a message that every broker can be made to return.
     monkeypatch.setattr(kafka_groups, "Client", lambda conf: Consumer(conf | {"enable.partition.eof": True}))
     support.webhook("https://example.com/")
     with reading():
@@ -191,7 +191,7 @@ def test_no_delivery_is_lost_without_a_broker(settings: Settings, monkeypatch: p
     settings.KAFKA_BROKERS = f"127.0.0.1:{free_port()}"
     support.webhook("https://example.com/")
     support.happen()
-    # Announced to nobody, and not waited for.
+    # The announcement goes nowhere, and the commit does not wait for it.
     (producer,) = topic._producers.values()
     assert len(producer) > 0
     assert Delivery.objects.get().status == "PENDING"

@@ -1,4 +1,4 @@
-"""The bytes of a payload are those of JavaScript's JSON.stringify; Node checks it."""
+"""A payload's bytes equal those of JavaScript's JSON.stringify, as Node confirms."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_node_reads_it_and_writes_the_same_bytes() -> None:
 @pytest.mark.skipif(NODE is None, reason="needs node")
 @pytest.mark.parametrize(("value", "text"), [({"b": 1, "1": 2}, '{"1":2,"b":1}'), ([1.0, 1e21], "[1,1e+21]")])
 def test_node_shows_which_values_payloads_must_not_contain(value: object, text: str) -> None:
-    """The canary of the proof above: on these JavaScript and Python differ."""
+    """The canary of the proof above: JavaScript and Python write these values differently."""
     ours = payload.encode({"data": value})
     assert stringified([ours]) == [f'{{"data":{text}}}'.encode()] != [ours]
 
@@ -130,7 +130,7 @@ def test_payloads_contain_only_values_that_both_languages_write_alike(
 
 
 def unlike(value: Any) -> list[Any]:
-    """The parts of a payload that JavaScript might write in another way."""
+    """Yield the parts of a payload that JavaScript might write differently."""
     match value:
         case None | bool() | str():
             return []
@@ -145,7 +145,7 @@ def unlike(value: Any) -> list[Any]:
 
 
 def stringified(texts: list[bytes]) -> list[bytes]:
-    """Each text as Node writes it after reading it."""
+    """Return each JSON text as Node writes it after parsing it."""
     assert NODE is not None
     script = (
         "const lines = require('fs').readFileSync(0).toString('latin1').split('\\n');"

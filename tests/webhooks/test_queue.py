@@ -62,7 +62,7 @@ def test_metrics_count_attempts_whose_rows_were_deleted(
     receiver.answer = Answer(400)
     support.happen()
     assert sender.drain() == 1
-    # Rows are deleted in time; who counts attempts must not see them grow fewer.
+    # Rows are deleted after a while; the count of attempts must not shrink.
     Attempt.objects.all().delete()
     shown = [
         line for line in metrics.exposition().decode().splitlines() if "webhook_deliveries_total" in line
@@ -153,7 +153,7 @@ def test_first_attempts_keep_the_order_of_a_bookings_events(receiver: Receiver) 
         ["BookingCreated", "BookingUpdated", "BookingSeated", "BookingCompleted"], 1
     ):
         support.happen(BOOKING, version, kind, changes={})
-    # Claimed all at once, they would go out side by side.
+    # Claimed together, they would be sent concurrently.
     assert len(queue.claim(100).jobs) == 1
     Delivery.objects.update(leased_until=None, attempts=0, tries=0)
     sender.drain()

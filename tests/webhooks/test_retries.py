@@ -1,4 +1,4 @@
-"""P11: when attempts are made, and when none is."""
+"""P11: when attempts are made, and when not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def outcome(status: int | None, retry_after: float | None = None) -> Outcome:
 
 
 def seconds(tries: int, *, result: Outcome | None = None, took: float = 0.0, seed: int = 0) -> float | None:
-    """From the start of attempt number ``tries`` to when the next one is due."""
+    """Return the seconds from the start of attempt number ``tries`` to the due time of the next one."""
     due = PLAN.next(
         tries,
         started=T0,
@@ -131,18 +131,18 @@ def test_retry_after_is_read_as_seconds_and_as_date(monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def breakerless(settings: Settings) -> None:
-    """The breaker would space out what is to be seen here; it has its own tests."""
+    """Switch off the circuit breaker, which would delay attempts; it has its own tests."""
     settings.WEBHOOK_BREAKER_FAILURES = 1_000
 
 
 def attempts_at() -> list[float]:
-    """When the attempts were made, in seconds from the first."""
+    """Return the times of the attempts in seconds from the first."""
     started = list(Attempt.objects.order_by("number").values_list("started_at", flat=True))
     return [(at - started[0]).total_seconds() for at in started]
 
 
 def follow_due_times(limit: int = 20) -> None:
-    """Move the clock to each next due time and send, until nothing is due any more."""
+    """Move the clock to each next due time and send, until nothing is due."""
     with clock.frozen(T0):
         sender.drain()
     for _ in range(limit):
@@ -232,7 +232,7 @@ def test_status_410_deactivates_the_webhook(receiver: Receiver) -> None:
 def test_canary_without_the_pauses_the_check_fails(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The canary: a schedule that forgets to wait does not pass for one that waits."""
+    """The canary: a schedule without pauses fails the check."""
     monkeypatch.setattr(
         retries.Schedule, "next", lambda self, tries, *, ended, **_: ended if tries < 12 else None
     )

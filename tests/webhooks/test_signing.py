@@ -1,4 +1,4 @@
-"""P14: what is sent verifies, with every method, at receivers run from the documentation itself."""
+"""P14: receivers taken from the documentation verify what is sent, by every documented method."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ WORDS = [
 
 
 def block(name: str) -> str:
-    """The code of that name in the document."""
+    """Return the code block of that name in the document."""
     found = re.search(rf"^```\w+ {re.escape(name)}\n(.*?)^```$", DOCUMENT.read_text("utf-8"), re.M | re.S)
     assert found is not None
     return found[1]
@@ -52,7 +52,7 @@ def block(name: str) -> str:
 
 @contextmanager
 def documented(name: str, secret: str, folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """The document's receiver of that name, running: its URL, and what it prints."""
+    """Run the document's receiver of that name; yield its URL and its output."""
     source = folder / name
     source.write_text(block(name), "utf-8")
     program = [NODE or "node", str(source)] if name.endswith("mjs") else [sys.executable, "-u", str(source)]
@@ -73,7 +73,7 @@ def text(chance: random.Random) -> str:
 
 
 def happen_at_random(chance: random.Random, count: int) -> list[str]:
-    """Bookings whose texts nobody would choose. Returns the ids of their events."""
+    """Create bookings with unusual texts; return the ids of their events."""
     made = []
     for _ in range(count):
         fields: dict[str, Any] = {
@@ -149,7 +149,7 @@ def test_documented_receiver_refuses_tampered_messages(name: str, seed: int, tmp
 @pytest.mark.django_db
 @pytest.mark.usefixtures("private")
 def test_canary_with_a_wrong_secret_the_check_fails(tmp_path: Path) -> None:
-    """The canary: a receiver that has another secret takes nothing."""
+    """The canary: a receiver with another secret accepts nothing."""
     with documented("receiver.py", "not the secret of the webhook", tmp_path) as (url, printed):
         support.webhook(url)
         support.happen()
@@ -224,7 +224,7 @@ def test_both_secrets_verify_until_the_grace_period_ends(receiver: Receiver) -> 
 
 
 def accepted(headers: Mapping[str, str], body: bytes, secret: str, at: Any) -> bool:
-    """As the Standard Webhooks library would, but for its own clock."""
+    """Verify as the Standard Webhooks library does, but without its clock."""
     expected = signing.standard(secret, UUID(headers["webhook-id"]), int(at.timestamp()), body)
     return expected in headers["webhook-signature"].split(" ")
 

@@ -1,4 +1,4 @@
-"""Who sees and manages which webhooks."""
+"""Permissions and tenant isolation of webhooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""P13: nothing that leads inside is accepted, looked up into, or connected to."""
+"""P13: no URL that leads to a private address is accepted or connected to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from webhooks.models import Attempt, Delivery
 from webhooks.url_policy import Address, Refused, check_url, may_connect
 
 REFUSED = [
-    # IPv4 inside, in the usual form
+    # private IPv4, in the usual form
     "https://127.0.0.1/", "https://127.1.2.3/", "https://10.0.0.1/", "https://172.16.0.1/", "https://172.31.255.255/",
     "https://192.168.1.1/", "https://169.254.169.254/latest/meta-data/", "https://100.64.0.1/", "https://0.0.0.0/",
     "https://255.255.255.255/", "https://224.0.0.1/", "https://198.18.0.1/", "https://192.0.0.1/", "https://192.0.2.1/",
@@ -46,10 +46,10 @@ REFUSED = [
     "https://127.0.0.1#@example.com/", "https://example.com#fragment", "https://example.com:22/", "https://example.com:25/",
     "https://example.com:0/", "https://example.com:65536/", "https://example.com:/", "https://example.com:6379/",
     "https://example.com:443443/", "https://example.com:+443/", "https://example.com:9200/", "https://example.com:0443/",
-    # other schemes, and what is no URL
+    # other schemes, and non-URLs
     "ftp://example.com/", "file:///etc/passwd", "gopher://example.com/", "javascript:alert(1)", "//example.com/",
     "example.com", "https:/example.com/", "https:///example.com/", "https://", "https://?x", "http:example.com", "",
-    # what parsers disagree about
+    # parsers disagree about these
     "https://example.com\\@127.0.0.1/", "https://127.0.0.1\\.example.com/", "https://example.com/\r\nX: y",
     "https://exa mple.com/", " https://example.com/", "https://example.com/ ", "https://example.com/\x00", "https://ⓔxample.com/",
     "https://127。0。0。1/", "https://１２７.0.0.1/", "https://example.com/ñ", "https://%31%32%37.0.0.1/", "https://example.com/\t",
@@ -116,7 +116,7 @@ def test_address_with_a_zone_is_never_connected_to(scoped: str) -> None:
 
 @contextmanager
 def connections() -> Iterator[list[Any]]:
-    """Every address this process asks the system to connect to, whoever asks."""
+    """Collect every address to which this process connects."""
     seen: list[Any] = []
     watching = True
 
@@ -132,7 +132,7 @@ def connections() -> Iterator[list[Any]]:
 
 
 def post(url: str, *answers: list[str]) -> tuple[http_client.Outcome, int]:
-    """One delivery to ``url`` with a resolver that gives these answers in turn."""
+    """Make one delivery to ``url`` with a resolver that returns these addresses in turn."""
     asked = 0
 
     async def resolver(host: str, port: int) -> list[Address]:
@@ -162,7 +162,7 @@ def test_host_name_of_a_private_address_is_never_connected_to(answer: list[str])
 
 @pytest.mark.parametrize("url", [url for url in REFUSED if url.isascii()])
 def test_deliveries_to_a_refused_url_are_not_sent(url: str) -> None:
-    """Also one that came into the table by another way, or under other settings."""
+    """Even if it came into the table by another way, or under other settings."""
     with connections() as seen:
         outcome, asked = post(url, ["93.184.216.34"])
     assert (outcome.trouble, asked, seen) == (Trouble.REFUSED, 0, [])
@@ -196,7 +196,7 @@ def test_name_that_resolves_differently_the_second_time_is_refused_at_delivery(
 
 
 def test_canary_without_the_check_a_connection_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The canary: the same rebinding with the protection taken away."""
+    """The canary: the same DNS rebinding without the protection."""
     monkeypatch.setattr(http_client, "may_connect", lambda address: True)
     port = free_port()
     with connections() as seen:

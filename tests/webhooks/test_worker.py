@@ -1,4 +1,4 @@
-"""The real worker: a Celery process that is woken by an event's commit and sends until nothing is due."""
+"""The real worker: a Celery process that an event's commit wakes, and that sends until nothing is due."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def database_url() -> str:
-    """The test's own database, as another process names it."""
+    """Return the URL of the test's database for another process."""
     at = connection.settings_dict
     return (
         f"postgresql://{at['USER']}@/{at['NAME']}?host={quote(at['HOST'], safe='')}&port={at['PORT'] or 5432}"
@@ -59,7 +59,7 @@ def test_worker_delivers_retries_and_recovers_from_a_lost_wake_up(
     support.happen()
     assert until(lambda: len(receiver.requests) == 1)
     awake = pumps()
-    # Awake now: it takes the next without a call.
+    # Awake now, it takes the next delivery without a wake-up.
     with monkeypatch.context() as uncalled:
         uncalled.setattr(tasks, "wake_sender", lambda **_: None)
         support.happen()
@@ -71,7 +71,7 @@ def test_worker_delivers_retries_and_recovers_from_a_lost_wake_up(
     assert until(lambda: tries.count() == 4)
     started = list(tries.values_list("started_at", flat=True))
     pauses = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(started)]
-    # The upper bounds are for a machine that is busy; that no other pump had to be called is what makes it prompt.
+    # The upper bounds allow for a busy machine; it is prompt because no other sender had to be started.
     assert all(due <= pause < 2 * due + 4 for due, pause in zip((1, 1, 2), pauses, strict=True)), pauses
     assert (len(receiver.requests), pumps()) == (6, awake)
 
@@ -88,7 +88,7 @@ def test_worker_delivers_retries_and_recovers_from_a_lost_wake_up(
 
 
 def pumps() -> list[int]:
-    """The database sessions of the pumps that run."""
+    """Return the database sessions of the running senders."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s", [sender.PUMP_LOCK]

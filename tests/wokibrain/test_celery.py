@@ -1,4 +1,4 @@
-"""What the worker reads, and what it says to root about it."""
+"""The formats that the worker reads, and its warning to root."""
 
 import os
 import subprocess

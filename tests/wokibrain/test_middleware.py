@@ -1,4 +1,4 @@
-"""What the log says of requests: the cause of those that fail on our side, and nothing of what only probes."""
+"""The request log: the cause of server errors, and no lines for successful probes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Nobody listens where Postgres should."""
+    """Point the database at a closed port."""
     with monkeypatch.context() as moved:
         connection.close()
         moved.setitem(connection.settings_dict, "HOST", str(tmp_path))
@@ -48,7 +48,7 @@ def test_the_cause_of_a_503_is_logged_once_a_second(
     ((level, said),) = lines(caplog, CAUSES)
     assert level == logging.WARNING
     assert said.startswith("a request failed: PostgreSQL does not answer (")
-    # A level that leaves out the ordinary keeps these.
+    # A log level that omits successful requests keeps these.
     assert lines(caplog, REQUESTS) == [(logging.ERROR, "request")] * 3
 
 

@@ -1,4 +1,4 @@
-"""Production runs without the embedded servers: not a module of theirs is imported."""
+"""Production runs without the embedded servers and imports none of their modules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIST_EMBEDDED = (
 
 
 def embedded_modules(data_dir: Path, environment: str) -> str:
-    """What a process of that environment imported of the embedded servers, once everything is loaded."""
+    """Return the embedded servers' modules that a process in that environment imports."""
     variables = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | SAFE
     variables |= {
         "ENVIRONMENT": environment,

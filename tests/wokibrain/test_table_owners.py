@@ -1,4 +1,4 @@
-"""SQL by hand names only tables of the app it is in; other apps' statements use fragments that the owner gives."""
+"""Handwritten SQL names only tables of its own app; for other apps' tables it uses the owner's fragments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("bookings", "restaurants", "webhooks", "wokibrain")
 
 
 def owners() -> dict[str, str]:
-    """Each table's name and the package of the app whose model it is of."""
+    """Return each table's name -> the package of the app that owns it."""
     return {
         model._meta.db_table: model._meta.app_config.name
         for model in apps.get_models(include_auto_created=True)
@@ -24,7 +24,7 @@ def owners() -> dict[str, str]:
 
 
 def foreign_tables(source: str, module: str) -> Iterator[tuple[int, str]]:
-    """Yield the line and name of each table in a string of ``source`` that an app owns which ``module`` is not of."""
+    """Yield line and name of each table in a string of ``source`` that an app other than the module's owns."""
     tables = {table: owner for table, owner in owners().items() if not f"{module}.".startswith(f"{owner}.")}
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

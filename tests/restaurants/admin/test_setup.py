@@ -1,4 +1,4 @@
-"""Setting a restaurant up on the admin's pages: by the services, asking before a booking loses its place."""
+"""Setting up a restaurant in the admin: through the services, and with a question before a booking is stranded."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def b1() -> Booking:
 
 
 def stranded(response: Any) -> tuple[Stranded, ...]:
-    """The bookings that the page asks about."""
+    """Return the bookings that the page asks to acknowledge."""
     assert "stranded" in response.context, response.context["errors"]
     bookings: tuple[Stranded, ...] = response.context["stranded"]
     return bookings
 
 
 def evenings_gone(page: Any) -> dict[str, Any]:
-    """The restaurant's page with every window of the evening ticked for deletion."""
+    """Return the restaurant's form with every evening window ticked for deletion."""
     rows = enumerate(page.context["inline_admin_formsets"][0].formset.forms)
     return filled(page, **{f"windows-{n}-DELETE": "on" for n, row in rows if row.instance.opens == time(20)})
 
@@ -96,7 +96,7 @@ def test_a_change_that_strands_a_booking_lists_it_and_asks(
     assert (shown.reference, shown.start, shown.party_size) == ("B1", time(20, 30), 3)
     assert "<td>20:30</td>" in asked.content.decode()
     assert f"/admin/bookings/booking/{b1().pk}/change/" in asked.content.decode()
-    # All that was typed is still there, and nothing of it was saved.
+    # The form still has the input, and nothing was saved.
     again = filled(asked)
     assert {name: again.get(name) for name in body if name != "_save"} == {
         name: value if isinstance(value, list) else [value] for name, value in body.items() if name != "_save"
@@ -297,7 +297,7 @@ def test_a_save_during_a_booking_waits_and_then_asks_to_retry(settings: Any) -> 
             "Another change is being saved right now. Please save again."
         ]
         assert filled(response)["capacity_max"] == ["5"]
-        # What does not matter to whoever books does not wait for them.
+        # A change that does not matter to bookings does not wait for them.
         named = filled(client.get(path), name="Window") | {"_save": "1"}
         assert client.post(path, named).status_code == 302
     assert client.post(path, body).status_code == 302

@@ -1,4 +1,4 @@
-"""The set-up endpoints: what they make, what they answer, who they let in."""
+"""The set-up endpoints: what they create, their responses, and the secret they need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine is measured for is what the database holds."""
+"""The database enforces the limits within which the engine is measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 
 def star(arms: int) -> None:
-    """A table in the middle, and as many around it joined to it."""
+    """Create a table joined to ``count`` others."""
     house("J", tables={"A": (1, 2)} | {f"B{number}": (1, 2) for number in range(arms + 1)})
     for number in range(arms):
         TableJoin.objects.create(sector_id="J-S", first_id="J-A", second_id=f"J-B{number}")

@@ -1,4 +1,4 @@
-"""The rules that the database keeps by itself, whoever writes."""
+"""The rules that the database itself enforces, whatever writes."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ REFUSED: list[tuple[str, Write]] = [
 
 
 def immediately() -> None:
-    """Deferred constraints are asked now, not when the test's transaction is rolled back."""
+    """Check deferred constraints now, since the test's transaction is rolled back."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
@@ -228,7 +228,7 @@ def test_a_table_in_a_join_or_combo_cannot_leave_its_sector() -> None:
 
 
 def test_overlaps_are_allowed_within_a_transaction_that_defers_the_constraint() -> None:
-    """Two bookings can swap tables: what counts is how it is in the end."""
+    """Two bookings can swap tables: only the state at commit counts."""
     allocation()()
     row = Allocation.objects.get(table_id="T3")
     with transaction.atomic():

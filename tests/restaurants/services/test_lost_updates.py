@@ -1,4 +1,4 @@
-"""Two change different fields of one row at once: both changes stand, whoever read it first."""
+"""Two concurrent changes of different fields of one row: both are kept, whichever read the row first."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tables(settings: dict[str, Any]) -> None:
 def between_its_reading_and_its_lock(
     change: Callable[[], None], other: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Run ``change``, and ``other`` to its end just before ``change`` asks for the plan's lock."""
+    """Run ``change``, and run ``other`` to its end just before ``change`` takes the plan's lock."""
     waiting, go = Event(), Event()
 
     def late(
@@ -115,7 +115,7 @@ def test_renaming_a_row_that_is_being_deleted_waits_and_finds_nothing() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         with guarded("R1", caller=SYSTEM):
-            # A combo that goes first has the restaurant's row written to before the table's is.
+            # Deleting a combo first writes to the restaurant's row before the table's.
             Restaurant.objects.filter(pk="R1").update(plan_version=0)
             renaming = pool.submit(rename)
             waiting.wait(PATIENCE)

@@ -241,7 +241,7 @@ def test_moving_a_flagged_booking_clears_its_flag(admin: APIClient) -> None:
 
 
 def test_each_booking_that_is_flagged_costs_one_statement(admin: APIClient) -> None:
-    """Nobody books while they are flagged."""
+    """No booking can be created while they are flagged."""
     for day in (23, 24, 25):
         with clock.frozen(BEFORE):
             body = {"restaurantId": "R1", "date": f"2025-10-{day}", "partySize": 3, "durationMinutes": 60}

@@ -1,4 +1,4 @@
-"""A plan changes while somebody books: the booking either stands in the list, or knows the new plan."""
+"""A plan changes during a booking: the booking is either in the list or checked against the new plan."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def on_a_thread(work: Callable[[], None]) -> Callable[[], None]:
 
 
 def race() -> tuple[bool, list[str]]:
-    """Take T2 out of use while T2 is booked: whether the booking went through, and who holds T2 unflagged."""
+    """Retire T2 while T2 is being booked; return whether the booking succeeded, and the unflagged bookings of T2."""
     make_example()
     changing, booked = Event(), Event()
 
     def change() -> None:
         with guarded("R1", caller=SYSTEM):
             changing.set()
-            # A booking that the plan's lock holds back waits for this change; one that nothing holds back is done.
+            # With the plan's lock the booking waits for this change; without it, the booking is already done.
             assert until(lambda: booked.is_set() or waiting_for_locks() > 0)
             Table.objects.filter(pk="T2").update(active=False)
 
@@ -68,7 +68,7 @@ def test_a_booking_during_a_change_sees_the_new_plan() -> None:
 
 
 def test_canary_without_the_plan_lock_a_booking_is_stranded_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The canary: the list is read, and then somebody books what is being taken away."""
+    """The canary: the list is read, and then a booking takes the table that is being retired."""
 
     monkeypatch.setattr(plan_changes, "lock_plans", lambda _: None)
     went_through, stranded = race()

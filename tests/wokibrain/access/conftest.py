@@ -14,7 +14,7 @@ from wokibrain.core.permissions import Role
 
 @pytest.fixture
 def example(db: None) -> None:
-    """R1 as it is seeded; R2 "La Otra" with S9 and T9."""
+    """Create the seeded R1, and R2 "La Otra" with S9 and T9."""
     make_example()
 
 
@@ -27,7 +27,7 @@ def make_example() -> None:
 
 
 def client_of(role: Role | None, restaurant_id: str | None = "R1") -> APIClient:
-    """A client with a key of that role; None for no credentials."""
+    """Return a client with a key of that role, or without credentials for None."""
     client = APIClient()
     if role is not None:
         place = None if role is Role.SUPER_ADMIN else restaurant_id

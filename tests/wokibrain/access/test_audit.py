@@ -1,4 +1,4 @@
-"""Who did what to what: management, keys, people and sign-ins leave an entry, and never a personal value."""
+"""The audit trail: management, keys, users and sign-ins leave an entry, without personal values."""
 
 from __future__ import annotations
 

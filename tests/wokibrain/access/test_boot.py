@@ -1,4 +1,4 @@
-"""P18: production refuses to start on each unsafe setting, and names it."""
+"""P18: production refuses to start with any unsafe setting, and names it."""
 
 from __future__ import annotations
 

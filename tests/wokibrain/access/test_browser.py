@@ -1,4 +1,4 @@
-"""Pages under their Content-Security-Policy, in a real browser: they work, and nothing is refused."""
+"""Pages under their Content-Security-Policy in a real browser: they work, and the policy blocks nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REFUSED = """() => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    # Playwright runs an event loop in this thread, and Django takes that for asynchronous code.
+    # Playwright runs an event loop in this thread, which Django takes for asynchronous code.
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -65,7 +65,7 @@ def test_the_api_reference_renders(page: Page, complaints: list[str], live_serve
     page.goto(f"{live_server.url}/docs")
     page.wait_for_selector("h2:has-text('Book a table')", timeout=30_000)
     page.type("input[placeholder='Search...']", "cancel", delay=20)
-    # Found by the worker, which the policy must let ReDoc make.
+    # The search runs in a worker, which the policy must allow ReDoc to create.
     page.wait_for_selector("[data-role='search:results'] :text('Cancel a booking')", timeout=15_000)
     assert (refused(page), complaints) == ([], [])
 
@@ -90,10 +90,10 @@ def test_the_back_office_works(page: Page, complaints: list[str], live_server: A
 def test_canary_a_policy_without_its_exception_is_reported(
     page: Page, complaints: list[str], live_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The canary: the same look at the same page must see what a stricter policy refuses."""
+    """The canary: the same check of the same page reports what a stricter policy blocks."""
     monkeypatch.setattr("wokibrain.rest.docs_pages.DOCS_POLICY", "default-src 'self'")
     page.goto(f"{live_server.url}/docs")
-    # By a promise: Playwright's own waiting looks again by eval, which the policy may refuse.
+    # By a promise: Playwright's own waiting polls by eval, which the policy may block.
     page.evaluate("""() => new Promise(done => {
         const look = () => window.refused.length || performance.now() > 10_000 ? done() : setTimeout(look, 50);
         look();

@@ -1,4 +1,4 @@
-"""P19: the server does what its OpenAPI document says, whatever it is sent and by whom."""
+"""P19: the server conforms to its OpenAPI document for any request of any caller."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ SEED = int(os.environ.get("FUZZ_SEED", "") or random.randrange(2**32))
 ADMIN_SECRET = "a-secret-for-the-set-up-endpoints-in-this-test"
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 CASES = 2_000
-# Whoever is nobody has no secret either; what is left is open to all.
+# An anonymous caller has no secret either; only public operations remain.
 OPEN = {"api/v1/admin/info"}
-# Coverage would follow into the tool, which is not ours to measure.
+# Coverage would also measure the tool, which is not our code.
 UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}
 ROLES = [*Role, None]
 SHORT = [Role.SUPER_ADMIN, Role.API_CLIENT, None]
@@ -45,7 +45,7 @@ def services() -> Iterator[Services]:
 
 @contextmanager
 def serving(services: Services) -> Iterator[Api]:
-    """The example, served to those who have credentials."""
+    """Serve the example restaurants; all callers need credentials."""
     manage("seed", environment=services.environment)
     own = {"ADMIN_SECRET": ADMIN_SECRET, "PUBLIC_PERMISSIONS": "none"}
     with api_servers(1, services=services, environment=own) as api:
@@ -60,7 +60,7 @@ def api(services: Services) -> Iterator[Api]:
 
 @pytest.fixture
 def fresh() -> Iterator[tuple[Services, Api]]:
-    """A world of one's own, in which nobody has deleted or deactivated anything yet."""
+    """Reset the data, so that no earlier test has deleted or deactivated anything."""
     with private_services() as services, serving(services) as api:
         yield services, api
 
@@ -73,13 +73,13 @@ def key_of(services: Services, role: Role) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fuzzed:
-    """What the tool says of its run, and what the server counted meanwhile, by method, route and status."""
+    """Schemathesis's report, and the requests that the server counted, by method, route and status."""
 
     report: dict[str, Any]
     answered: Counter[tuple[str, str, str]]
 
     def routes(self, status: str) -> set[str]:
-        """The documented operations' routes that answered so, such as "2xx"."""
+        """Return the documented operations' routes with responses of a class such as "2xx"."""
         return {
             route
             for (method, route, code), count in self.answered.items()
@@ -90,9 +90,9 @@ class Fuzzed:
 def fuzz(
     services: Services, url: str, role: Role | None, folder: Path, *options: str, set_up: bool = True
 ) -> Fuzzed:
-    """Schemathesis over every operation, all checks on; fails with what it found.
+    """Run Schemathesis over every operation with all checks; fail with its findings.
 
-    ``set_up``: whether it knows the secret of the set-up endpoints; nobody never does.
+    ``set_up``: whether it has the secret of the set-up endpoints; an anonymous caller never has.
     """
     headers = []
     if role is not None:
@@ -113,7 +113,7 @@ def fuzz(
 
 
 def answered(url: str) -> Counter[tuple[str, str, str]]:
-    """The server's own count of requests."""
+    """Return the server's own count of requests."""
     families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
     samples = [each for family in families for each in family.samples if each.name == "http_requests_total"]
     return Counter(
@@ -200,7 +200,7 @@ def test_linked_requests_break_no_promise(
     services, api = fresh
     phases = ["--phases", "stateful", "--max-examples", "100", "--workers", "1"]
     phases += ["--include-tag", tag] if tag else []
-    # What is deleted by one path and made again by another looks to the tool as if it were still there.
+    # A row deleted by one request and created again by another looks to the tool as if it had never been deleted.
     fuzzed = fuzz(services, api.urls[0], role, tmp_path, *phases, set_up=False)
     print(f"{role} {tag or 'all'}: {fuzzed.report['test_cases']['generated']} cases in chains")
     assert fuzzed.report["errors"] == []
@@ -209,7 +209,7 @@ def test_linked_requests_break_no_promise(
 
 
 def npm(folder: Path, *packages: str) -> Path:
-    """The folder's node_modules with those packages; skips where they cannot be had."""
+    """Return the folder's node_modules with those packages; skip the test if npm cannot install them."""
     tool = shutil.which("npm")
     if not tool:
         pytest.skip("npm is not on this machine")

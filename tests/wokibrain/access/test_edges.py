@@ -1,4 +1,4 @@
-"""What nobody sends by mistake: it is refused in order, and leaves nothing behind."""
+"""Requests that no honest client sends: they are refused properly and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_nul_character_in_the_back_office_is_refused(path: str, cookies: dict[
     ],
 )
 def test_no_response_may_be_cached_on_the_way(role: Role | None, path: str, status: int) -> None:
-    """A shared cache knows of Authorization, and not of X-API-Key."""
+    """Shared caches respect Authorization, but not X-API-Key."""
     response = client_of(role).get(f"{API}/{path}")
     assert (response.status_code, response["Cache-Control"]) == (status, "no-store")
 

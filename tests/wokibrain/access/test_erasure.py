@@ -1,4 +1,4 @@
-"""P20: an erased guest is nowhere: not in the database, Redis, Kafka, what webhooks were sent, or the logs."""
+"""P20: nothing of an erased guest remains in the database, Redis, Kafka, webhook deliveries or logs."""
 
 from __future__ import annotations
 
@@ -75,17 +75,17 @@ def manage(services: Services, *arguments: str) -> str:
 
 
 def keep_uncompressed(services: Services) -> None:
-    """Redis would compress what it dumps, and a search would pass it by."""
+    """Have Redis dump without compression, which would hide values from the search."""
     Redis.from_url(services.redis.url).config_set("rdbcompression", "no")
 
 
 def kept(services: Services, broker: Broker, receiver: Receiver) -> dict[str, str]:
-    """All that is kept, by where: database, Redis, Kafka, what was delivered, what the processes logged."""
+    """Return all stored data by place: database, Redis, Kafka, deliveries, the processes' logs."""
     dump = subprocess.run(
         [embedded.postgres_binary("pg_dump"), "--dbname", services.postgres.url, "--inserts"],
         capture_output=True, check=True, timeout=60,
     ).stdout  # fmt: skip
-    # Bytes, such as the bodies of deliveries and unreadable messages, stand in a dump as hexadecimal digits.
+    # A dump has bytes, such as bodies of deliveries and unreadable messages, as hexadecimal digits.
     binary = [bytes.fromhex(digits.decode()) for digits in re.findall(rb"\\x((?:[0-9a-f]{2})+)", dump)]
     redis = [
         key + (client.dump(key) or b"")
@@ -93,7 +93,7 @@ def kept(services: Services, broker: Broker, receiver: Receiver) -> dict[str, st
         for client in [Redis.from_url(env.redis_database(services.redis.url, number))]
         for key in client.scan_iter()
     ]
-    # Messages as readers get them, since they may lie compressed on disk; and the disk, for what no reader gets.
+    # Messages as readers get them, since they may be compressed on disk; and the disk, for what readers do not get.
     messages = [
         part
         for topic in broker.admin().list_topics(timeout=10).topics
@@ -142,7 +142,7 @@ def _erase_and_search(
     house: Services, kafka: Broker, receiver: Receiver, pipeline: Pipeline, staff: httpx.Client
 ) -> None:
     events = ["booking.created", "booking.updated", "booking.cancelled"]
-    # Or the seed's own booking might be told to the webhook as well.
+    # Otherwise the seeded booking might be delivered to the webhook too.
     pipeline.until_settled()
     hook = staff.post("/api/v1/webhooks", json={"url": receiver.url, "events": events})
     assert hook.status_code == 201, hook.text
@@ -150,7 +150,7 @@ def _erase_and_search(
     made = staff.post(BOOKINGS, json=WANTED | GUEST, headers=keyed)
     assert made.status_code == 201, made.text
     other = staff.post(BOOKINGS, json=WANTED | {"guestName": OTHER, "guestEmail": "other@example.org"})
-    # Every way in which the data is shown, refused and logged.
+    # Every way in which personal data is returned, refused and logged.
     for path in (f"/{made.json()['id']}", "?restaurantId=R1&sectorId=S1&date=2025-10-23"):
         assert NAME in staff.get(BOOKINGS + path).text
     staff.post(BOOKINGS, json=WANTED | GUEST | {"partySize": 49})
@@ -160,7 +160,7 @@ def _erase_and_search(
     assert staff.patch(f"{BOOKINGS}/{made.json()['id']}", json=change).status_code == 200
     gone = staff.post(BOOKINGS, json=WANTED | GUEST)
     assert staff.delete(f"{BOOKINGS}/{gone.json()['id']}").status_code == 204
-    # Three made, one of them changed, another cancelled.
+    # Three created, one of them changed, another cancelled.
     deliveries = (
         "SELECT event, status, attempts FROM webhooks_delivery JOIN webhooks_message m ON m.id = message_id"
     )
@@ -171,7 +171,7 @@ def _erase_and_search(
     )
     pipeline.until_settled()
 
-    # The canary of the search: what is put into each place is found there, and the guest is in the database.
+    # The canary of the search: it finds a mark put into each place, and the guest in the database.
     kafka.send(BOOKING.kafka, PLANTED.encode())
     pipeline.until(lambda: pipeline.value("SELECT count(*) FROM events_failure WHERE raw IS NOT NULL") > 0)
     Redis.from_url(house.redis.url).set("planted", PLANTED)
@@ -180,7 +180,7 @@ def _erase_and_search(
     before = kept(house, kafka, receiver)
     assert everywhere(before, [PLANTED]) == {(place, PLANTED) for place in before}
     assert {one for place, one in everywhere(before, TRACES) if place == "database"} == set(TRACES)
-    # What is told outside names a booking, never a guest.
+    # Messages to the outside name a booking, never a guest.
     told = {place: before[place] for place in ("broker", "deliveries")}
     assert everywhere(told, [made.json()["id"]]) == {(place, made.json()["id"]) for place in told}
     assert everywhere(told, TRACES) == set()

@@ -1,4 +1,4 @@
-"""API keys: what they may do, and when they end."""
+"""API keys: their permissions and their end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live channel and its AsyncAPI document say the same, message by message."""
+"""The live channel conforms to its AsyncAPI document, message by message."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ print(create_key(caller=SYSTEM, name="live", role="super_admin")[1], session.ses
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A server whose events are handed on, a key that may do everything there, and a person's session."""
+    """A server with a relay, an API key with every permission there, and a user's session."""
 
     url: str
     services: Services
@@ -72,7 +72,7 @@ def live() -> Iterator[Live]:
 
 @dataclass(slots=True)
 class Talk:
-    """A socket; what goes over it must be in the served document."""
+    """A socket that checks every message against the served document."""
 
     socket: ClientConnection
     document: dict[str, Any]
@@ -88,7 +88,7 @@ class Talk:
         return message
 
     def heard(self, count: int) -> list[str]:
-        """The next messages' types, of events the event's."""
+        """Return the next messages' types; of events, the event's type."""
         return [each.get("event", each)["type"] for each in (self.hear() for _ in range(count))]
 
     def _check(self, operation: str, message: dict[str, Any]) -> None:
@@ -155,7 +155,7 @@ def test_every_live_message_is_in_the_document(live: Live) -> None:
 
 
 def test_canary_an_undocumented_message_is_reported(live: Live) -> None:
-    """The canary: of a document without a property, or without a message, each breaks."""
+    """The canary: a document without one property or message fails the check."""
     told = talk(live)
     del told.document["components"]["messages"]["subscribed"]["payload"]["properties"]["restaurantId"]
     told.say(type="subscribe", restaurantId="R1")
@@ -169,7 +169,7 @@ def test_canary_an_undocumented_message_is_reported(live: Live) -> None:
 
 
 def test_a_replay_contains_the_same_events_as_live(live: Live) -> None:
-    """Webhooks keep events in the same store; they are nobody's business here."""
+    """Webhook events are in the same store and must not appear here."""
     made = live.call("POST", "webhooks", {
         "url": "https://example.com/hook", "events": ["booking.created"], "restaurantId": "R1",
     })  # fmt: skip

@@ -1,4 +1,4 @@
-"""Logs: who, which request, which trace; and no secrets and nobody's address."""
+"""Logs: actor, request id and trace, without secrets or addresses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 @pytest.fixture
 def log() -> Iterator[tuple[logging.Logger, io.StringIO]]:
-    """A logger that writes as production does, and what it wrote."""
+    """Return a logger configured as in production, and its output."""
     out = io.StringIO()
     configuration = logs.configuration("INFO", "json")
     handler = logging.StreamHandler(out)

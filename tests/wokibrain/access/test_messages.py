@@ -1,4 +1,4 @@
-"""Every sentence in every language: nothing untranslated, and the compiled catalogues in step."""
+"""Every sentence in every language: all are translated, and the compiled catalogues up to date."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def literals(node: ast.Call) -> Iterator[str]:
 
 
 def in_the_code() -> dict[str, str]:
-    """Each string that is marked for translation, with the file that marks it."""
+    """Yield each string that Python or a template marks for translation, with its file."""
     found: dict[str, str] = {}
     for package in CODE:
         for file in sorted((ROOT / package).rglob("*.py")):
@@ -61,7 +61,7 @@ def in_the_code() -> dict[str, str]:
 
 
 def in_the_scripts() -> dict[str, str]:
-    """Each string that a script of ours marks for translation, with its file."""
+    """Yield each string that a script of ours marks for translation, with its file."""
     found: dict[str, str] = {}
     for file in sorted(each for name in CODE for each in (ROOT / name).rglob("static/**/*.js")):
         for groups in IN_SCRIPT.findall(file.read_text()):
@@ -71,13 +71,13 @@ def in_the_scripts() -> dict[str, str]:
 
 
 def catalogues(language: str, domain: str) -> list[Path]:
-    """The catalogues of that language: the project's, and those that an app brings itself."""
+    """Return the catalogues of that language: the project's and the apps'."""
     path = f"locale/{language}/LC_MESSAGES/{domain}.po"
     return sorted(each for name in CODE for each in (ROOT / name).rglob(path))
 
 
 def po(file: Path) -> dict[str, str]:
-    """The catalogue as people write it; an entry marked fuzzy counts as untranslated."""
+    """Read a catalogue's source; an entry marked fuzzy counts as untranslated."""
     entries: dict[str, str] = {}
     for block in re.split(r"\n\s*\n", file.read_text()):
         parts: dict[str, str] = {}
@@ -136,7 +136,7 @@ def test_the_english_catalogue_equals_the_code(domain: str) -> None:
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_a_string_is_in_one_catalogue_only(domain: str) -> None:
-    """Where two have it one wins, by the order of Django's settings, and the other is read in vain."""
+    """If two catalogues have it, the order of Django's settings decides, and the other entry has no effect."""
     stands = [text for file in catalogues("es", domain) for text in po(file)]
     assert [text for text in set(stands) if stands.count(text) > 1] == []
 

@@ -1,4 +1,4 @@
-"""P15: every operation, with another tenant's id in its path, query and body, gives nothing away."""
+"""P15: no operation reveals anything for another tenant's id in its path, query or body."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from wokibrain.core.permissions import Role
 from wokibrain.rest import openapi
 
 SECRET = "Zenobia Ocampo"
-# What belongs to R2, by the name a field or parameter has.
+# The ids of R2's rows by name of field or parameter.
 FOREIGN = {"restaurant": "R2", "restaurantId": "R2", "sector": "S9", "sectorId": "S9", "table": "T9"}
 OWN = {"restaurant": "R1", "restaurantId": "R1", "sector": "S1", "sectorId": "S1", "table": "T1"}
-# They have no caller: what they take is a credential of its own.
+# They have no caller, but take a credential of their own.
 OTHER_TAGS = {"set-up", "auth"}
 GOOD = {
     "date": "2030-01-15",
@@ -40,7 +40,7 @@ GOOD = {
 
 @pytest.fixture
 def foreign_booking(example: None) -> Booking:
-    """A booking at R2, with a guest; R1's callers must not learn of either."""
+    """Create a booking with a guest at R2, which R1's callers must not see."""
     wanted = NewBooking(
         restaurant_id="R2",
         party_size=2,
@@ -62,7 +62,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def example_of(schema: dict[str, Any]) -> Any:
-    """A body that is well formed, from the document's own examples."""
+    """Return a valid body from the document's own examples."""
     parts = openapi.document()["components"]["schemas"]
     if "$ref" in schema:
         schema = parts[schema["$ref"].rpartition("/")[2]]
@@ -74,7 +74,7 @@ def example_of(schema: dict[str, Any]) -> Any:
 
 
 def requests(booking: Booking) -> Iterator[tuple[str, str, str, dict[str, str], Any]]:
-    """(what is foreign, method, path, query, body) for every place of every operation that takes an id."""
+    """Yield (foreign id, method, path, query, body) for every place of an id in every operation."""
     ids: dict[str, Any] = {**FOREIGN, "booking": str(booking.pk), "id": "", "tableIds": ["T9"]}
     for method, template, operation in operations():
         parameters = operation.get("parameters", [])
@@ -100,7 +100,7 @@ def requests(booking: Booking) -> Iterator[tuple[str, str, str, dict[str, str], 
 
 
 def leaks(client: APIClient, booking: Booking) -> list[str]:
-    """Each request that was answered with anything but 401, 403 or 404, or with a foreign byte."""
+    """Return each request whose response is not 401, 403 or 404, or contains foreign data."""
     found = []
     for what, method, path, query, body in requests(booking):
         url = path + ("?" + "&".join(f"{name}={value}" for name, value in query.items()) if query else "")
@@ -156,7 +156,7 @@ def test_every_operation_was_tried(foreign_booking: Booking) -> None:
 def test_canary_a_selector_that_ignores_its_caller_is_caught(
     foreign_booking: Booking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The canary: a reader that takes everybody for the system shows in the list."""
+    """The canary: a selector that treats every caller as the system appears in the list."""
     real = bookings.get_booking
 
     def forgetful(*, caller: Caller, booking: str) -> Any:

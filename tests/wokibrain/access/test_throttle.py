@@ -1,4 +1,4 @@
-"""P16: the limit holds whoever asks at once, from wherever they say they are."""
+"""P16: the limit holds for concurrent requests and forged addresses."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def api(services: Services) -> Iterator[Api]:
 
 
 def passed(api: Api, headers: Callable[[int], dict[str, str]]) -> int:
-    """How many of 300 requests at once, spread over two processes, were not refused."""
+    """Send 300 concurrent requests, spread over two processes; return how many were not refused."""
 
     def ask(number: int) -> int:
         response = client.get(api.urls[number % 2] + PATH, headers=headers(number))
         assert response.status_code in (404, 429), response.text
         return response.status_code
 
-    # One client for all: making one costs more than the request.
+    # One client for all: creating one costs more than the request.
     with httpx.Client(timeout=30) as client, ThreadPoolExecutor(50) as pool:
         return sum(status == 404 for status in pool.map(ask, range(AT_ONCE)))
 
@@ -69,7 +69,7 @@ def test_of_three_hundred_requests_a_hundred_pass(
 
 
 def test_canary_trusting_every_proxy_lets_all_pass(services: Services) -> None:
-    """The canary: with a proxy trusted that is none, each forged address has a limit of its own."""
+    """The canary: if a client is trusted as a proxy, each address it forges has a separate limit."""
     flush(services)
     trusting = {"RATE_LIMIT_MAX": str(LIMIT), "TRUSTED_PROXIES": "127.0.0.0/8"}
     with api_servers(2, services=services, environment=trusting) as api:
@@ -83,7 +83,7 @@ def test_without_redis_each_process_continues_from_its_last_count(services: Serv
 
 
 def test_a_redis_that_refuses_commands_is_bypassed(services: Services) -> None:
-    """Full, with noeviction: it answers, and with an error."""
+    """Full and with noeviction, Redis responds with an error."""
     client = Redis.from_url(services.redis.url)
     client.flushall()
     limited = services.environment | {"RATE_LIMIT_MAX": "3"}

@@ -1,4 +1,4 @@
-"""P17: tokens that are not ours, not now, or not for this, and refresh tokens used twice."""
+"""P17: forged, expired and wrong kinds of tokens are refused, and refresh tokens work once."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _part(value: dict[str, Any]) -> str:
 
 
 def forgeries(session: LoginSession) -> dict[str, str]:
-    """Each breaks one rule; ``good`` breaks none and shows that the others fail for their own reason."""
+    """Return tokens that each break one rule; ``good`` breaks none, so the others fail for their own reason."""
     now = int(time.time())
     claims = {
         "token_type": "access", "exp": now + 900, "iat": now, "jti": "x", "sub": str(session.user_id),
@@ -150,7 +150,7 @@ def test_a_reused_refresh_token_ends_its_family(user: User) -> None:
 
 
 def refreshed_at_once(token: str, count: int) -> list[str]:
-    """What ``count`` refreshes of one token at once give: the new refresh tokens."""
+    """Send ``count`` concurrent refreshes of one token; return the new refresh tokens."""
 
     def one(_: int) -> str | None:
         try:
@@ -178,7 +178,7 @@ def test_of_twenty_concurrent_refreshes_one_succeeds(user: User) -> None:
 def test_canary_without_single_use_several_refreshes_succeed(
     user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The canary: a token id that never changes lets all of them through."""
+    """The canary: with a token id that never changes, all succeed."""
     body = signed_in()
     monkeypatch.setattr(sessions, "_token_id", lambda: LoginSession.objects.get().token_id)
     assert len(refreshed_at_once(body["refreshToken"], 20)) > 1

@@ -1,4 +1,4 @@
-"""The kept connection to Redis: scripts that are waited for, and scripts that are only started."""
+"""The per-thread connection to Redis: scripts that are awaited, and scripts that are only started."""
 
 from __future__ import annotations
 

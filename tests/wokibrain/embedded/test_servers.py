@@ -32,7 +32,7 @@ BOTH = (
 def using(
     folder: Path, *, then: str = "sys.stdin.readline(); lease.release()", names: str = "None"
 ) -> subprocess.Popen[str]:
-    """Another process with a claim on the servers; it gives them up when its input ends."""
+    """Run another process that uses the servers until its input ends."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -65,7 +65,7 @@ def running(folder: Path) -> list[bool]:
 
 
 def leftovers(folder: Path) -> list[int]:
-    """Every process that has to do with the folder."""
+    """Return the pid of every process whose command names the folder."""
     return [
         process.pid
         for process in psutil.process_iter(["cmdline", "status"])
@@ -124,7 +124,7 @@ def test_servers_run_until_the_last_user_leaves(folder: Path) -> None:
 
 
 def test_checking_for_users_does_not_count_as_use(folder: Path) -> None:
-    """Who lets go waits for the end unless others use it; several may let go at once."""
+    """The last user waits for the servers' end; several users may leave at once."""
     folder.mkdir(exist_ok=True)
     server = embedded.servers(folder)[0]
 
@@ -196,7 +196,7 @@ def test_killed_server_is_restarted(folder: Path) -> None:
 
 def test_stale_pid_file_with_the_pid_of_another_process(folder: Path) -> None:
     leave(using(folder))
-    # Ours is the number of a living process that is no Postgres.
+    # The pid of this test is that of a living process other than Postgres.
     stale = folder / "postgres" / "postmaster.pid"
     stale.write_text(f"{os.getpid()}\n{folder / 'postgres'}\n1\n5432\n\n\n\nready\n", encoding="utf-8")
     user = using(folder)
@@ -237,7 +237,7 @@ def test_sockets_are_found_whatever_a_processs_temp_dir(
 
 
 def closed_to_others() -> bool:
-    """Whether an ordinary user could not even run this Python."""
+    """Return whether an ordinary user cannot run this Python."""
     python = Path(sys.executable).resolve()
     return not all(
         path.stat().st_mode & stat.S_IXOTH for path in (python, *python.parents, *env.ROOT.parents)
@@ -283,7 +283,7 @@ def test_private_pair_is_frozen_killed_and_restarted_in_place(tmp_path: Path) ->
         for server in (postgres, cache):
             first = server.pid
             server.pause()
-            # The listen queue still takes connections: that is what makes a frozen server worse than a dead one.
+            # The listen queue still accepts connections, which makes a frozen server worse than a dead one.
             assert server.running()
             server.resume()
             server.kill()

@@ -1,4 +1,4 @@
-"""Events to test with: bookings as the services write them, without their services."""
+"""Events for tests: bookings' events as the services write them, without the services."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def append(
     at: datetime = NOON,
     **changed: Any,
 ) -> StoredEvent:
-    """Append one booking event, in a transaction of its own where there is none."""
+    """Append one booking event, in a new transaction if there is none."""
     booking_id = booking_id or str(uuid7())
     with transaction.atomic():
         return store.append(

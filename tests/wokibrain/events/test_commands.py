@@ -1,4 +1,4 @@
-"""What operators type, and what they are told."""
+"""Operators' commands and their output."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(*arguments: str, **options: Any) -> str:
 
 
 def dead_letter(consumer: str = "days") -> tuple[UUID, int]:
-    """An event whose status is missing, given up on by that consumer."""
+    """Append an invalid event, and let that consumer fail until it is dead; return its id and the dead letter's."""
     row = support.append("a", sectorId=None)
     for attempt in range(dispatch.MAX_ATTEMPTS):
         dispatch.handle(consumer, [row.event_id], retrying=attempt > 0)
@@ -149,7 +149,7 @@ def test_replay_stops_at_an_instant() -> None:
     assert [(line["aggregateId"], line["version"]) for line in lines] == [("a", 1), ("b", 1)]
     with CaptureQueriesContext(connection) as queries:
         assert len(run("replay", "--aggregate", "booking/a").splitlines()) == 2
-    # Not by looking through all of them.
+    # Without reading all of them.
     assert [""""aggregate_id" = 'a'""" in each["sql"] for each in queries] == [True, True]
     assert len(run("replay", "--kind", "booking").splitlines()) == 3
 
@@ -241,7 +241,7 @@ def test_a_message_that_became_readable_needs_its_event_in_the_store() -> None:
 
 
 def typed(*arguments: str, **environment: str) -> tuple[int, str, str]:
-    """What an operator gets: exit status, output, and what was said besides."""
+    """Run a command as an operator does; return exit status, output and error output."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "manage.py", *arguments],
         cwd=env.ROOT, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=60,

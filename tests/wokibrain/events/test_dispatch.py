@@ -1,4 +1,4 @@
-"""Each event has its effect once for each consumer, whatever is delivered twice, late or never."""
+"""Each event takes effect once for each consumer, though deliveries are repeated, late or lost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Sink:
-    """An outlet that takes everything."""
+    """An outlet that accepts everything."""
 
     def send(self, events: Sequence[Envelope], halfway: Callable[[], None] | None) -> None:
         pass
@@ -41,7 +41,7 @@ class Sink:
 
 
 class Probe:
-    """Counts what it is given; raises for the ids it is told to."""
+    """Counts the events it handles; raises for the chosen ids."""
 
     def __init__(self) -> None:
         self.seen: list[UUID] = []
@@ -174,7 +174,7 @@ def test_regular_delivery_leaves_a_failed_event_to_its_retry() -> None:
 
 @pytest.fixture
 def newer_type() -> Iterator[Callable[[], EventType]]:
-    """Makes this program the newer one, which knows BookingExploded."""
+    """Register BookingExploded, as a newer version of the program would."""
     yield lambda: register(
         EventType("BookingExploded", BOOKING, "exploded", types.event_types(BOOKING)[0].fields)
     )

@@ -1,4 +1,4 @@
-"""P10: what was, at any instant, is what a model that was kept by hand says."""
+"""P10: bookings as of any instant equal a model recorded by the test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DAYS = ("2026-05-04", "2026-05-05")
 
 @dataclass
 class Model:
-    """Every state each booking ever had, with the instant it began."""
+    """Every state of each booking, with the instant at which it began."""
 
     states: dict[str, list[tuple[datetime, dict[str, Any]]]] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Kafka with TLS and passwords: events pass with the right settings, and wait, said plainly, with wrong ones."""
+"""Kafka with TLS and passwords: right settings publish events; wrong ones delay them and are reported."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def write(pipeline: Pipeline, count: int) -> None:
 
 
 def all_arrived(pipeline: Pipeline, broker: Secured, count: int) -> None:
-    """Each event went through the broker and had its effect once."""
+    """Assert that each event went through the broker and took effect once."""
     pipeline.until_settled()
     messages = broker.read(BOOKING.kafka)
     assert len({message.key() for message in messages}) == count
@@ -106,7 +106,7 @@ def test_events_wait_until_wrong_settings_are_corrected(
             process.start()
         relay = started[0]
         write(pipeline, 5)
-        # It tries again and again.
+        # It keeps retrying.
         pipeline.until(lambda: relay.output().count("events wait: Kafka: ") >= 2)
         for process in started:
             pipeline.until(lambda process=process: all(word in process.output() for word in says))  # type: ignore[misc]

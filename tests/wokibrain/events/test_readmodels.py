@@ -1,4 +1,4 @@
-"""P9: read models are the sum of their events in any order, and a rebuild under writes loses and doubles nothing."""
+"""P9: read models sum up their events in any order; a rebuild during writes neither loses nor repeats any."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DATES = ("2026-05-04", "2026-05-06")
 
 
 def _story(count: int, seed: int = 1) -> list[UUID]:
-    """Bookings made, moved, seated, cancelled; the ids of their events."""
+    """Append events of bookings created, moved, seated and cancelled; return their ids."""
     rng = random.Random(seed)
     ids = []
     for number in range(count):

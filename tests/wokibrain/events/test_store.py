@@ -1,4 +1,4 @@
-"""The contract of an event store, run against each way of writing there is."""
+"""The contract of an event store, run against each way of writing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 class StoreContract:
-    """What any writer must fulfil: ``write`` puts down version ``expected + 1`` or raises."""
+    """The tests of any writer: ``write`` appends version ``expected + 1`` or raises."""
 
     def write(self, aggregate_id: str, expected: int, **changed: Any) -> UUID:
         raise NotImplementedError
@@ -59,7 +59,7 @@ class TestAppend(StoreContract):
 
 
 class TestStatement(StoreContract):
-    """As the booking services write: their own statement, in the shape of COLUMNS."""
+    """The booking services' own statement, with the columns COLUMNS."""
 
     def write(self, aggregate_id: str, expected: int, **changed: Any) -> UUID:
         from tests.pipeline import INSERT, event_row
@@ -146,7 +146,7 @@ def test_metadata_comes_from_the_context() -> None:
         b'"text"',
         b"null",
         b"{" * 5000,
-        # A moment before the first one there is, in UTC.
+        # Just before the first event, in UTC.
         b'{"eventId": "0199a0d5-7b5e-7cc0-8000-000000000000", "aggregateType": "booking", "aggregateId": "a", '
         b'"version": 1, "eventType": "BookingCreated", "occurredAt": "0001-01-01T00:00:00+14:00", '
         b'"payload": {}, "metadata": {}, "position": 1}',

@@ -1,4 +1,4 @@
-"""What is said of a Kafka that is away: the cause, and not over and over."""
+"""Log messages about an unavailable Kafka: the cause, and not too often."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_reason_of_a_refused_message_precedes_a_connection_error() -> None:
 def test_a_resolved_error_is_not_reported_as_the_cause() -> None:
     outlet = KafkaOutlet()
     outlet._trouble(KafkaError(KafkaError._AUTHENTICATION, "one:9092: invalid credentials"))
-    # Nobody listens there, and nobody is told of it: the client has no `error_cb`.
+    # No process listens there, and the client, without an `error_cb`, does not report it.
     outlet._producer = Producer(
         {"bootstrap.servers": "127.0.0.1:1", "message.timeout.ms": 200, "log_level": 0}
     )

@@ -1,4 +1,4 @@
-"""What the tests of the back office share: people signed in, and forms filled in as a browser would send them."""
+"""Shared by the tests of the back office: signed-in users, and forms filled in as a browser sends them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY = "2025-10-22"
 
 
 def make_places() -> None:
-    """The example R1, and R2 that is somebody else's."""
+    """Create the example R1, and R2, which belongs to another tenant."""
     example.example()
     create_restaurant(
         caller=SYSTEM,
@@ -34,7 +34,7 @@ def make_places() -> None:
 
 
 def person(role: str, restaurant: str = "R1", *, csrf: bool = False) -> Client:
-    """Ana, with that role at that restaurant, in a browser."""
+    """Return a client signed in as Ana, with that role at that restaurant."""
     user = User.objects.create_user(f"{role}-{restaurant}", first_name="Ana", is_staff=True)
     Membership.objects.create(user=user, restaurant_id=restaurant, role=role)
     client = Client(enforce_csrf_checks=csrf)
@@ -87,7 +87,7 @@ class _Fields(HTMLParser):
 
 
 def filled(response: Any, **changed: Any) -> dict[str, Any]:
-    """The fields of a page as they stand, those of ``changed`` typed over; None leaves one out."""
+    """Return a page's form fields, overwritten with ``changed``; None omits one."""
     parser = _Fields()
     parser.feed(response.content.decode())
     del parser.values["csrfmiddlewaretoken"]

@@ -1,4 +1,4 @@
-"""The back office by plain requests: whose it is, what is refused where, and what is handed out."""
+"""The back office by plain requests: isolation, refusals and downloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the lists of the admin offer to narrow them by names nothing of another restaurant."""
+"""The filters of the admin's lists name nothing of another restaurant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every page of the admin: who may open it, how little it asks for, and what is said when one may not."""
+"""Every page of the admin: permissions, number of queries, and error messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ START = datetime.fromisoformat("2025-10-22T12:00:00-03:00")
 
 @pytest.fixture
 def places(db: None) -> None:
-    """The example with one of everything the admin shows."""
+    """Create the example with one row of every kind that the admin shows."""
     make_places()
     eve = SpecialHours(date(2025, 12, 24), "Eve", (Hours(time(12), time(16)),))
     update_restaurant(caller=SYSTEM, restaurant_id="R1", settings={}, calendar=Calendar(special=(eve,)))
@@ -86,7 +86,7 @@ def test_each_role_opens_its_pages_and_no_others(places: None, role: str) -> Non
         if adds:
             found.append(client.get(f"/admin/{page}/add/").status_code)
         assert found == [200 if each else 403 for each in may][: len(found)], page
-        # An administrator sees what was entered of the restaurant, and not that somebody signed in.
+        # An administrator sees the restaurant's entries, and not sign-ins.
         rows = model and model._default_manager.filter(
             **({"restaurant_id": "R1"} if model is AuditEntry else {})
         )
@@ -102,7 +102,7 @@ def test_each_role_opens_its_pages_and_no_others(places: None, role: str) -> Non
 def test_a_membership_at_another_restaurant_gives_no_access(places: None) -> None:
     client = person(Role.ADMIN, "R2")
     for page, (model, opens, _adds, _changes) in PAGES.items():
-        # An administrator sees what was entered of the restaurant, and not that somebody signed in.
+        # An administrator sees the restaurant's entries, and not sign-ins.
         rows = model and model._default_manager.filter(
             **({"restaurant_id": "R1"} if model is AuditEntry else {})
         )
@@ -128,7 +128,7 @@ def test_features_are_switched_by_superusers(places: None) -> None:
         assert person(role).post(path, {"name": "quiet", "_save": "1"}).status_code == 403
 
 
-# --- how little a page asks for --------------------------------------------------------------------------------------
+# --- queries ---------------------------------------------------------------------------------------------------------
 
 
 def many(count: int) -> None:
@@ -176,7 +176,7 @@ def test_a_list_takes_the_same_queries_for_many_rows_as_for_few(places: None, pa
     with CaptureQueriesContext(connection) as asked:
         response = client.get(f"/admin/{page}/")
     assert response.status_code == 200
-    # A tree of dates asks for its years, months and days apart.
+    # A date hierarchy queries years, months and days separately.
     assert len(asked) <= len(few) + 2
     assert len(asked) <= 30
 
@@ -190,7 +190,7 @@ def test_200_bookings_on_one_page_take_the_queries_of_one(places: None) -> None:
     assert len(asked) <= 24
 
 
-# --- finding ---------------------------------------------------------------------------------------------------------
+# --- search ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_an_erased_guest_is_read_only(places: None) -> None:
     assert client.post(path, {"name": "Back", "_save": "1"}).status_code == 403
 
 
-# --- nonsense, in both languages -------------------------------------------------------------------------------------
+# --- invalid input, in both languages --------------------------------------------------------------------------------
 
 NONSENSE = [
     ("party_size", "0", "Ensure this value is greater than or equal to 1.",

@@ -1,4 +1,4 @@
-"""Who counts, and whose counts are added up."""
+"""Which processes keep metrics, and whose are added up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may take longer than a request: migrations and the checks of the whole store."""
+"""Work that may take longer than a request: migrations and checks of the whole store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def said(sql: str) -> str:
 
 @pytest.fixture
 def hurried() -> Iterator[None]:
-    """Statements of this session may take no longer than 500 ms, as those of a request no longer than 15 s."""
+    """Limit this session's statements to 500 ms, as a request's are limited to 15 s."""
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = '500ms'")
     yield
@@ -65,7 +65,7 @@ def test_an_index_left_invalid_is_built_by_the_next_attempt() -> None:
     with psycopg.connect(
         host=url.get("host"), port=url.get("port"), user=url.get("user"), dbname=url["dbname"]
     ) as old:
-        # The building of an index waits for who may still look at the table as it was.
+        # Building an index waits for transactions that may still see the table as it was.
         old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         old.execute("SELECT 1")
         with connection.schema_editor(atomic=False) as editor:

@@ -1,4 +1,4 @@
-"""Statements that travel together: their order, what each sees, and how they fail."""
+"""Statements sent together: their order, what each sees, and how they fail."""
 
 from __future__ import annotations
 

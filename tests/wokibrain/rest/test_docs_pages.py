@@ -202,7 +202,7 @@ def test_every_response_has_its_request_id() -> None:
 
 
 def test_readiness_checks_an_unavailable_kafka_at_most_once_at_a_time(settings: Any) -> None:
-    """Each look costs a thread up to a second, and anybody may ask."""
+    """Each check occupies a thread for up to a second, and the endpoint is public."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.KAFKA_BROKERS = f"127.0.0.1:{silent.getsockname()[1]}"
         answers = [get("/health/ready") for _ in range(4)]

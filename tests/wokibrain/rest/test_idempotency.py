@@ -1,4 +1,4 @@
-"""One effect per Idempotency-Key, at every operation of the OpenAPI document that changes something."""
+"""One effect per Idempotency-Key, for every changing operation of the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Scene:
 
 @pytest.fixture
 def scene(request: pytest.FixtureRequest, settings: Settings) -> Any:
-    """The operation that the test is run for, in a house where it succeeds."""
+    """Return the operation under test, with data with which it succeeds."""
     settings.WEBHOOK_ALLOW_PRIVATE = True
     case = CASES[request.param]
     with clock.frozen(OPENED):
@@ -133,7 +133,7 @@ def scene(request: pytest.FixtureRequest, settings: Settings) -> Any:
         delivery = Delivery.objects.get()
         Delivery.objects.update(status=Delivery.Status.FAILED, due_at=None, finished_at=OPENED)
         api = api_as()
-        # The first use of a credential is entered in the audit trail.
+        # The audit trail records the first use of a credential.
         assert api.get("/restaurants").status == 200
         case.before(api)
         yield Scene(api, CHANGING[request.param][0], case, str(hook.pk), str(delivery.pk))
@@ -144,7 +144,7 @@ with_a_body = pytest.mark.parametrize("scene", [name for name in KEYED if CASES[
 
 
 def everything() -> dict[str, list[str]]:
-    """All rows there are, but for the keys themselves and when a credential was last used."""
+    """Return all rows, except the keys themselves and the last use of credentials."""
     left_out = {"idempotency.IdempotencyKey", "access.ApiKey"}
     return {
         model._meta.label: sorted(map(str, model._default_manager.values()))
@@ -259,7 +259,7 @@ def test_a_request_whose_response_cannot_be_stored_takes_no_effect(scene: Scene)
 
 @each_operation
 def test_a_delayed_request_whose_repeat_was_refused_takes_no_effect(scene: Scene) -> None:
-    """The first one is still on its way when its repeat is answered; a later repeat may try again."""
+    """The first request is still on its way when its repeat is refused; a later repeat may try again."""
     IdempotencyKey.objects.all().delete()
     late, early = time.monotonic() + 3600, time.monotonic() - 60
     ticket = keys.Ticket(_holder(scene), "k", (b"",), late)
@@ -285,7 +285,7 @@ def test_a_secret_is_stored_encrypted_and_replayed(scene: Scene, settings: Setti
         cursor.execute("SELECT kept::text FROM bookings_idempotencykey AS kept")
         ((row,),) = cursor.fetchall()
     assert all(shown not in row for shown in (secret, secret.removeprefix("whsec_"), "127.0.0.1"))
-    # Keys may be changed meanwhile: the former one still reads.
+    # SECRET_KEY may change meanwhile: the former one still decrypts.
     settings.WEBHOOK_SECRET_KEYS = ["a new key of the tests, long enough", *settings.WEBHOOK_SECRET_KEYS]
     assert scene.send("k").body == first.body
     kept.refresh_from_db()
@@ -375,7 +375,7 @@ def _key(key: str) -> dict[str, str]:
 
 
 def _holder(scene: Scene) -> str:
-    """Whose keys the scene's are, as the table has it."""
+    """Return the owner of the scene's keys, as the table stores it."""
     if "/admin/" in scene.case.path:
         return "set-up"
     return f"api_key:{ApiKey.objects.get().pk}"

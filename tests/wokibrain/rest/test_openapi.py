@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and true to what is answered."""
+"""The OpenAPI document: valid, complete, and in agreement with the responses."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def test_either_credential_alone_suffices(document: dict[str, Any]) -> None:
 
 
 def problems(document: dict[str, Any], schema: dict[str, Any], value: Any) -> list[str]:
-    """What is wrong with ``value`` by a schema of the document; an unknown property is wrong too."""
+    """Return the errors of ``value`` by a schema of the document; an unknown property is an error too."""
     whole = {"components": strict(document["components"]), **strict(schema)}
     validator = Draft202012Validator(whole, format_checker=FormatChecker())
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]

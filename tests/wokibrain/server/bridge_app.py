@@ -1,4 +1,4 @@
-"""A small WSGI application behind the bridge, for tests of what goes over the wire."""
+"""A small WSGI application for tests of the bridge."""
 
 import json
 import os

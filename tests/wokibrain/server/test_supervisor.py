@@ -1,4 +1,4 @@
-"""`make run` seen from outside: one process that starts everything, and takes everything with it when it ends."""
+"""`make run` seen from outside: one process that starts everything, and stops everything when it ends."""
 
 import json
 import os
@@ -53,7 +53,7 @@ class Run:
 
 
 def family(folder: Path) -> list[psutil.Process]:
-    """Every process that runs for this folder: it is in their command or their environment."""
+    """Return every process whose command or environment names this folder."""
     found = []
     for process in psutil.process_iter(["status"]):
         if process.info["status"] == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
@@ -91,7 +91,7 @@ def start(folder: Path, port: int, **more: str) -> Run:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One for all these tests: the first start makes the data, the others find it."""
+    """Return one folder for all these tests: the first start creates the data, the others use it."""
     folder = tmp_path_factory.mktemp("run") / "data"
     yield folder
     for process in family(folder):
@@ -130,7 +130,7 @@ def test_run_serves_and_ends_cleanly_and_a_second_run_keeps_the_data(folder: Pat
     began = time.monotonic()
     second = start(folder, first.port)
     second.wait_banner()
-    # The first one made the data and sets the pace of a slow machine.
+    # The first start created the data, and its duration shows how slow the machine is.
     assert time.monotonic() - began < max(30, took)
     assert json.loads(second.get(f"/api/v1/woki/bookings/{made['id']}")[1])["tableIds"] == made["tableIds"]
     assert second.end(signal.SIGINT) == 0
@@ -151,7 +151,7 @@ def test_dead_web_process_is_replaced(folder: Path) -> None:
         return len(now) == 2 and not now & before
 
     assert until(replaced)
-    # What asked meanwhile waits in the socket the supervisor holds, and is answered.
+    # Requests sent meanwhile wait in the socket that the supervisor holds, and are answered.
     assert run.get("/health/live")[0] == 200
     assert run.end(signal.SIGTERM) == 0
 

@@ -1,4 +1,4 @@
-"""What goes over the wire between a client and Django."""
+"""HTTP between a client and Django through the bridge."""
 
 import asyncio
 import concurrent.futures
@@ -31,7 +31,7 @@ class Web:
     process: subprocess.Popen[bytes]
 
     def held(self) -> list[Path]:
-        """A mark of each thread that a request to `/held` has taken."""
+        """Return a mark file of each thread that a request to `/held` occupies."""
         return list(self.marks.glob("held-*"))
 
     def let_go(self) -> None:
@@ -130,7 +130,7 @@ def headers_of(answer: bytes) -> dict[str, str]:
         ("GET", "/short?200&abcdef", "6"),
         ("GET", "/short?302&", "0"),
         ("HEAD", "/short?200&abcdef", "6"),
-        # What its GET would have is not known here.
+        # The length of the GET response is not known here.
         ("HEAD", "/short?200&", None),
         ("GET", "/short?204&", None),
         ("GET", "/short?304&", None),
@@ -206,7 +206,7 @@ def test_request_beyond_the_queue_is_refused_with_503(web: Web) -> None:
         running = [pool.submit(web.get, "/held") for _ in range(2)]
         assert until(lambda: len(web.held()) == 2)
         waiting = [pool.submit(web.get, "/held") for _ in range(14)]
-        # Two are in the threads and four in the queue; the others are refused while those are held.
+        # Two occupy the threads and four the queue; the others are refused meanwhile.
         assert until(lambda: sum(each.done() for each in waiting) == 10)
         web.let_go()
         answers = [each.result() for each in (*running, *waiting)]
