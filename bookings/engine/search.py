@@ -1,8 +1,7 @@
 """The best tables for a party: an exact search that does not list every combo.
 
-score = 50 x party / capacity_max + 20 for a single table + 30 for a perfect fit. For one party it depends
-only on the kind (single or combo) and capacity_max, so the search takes one such level after another,
-best score first.
+For one party the score (see ``scores``) depends only on the kind (single or combo) and capacity_max, so the search
+takes one such level after another, best score first.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Literal, NamedTuple
 from bookings.engine.bitsets import at_least_two, bits
 from bookings.engine.combos import ComboPool, FreePool
 from bookings.engine.occupancy import Busy, Occupancy
+from bookings.engine.scores import exact_score, rounded_score, single_first
 from bookings.engine.sector import Sector, natural_key
 from bookings.engine.service_day import SLOT_MINUTES, RestrictedDay, ServiceDay
 
@@ -105,17 +105,6 @@ def merge(lists: Iterable[Iterable[Candidate]], party: int, limit: int) -> list[
     return list(islice(merged(*lists, key=lambda candidate: rank_key(candidate, party)), max(limit, 0)))
 
 
-def exact_score(party: int, capacity: int, single: bool) -> Fraction:
-    """Return the score before rounding, 0-100."""
-    return Fraction(50 * party, capacity) + (20 if single else 0) + (30 if party == capacity else 0)
-
-
-def rounded_score(party: int, capacity: int, single: bool) -> float:
-    """Return the score to one decimal, halves rounded up."""
-    tenths = (1000 * party + capacity) // (2 * capacity)
-    return (tenths + (200 if single else 0) + (300 if party == capacity else 0)) / 10
-
-
 def slots_for(party: int, duration_minutes: int) -> int:
     """Return the quarter hours that a booking takes. Raises ValueError for a party or duration below 1."""
     if party < 1 or duration_minutes < 1:
@@ -173,11 +162,11 @@ def picks(
     combos = _ComboSearch(sector, free_starts, party)
     least = combos.least()
     # Singles that no combo can beat come first: the sums are then often never computed.
-    while least is not None and i < len(singles) and _single_first(party, singles[i], least):
+    while least is not None and i < len(singles) and single_first(party, singles[i], least):
         yield from _singles(sector, free_starts, party, singles[i])
         i += 1
     for capacity in combos.levels():
-        while i < len(singles) and _single_first(party, singles[i], capacity):
+        while i < len(singles) and single_first(party, singles[i], capacity):
             yield from _singles(sector, free_starts, party, singles[i])
             i += 1
         yield from combos.level(capacity)
@@ -203,12 +192,6 @@ def seat_predicate(
     combos = _ComboSearch(sector, free_starts, party)
     combos.levels()
     return lambda slot: bool(seatable >> slot & 1) or combos.seats_at(slot)
-
-
-def _single_first(party: int, single: int, combo: int) -> bool:
-    """Return whether a single table scores at least as much as a combo; both arguments are capacity_max."""
-    bonus = 20 + 30 * (party == single) - 30 * (party == combo)
-    return 50 * party * (combo - single) + bonus * single * combo >= 0
 
 
 def _singles(sector: Sector, free_starts: list[int], party: int, capacity: int) -> Iterator[Pick]:

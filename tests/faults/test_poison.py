@@ -12,7 +12,7 @@ from bookings.event_types import BOOKING
 from tests.kafka import Broker
 from tests.pipeline import Pipeline
 from tests.processes import Services, manage, private_services
-from wokibrain.events.dispatch import MAX_ATTEMPTS
+from wokibrain.events.retries import MAX_ATTEMPTS
 
 pytestmark = pytest.mark.fault
 

@@ -12,9 +12,9 @@ class EventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from wokibrain.events import dispatch
         from wokibrain.events.readiness import kafka
+        from wokibrain.events.retries import take_up_known_types
 
         readiness.register("kafka", kafka)
-        startup.register(dispatch.take_up_known_types)
+        startup.register(take_up_known_types)
         autodiscover_modules("consumers")

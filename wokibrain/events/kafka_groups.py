@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from django.conf import settings
 from django.db import close_old_connections, connection
 
-from wokibrain.events import dispatch, outlets, registry
+from wokibrain.events import outlets, registry, retries
 from wokibrain.events.envelope import Envelope, Unreadable
 from wokibrain.events.kafka_connection import Trouble, connection_settings, ensure_topics, explain
 from wokibrain.events.models import Failure
@@ -149,7 +149,7 @@ class GroupReader:
                     if mine := [event for event in events if event.aggregate_type in consumer.topics]:
                         outlets.hand_to(consumer, mine)
                 return True
-            except (OutletDown, *dispatch.TRANSIENT) as error:
+            except (OutletDown, *retries.TRANSIENT) as error:
                 log.warning("%s waits: %s", self.group.value, diagnosis.sentence(error) or error)
                 stop.wait(pause)
                 pause = min(pause * 2, MAX_HAND_ON_PAUSE_SECONDS)

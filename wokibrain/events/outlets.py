@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from wokibrain.events import dispatch, registry, tasks
-from wokibrain.events.dispatch import TRANSIENT
 from wokibrain.events.envelope import Envelope
 from wokibrain.events.registry import Consumer, Mode
+from wokibrain.events.retries import TRANSIENT
 
 
 class OutletDown(Exception):

@@ -71,7 +71,7 @@ def consumer(
     to the database happens once; they must do no network I/O. INLINE handlers run before the receipt is written and
     outside a transaction: their effect must bear repetition, and they must limit their own time.
 
-    An event whose handler raises is retried, and dead-lettered after ``dispatch.MAX_ATTEMPTS`` tries. The aggregate's
+    An event whose handler raises is retried, and dead-lettered after ``retries.MAX_ATTEMPTS`` tries. The aggregate's
     later events do not wait for it.
     """
 

@@ -16,9 +16,9 @@ from django.db import connection
 
 from wokibrain.core import clock
 from wokibrain.events import registry, tasks
-from wokibrain.events.dispatch import TRANSIENT
 from wokibrain.events.models import Failure
 from wokibrain.events.registry import Consumer, Start
+from wokibrain.events.retries import TRANSIENT
 from wokibrain.events.sql import NEITHER_RECEIPT_NOR_FAILURE
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from tests.processes import Services, private_services
 from tests.wokibrain.events import support
 from wokibrain.core import clock, env
 from wokibrain.core.ids import uuid7
-from wokibrain.events import deadletters, dispatch
+from wokibrain.events import deadletters, dispatch, retries
 from wokibrain.events.envelope import Envelope
 from wokibrain.events.models import AuditEntry, Failure, StoredEvent
 from wokibrain.events.relay import Relay, mark_published
@@ -47,7 +47,7 @@ def run(*arguments: str, **options: Any) -> str:
 def dead_letter(consumer: str = "days") -> tuple[UUID, int]:
     """Append an invalid event, and let that consumer fail until it is dead; return its id and the dead letter's."""
     row = support.append("a", sectorId=None)
-    for attempt in range(dispatch.MAX_ATTEMPTS):
+    for attempt in range(retries.MAX_ATTEMPTS):
         dispatch.handle(consumer, [row.event_id], retrying=attempt > 0)
     return row.event_id, Failure.objects.get(event_id=row.event_id).pk
 
@@ -91,7 +91,7 @@ def test_dead_letters_are_listed_shown_replayed_and_discarded() -> None:
     assert str(event_id) in run("deadletters", "show", str(number))
     with pytest.raises(CommandError, match="1 of 1 failed again"):
         run("deadletters", "replay", str(number))
-    for _ in range(dispatch.MAX_ATTEMPTS - 1):
+    for _ in range(retries.MAX_ATTEMPTS - 1):
         dispatch.handle("days", [event_id], retrying=True)
     assert run("deadletters", "discard", "--all") == f"{number}: discarded\n"
     assert run("deadletters", "list") == "No dead letters.\n"

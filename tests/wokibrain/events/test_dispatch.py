@@ -18,13 +18,13 @@ from tests.waiting import PATIENCE
 from tests.wokibrain.events import support
 from wokibrain.core import clock
 from wokibrain.core.ids import uuid7
-from wokibrain.events import deadletters, dispatch, envelope, store, sweeper, types
-from wokibrain.events.dispatch import MAX_ATTEMPTS
+from wokibrain.events import deadletters, dispatch, envelope, retries, store, sweeper, types
 from wokibrain.events.envelope import Envelope
 from wokibrain.events.kafka_outlet import KafkaOutlet
 from wokibrain.events.models import AuditEntry, Failure, Receipt, StoredEvent, Watermark
 from wokibrain.events.registry import Mode
 from wokibrain.events.relay import Relay, mark_published
+from wokibrain.events.retries import MAX_ATTEMPTS
 from wokibrain.events.types import EventType, Topic, register
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -195,10 +195,10 @@ def test_an_event_of_an_unknown_type_waits_for_a_program_that_knows_it(
         assert (failure.error, failure.attempts, failure.dead_at) == ("UnknownType: BookingExploded", 0, None)
         assert sweeper.retry_due() == 0
 
-        dispatch.take_up_known_types()
+        retries.take_up_known_types()
         assert sweeper.retry_due() == 0, "this program does not know it either"
         newer_type()
-        dispatch.take_up_known_types()
+        retries.take_up_known_types()
         assert sweeper.retry_due() == 1
         dispatch.handle("probe", [unknown], retrying=True)
         dispatch.handle("probe", [unknown, good])

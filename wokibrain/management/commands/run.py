@@ -1,6 +1,7 @@
 """`manage.py run`: the whole product with one command."""
 
 import io
+import math
 import os
 import shutil
 import socket
@@ -34,7 +35,7 @@ PROGRAMS: tuple[Program, ...] = (
 )
 
 FIRST_ANSWER_SECONDS = 60.0
-"""How long the web server may take to answer before the banner is given up."""
+"""How long the web server may take to answer before the console says that it takes long."""
 
 
 class Command(BaseCommand):
@@ -74,11 +75,11 @@ def address(sock: socket.socket) -> str:
 
 def announce(watch: Supervisor, base: str, credentials: list[str]) -> None:
     """Wait for the first answer of the web server, then print the banner."""
-    deadline = time.monotonic() + FIRST_ANSWER_SECONDS
+    patient_until = time.monotonic() + FIRST_ANSWER_SECONDS
     while not watch.stopping and not answers(f"{base}/health/live"):
-        if time.monotonic() > deadline:
+        if time.monotonic() > patient_until:
+            patient_until = math.inf
             watch.say("wokibrain: the web server does not answer yet; see its output above")
-            return
         watch.look_after()
         time.sleep(0.05)
     if not watch.stopping:
