@@ -134,7 +134,7 @@ def in_process(rounds: int = 3_000) -> list[Row]:
             },
             stdout=subprocess.PIPE, text=True, check=True, timeout=600,
         )  # fmt: skip
-    return [Row(*each) for each in json.loads(done.stdout.splitlines()[-1])]
+    return [Row(*values) for values in json.loads(done.stdout.splitlines()[-1])]
 
 
 def _measured(rounds: int) -> list[Row]:

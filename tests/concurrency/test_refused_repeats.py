@@ -75,7 +75,7 @@ class House:
         """Return the counted refusals: door and reason -> count."""
         with redis.Redis.from_url(self.services.redis.url, decode_responses=True) as client:
             hashes = [client.hgetall(key) for key in client.keys("refused:G:*")]
-        return {field: int(count) for each in hashes for field, count in each.items()}
+        return {field: int(count) for counts in hashes for field, count in counts.items()}
 
 
 RUNNING = (

@@ -177,7 +177,7 @@ def serious(page: Any) -> dict[str, list[Any]]:
     page.evaluate(source)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return {
-        each["id"]: [node["target"] for node in each["nodes"]][:3]
-        for each in found["violations"]
-        if each["impact"] in ("serious", "critical")
+        violation["id"]: [node["target"] for node in violation["nodes"]][:3]
+        for violation in found["violations"]
+        if violation["impact"] in ("serious", "critical")
     }

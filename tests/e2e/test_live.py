@@ -41,7 +41,7 @@ def test_a_client_subscribed_twice_gets_an_event_once(product: Product) -> None:
         events = [hear(socket) for _ in made]
         assert [each["type"] for each in events] == ["booking-event"] * 2
         assert [each["event"]["data"]["id"] for each in events] == [each["id"] for each in made]
-        assert [each["event"]["type"] for each in events] == ["BookingCreated"] * 2
+        assert [message["event"]["type"] for message in events] == ["BookingCreated"] * 2
         with pytest.raises(TimeoutError):
             socket.recv(timeout=0.3)
 

@@ -51,7 +51,7 @@ def live(url: str) -> str:
 def watch(url: str, *, page: Any = None, **headers: str) -> ClientConnection:
     """Open a socket to that server as the user signed in on ``page``."""
     if page is not None:
-        key = next(each["value"] for each in page.context.cookies() if each["name"] == "sessionid")
+        key = next(cookie["value"] for cookie in page.context.cookies() if cookie["name"] == "sessionid")
         headers["Cookie"] = f"sessionid={key}"
     return connect(live(url), additional_headers=headers, origin=Origin(url) if page else None)
 

@@ -60,7 +60,10 @@ def starts(page: Any) -> dict[str, datetime]:
     """Return guest -> start on the server, in the restaurant's wall time."""
     day = tomorrow().date().isoformat()
     shown = page.request.get(f"/admin/floor/data?restaurant=MADRID&date={day}").json()
-    return {each["name"]: datetime.fromtimestamp(each["start"] / 1000, MADRID) for each in shown["bookings"]}
+    return {
+        booking["name"]: datetime.fromtimestamp(booking["start"] / 1000, MADRID)
+        for booking in shown["bookings"]
+    }
 
 
 def test_times_and_drags_are_in_the_restaurants_time_zone(madrid: Product, signed_in: SignIn) -> None:

@@ -182,7 +182,7 @@ def test_failing_webhook_is_deleted_while_its_results_are_recorded(sessions: Ses
     done = [Result(job, Outcome(500, None, 10), clock.now()) for job in queue.claim(10).jobs]
     assert len(done) == 2
     # Locks are taken in order of the deliveries' ids.
-    other, failing = (each.webhook for each in Delivery.objects.order_by("pk"))
+    other, failing = (delivery.webhook for delivery in Delivery.objects.order_by("pk"))
     with transaction.atomic():
         deletion.mark_deleted(failing)
     with elsewhere(other):

@@ -77,7 +77,7 @@ def test_list_contains_only_the_callers_webhooks(call: Call) -> None:
     mine = support.webhook(URL)
     support.webhook(URL, place="R2")
     support.webhook(URL, place=None)
-    assert [each["id"] for each in call("GET", "")[1]["webhooks"]] == [str(mine.pk)]
+    assert [webhook["id"] for webhook in call("GET", "")[1]["webhooks"]] == [str(mine.pk)]
     assert call("GET", "?restaurantId=R2")[0] == 404
     assert call("GET", "?restaurantId=R1&status=PAUSED")[1]["webhooks"] == []
 

@@ -34,7 +34,7 @@ def away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 def lines(caplog: pytest.LogCaptureFixture, logger: str) -> list[tuple[int, str]]:
-    return [(each.levelno, each.getMessage()) for each in caplog.records if each.name == logger]
+    return [(record.levelno, record.getMessage()) for record in caplog.records if record.name == logger]
 
 
 @pytest.mark.parametrize("path", ["/api/v1/woki/bookings/B1", "/health/ready", "/admin/floor/"])

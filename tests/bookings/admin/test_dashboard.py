@@ -69,7 +69,7 @@ def book(place: str, day: date, at: str, party: int, table: str, **more: Any) ->
 
 def fold() -> None:
     """Handle all events, as the workers do."""
-    events = [Envelope.from_row(each) for each in StoredEvent.objects.order_by("position")]
+    events = [Envelope.from_row(event) for event in StoredEvent.objects.order_by("position")]
     readmodels.apply_days(events)
     readmodels.apply_analytics(events)
 
@@ -122,7 +122,7 @@ def test_the_figures_of_a_day(at_noon: None) -> None:
         ("Room · H-A", "2.0", 100.0), ("Room · H-B", "2.0", 100.0), ("Room · H-C", "1.0", 50.0),
     ]  # fmt: skip
     assert page["refusals"] == {"rows": [], "today": 0}
-    assert [each.pk for each in page["restaurants"]] == ["H"]
+    assert [restaurant.pk for restaurant in page["restaurants"]] == ["H"]
 
 
 def test_the_figures_in_spanish(at_noon: None) -> None:
@@ -152,7 +152,7 @@ def test_the_busiest_tables_are_those_of_28_dates(at_noon: None) -> None:
     book("H", today, "20:00", 4, "B")
     fold()
     tables = shown(person(Role.STAFF, "H")).context["tables"]
-    assert [(each["name"], each["hours"]) for each in tables] == [("Room · H-B", "2.0")]
+    assert [(table["name"], table["hours"]) for table in tables] == [("Room · H-B", "2.0")]
 
 
 def test_another_tenants_restaurant_is_not_shown(at_noon: None) -> None:

@@ -42,7 +42,7 @@ def test_discover_writes_nothing(guest: Api) -> None:
 
 def test_candidates_lie_wholly_inside_the_requested_window(guest: Api) -> None:
     body = guest.discover(windowStart="13:00", windowEnd="15:00", limit=50).body
-    assert {(each["start"][11:16], each["end"][11:16]) for each in body["candidates"]} == {
+    assert {(candidate["start"][11:16], candidate["end"][11:16]) for candidate in body["candidates"]} == {
         ("13:00", "14:30"), ("13:15", "14:45"), ("13:30", "15:00"),
     }  # fmt: skip
 
@@ -56,7 +56,7 @@ def test_one_edge_alone_bounds_one_side(guest: Api) -> None:
 
 def test_window_edges_off_the_grid_are_rounded_inwards(guest: Api) -> None:
     body = guest.discover(windowStart="13:05", windowEnd="14:50", limit=50).body
-    assert {each["start"][11:16] for each in body["candidates"]} == {"13:15"}
+    assert {candidate["start"][11:16] for candidate in body["candidates"]} == {"13:15"}
 
 
 def test_no_service_of_the_date_meets_the_window(guest: Api) -> None:
@@ -108,7 +108,7 @@ def test_past_starts_are_not_offered_by_a_restaurant_that_refuses_the_past(db: N
     where = {"restaurantId": "H", "sectorId": "H-S", "duration": 60, "limit": 50}
     with frozen(datetime(2025, 10, 23, 0, 31, tzinfo=UTC)):  # 21:31 in Buenos Aires
         body = Api().discover(**where).body
-        assert [each["start"][11:16] for each in body["candidates"]] == ["21:45", "22:00"]
+        assert [candidate["start"][11:16] for candidate in body["candidates"]] == ["21:45", "22:00"]
         assert refused(Api().discover(**where, date="2025-10-21"), 400, "VALIDATION_ERROR", "date") == (
             "This date is in the past."
         )

@@ -15,7 +15,7 @@ DAY = {"restaurantId": "R1", "sectorId": "S1", "date": "2025-10-22"}
 
 
 def references(api: Api, **query: Any) -> list[str]:
-    return [each["reference"] for each in api.get("/woki/bookings", **query).body["bookings"]]
+    return [booking["reference"] for booking in api.get("/woki/bookings", **query).body["bookings"]]
 
 
 def test_the_example_day(guest: Api) -> None:
@@ -42,7 +42,7 @@ def test_pages(guest: Api) -> None:
     for page in (1, 2, 3):
         body = guest.get("/woki/bookings", **DAY, limit=2, page=page).body
         assert body["pagination"] == {"page": page, "limit": 2, "total": 4, "totalPages": 2}
-        seen += [each["reference"] for each in body["bookings"]]
+        seen += [booking["reference"] for booking in body["bookings"]]
     assert seen == everything
     assert guest.get("/woki/bookings", **DAY, limit=4).body["pagination"]["totalPages"] == 1
 

@@ -18,14 +18,14 @@ DINNER = {"windowStart": "20:00", "windowEnd": "23:45"}
 
 def offered(reply_body: Any) -> list[tuple[str, list[str], str, float]]:
     return [
-        (each["kind"], each["tableIds"], each["start"][11:16], each["score"])
-        for each in reply_body["candidates"]
+        (candidate["kind"], candidate["tableIds"], candidate["start"][11:16], candidate["score"])
+        for candidate in reply_body["candidates"]
     ]
 
 
 def starts(reply_body: Any) -> list[str]:
     """Return the offered starts in order of time."""
-    return sorted({each["start"] for each in reply_body["candidates"]}, key=lambda start: start)
+    return sorted({candidate["start"] for candidate in reply_body["candidates"]}, key=lambda start: start)
 
 
 def test_scores_of_the_contracts_example(guest: Api) -> None:
@@ -95,7 +95,7 @@ def test_equal_requests_have_equal_responses(guest: Api) -> None:
 def test_table_ids_count_in_natural_order(db: None) -> None:
     house("H", tables={"10": (2, 2), "2": (2, 2), "1": (2, 2)})
     body = Api().discover(restaurantId="H", sectorId="H-S", partySize=2, duration=180, limit=3).body
-    assert [each["tableIds"] for each in body["candidates"]] == [["H-1"], ["H-2"], ["H-10"]]
+    assert [candidate["tableIds"] for candidate in body["candidates"]] == [["H-1"], ["H-2"], ["H-10"]]
 
 
 def test_a_combo_of_four_tables_at_most(db: None) -> None:
@@ -126,13 +126,13 @@ def test_without_a_sector_all_are_searched_and_never_combined(guest: Api) -> Non
         tables = set(each["tableIds"])
         assert tables <= terrace or not tables & terrace
     # T1 + T6 would fit four exactly, but they are in two sectors.
-    assert ["T1", "T6"] not in [each["tableIds"] for each in body["candidates"]]
+    assert ["T1", "T6"] not in [candidate["tableIds"] for candidate in body["candidates"]]
 
 
 def test_a_window_past_midnight_offers_the_small_hours_of_the_same_service_date(db: None) -> None:
     house("N", hours=(Hours(time(22), time(2)),))
     body = Api().discover(restaurantId="N", sectorId="N-S", partySize=2, duration=60, limit=50).body
-    assert [each["start"] for each in body["candidates"]] == [
+    assert [candidate["start"] for candidate in body["candidates"]] == [
         *(at(f"{hour}:{minute:02}") for hour in (22, 23) for minute in (0, 15, 30, 45)),
         *(at(f"00:{minute:02}", "2025-10-23") for minute in (0, 15, 30, 45)),
         at("01:00", "2025-10-23"),
@@ -168,7 +168,7 @@ def night(zone: str, day: str, opens: time, closes: time, duration: int = 30) ->
         restaurantId="D", sectorId="D-S", date=day, partySize=2, duration=duration, limit=50
     )
     assert reply.status == 200, reply.body
-    return [each["start"] for each in reply.body["candidates"]]
+    return [candidate["start"] for candidate in reply.body["candidates"]]
 
 
 def test_santiagos_repeated_hour_is_offered_once_at_its_first_occurrence(db: None) -> None:
@@ -244,4 +244,4 @@ def test_a_special_days_windows_replace_the_weekdays_past_midnight_too(db: None)
     day = SpecialDay.objects.create(restaurant=made, date=date(2025, 10, 22))
     day.windows.create(opens=time(13), closes=time(14))
     body = Api().discover(restaurantId="H", sectorId="H-S", duration=30, limit=50).body
-    assert [seat_of(each)[1] for each in body["candidates"]] == ["13:00", "13:15", "13:30"]
+    assert [seat_of(candidate)[1] for candidate in body["candidates"]] == ["13:00", "13:15", "13:30"]

@@ -24,8 +24,8 @@ EVENING = {"windowStart": "20:00", "windowEnd": "21:30", "partySize": 4, "limit"
 
 def free(api: Api) -> list[list[str]]:
     """Return the table sets offered in the example's evening: single tables, and T1 with T5."""
-    tables = [each["tableIds"] for each in api.discover(**EVENING).body["candidates"]]
-    return [each for each in tables if len(each) == 1 or each == ["T1", "T5"]]
+    tables = [candidate["tableIds"] for candidate in api.discover(**EVENING).body["candidates"]]
+    return [table for table in tables if len(table) == 1 or table == ["T1", "T5"]]
 
 
 def hits(layer: str) -> float:

@@ -230,7 +230,7 @@ def test_a_combos_own_capacity_replaces_the_sum(guest: Api) -> None:
 def test_last_seating_bounds_the_start_not_the_end(db: None) -> None:
     house("H", hours=(Hours(time(20), time(23), time(21)),))
     body = Api().discover(restaurantId="H", sectorId="H-S", duration=120, limit=50).body
-    assert [each["start"][11:16] for each in body["candidates"]] == [
+    assert [candidate["start"][11:16] for candidate in body["candidates"]] == [
         "20:00", "20:15", "20:30", "20:45", "21:00",
     ]  # fmt: skip
 
@@ -259,5 +259,5 @@ def test_horizon_counts_the_restaurants_local_days(db: None) -> None:
 def test_several_windows_of_one_day_stay_separate(db: None) -> None:
     house("H", hours=(Hours(time(12), time(13)), Hours(time(14), time(15))))
     body = Api().discover(restaurantId="H", sectorId="H-S", duration=60, limit=50).body
-    assert [each["start"][11:16] for each in body["candidates"]] == ["12:00", "14:00"]
+    assert [candidate["start"][11:16] for candidate in body["candidates"]] == ["12:00", "14:00"]
     refused(Api().discover(restaurantId="H", sectorId="H-S", duration=75), 409, "NO_CAPACITY")

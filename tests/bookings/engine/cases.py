@@ -68,9 +68,9 @@ def case(
         windows.append(Window(opens, closes, dice.choice(quarters) if dice.random() < 0.2 else None))
     ids = dice.sample(IDS, max(1, some(most_tables), some(most_tables)))
     tables = []
-    for each in ids:
+    for table_id in ids:
         smallest = dice.choice([1, 1, 2, 3, 4])
-        tables.append(Table(each, smallest, dice.randint(smallest, top), dice.random() < 0.85))
+        tables.append(Table(table_id, smallest, dice.randint(smallest, top), dice.random() < 0.85))
     midnight = datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
     busy = []
     for _ in range(some(2 * len(ids))):

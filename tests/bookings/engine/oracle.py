@@ -53,7 +53,7 @@ def minutes(zone: str, day: date) -> list[tuple[datetime, datetime]]:
 @lru_cache(maxsize=20_000)
 def clock(zone: str, day: date, wall: datetime) -> tuple[datetime, bool]:
     """Return the first minute whose wall time is ``wall`` or later, and whether it is exactly that."""
-    reads, instant = next(each for each in minutes(zone, day) if each[0] >= wall)
+    reads, instant = next(minute for minute in minutes(zone, day) if minute[0] >= wall)
     return instant, reads == wall
 
 

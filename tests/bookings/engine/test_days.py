@@ -34,7 +34,7 @@ def offered(
     start: datetime | None = None,
 ) -> list[datetime]:
     first, last = asked.split("-")
-    built = ServiceDay.build(date.fromisoformat(day), ZoneInfo(zone), tuple(w(each) for each in windows))
+    built = ServiceDay.build(date.fromisoformat(day), ZoneInfo(zone), tuple(w(window) for window in windows))
     found = find(
         SECTOR,
         built,
@@ -51,11 +51,11 @@ def offered(
 
 
 def walls(starts: list[datetime]) -> str:
-    return " ".join(each.strftime("%H:%M") for each in starts)
+    return " ".join(start.strftime("%H:%M") for start in starts)
 
 
 def utc(starts: list[datetime]) -> str:
-    return " ".join(each.astimezone(UTC).strftime("%H:%M") for each in starts)
+    return " ".join(start.astimezone(UTC).strftime("%H:%M") for start in starts)
 
 
 def test_santiago_offers_the_repeated_hour_of_4_april_2026_once() -> None:
@@ -181,7 +181,9 @@ def test_windows_that_overlap_offer_a_start_once_and_each_keeps_its_closing_and_
 
 def test_a_day_is_open_once_where_its_windows_overlap() -> None:
     def opened(*windows: str) -> tuple[int, list[tuple[int, int]]]:
-        day = ServiceDay.build(date(2025, 10, 22), ZoneInfo(BUENOS_AIRES), tuple(w(each) for each in windows))
+        day = ServiceDay.build(
+            date(2025, 10, 22), ZoneInfo(BUENOS_AIRES), tuple(w(window) for window in windows)
+        )
         return day.slots, day.opened()
 
     assert opened("12:00-16:00", "12:30-13:00", "15:00-17:00") == (20, [(0, 20)])

@@ -127,7 +127,7 @@ def test_natural_order_is_total() -> None:
     ids = ["b", "T10", "T01", "", "T1", "7", "T2", "T1a", "10", "B", "T001", "T1-2", "T1-10"]
     expected = ["", "7", "10", "B", "T001", "T01", "T1", "T1-2", "T1-10", "T1a", "T2", "T10", "b"]
     assert sorted(ids, key=natural_key) == expected
-    assert len({natural_key(each) for each in ids}) == len(ids)
+    assert len({natural_key(name) for name in ids}) == len(ids)
 
 
 def test_a_combo_seats_the_sum_of_its_capacities() -> None:

@@ -53,7 +53,7 @@ def day(client: Client) -> dict[str, Any]:
 
 
 def retired(shown: dict[str, Any]) -> dict[str, bool]:
-    return {each["id"]: each["retired"] for each in shown["sectors"][0]["tables"]}
+    return {table["id"]: table["retired"] for table in shown["sectors"][0]["tables"]}
 
 
 def test_a_booking_that_lost_its_table_is_flagged_until_it_is_moved(client: Client) -> None:
@@ -66,7 +66,7 @@ def test_a_booking_that_lost_its_table_is_flagged_until_it_is_moved(client: Clie
     assert retired(shown) == {"T1": False, "T2": True, "T3": False, "T4": False, "T5": False}
     assert client.get(f"/admin/floor/bookings/{pk}").json()["attention"] == ["tables"]
     found = client.get("/admin/floor/search", {"restaurant": "R1", "date": DAY, "q": "B1"}).json()
-    assert [each["attention"] for each in found["bookings"]] == [["tables"]]
+    assert [booking["attention"] for booking in found["bookings"]] == [["tables"]]
     moved = client.post(
         f"/admin/floor/bookings/{pk}/change", json.dumps({"tableIds": ["T3"]}), "application/json"
     )
@@ -84,14 +84,14 @@ def test_a_booking_that_is_over_needs_no_attention(client: Client) -> None:
     pk = Booking.objects.get(reference="B1").pk
     assert client.post(f"/admin/floor/bookings/{pk}/cancel").json()["attention"] == []
     shown = day(client)
-    assert [each["attention"] for each in shown["bookings"]] == [[]]
+    assert [booking["attention"] for booking in shown["bookings"]] == [[]]
     assert "T2" not in retired(shown)
     assert listed() == []
 
 
 def test_an_inactive_table_joins_none(client: Client) -> None:
     retire("T2")
-    tables = {each["id"]: each["combinable"] for each in day(client)["sectors"][0]["tables"]}
+    tables = {table["id"]: table["combinable"] for table in day(client)["sectors"][0]["tables"]}
     assert (tables["T2"], tables["T3"]) == (False, True)
 
 
@@ -141,7 +141,11 @@ def test_a_refusal_is_marked_at_its_key_once(
     with CaptureQueriesContext(connection) as statements:
         refused = send(client, path, body, "k1")
     assert refused.status_code == status
-    marks = [each["sql"] for each in statements if "SET refused_at = excluded.refused_at" in each["sql"]]
+    marks = [
+        statement["sql"]
+        for statement in statements
+        if "SET refused_at = excluded.refused_at" in statement["sql"]
+    ]
     assert len(marks) == 1
 
 

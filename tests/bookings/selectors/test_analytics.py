@@ -26,7 +26,7 @@ def admin(example: None) -> APIClient:
         made = client.post("/api/v1/woki/bookings", BOOKING | more, format="json")
         assert made.status_code == 201, made.content
     assert client.delete(f"/api/v1/woki/bookings/{made.json()['id']}").status_code == 204
-    events = [Envelope.from_row(each) for each in StoredEvent.objects.order_by("position")]
+    events = [Envelope.from_row(event) for event in StoredEvent.objects.order_by("position")]
     readmodels.apply_analytics(events)
     return client
 
@@ -69,7 +69,7 @@ def test_the_figures(admin: APIClient) -> None:
     ],
 )
 def test_trends_by(admin: APIClient, group_by: str, dates: list[str]) -> None:
-    assert [each["date"] for each in figures(admin, groupBy=group_by)["trends"]] == dates
+    assert [trend["date"] for trend in figures(admin, groupBy=group_by)["trends"]] == dates
 
 
 def test_a_period_without_bookings_is_all_zeros(admin: APIClient) -> None:

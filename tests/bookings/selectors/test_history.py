@@ -37,7 +37,7 @@ def at(hours: float) -> str:
 
 def test_history_lists_events_oldest_first_without_names(staff: Api) -> None:
     reply = staff.get(f"/woki/bookings/{lived(staff)}/history")
-    assert [(each["version"], each["eventType"]) for each in reply.body["events"]] == [
+    assert [(event["version"], event["eventType"]) for event in reply.body["events"]] == [
         (1, "BookingCreated"),
         (2, "BookingUpdated"),
         (3, "BookingCancelled"),

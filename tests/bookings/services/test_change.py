@@ -28,7 +28,7 @@ Rows = list[tuple[str, datetime, datetime, bool]]
 
 def held(booking_id: str) -> Rows:
     rows = Allocation.objects.filter(booking_id=booking_id).order_by("table_id")
-    return [(each.table_id, each.period.lower, each.period.upper, each.active) for each in rows]
+    return [(row.table_id, row.period.lower, row.period.upper, row.active) for row in rows]
 
 
 def changes_of(booking: dict[str, Any]) -> Any:

@@ -60,7 +60,7 @@ def test_a_refusal_on_the_board_marks_its_key_once_and_counts_once(
     with CaptureQueriesContext(connection) as queries:
         refusal = send(board, path, body)
     assert refusal.status_code == 409
-    assert sum("clock_timestamp()" in each["sql"] and "INSERT" in each["sql"] for each in queries) == 1
+    assert sum("clock_timestamp()" in query["sql"] and "INSERT" in query["sql"] for query in queries) == 1
     assert turned_away_at(door) == 1
 
 

@@ -322,8 +322,8 @@ def test_tables_of_two_sectors_cannot_be_booked_together(guest: Api) -> None:
 def test_a_retired_table_cannot_be_named_and_is_not_offered(guest: Api) -> None:
     Table.objects.filter(pk="T3").update(active=False)
     refused(guest.book(tableIds=["T3"]), 404, "NOT_FOUND", "tableIds")
-    tables = [each["tableIds"] for each in guest.discover(limit=50).body["candidates"]]
-    assert all("T3" not in each for each in tables)
+    tables = [candidate["tableIds"] for candidate in guest.discover(limit=50).body["candidates"]]
+    assert all("T3" not in table for table in tables)
 
 
 def test_a_refusal_writes_nothing(guest: Api) -> None:

@@ -30,8 +30,7 @@ def evening() -> Iterator[None]:
 def held(booking: str) -> list[tuple[str, str, str, bool]]:
     rows = Allocation.objects.filter(booking__reference=booking).order_by("table_id")
     return [
-        (each.table_id, f"{each.period.lower:%H:%M}", f"{each.period.upper:%H:%M}", each.active)
-        for each in rows
+        (row.table_id, f"{row.period.lower:%H:%M}", f"{row.period.upper:%H:%M}", row.active) for row in rows
     ]
 
 

@@ -100,7 +100,9 @@ def test_verify_sees_a_party_that_sits_and_is_not_seated(sits: BookingRecord) ->
 def offered(guest: Api, moment: datetime, start: str) -> list[list[str]]:
     with frozen(moment):
         answer = guest.discover(partySize=2, duration=45, windowStart=start, limit=50)
-    return [each["tableIds"] for each in answer.body["candidates"] if each["start"] == at(start)]
+    return [
+        candidate["tableIds"] for candidate in answer.body["candidates"] if candidate["start"] == at(start)
+    ]
 
 
 def test_a_table_is_not_offered_while_its_party_sits_and_the_margin_runs(

@@ -297,7 +297,7 @@ def test_of_two_concurrent_opposite_swaps_one_succeeds() -> None:
     for _round in range(5):
         one, other = book(2, "T1"), book(2, "T5")
         results = at_once(partial(swap, one, other), partial(swap, other, one))
-        assert sorted(type(each).__name__ for each in results) == ["Conflict", "tuple"]
+        assert sorted(type(result).__name__ for result in results) == ["Conflict", "tuple"]
         assert (held(one), held(other)) == ([("T5", EVENING)], [("T1", EVENING)])
         check_books(one, other)
         with frozen(EVENING):
@@ -309,7 +309,7 @@ def test_of_two_concurrent_opposite_swaps_one_succeeds() -> None:
 def test_of_concurrent_swaps_that_share_a_booking_one_succeeds() -> None:
     one, other, third = book(2, "T1"), book(2, "T5"), book(2, "T3")
     results = at_once(partial(swap, one, other), partial(swap, other, third), partial(swap, third, one))
-    assert sorted(type(each).__name__ for each in results) == ["Conflict", "Conflict", "tuple"]
+    assert sorted(type(result).__name__ for result in results) == ["Conflict", "Conflict", "tuple"]
     assert sorted(table for each in (one, other, third) for table, _ in held(each)) == ["T1", "T3", "T5"]
     check_books(one, other, third)
 
@@ -320,7 +320,7 @@ def test_a_concurrent_swap_and_create_never_share_a_table() -> None:
         # After the swap, the later booking's time at T1 is the one that the new booking requests.
         one, other = book(2, "T1"), book(2, "T5", minutes=60)
         results = at_once(partial(swap, one, other), partial(book, 2, "T1", minutes=105))
-        assert sorted(type(each).__name__ for each in results) in (
+        assert sorted(type(result).__name__ for result in results) in (
             ["BookingRecord", "Conflict"],
             ["Conflict", "tuple"],
         )

@@ -150,7 +150,7 @@ def test_blocking_and_unblocking_are_events_of_the_table(guest: Api) -> None:
         ("table", 4, "TableUnblocked", second),
     ]
     assert {each.occurred_at for each in events} == {datetime(2025, 10, 1, 12, tzinfo=UTC)}
-    assert {each.metadata["actor"] for each in events} == {"system:wokibrain"}
+    assert {event.metadata["actor"] for event in events} == {"system:wokibrain"}
 
 
 def test_blocking_needs_permission(guest: Api) -> None:

@@ -89,7 +89,7 @@ def test_a_shortened_stay_does_not_prevent_a_change_of_party(guest: Api) -> None
         shorter = Change(duration_minutes=30)
         with pytest.raises(ValidationFailed) as caught:
             change.update_booking(made.reference, caller=SYSTEM, change=shorter)
-    assert [each.path for each in caught.value.issues] == ["durationMinutes"]
+    assert [issue.path for issue in caught.value.issues] == ["durationMinutes"]
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_a_special_day_keeps_its_row_when_it_changes(client: Client) -> None:
     response = client.post(page_of(day), filled(page, **changed))
     assert (response.status_code, response["Location"]) == (302, page_of(day))
     day = SpecialDay.objects.get()
-    assert (day.name, [str(each) for each in day.windows.all()]) == ("Christmas Eve", ["12:00-15:00"])
+    assert (day.name, [str(window) for window in day.windows.all()]) == ("Christmas Eve", ["12:00-15:00"])
 
 
 def test_changes_of_joins_and_combinations_ask_too(client: Client) -> None:

@@ -99,11 +99,13 @@ def test_lists_come_in_pages(owner: APIClient, admin: APIClient) -> None:
     assert first["pagination"] == {"page": 1, "limit": 1, "total": 2, "totalPages": 2}
     second = owner.get(f"{API}/restaurants?limit=1&page=2").json()
     assert [each["id"] for each in second["restaurants"]] == ["R2"]
-    assert [each["id"] for each in admin.get(f"{API}/restaurants").json()["restaurants"]] == ["R1"]
+    assert [restaurant["id"] for restaurant in admin.get(f"{API}/restaurants").json()["restaurants"]] == [
+        "R1"
+    ]
     tables = admin.get(f"{API}/sectors/S1/tables?limit=2&page=2").json()
-    assert [each["id"] for each in tables["tables"]] == ["T3", "T4"]
+    assert [table["id"] for table in tables["tables"]] == ["T3", "T4"]
     assert tables["pagination"] == {"page": 2, "limit": 2, "total": 5, "totalPages": 3}
-    assert [each["id"] for each in admin.get(f"{API}/restaurants/R1/sectors").json()["sectors"]] == ["S1"]
+    assert [sector["id"] for sector in admin.get(f"{API}/restaurants/R1/sectors").json()["sectors"]] == ["S1"]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ def test_a_change_that_strands_a_booking_must_be_acknowledged(
         shown = admin.get(f"{API}/{path}").json()
         refused = patch(admin, path, body, 409)
         assert refused["error"] == "CONFLICT"
-        assert [each["path"] for each in refused["issues"]] == ["bookings.B1"]
+        assert [issue["path"] for issue in refused["issues"]] == ["bookings.B1"]
         now = admin.get(f"{API}/{path}").json()
         assert now == shown | {"updatedAt": now.get("updatedAt")} if "updatedAt" in now else now == shown
         patch(admin, f"{path}?acknowledge=wrong", body, 409)

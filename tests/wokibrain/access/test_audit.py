@@ -86,7 +86,7 @@ def test_a_sectors_joins_and_combos_are_audited(owner: APIClient) -> None:
         "combos": [{"tableIds": ["T3", "T2"], "capacityMin": 5, "capacityMax": 6}],
     }
     assert ask(owner, "PATCH", "sectors/S1", body) == 200
-    assert [each.action for each in entries("sector", "S5")] == ["SectorCreated", "SectorDeleted"]
+    assert [entry.action for entry in entries("sector", "S5")] == ["SectorCreated", "SectorDeleted"]
     assert told(entries("sector", "S1")[-1]) == (
         "SectorUpdated", "R1", {"joins": [], "combos": []}, {"joins": ["T2+T3"], "combos": ["T2+T3: 5-6"]}, [],
     )  # fmt: skip
@@ -96,7 +96,7 @@ def test_single_joins_and_combos_are_audited() -> None:
     join = put_join(caller=SYSTEM, sector_id="S1", tables=frozenset({"T3", "T2"}))
     put_combo(caller=SYSTEM, sector_id="S1", joined=Joined(frozenset({"T2", "T3"}), 5, 6))
     drop_join(caller=SYSTEM, sector_id="S1", join_id=join.pk)
-    assert [told(each)[2:4] for each in entries("sector", "S1")[-3:]] == [
+    assert [told(entry)[2:4] for entry in entries("sector", "S1")[-3:]] == [
         ({"joins": []}, {"joins": ["T2+T3"]}),
         ({"combos": []}, {"combos": ["T2+T3: 5-6"]}),
         ({"joins": ["T2+T3"]}, {"joins": []}),
@@ -140,7 +140,7 @@ def test_changed_special_days_are_audited_without_their_names(owner: APIClient) 
     renamed = party | {"name": "Wedding of A. P."}
     for days in ([party, eve], [party, later], [renamed, later]):
         assert ask(owner, "PATCH", "restaurants/R2", {"specialDays": days}) == 200
-    found = [each for each in entries("restaurant", "R2") if each.action == "RestaurantUpdated"]
+    found = [entry for entry in entries("restaurant", "R2") if entry.action == "RestaurantUpdated"]
     assert [told(each)[2:] for each in found] == [
         ({"specialDays": []}, {"specialDays": ["2031-05-02 12:00-18:00", "2031-12-24"]}, ["specialDayNames"]),
         ({"specialDays": ["2031-12-24"]}, {"specialDays": ["2031-12-24 12:00-16:00"]}, []),
@@ -186,7 +186,7 @@ def test_a_stranded_bookings_history_shows_it(owner: APIClient) -> None:
     assert history[1]["payload"]["changes"] == {"attention": {"from": [], "to": ["tables"]}}
     assert history[1]["metadata"]["actor"] == f"api_key:{ApiKey.objects.get().pk}"
     assert (booking.version, booking.attention, booking.status) == (2, ["tables"], "CONFIRMED")
-    assert [each.version for each in events_of(str(booking.pk))] == [1, 2]
+    assert [event.version for event in events_of(str(booking.pk))] == [1, 2]
 
 
 def test_api_keys_are_audited_with_their_permissions() -> None:
@@ -239,7 +239,7 @@ def test_users_and_memberships_are_audited() -> None:
         ("MembershipUpdated", "R1", staff, manager, []),
         ("MembershipDeleted", "R1", manager, {}, []),
     ]
-    (actor,) = {each.actor for each in entries("user", str(ana.pk))}
+    (actor,) = {entry.actor for entry in entries("user", str(ana.pk))}
     assert actor == f"user:{root.pk}"
 
 
@@ -251,7 +251,7 @@ def test_a_membership_that_changes_restaurant_is_audited_at_both() -> None:
                       "memberships-0-user": str(ana.pk), "memberships-0-restaurant": "R2",
                       "memberships-0-role": "restaurant_manager"})  # fmt: skip
     assert client.post(f"/admin/auth/user/{ana.pk}/change/", moved).status_code == 302
-    assert [told(each) for each in entries("user", str(ana.pk)) if each.restaurant_id] == [
+    assert [told(entry) for entry in entries("user", str(ana.pk)) if entry.restaurant_id] == [
         ("MembershipDeleted", "R1", {"restaurantId": "R1", "role": "restaurant_staff"}, {}, []),
         ("MembershipCreated", "R2", {}, {"restaurantId": "R2", "role": "restaurant_manager"}, []),
     ]
@@ -292,7 +292,7 @@ def test_a_user_whom_the_back_office_refuses_has_not_signed_in() -> None:
 def test_api_sign_ins_are_audited(owner: APIClient) -> None:
     ana = User.objects.create_user("ana", password="a-long-password", is_staff=False)
     assert ask(owner, "POST", "auth/login", {"username": "ana", "password": "a-long-password"}) == 200
-    assert [each.actor for each in AuditEntry.objects.filter(action="sign-in")] == [f"user:{ana.pk}"]
+    assert [entry.actor for entry in AuditEntry.objects.filter(action="sign-in")] == [f"user:{ana.pk}"]
 
 
 def test_the_audit_trail_is_shown_in_both_languages(owner: APIClient) -> None:

@@ -118,8 +118,8 @@ def answered(url: str) -> Counter[tuple[str, str, str]]:
     samples = [each for family in families for each in family.samples if each.name == "http_requests_total"]
     return Counter(
         {
-            (each.labels["method"], each.labels["route"], each.labels["status"]): int(each.value)
-            for each in samples
+            (sample.labels["method"], sample.labels["route"], sample.labels["status"]): int(sample.value)
+            for sample in samples
         }
     )
 
@@ -214,7 +214,7 @@ def npm(folder: Path, *packages: str) -> Path:
     if not tool:
         pytest.skip("npm is not on this machine")
     modules = folder / "node_modules"
-    if not all((modules / each.rpartition("@")[0]).exists() for each in packages):
+    if not all((modules / package.rpartition("@")[0]).exists() for package in packages):
         done = subprocess.run(
             [tool, "install", "--no-audit", "--no-fund", "--prefix", str(folder), *packages],
             capture_output=True, text=True, timeout=240, check=False,
@@ -276,5 +276,7 @@ def test_the_postman_collection_runs(
     answered = {each["response"]["code"] for each in ran["executions"]}
     assert {200, 201, 204} <= answered
     assert 401 not in {
-        each["response"]["code"] for each in ran["executions"] if "auth" not in each["request"]["url"]["path"]
+        execution["response"]["code"]
+        for execution in ran["executions"]
+        if "auth" not in execution["request"]["url"]["path"]
     }

@@ -73,4 +73,4 @@ def test_continued_guessing_is_audited_once() -> None:
 
     assert [guess() for _ in range(9)] == [401] * password_guard.LIMITS["both"] + [429] * 4
     actions = AuditEntry.objects.filter(action__startswith="sign-in").order_by("id")
-    assert [each.action for each in actions] == ["sign-in.failed"] * 5 + ["sign-in.blocked"]
+    assert [entry.action for entry in actions] == ["sign-in.failed"] * 5 + ["sign-in.blocked"]

@@ -254,7 +254,7 @@ def test_names_in_old_log_entries_are_removed(example: None) -> None:
     LogEntry.objects.log_actions(by.pk, [booking.guest, booking], CHANGE)
     with connection.cursor() as cursor:
         cursor.execute(import_module("wokibrain.access.migrations.0003_guests_logged_by_id").BY_ID)
-    assert {(each.object_id, each.object_repr) for each in LogEntry.objects.all()} == {
+    assert {(log_entry.object_id, log_entry.object_repr) for log_entry in LogEntry.objects.all()} == {
         (str(booking.guest.pk), str(booking.guest.pk)),
         (str(booking.pk), booking.reference),
     }

@@ -148,8 +148,8 @@ def test_every_live_message_is_in_the_document(live: Live) -> None:
     told.socket.close()
     staff.socket.close()
     documented = {
-        each["payload"]["properties"]["type"]["const"]
-        for each in staff.document["components"]["messages"].values()
+        message["payload"]["properties"]["type"]["const"]
+        for message in staff.document["components"]["messages"].values()
     }
     assert told.seen | staff.seen == documented
 

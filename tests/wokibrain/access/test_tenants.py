@@ -80,9 +80,9 @@ def requests(booking: Booking) -> Iterator[tuple[str, str, str, dict[str, str], 
         parameters = operation.get("parameters", [])
         in_path = [each["name"] for each in parameters if each["in"] == "path"]
         query = {
-            each["name"]: str((OWN | GOOD).get(each["name"], ""))
-            for each in parameters
-            if each["in"] == "query" and each["name"] in OWN | GOOD
+            parameter["name"]: str((OWN | GOOD).get(parameter["name"], ""))
+            for parameter in parameters
+            if parameter["in"] == "query" and parameter["name"] in OWN | GOOD
         }
         content = operation.get("requestBody", {}).get("content", {}).get("application/json")
         body: Any = example_of(content["schema"]) if content else None
@@ -133,7 +133,7 @@ def test_foreign_rows_look_like_missing_ones(foreign_booking: Booking) -> None:
     for kind, foreign, absent in pairs:
         answers = [client.get(f"/api/v1/{kind}/{each}") for each in (foreign, absent)]
         assert [each.status_code for each in answers] == [404, 404]
-        first, second = (each.json() | {"requestId": ""} for each in answers)
+        first, second = (answer.json() | {"requestId": ""} for answer in answers)
         assert first == second, kind
 
 

@@ -108,7 +108,7 @@ def test_a_redis_that_refuses_commands_is_bypassed(services: Services) -> None:
             client.config_set("maxmemory", 0)
         assert [each.status_code for each in asked] == [200, 200, 200, 429], asked[0].text
         assert made.status_code == 201, made.text
-        assert [each["id"] for each in listed.json()["bookings"]] == [made.json()["id"]], listed.text
+        assert [booking["id"] for booking in listed.json()["bookings"]] == [made.json()["id"]], listed.text
         assert "Redis refuses commands (" in api.servers[0].output()
 
 

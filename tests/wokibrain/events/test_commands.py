@@ -150,7 +150,7 @@ def test_replay_stops_at_an_instant() -> None:
     with CaptureQueriesContext(connection) as queries:
         assert len(run("replay", "--aggregate", "booking/a").splitlines()) == 2
     # Without reading all of them.
-    assert [""""aggregate_id" = 'a'""" in each["sql"] for each in queries] == [True, True]
+    assert [""""aggregate_id" = 'a'""" in query["sql"] for query in queries] == [True, True]
     assert len(run("replay", "--kind", "booking").splitlines()) == 3
 
 

@@ -17,7 +17,7 @@ def test_alternating_broker_errors_are_logged_once_a_minute(caplog: pytest.LogCa
             for broker in ("one:9092", "two:9092"):
                 trouble(KafkaError(KafkaError._TRANSPORT, f"{broker}: Connection refused"))
         trouble(KafkaError(KafkaError._AUTHENTICATION, "one:9092: invalid credentials"))
-    assert [each.getMessage().split(";")[0] for each in caplog.records] == [
+    assert [record.getMessage().split(";")[0] for record in caplog.records] == [
         "relay waits: Kafka: one:9092: Connection refused",
         "relay waits: Kafka: one:9092: invalid credentials",
     ]

@@ -78,7 +78,7 @@ def test_a_booking_added_in_the_admin_goes_through_the_services(places: None) ->
     made = Booking.objects.get(channel="staff")
     assert (made.table_ids, made.party_size, made.guest and made.guest.name) == (["T1"], 2, "Ana García")
     events = events_of(str(made.pk))
-    assert [(each.event_type, each.metadata["source"]) for each in events] == [("BookingCreated", "admin")]
+    assert [(event.event_type, event.metadata["source"]) for event in events] == [("BookingCreated", "admin")]
     assert events[0].metadata["actor"].startswith("user:")
 
 
@@ -147,7 +147,7 @@ def test_a_block_over_a_booking_is_refused(places: None) -> None:
     block = TableBlock.objects.get()
     assert block.start.isoformat() == "2025-10-22T23:00:00+00:00"
     client.post(f"/admin/bookings/tableblock/{block.pk}/delete/", {"post": "yes"})
-    assert [each.event_type for each in events_of("T3")] == ["TableBlocked", "TableUnblocked"]
+    assert [event.event_type for event in events_of("T3")] == ["TableBlocked", "TableUnblocked"]
 
 
 def test_an_api_key_is_shown_once_and_stored_as_its_digest(places: None) -> None:
@@ -161,7 +161,7 @@ def test_an_api_key_is_shown_once_and_stored_as_its_digest(places: None) -> None
     }
     response = client.post("/admin/access/apikey/add/", body)
     assert response.status_code == 302
-    said = " ".join(str(each) for each in get_messages(response.wsgi_request))
+    said = " ".join(str(message) for message in get_messages(response.wsgi_request))
     token = said.split("data-token>")[1].split("<")[0]
     key = ApiKey.objects.get(name="Till")
     assert bytes(key.digest) == digest_of(token)
@@ -200,7 +200,7 @@ def test_moving_tables_on_the_floor_plan_is_audited(places: None) -> None:
         "P1",
         "T1",
     ]
-    kept = {each.target_id: each for each in AuditEntry.objects.filter(action="TableUpdated")}
+    kept = {entry.target_id: entry for entry in AuditEntry.objects.filter(action="TableUpdated")}
     assert sorted(kept) == ["P1", "T1"]
     assert (kept["T1"].before, kept["T1"].after) == ({"x": before.x, "y": before.y}, {"x": 100, "y": 205})
     assert kept["T1"].actor == f"user:{User.objects.get().pk}"

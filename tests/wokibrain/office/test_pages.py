@@ -47,7 +47,7 @@ def places(db: None) -> None:
     create_key(caller=SYSTEM, name="Till", role=Role.API_CLIENT, restaurant_id="R1")
     Flag.objects.create(name="new-plan")
     Switch.objects.create(name="quiet")
-    audit.audit([Envelope.from_row(each) for each in StoredEvent.objects.order_by("position")])
+    audit.audit([Envelope.from_row(event) for event in StoredEvent.objects.order_by("position")])
 
 
 EVERYONE = frozenset({Role.ADMIN, Role.MANAGER, Role.STAFF})
@@ -171,7 +171,7 @@ def test_a_list_takes_the_same_queries_for_many_rows_as_for_few(places: None, pa
         create_key(caller=SYSTEM, name=str(number), role=Role.STAFF, restaurant_id="R1")
     rows = StoredEvent.objects.filter(aggregate_type="table").order_by("position")
     audit.audit(
-        [Envelope.from_row(each) for each in rows if not AuditEntry.objects.filter(event_id=each.event_id)]
+        [Envelope.from_row(row) for row in rows if not AuditEntry.objects.filter(event_id=row.event_id)]
     )
     with CaptureQueriesContext(connection) as asked:
         response = client.get(f"/admin/{page}/")
@@ -343,4 +343,4 @@ def test_another_restaurants_table_in_the_url_is_not_found(places: None, languag
     spoken = {"Accept-Language": language}
     response = person(Role.ADMIN).get("/admin/restaurants/table/Z1/change/", headers=spoken, follow=True)
     assert response.redirect_chain == [("/admin/", 302)]
-    assert [str(each) for each in response.context["messages"]] == [said]
+    assert [str(message) for message in response.context["messages"]] == [said]

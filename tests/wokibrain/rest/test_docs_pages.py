@@ -148,7 +148,7 @@ def test_metrics_count_bookings_and_requests() -> None:
 
     def now() -> list[float]:
         text = get("/metrics").content.decode()
-        return [sample(text, each) for each in series]
+        return [sample(text, name) for name in series]
 
     before = now()
     api.discover()
@@ -207,7 +207,7 @@ def test_readiness_checks_an_unavailable_kafka_at_most_once_at_a_time(settings: 
         settings.KAFKA_BROKERS = f"127.0.0.1:{silent.getsockname()[1]}"
         answers = [get("/health/ready") for _ in range(4)]
         assert [each.status_code for each in answers] == [200] * 4
-        assert {each.json()["checks"]["kafka"] for each in answers} == {"degraded"}
+        assert {answer.json()["checks"]["kafka"] for answer in answers} == {"degraded"}
         silent.settimeout(0.2)
         calls = []
         with suppress(TimeoutError):

@@ -157,7 +157,7 @@ def test_every_changing_operation_accepts_a_key_and_documents_it() -> None:
     assert set(CASES) == set(KEYED)
     for name in KEYED:
         operation = CHANGING[name][1]
-        (header,) = [each for each in operation["parameters"] if each["in"] == "header"]
+        (header,) = [parameter for parameter in operation["parameters"] if parameter["in"] == "header"]
         assert (header["name"], header["schema"]["maxLength"]) == ("Idempotency-Key", 255), name
         (good,) = [each for status, each in operation["responses"].items() if status < "300"]
         assert "Idempotent-Replayed" in good["headers"], name

@@ -134,7 +134,7 @@ def test_every_operation_on_a_resource_lists_not_found(document: dict[str, Any])
 
 def test_every_success_with_a_body_has_an_example(document: dict[str, Any]) -> None:
     for _, _, operation in operations(document):
-        (status,) = [each for each in operation["responses"] if each.startswith("2")]
+        (status,) = [response for response in operation["responses"] if response.startswith("2")]
         content = operation["responses"][status].get("content")
         assert (content is None) == (status == "204"), operation["operationId"]
         if content:
@@ -219,7 +219,7 @@ def test_every_body_and_response_has_an_example_that_fits_its_schema(document: d
 
 def test_limits_of_query_parameters_are_documented(document: dict[str, Any]) -> None:
     parameters = document["paths"]["/api/v1/woki/discover"]["get"]["parameters"]
-    told = {each["name"]: each for each in parameters}
+    told = {parameter["name"]: parameter for parameter in parameters}
     assert {name for name, each in told.items() if each.get("required")} == {
         "restaurantId",
         "date",
