@@ -40,7 +40,7 @@ def test_a_client_subscribed_twice_gets_an_event_once(product: Product) -> None:
         made = [later(product, hours, tableIds=["OPEN-6"]) for hours in (1, 1.5)]
         events = [hear(socket) for _ in made]
         assert [each["type"] for each in events] == ["booking-event"] * 2
-        assert [each["event"]["data"]["id"] for each in events] == [each["id"] for each in made]
+        assert [message["event"]["data"]["id"] for message in events] == [booking["id"] for booking in made]
         assert [message["event"]["type"] for message in events] == ["BookingCreated"] * 2
         with pytest.raises(TimeoutError):
             socket.recv(timeout=0.3)
@@ -123,7 +123,7 @@ def test_a_session_cookie_counts_only_from_our_own_origin(
     product: Product, signed_in: Callable[..., Any]
 ) -> None:
     page = signed_in("bea")
-    key = next(each["value"] for each in page.context.cookies() if each["name"] == "sessionid")
+    key = next(cookie["value"] for cookie in page.context.cookies() if cookie["name"] == "sessionid")
     cookie = {"Cookie": f"sessionid={key}"}
     for origin in (Origin("https://evil.example"), None):
         with pytest.raises(InvalidStatus) as refused:

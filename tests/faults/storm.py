@@ -120,8 +120,8 @@ class Storm:
             for at, what in self.form.chaos:
                 time.sleep(max(0.0, began + at - time.monotonic()))
                 self._strike(what, pool)
-            for each in (*clients, *self._returning):
-                each.result()
+            for future in (*clients, *self._returning):
+                future.result()
         for server in self.api.servers:
             server.wait_live()
 

@@ -164,8 +164,8 @@ def test_two_concurrent_sweeps_delete_no_more_than_one(sessions: Sessions) -> No
     with elsewhere(webhook):
         first = sessions.start(lambda: deletion.delete_marked(webhook.pk), waiting=1)
         second = sessions.start(lambda: deletion.delete_marked(webhook.pk), waiting=2)
-    for each in (first, second):
-        each.result(PATIENCE)
+    for future in (first, second):
+        future.result(PATIENCE)
     assert left() == (1, 25, 25)
 
 
@@ -189,8 +189,8 @@ def test_failing_webhook_is_deleted_while_its_results_are_recorded(sessions: Ses
         # The sweep has locked the webhooks and waits for the first delivery.
         recording = sessions.start(lambda: queue.record(done), waiting=1)
         disposing = sessions.start(lambda: deletion.delete_marked(failing.pk), waiting=2)
-    for each in (recording, disposing):
-        each.result(PATIENCE)
+    for future in (recording, disposing):
+        future.result(PATIENCE)
     assert left() == (2, 2, 2)
     deletion.sweep()
     assert left() == (1, 1, 1)
@@ -212,8 +212,8 @@ def test_delivery_written_during_the_deletion_of_its_webhook_is_deleted(sessions
     assert written.wait(PATIENCE)
     removing = sessions.start(lambda: remove(webhook), waiting=1)
     over.set()
-    for each in (writing, removing):
-        each.result(PATIENCE)
+    for future in (writing, removing):
+        future.result(PATIENCE)
     assert left() == (1, 1, 0)
     deletion.sweep()
     assert left() == (0, 0, 0)

@@ -51,7 +51,7 @@ def test_one_edge_alone_bounds_one_side(guest: Api) -> None:
     late = guest.discover(windowStart="22:00", limit=50).body["candidates"]
     assert {each["start"][11:16] for each in late} == {"22:00", "22:15"}
     early = guest.discover(windowEnd="13:45", limit=50).body["candidates"]
-    assert {each["start"][11:16] for each in early} == {"12:00", "12:15"}
+    assert {candidate["start"][11:16] for candidate in early} == {"12:00", "12:15"}
 
 
 def test_window_edges_off_the_grid_are_rounded_inwards(guest: Api) -> None:

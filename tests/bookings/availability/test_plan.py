@@ -39,7 +39,7 @@ def sql(statement: str) -> Callable[[], None]:
 def tables_at(api: Api, **query: Any) -> set[str]:
     """Return the table sets offered at 21:15, such as ``T1+T5``."""
     reply = api.discover(**{"windowStart": "21:15", "windowEnd": "22:45", "limit": 50} | query)
-    return {"+".join(each["tableIds"]) for each in reply.body.get("candidates", [])}
+    return {"+".join(candidate["tableIds"]) for candidate in reply.body.get("candidates", [])}
 
 
 def number() -> int:

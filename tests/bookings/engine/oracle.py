@@ -47,7 +47,7 @@ def minutes(zone: str, day: date) -> list[tuple[datetime, datetime]]:
     """Return (wall time, UTC) of every minute around ``day``."""
     first = datetime(day.year, day.month, day.day, tzinfo=UTC) - DAY
     walked = [first + n * MINUTE for n in range(5 * 24 * 60)]
-    return [(each.astimezone(ZoneInfo(zone)).replace(tzinfo=None), each) for each in walked]
+    return [(instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None), instant) for instant in walked]
 
 
 @lru_cache(maxsize=20_000)
@@ -135,10 +135,10 @@ def quarter(instant: datetime, up: bool) -> datetime:
 
 def free(case: Case, table: Table, start: datetime) -> bool:
     end = start + timedelta(minutes=case.duration)
-    for each in case.busy:
-        if each.table_id != table.id or each.start >= each.end:
+    for row in case.busy:
+        if row.table_id != table.id or row.start >= row.end:
             continue
-        if quarter(each.start, False) < end and start < quarter(each.end, True):
+        if quarter(row.start, False) < end and start < quarter(row.end, True):
             return False
     return True
 

@@ -47,7 +47,7 @@ def offered(
         not_before=not_before,
         start=start,
     )
-    return [each.start.astimezone(ZoneInfo(zone)) for each in found]
+    return [candidate.start.astimezone(ZoneInfo(zone)) for candidate in found]
 
 
 def walls(starts: list[datetime]) -> str:

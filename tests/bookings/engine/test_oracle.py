@@ -21,10 +21,10 @@ def compare(questions: Iterable[Case]) -> Counter[int]:
     for case in questions:
         expected = answer(case)
         assert ask(case) == expected, case
-        held.update({len(each.table_ids) for each in expected} or {0})
+        held.update({len(candidate.table_ids) for candidate in expected} or {0})
         if not expected:
             freely = replace(case, window_start=None, window_end=None, start=None, limit=10_000)
-            works = {each.start for each in answer(freely)}
+            works = {candidate.start for candidate in answer(freely)}
             nearest = ask_why(case).nearest
             assert len(nearest) == len(set(nearest) & works) == min(3, len(works)), case
     return held

@@ -100,7 +100,7 @@ def test_party_smaller_than_any_table_takes() -> None:
 
 
 def test_the_largest_party_respects_joins_and_combo_capacities() -> None:
-    fours = [Table(each, 1, 4) for each in "ABCDE"]
+    fours = [Table(table_id, 1, 4) for table_id in "ABCDE"]
     assert refused(party=17, sector=Sector.build(fours)) == ("PARTY_TOO_LARGE", [], 16)
     joined = Sector.build(fours, joins=[("A", "B"), ("B", "C"), ("D", "E")])
     assert refused(party=13, sector=joined) == ("PARTY_TOO_LARGE", [], 12)

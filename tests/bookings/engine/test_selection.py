@@ -36,8 +36,8 @@ B1 = Busy("T2", datetime(2025, 10, 22, 20, 30, tzinfo=ZONE), datetime(2025, 10, 
 
 def shown(found: list[Candidate]) -> list[tuple[str, str, float]]:
     return [
-        ("+".join(each.table_ids), each.start.astimezone(ZONE).strftime("%H:%M"), each.score)
-        for each in found
+        ("+".join(candidate.table_ids), candidate.start.astimezone(ZONE).strftime("%H:%M"), candidate.score)
+        for candidate in found
     ]
 
 
@@ -45,14 +45,14 @@ def names(sector: Sector, party: int, limit: int = 100) -> list[str]:
     """Return the candidates of a day with one start."""
     day = ServiceDay.build(date(2025, 10, 22), ZONE, (Window(time(20), time(20, 15)),))
     return [
-        "+".join(each.table_ids)
-        for each in find(sector, day, (), party=party, duration_minutes=15, limit=limit)
+        "+".join(candidate.table_ids)
+        for candidate in find(sector, day, (), party=party, duration_minutes=15, limit=limit)
     ]
 
 
 def test_the_five_scores_of_the_contract() -> None:
     found = find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=1000)
-    scores = {"+".join(each.table_ids): (each.kind, each.score) for each in found}
+    scores = {"+".join(candidate.table_ids): (candidate.kind, candidate.score) for candidate in found}
     assert scores == {
         "T2": ("single", 100.0),
         "T3": ("single", 100.0),
@@ -109,7 +109,7 @@ def test_exact_scores_break_ties_of_rounded_ones() -> None:
 
 
 def test_fewer_tables_come_first_then_natural_order() -> None:
-    tables = [Table(each, 1, 2) for each in ("T10", "T2", "T1")]
+    tables = [Table(table_id, 1, 2) for table_id in ("T10", "T2", "T1")]
     sector = Sector.build([*tables, Table("Z", 1, 4)], combos={frozenset(("T10", "Z")): (1, 6)})
     assert names(sector, 6) == [
         "T1+Z",
@@ -139,7 +139,7 @@ def test_a_combo_seats_the_sum_of_its_capacities() -> None:
 
 
 def test_five_tables_are_never_combined() -> None:
-    sector = Sector.build([Table(each, 1, 2) for each in "ABCDE"])
+    sector = Sector.build([Table(table_id, 1, 2) for table_id in "ABCDE"])
     assert len(names(sector, 8)) == 5
     assert names(sector, 9) == []
 
@@ -150,7 +150,7 @@ def test_tables_that_do_not_combine_stay_single() -> None:
 
 
 def test_combined_tables_must_be_connected_by_joins() -> None:
-    tables = [Table(each, 1, 2) for each in "ABCD"]
+    tables = [Table(table_id, 1, 2) for table_id in "ABCD"]
     sector = Sector.build(tables, joins=[("A", "B"), ("C", "B"), ("D", "X"), ("D", "D")])
     assert names(sector, 4) == ["A+B", "B+C", "A+B+C"]
 
@@ -183,7 +183,7 @@ def test_a_chain_of_500_tables() -> None:
 
 def test_listing_connected_sets_is_bounded_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "MAX_CONNECTED_SETS", 4)
-    tables = [Table(each, 1, 2) for each in "VWXYZ"]
+    tables = [Table(table_id, 1, 2) for table_id in "VWXYZ"]
     ring = list(zip("VWXYZ", "WXYZV", strict=True))
     with pytest.raises(ValueError, match="too many joins"):
         Sector.build(tables, joins=ring)
@@ -301,8 +301,8 @@ def test_sectors_merge_by_the_exact_rank() -> None:
     assert (
         merged
         == [
-            each
-            for each in find(SEEDED, DAY, (), party=4, duration_minutes=90, limit=1000)
-            if set(each.table_ids) <= {"T1", "T2", "T3"} or set(each.table_ids) <= {"T4", "T5"}
+            candidate
+            for candidate in find(SEEDED, DAY, (), party=4, duration_minutes=90, limit=1000)
+            if set(candidate.table_ids) <= {"T1", "T2", "T3"} or set(candidate.table_ids) <= {"T4", "T5"}
         ][:60]
     )

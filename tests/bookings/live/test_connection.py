@@ -130,7 +130,7 @@ def test_a_client_that_missed_too_many_events_is_told_to_reload(monkeypatch: pyt
     ]
     told = catch_up.missed(UUID(second["id"]), "R1", None) or []
     made = StoredEvent.objects.get(event_id=third["id"])
-    assert [each["timestamp"] for each in told] == [made.payload["createdAt"]]
+    assert [message["timestamp"] for message in told] == [made.payload["createdAt"]]
     book(3)
     assert catch_up.missed(UUID(first["id"]), "R1", None) is None
 

@@ -50,7 +50,7 @@ def test_history_lists_events_oldest_first_without_names(staff: Api) -> None:
 def test_a_booking_as_of_an_instant(staff: Api) -> None:
     path = f"/woki/bookings/{lived(staff)}"
     stood = [staff.get(path, asOf=at(hours)).body for hours in (0.5, 1.5, 2.5)]
-    assert [(each["partySize"], each["status"], each["version"]) for each in stood] == [
+    assert [(booking["partySize"], booking["status"], booking["version"]) for booking in stood] == [
         (2, "CONFIRMED", 1),
         (3, "CONFIRMED", 2),
         (3, "CANCELLED", 3),

@@ -187,7 +187,7 @@ def test_another_date_keeps_tables_and_wall_time(staff: Api) -> None:
         "end": {"from": at("21:15"), "to": at("21:15", "2025-10-24")},
     }
     listed = staff.get("/woki/bookings", restaurantId="R1", date="2025-10-24").body["bookings"]
-    assert [each["reference"] for each in listed] == ["B1"]
+    assert [booking["reference"] for booking in listed] == ["B1"]
     assert staff.book(tableIds=["T2"], start=at("20:30")).status == 201
 
 

@@ -71,7 +71,7 @@ def test_the_allocations_are_the_bookings_tables_and_period(guest: Api) -> None:
     held = Allocation.objects.filter(booking_id=made["id"]).order_by("table_id")
     begin, end = datetime(2025, 10, 23, 0, 0, tzinfo=UTC), datetime(2025, 10, 23, 1, 30, tzinfo=UTC)
     assert [
-        (each.table_id, each.sector_id, each.period.lower, each.period.upper, each.active) for each in held
+        (row.table_id, row.sector_id, row.period.lower, row.period.upper, row.active) for row in held
     ] == [
         ("T1", "S1", begin, end, True),
         ("T5", "S1", begin, end, True),

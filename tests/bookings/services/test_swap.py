@@ -287,9 +287,9 @@ def at_once(*acts: Callable[[], object]) -> list[object]:
 
 def check_books(*bookings: BookingRecord) -> None:
     """Assert that each booking's tables are those it holds, and that its versions have no gap."""
-    for each in map(as_now, bookings):
-        assert [table for table, _ in held(each)] == sorted(each.table_ids)
-        assert [event.version for event in events_of(str(each.id))] == list(range(1, each.version + 1))
+    for booking in map(as_now, bookings):
+        assert [table for table, _ in held(booking)] == sorted(booking.table_ids)
+        assert [event.version for event in events_of(str(booking.id))] == list(range(1, booking.version + 1))
 
 
 @pytest.mark.usefixtures("committed")
@@ -301,8 +301,8 @@ def test_of_two_concurrent_opposite_swaps_one_succeeds() -> None:
         assert (held(one), held(other)) == ([("T5", EVENING)], [("T1", EVENING)])
         check_books(one, other)
         with frozen(EVENING):
-            for each in (one, other):
-                lifecycle.cancel_booking(each.reference, caller=ANA)
+            for booking in (one, other):
+                lifecycle.cancel_booking(booking.reference, caller=ANA)
 
 
 @pytest.mark.usefixtures("committed")
@@ -328,5 +328,5 @@ def test_a_concurrent_swap_and_create_never_share_a_table() -> None:
         active = Booking.objects.filter(status="CONFIRMED").exclude(reference="B1")
         check_books(*fetch("WHERE booking.id = ANY (%(ids)s)", {"ids": [each.pk for each in active]}))
         with frozen(EVENING):
-            for each in active:
-                lifecycle.cancel_booking(each.reference, caller=ANA)
+            for booking in active:
+                lifecycle.cancel_booking(booking.reference, caller=ANA)

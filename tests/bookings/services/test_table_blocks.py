@@ -30,7 +30,7 @@ def test_a_blocked_table_cannot_be_booked(guest: Api) -> None:
     block("T3", evening(20), evening(22))
     assert guest.book(tableIds=["T3"], start=at("20:30")).body["error"] == "CONFLICT"
     offered = guest.discover(windowStart="20:00", windowEnd="22:00", limit=50).body["candidates"]
-    assert all("T3" not in each["tableIds"] for each in offered)
+    assert all("T3" not in candidate["tableIds"] for candidate in offered)
     assert guest.book(tableIds=["T3"], start=at("22:00")).status == 201
 
 
@@ -75,7 +75,7 @@ def test_a_cancelled_booking_does_not_prevent_a_block(guest: Api) -> None:
 def test_a_block_removes_only_its_own_table_from_the_offer(guest: Api) -> None:
     block("T5", evening(20), evening(23, 45))
     offered = guest.discover(windowStart="21:15", windowEnd="22:45", limit=50).body["candidates"]
-    tables = {table for each in offered for table in each["tableIds"]}
+    tables = {table for candidate in offered for table in candidate["tableIds"]}
     assert tables == {"T1", "T2", "T3", "T4"}
 
 

@@ -129,7 +129,7 @@ def test_choices_are_the_tables_that_a_seating_would_take(guest: Api) -> None:
         (("T1", "T5"), 80.0),
         (("T4",), 53.3),
     ]
-    assert {each.end for each in found} == {evening(21, 7)}
+    assert {candidate.end for candidate in found} == {evening(21, 7)}
 
 
 @pytest.mark.parametrize("at", [datetime(2026, 4, 5, 3, minute, tzinfo=UTC) for minute in (5, 50)])

@@ -122,7 +122,7 @@ def test_retiring_two_tables_together_asks_once(client: Client, places: None) ->
     path = "/admin/restaurants/sector/S1/change/"
     body = inactive(1, 2)(client.get(path)) | {"_save": "1"}
     asked = client.post(path, body)
-    assert [each.reference for each in stranded(asked)] == ["B1", made.reference]  # type: ignore[union-attr]
+    assert [booking.reference for booking in stranded(asked)] == ["B1", made.reference]  # type: ignore[union-attr]
     assert client.post(path, body | {"_acknowledge": asked.context["acknowledge"]}).status_code == 302
     assert list(Booking.objects.values_list("attention", flat=True)) == [["tables"], ["tables"]]
     assert list(Table.objects.filter(sector="S1", active=False).values_list("pk", flat=True)) == ["T2", "T3"]
@@ -151,7 +151,7 @@ def test_a_special_day_asks_when_added_and_when_deleted(client: Client) -> None:
     gone = f"/admin/restaurants/specialday/{SpecialDay.objects.get().pk}/delete/"
     assert "Delete 2025-10-22 Late?" in client.get(gone).content.decode()
     asked = client.post(gone, {"post": "yes"})
-    assert [each.reference for each in stranded(asked)] == ["B1"]
+    assert [booking.reference for booking in stranded(asked)] == ["B1"]
     assert SpecialDay.objects.count() == 1
     done = client.post(gone, {"post": "yes", "_acknowledge": asked.context["acknowledge"]})
     assert (done.status_code, SpecialDay.objects.count(), b1().attention) == (302, 0, ["hours"])
@@ -186,7 +186,7 @@ def test_changes_of_joins_and_combinations_ask_too(client: Client) -> None:
     combo = Combo.objects.get()
     ten_less = {"tables": ["T2", "T3"], "capacity_min": "5", "capacity_max": "9", "_save": "1"}
     asked = client.post(page_of(combo), ten_less)
-    assert [each.reference for each in stranded(asked)] == ["B1"]
+    assert [booking.reference for booking in stranded(asked)] == ["B1"]
     done = client.post(page_of(combo), ten_less | {"_acknowledge": asked.context["acknowledge"]})
     combo.refresh_from_db()
     assert (done.status_code, combo.capacity_max, b1().attention) == (302, 9, ["tables"])

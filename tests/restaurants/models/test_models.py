@@ -260,5 +260,7 @@ def test_an_erased_guests_booking_stays() -> None:
 
 def test_generated_ids_sort_by_time() -> None:
     made = [uuid7() for _ in range(3)]
-    assert [each.version for each in made] == [7, 7, 7]
-    assert [each.int >> 80 for each in made] == sorted(each.int >> 80 for each in made)
+    assert [identifier.version for identifier in made] == [7, 7, 7]
+    assert [identifier.int >> 80 for identifier in made] == sorted(
+        identifier.int >> 80 for identifier in made
+    )

@@ -215,7 +215,7 @@ def test_a_change_that_cannot_strand_a_booking_reads_no_bookings(
 ) -> None:
     with clock.frozen(BEFORE), CaptureQueriesContext(connection) as asked:
         patch(admin, path, body, 200)
-    looked = [each["sql"] for each in asked if "bookings_" in each["sql"] or "advisory" in each["sql"]]
+    looked = [query["sql"] for query in asked if "bookings_" in query["sql"] or "advisory" in query["sql"]]
     assert looked == []
 
 
@@ -224,7 +224,7 @@ def test_a_change_of_several_tables_is_checked_if_one_may_strand(admin: APIClien
         moved = {"T1": {"x": 120}, "T3": {"y": 340}}
         with CaptureQueriesContext(connection) as asked:
             update_tables(caller=SYSTEM, sector_id="S1", changes=moved)
-        assert not [each for each in asked if "bookings_" in each["sql"]]
+        assert not [query for query in asked if "bookings_" in query["sql"]]
         with pytest.raises(StrandsBookings):
             update_tables(caller=SYSTEM, sector_id="S1", changes=moved | {"T2": {"capacity_max": 2}})
 

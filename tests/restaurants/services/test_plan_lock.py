@@ -60,7 +60,7 @@ def race() -> tuple[bool, list[str]]:
         first.result(PATIENCE)
         refused = isinstance(second.exception(PATIENCE), DomainError)
     stranded = Booking.objects.filter(start=START, table_ids=["T2"], attention=[])
-    return not refused, [each.reference for each in stranded]
+    return not refused, [booking.reference for booking in stranded]
 
 
 def test_a_booking_during_a_change_sees_the_new_plan() -> None:

@@ -75,7 +75,7 @@ def test_a_tables_whole_life_is_audited(owner: APIClient) -> None:
     }
     assert told(changed) == ("TableUpdated", "R1", {"capacityMax": 4}, {"capacityMax": 6}, ["name"])
     assert (deleted.action, deleted.after, deleted.before["capacityMax"]) == ("TableDeleted", {}, 6)
-    assert "Ventana" not in str([each.before | each.after for each in (made, changed, deleted)])
+    assert "Ventana" not in str([entry.before | entry.after for entry in (made, changed, deleted)])
 
 
 def test_a_sectors_joins_and_combos_are_audited(owner: APIClient) -> None:
@@ -272,7 +272,7 @@ def test_back_office_sign_ins_and_failures_are_audited() -> None:
     client = Client()
     client.post("/admin/login/", {"username": "root", "password": "wrong"})
     found = AuditEntry.objects.filter(action__startswith="sign-in").order_by("id")
-    assert [(each.action, each.actor, each.source) for each in found] == [
+    assert [(entry.action, entry.actor, entry.source) for entry in found] == [
         ("sign-in", f"user:{root.pk}", "admin"),
         ("sign-in.failed", "anonymous", "admin"),
     ]
@@ -284,7 +284,7 @@ def test_a_user_whom_the_back_office_refuses_has_not_signed_in() -> None:
     client.post("/admin/login/", {"username": "ana", "password": "a-long-password"})
     assert "_auth_user_id" not in client.session
     found = AuditEntry.objects.filter(action__startswith="sign-in")
-    assert [(each.action, each.actor, each.source) for each in found] == [
+    assert [(entry.action, entry.actor, entry.source) for entry in found] == [
         ("sign-in.failed", f"user:{ana.pk}", "admin")
     ]
 

@@ -134,7 +134,7 @@ def assert_promises_kept(fuzzed: Fuzzed, role: Role | None) -> None:
 
 def operations() -> Iterator[str]:
     for item in openapi.document()["paths"].values():
-        yield from (each["operationId"] for each in item.values())
+        yield from (operation["operationId"] for operation in item.values())
 
 
 @pytest.mark.parametrize("role", SHORT, ids=lambda role: role or "nobody")

@@ -253,7 +253,7 @@ def test_an_error_has_the_handshakes_request_id_and_language(live: Live) -> None
         said.append(each.hear())
     ids = [UUID(each["requestId"]) for each in said]
     assert ids[0] == ids[1] == UUID(asked) != ids[2] == ids[3]
-    assert [each["detail"] for each in said] == [
+    assert [message["detail"] for message in said] == [
         "Se esperaba uno de: subscribe, unsubscribe, ping.",
         "No existe o no tienes acceso.",
         "Expected one of: subscribe, unsubscribe, ping.",

@@ -36,9 +36,9 @@ def literals(node: ast.Call) -> Iterator[str]:
     if name not in CALLS:
         return
     wanted = node.args[:1]
-    for each in node.args[1:2] if name.startswith("pgettext") else wanted:
-        if isinstance(each, ast.Constant) and isinstance(each.value, str) and each.value:
-            yield each.value
+    for argument in node.args[1:2] if name.startswith("pgettext") else wanted:
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str) and argument.value:
+            yield argument.value
 
 
 def in_the_code() -> dict[str, str]:

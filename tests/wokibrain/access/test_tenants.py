@@ -132,7 +132,7 @@ def test_foreign_rows_look_like_missing_ones(foreign_booking: Booking) -> None:
     pairs += [("woki/bookings", foreign_booking.reference, "ZZZZZZ")]
     for kind, foreign, absent in pairs:
         answers = [client.get(f"/api/v1/{kind}/{each}") for each in (foreign, absent)]
-        assert [each.status_code for each in answers] == [404, 404]
+        assert [response.status_code for response in answers] == [404, 404]
         first, second = (answer.json() | {"requestId": ""} for answer in answers)
         assert first == second, kind
 

@@ -106,7 +106,7 @@ def test_a_redis_that_refuses_commands_is_bypassed(services: Services) -> None:
                 listed = asking.get(f"/bookings?{day}")
         finally:
             client.config_set("maxmemory", 0)
-        assert [each.status_code for each in asked] == [200, 200, 200, 429], asked[0].text
+        assert [response.status_code for response in asked] == [200, 200, 200, 429], asked[0].text
         assert made.status_code == 201, made.text
         assert [booking["id"] for booking in listed.json()["bookings"]] == [made.json()["id"]], listed.text
         assert "Redis refuses commands (" in api.servers[0].output()
@@ -118,7 +118,7 @@ def test_headers_report_limit_and_remaining_requests(example: None, settings: An
     first, second, third = (client.get("/api/v1/woki/bookings/B1") for _ in range(3))
     assert [each.status_code for each in (first, second, third)] == [200, 200, 429]
     assert [each["RateLimit-Remaining"] for each in (first, second, third)] == ["1", "0", "0"]
-    assert {each["RateLimit-Limit"] for each in (first, second, third)} == {"2"}
+    assert {response["RateLimit-Limit"] for response in (first, second, third)} == {"2"}
     assert "Retry-After" not in second
     assert third["Retry-After"] == third["RateLimit-Reset"]
     assert 1 <= int(third["Retry-After"]) <= 60

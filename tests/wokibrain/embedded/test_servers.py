@@ -132,7 +132,7 @@ def test_checking_for_users_does_not_count_as_use(folder: Path) -> None:
         return any(lease._in_use(folder, server) for _ in range(1000))
 
     with ThreadPoolExecutor(3) as pool:
-        assert [each.result() for each in [pool.submit(look) for _ in range(3)]] == [False] * 3
+        assert [future.result() for future in [pool.submit(look) for _ in range(3)]] == [False] * 3
     with lease._lock(folder, server, "users") as user:
         assert lease._try(user, fcntl.LOCK_SH)
         assert lease._in_use(folder, server)

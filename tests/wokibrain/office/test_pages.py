@@ -214,7 +214,7 @@ def test_200_bookings_on_one_page_take_the_queries_of_one(places: None) -> None:
 )
 def test_bookings_are_searchable(places: None, query: dict[str, str], found: list[str]) -> None:
     response = person(Role.STAFF).get("/admin/bookings/booking/", query)
-    assert [each.reference for each in response.context["cl"].result_list] == found
+    assert [booking.reference for booking in response.context["cl"].result_list] == found
 
 
 def test_a_filter_for_another_restaurants_sector_finds_nothing(places: None) -> None:

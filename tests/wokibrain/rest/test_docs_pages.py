@@ -206,7 +206,7 @@ def test_readiness_checks_an_unavailable_kafka_at_most_once_at_a_time(settings: 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.KAFKA_BROKERS = f"127.0.0.1:{silent.getsockname()[1]}"
         answers = [get("/health/ready") for _ in range(4)]
-        assert [each.status_code for each in answers] == [200] * 4
+        assert [response.status_code for response in answers] == [200] * 4
         assert {answer.json()["checks"]["kafka"] for answer in answers} == {"degraded"}
         silent.settimeout(0.2)
         calls = []

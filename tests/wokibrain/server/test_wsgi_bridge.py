@@ -209,7 +209,7 @@ def test_request_beyond_the_queue_is_refused_with_503(web: Web) -> None:
         # Two occupy the threads and four the queue; the others are refused meanwhile.
         assert until(lambda: sum(each.done() for each in waiting) == 10)
         web.let_go()
-        answers = [each.result() for each in (*running, *waiting)]
+        answers = [future.result() for future in (*running, *waiting)]
     assert Counter(answer.status for answer in answers) == {200: 6, 503: 10}
     refused = next(answer for answer in answers if answer.status == 503)
     assert refused.headers["Retry-After"] == "1"
