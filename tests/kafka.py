@@ -182,11 +182,11 @@ class Kafka(Broker):
             time.sleep(0.1)
 
     def _java(self, *arguments: str) -> None:
-        done = subprocess.run(
+        result = subprocess.run(
             [*_command(), *arguments], capture_output=True, text=True, check=False, timeout=60
         )
-        if done.returncode:
-            raise Unavailable(f"{arguments[0]}: {done.stderr[-1000:]}{done.stdout[-1000:]}")
+        if result.returncode:
+            raise Unavailable(f"{arguments[0]}: {result.stderr[-1000:]}{result.stdout[-1000:]}")
 
     def stop(self) -> None:
         """Stop it in order, which takes Kafka a while; ``kill`` is faster."""
@@ -266,11 +266,11 @@ def _resolve() -> None:
 def _download() -> None:
     command = ["mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RESOLVE_TIMEOUT)
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RESOLVE_TIMEOUT)
     except subprocess.TimeoutExpired:
         raise Unavailable("Maven took too long") from None
-    if done.returncode:
-        raise Unavailable(f"Maven: {done.stdout[-500:]}")
+    if result.returncode:
+        raise Unavailable(f"Maven: {result.stdout[-500:]}")
 
 
 @contextlib.contextmanager

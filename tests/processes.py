@@ -121,7 +121,7 @@ def one_at_a_time(path: Path) -> Iterator[None]:
 
 def manage(*arguments: str, environment: Mapping[str, str]) -> str:
     """Run `manage.py` and return its output; raise with the output if it fails."""
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=env.ROOT,
         env=os.environ | dict(environment),
@@ -129,9 +129,9 @@ def manage(*arguments: str, environment: Mapping[str, str]) -> str:
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise RuntimeError(f"manage.py {' '.join(arguments)}: {done.stdout}{done.stderr}")
-    return done.stdout
+    if result.returncode:
+        raise RuntimeError(f"manage.py {' '.join(arguments)}: {result.stdout}{result.stderr}")
+    return result.stdout
 
 
 @dataclass(slots=True)

@@ -124,7 +124,7 @@ def in_process(rounds: int = 3_000) -> list[Row]:
     """Measure one view bare, authenticated, limited, and both; by key, by access token and anonymously."""
     with private_services() as services:
         # A separate process, because settings are read once and these servers are new.
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", f"{OWN_PROCESS}_measured({rounds})]))"],
             env=os.environ
             | services.environment
@@ -134,7 +134,7 @@ def in_process(rounds: int = 3_000) -> list[Row]:
             },
             stdout=subprocess.PIPE, text=True, check=True, timeout=600,
         )  # fmt: skip
-    return [Row(*values) for values in json.loads(done.stdout.splitlines()[-1])]
+    return [Row(*values) for values in json.loads(result.stdout.splitlines()[-1])]
 
 
 def _measured(rounds: int) -> list[Row]:

@@ -126,7 +126,7 @@ def wrk(
 ) -> Measure:
     """Run wrk with one kind of request, as the caller of ``key``."""
     before = cpu_seconds()
-    done = subprocess.run(
+    result = subprocess.run(
         [
             _wrk(),
             "-t1",
@@ -144,7 +144,7 @@ def wrk(
         text=True,
         check=True,
     )
-    line = next(line for line in done.stdout.splitlines() if line.startswith("BENCH "))
+    line = next(line for line in result.stdout.splitlines() if line.startswith("BENCH "))
     requests, micros, p50, p95, p99, errors = (int(part) for part in line.split()[1:])
     after = cpu_seconds()
     each = [(after[name] - before[name]) / max(requests, 1) * 1000 for name in PROCESSES]
@@ -336,7 +336,7 @@ def pgbench(services: Services) -> float:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "create.sql"
         file.write_text("\n".join(map(_in_one_line, script)) + "\n")
-        done = subprocess.run(
+        result = subprocess.run(
             [
                 str(embedded.postgres_binary("pgbench")), "-n", "-M", "prepared", "-c", "16", "-j", "1",
                 "-T", str(SECONDS), "-f", str(file), services.postgres.url,
@@ -345,9 +345,9 @@ def pgbench(services: Services) -> float:
             text=True,
             check=False,
         )  # fmt: skip
-    rate = [line for line in done.stdout.splitlines() if line.startswith("tps")]
-    if done.returncode or not rate:
-        raise RuntimeError(done.stdout + done.stderr)
+    rate = [line for line in result.stdout.splitlines() if line.startswith("tps")]
+    if result.returncode or not rate:
+        raise RuntimeError(result.stdout + result.stderr)
     return float(rate[0].split()[2])
 
 

@@ -53,9 +53,9 @@ class House:
         return self.ledger.send(client, method, f"/woki/bookings{path}", json=json, key=key)
 
     def book(self, **more: Any) -> str:
-        made = self.send(self.other, "POST", "", None, WANTED | more)
-        assert made.status == 201, made.body
-        reference: str = made.body["reference"]
+        reply = self.send(self.other, "POST", "", None, WANTED | more)
+        assert reply.status == 201, reply.body
+        reference: str = reply.body["reference"]
         return reference
 
     def begin(self, act: Callable[[], Entry], server: int = 0) -> tuple[threading.Thread, list[Entry]]:

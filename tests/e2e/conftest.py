@@ -158,12 +158,12 @@ def axe_source() -> str | None:
     if npm is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
+        result = subprocess.run(
             [npm, "pack", "--json", AXE], cwd=folder, capture_output=True, text=True, timeout=60, check=False
         )
-        if done.returncode:
+        if result.returncode:
             return None
-        packed = Path(folder) / json.loads(done.stdout)[0]["filename"]
+        packed = Path(folder) / json.loads(result.stdout)[0]["filename"]
         with tarfile.open(packed) as archive:
             script = archive.extractfile("package/axe.min.js")
             return script.read().decode() if script else None

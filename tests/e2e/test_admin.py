@@ -39,10 +39,10 @@ def tomorrow() -> str:
 def test_axe_finds_no_serious_violation_in_the_admin(
     product: Product, signed_in: SignIn, locale: str, scheme: str
 ) -> None:
-    made = product.book(date=tomorrow(), guestName="Read Aloud")
+    booking = product.book(date=tomorrow(), guestName="Read Aloud")
     page = signed_in("ana", locale=locale, color_scheme=scheme)
     found = {}
-    for path in (*PAGES, f"bookings/booking/{made['id']}/change/"):
+    for path in (*PAGES, f"bookings/booking/{booking['id']}/change/"):
         response = page.goto(f"/admin/{path}")
         # None if only the tab differs.
         assert response is None or response.status == 200, path
@@ -78,14 +78,14 @@ def test_no_page_is_wider_than_a_phone(signed_in: SignIn) -> None:
 def test_retiring_a_booked_table_asks_to_acknowledge_its_bookings(
     product: Product, signed_in: SignIn
 ) -> None:
-    made = product.book(date=tomorrow(), tableIds=["OPEN-5"], guestName="Loses Her Place")
+    booking = product.book(date=tomorrow(), tableIds=["OPEN-5"], guestName="Loses Her Place")
     page = signed_in("ana")
     page.goto("/admin/restaurants/table/OPEN-5/change/")
     page.fill("[name=name]", "Five")
     page.uncheck("[name=active]")
     page.locator("[name=_save]").last.click()
     panel = page.locator(".office-panel")
-    assert panel.locator("tbody tr").inner_text().split("\t")[0].strip() == made["reference"]
+    assert panel.locator("tbody tr").inner_text().split("\t")[0].strip() == booking["reference"]
     assert (page.input_value("[name=name]"), page.is_checked("[name=active]")) == ("Five", False)
     assert serious(page) == {}
     panel.locator("[name=_acknowledge]").check()

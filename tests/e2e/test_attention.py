@@ -35,10 +35,12 @@ def active(product: Product, table: str, value: bool) -> None:
 @pytest.fixture
 def stranded(product: Product) -> Any:
     """Create a booking at table 3, which the test then retires."""
-    made = product.book(date=tomorrow(), start=iso(quarter(16)), tableIds=["OPEN-3"], guestName="Lost Seat")
-    yield made
+    booking = product.book(
+        date=tomorrow(), start=iso(quarter(16)), tableIds=["OPEN-3"], guestName="Lost Seat"
+    )
+    yield booking
     active(product, "OPEN-3", True)
-    httpx.delete(f"{product.url}/api/v1/woki/bookings/{made['id']}").raise_for_status()
+    httpx.delete(f"{product.url}/api/v1/woki/bookings/{booking['id']}").raise_for_status()
 
 
 def test_the_flag_shows_everywhere_and_a_move_clears_it(

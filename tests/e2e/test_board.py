@@ -138,14 +138,14 @@ def test_two_browsers_and_rest_see_changes_within_a_second(product: Product, sig
     ana, bea = opened(signed_in("ana"), tomorrow()), opened(signed_in("bea"), tomorrow())
     ana.wait_for_selector("#presence[title='Also on this board: Bea']")
     began = time.monotonic()
-    made = product.book(date=tomorrow(), start=iso(quarter(14)), tableIds=["OPEN-4"], guestName="By REST")
+    booking = product.book(date=tomorrow(), start=iso(quarter(14)), tableIds=["OPEN-4"], guestName="By REST")
     for page in (ana, bea):
-        block(page, made).wait_for()
+        block(page, booking).wait_for()
     assert time.monotonic() - began < 2.0
     ana.evaluate("window.scrollTo(0, 0)")
-    drag(ana, block(ana, made), 0, 42)
+    drag(ana, block(ana, booking), 0, 42)
     began = time.monotonic()
-    bea.wait_for_selector(f".booking[data-id='{made['id']}'][aria-label*='Table 5']")
+    bea.wait_for_selector(f".booking[data-id='{booking['id']}'][aria-label*='Table 5']")
     assert time.monotonic() - began < 1.0
     bea.wait_for_selector(".toast:has-text('Ana: Changed · By REST')")
 
@@ -235,7 +235,7 @@ def test_the_board_fits_a_phone(product: Product, signed_in: SignIn) -> None:
 
 
 def test_the_board_works_by_keyboard_alone(product: Product, signed_in: SignIn) -> None:
-    made = product.book(date=tomorrow(), start=iso(quarter(21)), tableIds=["OPEN-3"], guestName="By Keys")
+    booking = product.book(date=tomorrow(), start=iso(quarter(21)), tableIds=["OPEN-3"], guestName="By Keys")
     page = opened(signed_in(), tomorrow())
     page.keyboard.press("/")
     page.keyboard.type("by keys")
@@ -243,18 +243,18 @@ def test_the_board_works_by_keyboard_alone(product: Product, signed_in: SignIn) 
     page.keyboard.press("Enter")
     page.wait_for_selector("#drawerTitle:has-text('By Keys')")
     page.keyboard.press("Escape")
-    block(page, made).focus()
+    block(page, booking).focus()
     page.keyboard.press("m")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
     page.wait_for_selector(".toast:has-text('By Keys: now 21:15, 2.')")
     page.keyboard.press("+")
-    page.wait_for_selector(f".booking[data-id='{made['id']}']:not(.pending)[aria-label*='21:15–23:00']")
+    page.wait_for_selector(f".booking[data-id='{booking['id']}']:not(.pending)[aria-label*='21:15–23:00']")
     page.keyboard.press("Control+z")
-    page.wait_for_selector(f".booking[data-id='{made['id']}'][aria-label*='21:15–22:45']")
+    page.wait_for_selector(f".booking[data-id='{booking['id']}'][aria-label*='21:15–22:45']")
     focused = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-    assert (page.evaluate("document.activeElement.dataset.id"), focused) == (made["id"], "solid")
+    assert (page.evaluate("document.activeElement.dataset.id"), focused) == (booking["id"], "solid")
 
 
 @pytest.mark.parametrize("view", ["timeline", "plan", "drawer", "dark"])

@@ -170,22 +170,24 @@ def test_swapping_a_booking_that_changed_meanwhile_is_refused(product: Product, 
 
 
 def test_a_stay_shortened_at_closing_changes_in_quarter_hours(product: Product, signed_in: SignIn) -> None:
-    made = product.book(date=tomorrow(), start=iso(quarter(20)), tableIds=["OPEN-3"], guestName="Cut Short")
+    booking = product.book(
+        date=tomorrow(), start=iso(quarter(20)), tableIds=["OPEN-3"], guestName="Cut Short"
+    )
     cut = (
         "from datetime import timedelta\n"
         "from django.db.models import F\n"
         "from bookings.models import Booking\n"
-        f"Booking.objects.filter(pk='{made['id']}')"
+        f"Booking.objects.filter(pk='{booking['id']}')"
         ".update(duration_minutes=47, end=F('start') + timedelta(minutes=47))"
     )
     manage("shell", "-v", "0", "-c", cut, environment=product.services.environment)
     page = opened(signed_in(), tomorrow())
-    reads(page, made, "2 Cut Short, 20:00–20:47, Table 3, Confirmed")
-    block(page, made).focus()
+    reads(page, booking, "2 Cut Short, 20:00–20:47, Table 3, Confirmed")
+    block(page, booking).focus()
     page.keyboard.press("-")
-    page.wait_for_selector(f".booking[data-id='{made['id']}']:not(.pending)[aria-label*='20:00–20:45']")
+    page.wait_for_selector(f".booking[data-id='{booking['id']}']:not(.pending)[aria-label*='20:00–20:45']")
     page.keyboard.press("+")
-    page.wait_for_selector(f".booking[data-id='{made['id']}']:not(.pending)[aria-label*='20:00–21:00']")
+    page.wait_for_selector(f".booking[data-id='{booking['id']}']:not(.pending)[aria-label*='20:00–21:00']")
 
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">'\"&lt;/script>{table}"

@@ -252,15 +252,15 @@ def test_a_restaurant_without_tables_explains_what_to_do(signed_in: SignIn) -> N
 
 
 def test_a_booking_becomes_late_as_time_passes(product: Product, signed_in: SignIn) -> None:
-    made = product.book(date=tomorrow(), start=iso(quarter(11.25)), tableIds=["OPEN-6"], guestName="Tardy")
+    booking = product.book(date=tomorrow(), start=iso(quarter(11.25)), tableIds=["OPEN-6"], guestName="Tardy")
     page = signed_in()
     now = int(quarter(11).timestamp() * 1000)
     page.clock.install(time=quarter(11))
     page.route("**/floor/data?*", lambda route: route.fulfill(json=route.fetch().json() | {"now": now}))
     page.goto(f"/admin/floor/?restaurant=OPEN&date={tomorrow()}")
-    block(page, made).wait_for()
-    assert "Confirmed" in block(page, made).get_attribute("aria-label")
+    block(page, booking).wait_for()
+    assert "Confirmed" in block(page, booking).get_attribute("aria-label")
     page.unroute("**/floor/data?*")
     page.route("**/floor/data?*", lambda route: route.abort())
     page.clock.run_for(26 * 60_000)
-    page.wait_for_selector(f".booking.late[data-id='{made['id']}']")
+    page.wait_for_selector(f".booking.late[data-id='{booking['id']}']")

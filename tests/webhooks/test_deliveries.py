@@ -100,17 +100,17 @@ def test_redelivery_has_the_same_id_and_bytes(call: Call, receiver: Receiver) ->
     support.happen()
     sender.drain()
     receiver.answer = Answer(200)
-    sent = Delivery.objects.get()
-    status, queued = call("POST", f"/{hook['id']}/deliveries/{sent.pk}/redeliver")
-    assert (status, queued["id"], queued["status"]) == (202, str(sent.pk), "PENDING")
+    delivery = Delivery.objects.get()
+    status, queued = call("POST", f"/{hook['id']}/deliveries/{delivery.pk}/redeliver")
+    assert (status, queued["id"], queued["status"]) == (202, str(delivery.pk), "PENDING")
     sender.drain()
     first, second = receiver.requests
     assert first.body == second.body
     for header in ("x-wokibrain-delivery-id", "x-wokibrain-signature", "webhook-id"):
         assert first.headers[header] == second.headers[header]
     assert (first.headers["x-wokibrain-attempt"], second.headers["x-wokibrain-attempt"]) == ("1", "2")
-    sent.refresh_from_db()
-    assert (sent.status, sent.attempts, sent.tries) == ("SUCCEEDED", 2, 1)
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.attempts, delivery.tries) == ("SUCCEEDED", 2, 1)
 
 
 def test_inactive_webhook_neither_redelivers_nor_recovers(call: Call) -> None:

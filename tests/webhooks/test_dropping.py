@@ -153,11 +153,11 @@ def test_redelivery_is_refused_while_the_delivery_could_still_be_dropped(receive
     for _ in range(7):
         support.happen()
     change(webhook, INACTIVE, ACTIVE)
-    gone = Delivery.objects.filter(status="DROPPED").first()
-    assert gone is not None
+    delivery = Delivery.objects.filter(status="DROPPED").first()
+    assert delivery is not None
 
     def again() -> None:
-        services.redeliver(caller=SYSTEM, webhook_id=str(webhook.pk), delivery_id=str(gone.pk))
+        services.redeliver(caller=SYSTEM, webhook_id=str(webhook.pk), delivery_id=str(delivery.pk))
 
     def recover(since: datetime) -> int:
         return services.recover(caller=SYSTEM, webhook_id=str(webhook.pk), since=since).queued

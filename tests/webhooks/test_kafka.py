@@ -80,11 +80,11 @@ def test_announced_deliveries_wake_a_sender_once_committed(announced: Broker, wo
             assert until(lambda: has_topic(announced))
         event = support.happen()
         assert woken.wait(PATIENCE)
-    sent = Delivery.objects.get()
+    delivery = Delivery.objects.get()
     (message,) = announced.read(DELIVERIES)
     assert message.key() == str(hook.pk).encode()
     assert json.loads(message.value() or b"") == {
-        "deliveryId": str(sent.pk),
+        "deliveryId": str(delivery.pk),
         "webhookId": str(hook.pk),
         "eventId": str(event.event_id),
     }

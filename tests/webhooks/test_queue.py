@@ -34,19 +34,19 @@ def test_receiver_gets_exactly_the_documented_request(receiver: Receiver) -> Non
     event = support.happen(BOOKING)
     assert sender.drain() == 1
     (request,) = receiver.requests
-    sent = Delivery.objects.get()
+    delivery = Delivery.objects.get()
     assert request.path == "/hook"
     assert request.body.decode() == BODY.replace("EVENT", str(event.event_id))
     assert request.headers["content-type"] == "application/json"
     assert request.headers["x-wokibrain-event"] == "booking.created"
-    assert request.headers["x-wokibrain-delivery-id"] == str(sent.pk)
+    assert request.headers["x-wokibrain-delivery-id"] == str(delivery.pk)
     assert request.headers["x-wokibrain-attempt"] == "1"
     assert request.headers["x-wokibrain-sequence"] == "1"
     assert request.headers["x-wokibrain-signature"] == signing.legacy(support.SECRET, request.body)
     assert request.headers["webhook-id"] == str(event.event_id)
     assert "x-wokibrain-signature-previous" not in request.headers
     assert "x-wokibrain-test" not in request.headers
-    assert (sent.status, sent.attempts, sent.webhook_id) == ("SUCCEEDED", 1, webhook.pk)
+    assert (delivery.status, delivery.attempts, delivery.webhook_id) == ("SUCCEEDED", 1, webhook.pk)
     attempt = Attempt.objects.get()
     assert (attempt.number, attempt.status_code, attempt.error, attempt.response_head) == (1, 200, "", "ok")
 
@@ -254,9 +254,9 @@ def test_endpoint_that_is_gone_becomes_inactive_with_a_visible_reason(receiver: 
         "FAILED",
         "DROPPED",
     ]
-    told = StoredEvent.objects.get(aggregate_type="webhook")
-    assert (told.event_type, told.aggregate_id, told.version) == ("WebhookDeactivated", str(webhook.pk), 1)
-    entry = AuditEntry.objects.get(event_id=told.event_id)
+    event = StoredEvent.objects.get(aggregate_type="webhook")
+    assert (event.event_type, event.aggregate_id, event.version) == ("WebhookDeactivated", str(webhook.pk), 1)
+    entry = AuditEntry.objects.get(event_id=event.event_id)
     assert (entry.action, entry.target_id, entry.restaurant_id) == (
         "WebhookDeactivated",
         str(webhook.pk),

@@ -35,8 +35,8 @@ def test_foreign_webhook_is_not_found(call: Call, method: str, path: str, body: 
     support.happen(restaurantId="R2")
     state = list(Webhook.objects.order_by("pk").values())
     for hook in foreign:
-        sent = Delivery.objects.get(webhook=hook)
-        asked = path.replace("DELIVERY", str(sent.pk)).replace("SINCE", long_ago())
+        delivery = Delivery.objects.get(webhook=hook)
+        asked = path.replace("DELIVERY", str(delivery.pk)).replace("SINCE", long_ago())
         theirs = call(method, f"/{hook.pk}{asked}", body)
         nobodys = call(method, f"/{uuid4()}{asked}", body)
         for status, answer in (theirs, nobodys):

@@ -54,13 +54,13 @@ def test_a_broker_other_than_redis_is_refused_by_name(settings: Settings, broker
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is warned")
 def test_only_the_warning_about_root_is_suppressed() -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-W", "default::UserWarning", "-c", AS_ROOT],
         cwd=env.ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert [line for line in done.stderr.splitlines() if "SecurityWarning: " in line] == [
+    assert [line for line in result.stderr.splitlines() if "SecurityWarning: " in line] == [
         "<string>:7: SecurityWarning: something else"
     ]

@@ -43,9 +43,9 @@ def test_development_does_import_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["check", "help"])
 def test_commands_of_production_start_no_server(tmp_path: Path, command: str) -> None:
     variables = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | SAFE
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-W", "ignore", "-X", "importtime", "manage.py", command],
         cwd=env.ROOT, env=variables | {"DATA_DIR": str(tmp_path)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert "wokibrain.settings" in done.stderr
-    assert "wokibrain.embedded" not in done.stderr
+    assert "wokibrain.settings" in result.stderr
+    assert "wokibrain.embedded" not in result.stderr

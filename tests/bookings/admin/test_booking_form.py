@@ -36,7 +36,7 @@ def host(places: None) -> Client:
 
 
 def book(at: str, *tables: str, party: int = 2) -> Booking:
-    made = create.create_booking(
+    booking = create.create_booking(
         caller=SYSTEM,
         new=NewBooking(
             "R1",
@@ -48,7 +48,7 @@ def book(at: str, *tables: str, party: int = 2) -> Booking:
             contact=Contact("Ana", "", "+54 11 4000 0000"),
         ),
     )
-    return Booking.objects.get(pk=made.id)  # type: ignore[union-attr]
+    return Booking.objects.get(pk=booking.id)  # type: ignore[union-attr]
 
 
 def path(booking: Booking) -> str:
@@ -93,8 +93,8 @@ def test_saving_other_fields_keeps_a_duration_off_the_grid(host: Client) -> None
     booking = book("20:00", "T3")
     Booking.objects.update(duration_minutes=47, end=booking.start + timedelta(minutes=47))
     assert saved(host, booking, notes="in a hurry").duration_minutes == 47
-    refused = host.post(path(booking), filled(host.get(path(booking)), duration_minutes="48"))
-    assert list(refused.context["adminform"].form.errors) == ["duration_minutes"]
+    response = host.post(path(booking), filled(host.get(path(booking)), duration_minutes="48"))
+    assert list(response.context["adminform"].form.errors) == ["duration_minutes"]
 
 
 def test_picking_other_tables_moves_the_booking(host: Client) -> None:

@@ -52,7 +52,7 @@ def book(place: str, day: date, at: str, party: int, table: str, **more: Any) ->
     """A booking of 60 minutes at a wall time in Buenos Aires."""
     hour, minute = map(int, at.split(":"))
     start = datetime.combine(day, time(hour, minute), UTC) + timedelta(hours=3)
-    made = create.create_booking(
+    booking = create.create_booking(
         caller=SYSTEM,
         new=NewBooking(
             place,
@@ -64,7 +64,7 @@ def book(place: str, day: date, at: str, party: int, table: str, **more: Any) ->
             **more,
         ),
     )
-    return str(made.id)  # type: ignore[union-attr]
+    return str(booking.id)  # type: ignore[union-attr]
 
 
 def fold() -> None:
@@ -207,8 +207,8 @@ def test_a_page_with_lagging_figures_says_so(db: None, redis_empty: None) -> Non
 def test_arrivals_follow_a_moved_booking(at_noon: None) -> None:
     house("H", tables=TABLES)
     book("H", date(2026, 5, 4), "20:00", 2, "A")
-    made = Booking.objects.get()
-    moved = api_as(Role.ADMIN, "H").change(made.reference, start="2026-05-04T21:15:00-03:00", partySize=1)
+    booking = Booking.objects.get()
+    moved = api_as(Role.ADMIN, "H").change(booking.reference, start="2026-05-04T21:15:00-03:00", partySize=1)
     assert moved.status == 200, moved.body
     fold()
     rows = BookingQuarter.objects.order_by("quarter").values_list("quarter", "bookings", "covers")

@@ -126,8 +126,8 @@ def test_an_edited_and_repeated_booking_returns_the_one_that_was_created(client:
     again = send(client, "bookings", NEW | {"partySize": 4}, "k1").json()
     assert (again["id"], again["party"], again["again"]) == (made["id"], 2, "other")
     # A refusal does not use up the key: the same form may be corrected and sent again.
-    refused = send(client, "bookings", NEW | {"partySize": 20}, "k2")
-    assert refused.status_code == 409
+    response = send(client, "bookings", NEW | {"partySize": 20}, "k2")
+    assert response.status_code == 409
     assert send(client, "bookings", NEW, "k2").json()["tables"] != made["tables"]
 
 
@@ -139,8 +139,8 @@ def test_a_refusal_is_marked_at_its_key_once(
     client: Client, path: str, body: dict[str, Any], status: int
 ) -> None:
     with CaptureQueriesContext(connection) as statements:
-        refused = send(client, path, body, "k1")
-    assert refused.status_code == status
+        response = send(client, path, body, "k1")
+    assert response.status_code == status
     marks = [
         statement["sql"]
         for statement in statements
@@ -176,8 +176,8 @@ def test_a_repeated_action_takes_effect_once(client: Client) -> None:
 
 
 def test_a_malformed_key_is_refused(client: Client) -> None:
-    refused = send(client, "bookings", NEW, "é")
-    assert (refused.status_code, refused.json()["issues"][0]["path"]) == (400, "Idempotency-Key")
+    response = send(client, "bookings", NEW, "é")
+    assert (response.status_code, response.json()["issues"][0]["path"]) == (400, "Idempotency-Key")
     assert Booking.objects.filter(channel="staff").count() == 0
 
 

@@ -80,12 +80,12 @@ def with_client(talk: Callable[[Client], Awaitable[None]]) -> None:
 
 def book(minute: int) -> Message:
     """Publish a new booking's event, as the relay does."""
-    made = create.create_booking(
+    booking = create.create_booking(
         caller=SYSTEM,
         new=NewBooking("R1", 2, date(2031, 5, 6 + minute), duration_minutes=60),
     )
-    assert isinstance(made, BookingRecord)
-    event = StoredEvent.objects.get(aggregate_id=str(made.id))
+    assert isinstance(booking, BookingRecord)
+    event = StoredEvent.objects.get(aggregate_id=str(booking.id))
     return {"type": event.event_type, "data": event.payload, "timestamp": "", "id": str(event.event_id)}
 
 
@@ -129,8 +129,8 @@ def test_a_client_that_missed_too_many_events_is_told_to_reload(monkeypatch: pyt
         third["id"],
     ]
     told = catch_up.missed(UUID(second["id"]), "R1", None) or []
-    made = StoredEvent.objects.get(event_id=third["id"])
-    assert [message["timestamp"] for message in told] == [made.payload["createdAt"]]
+    event = StoredEvent.objects.get(event_id=third["id"])
+    assert [message["timestamp"] for message in told] == [event.payload["createdAt"]]
     book(3)
     assert catch_up.missed(UUID(first["id"]), "R1", None) is None
 

@@ -23,9 +23,9 @@ def admin(example: None) -> APIClient:
     """Create R1 with B1 (3 covers, T2, 45 min), a booking of 4 on 23 October, and a cancelled one of 2."""
     client = client_of(Role.ADMIN)
     for more in ({"partySize": 4, "date": "2025-10-23", "tableIds": ["T4"]}, {"partySize": 2}):
-        made = client.post("/api/v1/woki/bookings", BOOKING | more, format="json")
-        assert made.status_code == 201, made.content
-    assert client.delete(f"/api/v1/woki/bookings/{made.json()['id']}").status_code == 204
+        response = client.post("/api/v1/woki/bookings", BOOKING | more, format="json")
+        assert response.status_code == 201, response.content
+    assert client.delete(f"/api/v1/woki/bookings/{response.json()['id']}").status_code == 204
     events = [Envelope.from_row(event) for event in StoredEvent.objects.order_by("position")]
     readmodels.apply_analytics(events)
     return client

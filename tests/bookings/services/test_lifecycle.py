@@ -39,9 +39,9 @@ def test_a_booking_is_seated_and_completed(staff: Api) -> None:
     assert (seated.status, seated.body["status"], seated.body["version"]) == (200, "SEATED", 2)
     assert held("B1") == [("T2", "23:30", "00:15", True)]
     with frozen(here(23, 59).replace(day=23)):
-        done = staff.step("B1", "complete")
-    assert (done.status, done.body["status"], done.body["version"]) == (200, "COMPLETED", 3)
-    assert done.body == staff.get("/woki/bookings/B1").body
+        reply = staff.step("B1", "complete")
+    assert (reply.status, reply.body["status"], reply.body["version"]) == (200, "COMPLETED", 3)
+    assert reply.body == staff.get("/woki/bookings/B1").body
     assert held("B1") == [("T2", "23:30", "00:15", True)]
 
 

@@ -55,8 +55,8 @@ def test_a_block_over_a_block_is_refused(guest: Api) -> None:
 
 def test_a_block_may_have_any_utc_offset(staff: Api) -> None:
     span = {"start": "2025-10-23T15:00:00+16:00", "end": "2025-10-22T09:00:00-16:00"}
-    made = staff.post("/tables/T3/blocks", span)
-    assert (made.status, made.body["start"], made.body["end"]) == (201, at("20:00"), at("22:00"))
+    reply = staff.post("/tables/T3/blocks", span)
+    assert (reply.status, reply.body["start"], reply.body["end"]) == (201, at("20:00"), at("22:00"))
 
 
 def test_blocks_and_bookings_touch_without_overlapping(guest: Api) -> None:

@@ -32,12 +32,12 @@ def seat(wanted: WalkIn, at: datetime) -> BookingRecord:
 
 
 def test_a_walk_in_gets_the_best_table_now_to_the_minute(guest: Api) -> None:
-    made = seat(WalkIn("R1", 2, duration_minutes=60), evening(20, 7))
-    assert (made.table_ids, made.start, made.end) == (("T1",), evening(20, 7), evening(21, 7))
-    assert (made.status, made.channel, made.version) == ("SEATED", "walk_in", 1)
-    held = Allocation.objects.get(booking_id=made.id).period
+    booking = seat(WalkIn("R1", 2, duration_minutes=60), evening(20, 7))
+    assert (booking.table_ids, booking.start, booking.end) == (("T1",), evening(20, 7), evening(21, 7))
+    assert (booking.status, booking.channel, booking.version) == ("SEATED", "walk_in", 1)
+    held = Allocation.objects.get(booking_id=booking.id).period
     assert (held.lower, held.upper) == (evening(20, 7), evening(21, 7))
-    assert [event.event_type for event in events_of(str(made.id))] == ["BookingCreated"]
+    assert [event.event_type for event in events_of(str(booking.id))] == ["BookingCreated"]
 
 
 def test_a_table_is_free_from_the_minute_of_its_completion(guest: Api) -> None:
@@ -77,18 +77,18 @@ def test_of_overlapping_services_the_one_that_still_seats_counts(db: None) -> No
 
 def test_a_shortened_stay_does_not_prevent_a_change_of_party(guest: Api) -> None:
     TurnTime.objects.create(restaurant_id="R1", party_up_to=50, minutes=90)
-    made = seat(WalkIn("R1", 2), evening(23, 8))
+    booking = seat(WalkIn("R1", 2), evening(23, 8))
     # Now shorter than the restaurant's minimum, which applies to new bookings only.
     update_restaurant(caller=SYSTEM, restaurant_id="R1", settings={"min_duration": 60}, calendar=Calendar())
     with frozen(evening(23, 20)):
-        more = change.update_booking(made.reference, caller=SYSTEM, change=Change(party_size=4))
+        more = change.update_booking(booking.reference, caller=SYSTEM, change=Change(party_size=4))
         assert isinstance(more, BookingRecord)
         assert (more.party_size, more.table_ids, more.duration_minutes, more.end) == (
             4, ("T2",), 37, evening(23, 45),
         )  # fmt: skip
         shorter = Change(duration_minutes=30)
         with pytest.raises(ValidationFailed) as caught:
-            change.update_booking(made.reference, caller=SYSTEM, change=shorter)
+            change.update_booking(booking.reference, caller=SYSTEM, change=shorter)
     assert [issue.path for issue in caught.value.issues] == ["durationMinutes"]
 
 
@@ -151,10 +151,10 @@ def test_a_repeated_last_seating_means_its_first_occurrence(db: None) -> None:
 def test_a_party_seated_in_the_repeated_hour_can_be_moved(db: None) -> None:
     house("H", zone="America/Santiago", hours=(Hours(time(20), time(2)),), tables={"A": (2, 4), "B": (2, 4)})
     at = datetime(2026, 4, 5, 3, 5, tzinfo=UTC)
-    made = seat(WalkIn("H", 2, table_ids=frozenset({"H-A"}), duration_minutes=60), at)
+    booking = seat(WalkIn("H", 2, table_ids=frozenset({"H-A"}), duration_minutes=60), at)
     with frozen(at):
         moved = change.update_booking(
-            made.reference, caller=SYSTEM, change=Change(table_ids=frozenset({"H-B"}))
+            booking.reference, caller=SYSTEM, change=Change(table_ids=frozenset({"H-B"}))
         )
     assert isinstance(moved, BookingRecord)
     assert (moved.table_ids, moved.start) == (("H-B",), at)

@@ -90,22 +90,22 @@ def test_a_change_that_strands_a_booking_lists_it_and_asks(
 ) -> None:
     row = model.objects.get(pk=pk)
     body = typed(client.get(page_of(row))) | {"name": "Typed anew", "_save": "1"}
-    asked = client.post(page_of(row), body)
-    assert asked.status_code == 200
-    (shown,) = stranded(asked)
+    response = client.post(page_of(row), body)
+    assert response.status_code == 200
+    (shown,) = stranded(response)
     assert (shown.reference, shown.start, shown.party_size) == ("B1", time(20, 30), 3)
-    assert "<td>20:30</td>" in asked.content.decode()
-    assert f"/admin/bookings/booking/{b1().pk}/change/" in asked.content.decode()
+    assert "<td>20:30</td>" in response.content.decode()
+    assert f"/admin/bookings/booking/{b1().pk}/change/" in response.content.decode()
     # The form still has the input, and nothing was saved.
-    again = filled(asked)
+    again = filled(response)
     assert {name: again.get(name) for name in body if name != "_save"} == {
         name: value if isinstance(value, list) else [value] for name, value in body.items() if name != "_save"
     }
     row.refresh_from_db()
     assert (row.name == "Typed anew", b1().attention) == (False, [])
     wrong = client.post(page_of(row), body | {"_acknowledge": "wrong"})
-    assert (wrong.status_code, wrong.context["acknowledge"]) == (200, asked.context["acknowledge"])
-    done = client.post(page_of(row), body | {"_acknowledge": asked.context["acknowledge"]})
+    assert (wrong.status_code, wrong.context["acknowledge"]) == (200, response.context["acknowledge"])
+    done = client.post(page_of(row), body | {"_acknowledge": response.context["acknowledge"]})
     assert done.status_code == 302
     row.refresh_from_db()
     assert (row.name, b1().attention, b1().table_ids) == ("Typed anew", [cause], ["T2"])
@@ -121,9 +121,9 @@ def test_retiring_two_tables_together_asks_once(client: Client, places: None) ->
     )
     path = "/admin/restaurants/sector/S1/change/"
     body = inactive(1, 2)(client.get(path)) | {"_save": "1"}
-    asked = client.post(path, body)
-    assert [booking.reference for booking in stranded(asked)] == ["B1", made.reference]  # type: ignore[union-attr]
-    assert client.post(path, body | {"_acknowledge": asked.context["acknowledge"]}).status_code == 302
+    response = client.post(path, body)
+    assert [booking.reference for booking in stranded(response)] == ["B1", made.reference]  # type: ignore[union-attr]
+    assert client.post(path, body | {"_acknowledge": response.context["acknowledge"]}).status_code == 302
     assert list(Booking.objects.values_list("attention", flat=True)) == [["tables"], ["tables"]]
     assert list(Table.objects.filter(sector="S1", active=False).values_list("pk", flat=True)) == ["T2", "T3"]
 
@@ -134,12 +134,12 @@ def test_a_special_day_asks_when_added_and_when_deleted(client: Client) -> None:
         "windows-TOTAL_FORMS": "0", "windows-INITIAL_FORMS": "0", "_save": "1",
     }  # fmt: skip
     path = "/admin/restaurants/specialday/add/"
-    asked = client.post(path, body)
-    assert ([each.label for each in stranded(asked)], SpecialDay.objects.count()) == (
+    response = client.post(path, body)
+    assert ([each.label for each in stranded(response)], SpecialDay.objects.count()) == (
         ["Outside of the opening hours"],
         0,
     )
-    assert client.post(path, body | {"_acknowledge": asked.context["acknowledge"]}).status_code == 302
+    assert client.post(path, body | {"_acknowledge": response.context["acknowledge"]}).status_code == 302
     closed = SpecialDay.objects.get()
     assert (closed.name, closed.windows.count(), b1().attention) == ("Works", 0, ["hours"])
 
@@ -150,10 +150,10 @@ def test_a_special_day_asks_when_added_and_when_deleted(client: Client) -> None:
     Booking.objects.update(attention=[])
     gone = f"/admin/restaurants/specialday/{SpecialDay.objects.get().pk}/delete/"
     assert "Delete 2025-10-22 Late?" in client.get(gone).content.decode()
-    asked = client.post(gone, {"post": "yes"})
-    assert [booking.reference for booking in stranded(asked)] == ["B1"]
+    response = client.post(gone, {"post": "yes"})
+    assert [booking.reference for booking in stranded(response)] == ["B1"]
     assert SpecialDay.objects.count() == 1
-    done = client.post(gone, {"post": "yes", "_acknowledge": asked.context["acknowledge"]})
+    done = client.post(gone, {"post": "yes", "_acknowledge": response.context["acknowledge"]})
     assert (done.status_code, SpecialDay.objects.count(), b1().attention) == (302, 0, ["hours"])
 
 
@@ -173,9 +173,9 @@ def test_changes_of_joins_and_combinations_ask_too(client: Client) -> None:
     Booking.objects.update(party_size=8, table_ids=["T2", "T3"])
     path = "/admin/restaurants/tablejoin/add/"
     body = {"first": "T4", "second": "T1", "_save": "1"}
-    asked = client.post(path, body)
-    assert [each.label for each in stranded(asked)] == ["Its tables are gone or too small"]
-    assert client.post(path, body | {"_acknowledge": asked.context["acknowledge"]}).status_code == 302
+    response = client.post(path, body)
+    assert [each.label for each in stranded(response)] == ["Its tables are gone or too small"]
+    assert client.post(path, body | {"_acknowledge": response.context["acknowledge"]}).status_code == 302
     join = TableJoin.objects.get()
     assert (join.first_id, join.second_id, b1().attention) == ("T1", "T4", ["tables"])
     assert client.post(f"/admin/restaurants/tablejoin/{join.pk}/delete/", {"post": "yes"}).status_code == 302
@@ -185,9 +185,9 @@ def test_changes_of_joins_and_combinations_ask_too(client: Client) -> None:
     update_sector(caller=SYSTEM, sector_id="S1", settings={}, joins=[], combos=[ten])
     combo = Combo.objects.get()
     ten_less = {"tables": ["T2", "T3"], "capacity_min": "5", "capacity_max": "9", "_save": "1"}
-    asked = client.post(page_of(combo), ten_less)
-    assert [booking.reference for booking in stranded(asked)] == ["B1"]
-    done = client.post(page_of(combo), ten_less | {"_acknowledge": asked.context["acknowledge"]})
+    response = client.post(page_of(combo), ten_less)
+    assert [booking.reference for booking in stranded(response)] == ["B1"]
+    done = client.post(page_of(combo), ten_less | {"_acknowledge": response.context["acknowledge"]})
     combo.refresh_from_db()
     assert (done.status_code, combo.capacity_max, b1().attention) == (302, 9, ["tables"])
 
@@ -254,11 +254,11 @@ def test_a_manager_of_one_restaurant_sets_up_from_nothing(places: None) -> None:
 
 
 def test_rows_with_history_are_not_deleted_and_the_page_says_so(client: Client) -> None:
-    refused = client.post("/admin/restaurants/table/T2/delete/", {"post": "yes"})
-    assert "This table has bookings or blocks" in refused.content.decode()
+    response = client.post("/admin/restaurants/table/T2/delete/", {"post": "yes"})
+    assert "This table has bookings or blocks" in response.content.decode()
     assert client.post("/admin/restaurants/table/T5/delete/", {"post": "yes"}).status_code == 302
-    refused = client.post("/admin/restaurants/sector/S1/delete/", {"post": "yes"})
-    assert "This sector has bookings or blocks" in refused.content.decode()
+    response = client.post("/admin/restaurants/sector/S1/delete/", {"post": "yes"})
+    assert "This sector has bookings or blocks" in response.content.decode()
     assert list(Table.objects.filter(sector="S1").values_list("pk", flat=True)) == ["T1", "T2", "T3", "T4"]
 
 

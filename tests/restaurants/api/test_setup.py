@@ -73,13 +73,13 @@ def test_the_seed_restores_missing_rows_and_keeps_changed_ones() -> None:
 
 
 def test_a_created_restaurant_can_be_booked_at_once_even_in_the_past() -> None:
-    made = make("restaurants", id="R2", name="Segundo", timezone="Europe/Madrid")
-    assert made.status == 201
-    hours = [(each["weekday"], each["start"], each["end"]) for each in made.body["windows"]]
+    reply = make("restaurants", id="R2", name="Segundo", timezone="Europe/Madrid")
+    assert reply.status == 201
+    hours = [(each["weekday"], each["start"], each["end"]) for each in reply.body["windows"]]
     assert hours == [
         (weekday, *window) for weekday in range(7) for window in (("12:00", "16:00"), ("20:00", "23:45"))
     ]
-    assert {key: made.body[key] for key in ("id", "name", "timezone")} == {
+    assert {key: reply.body[key] for key in ("id", "name", "timezone")} == {
         "id": "R2", "name": "Segundo", "timezone": "Europe/Madrid",
     }  # fmt: skip
     sector = make("sectors", id="S2", restaurantId="R2", name="Sala")
@@ -114,7 +114,7 @@ def test_a_created_restaurant_can_be_booked_at_once_even_in_the_past() -> None:
 
 
 def test_a_restaurant_may_have_its_own_windows() -> None:
-    made = make(
+    reply = make(
         "restaurants",
         name="Night",
         timezone="UTC",
@@ -123,16 +123,16 @@ def test_a_restaurant_may_have_its_own_windows() -> None:
             {"start": "12:00", "end": "15:00", "weekday": 6},
         ],
     )
-    assert made.body["windows"] == [
+    assert reply.body["windows"] == [
         {"weekday": 5, "start": "22:00", "end": "02:00", "lastSeating": "00:30"},
         {"weekday": 6, "start": "12:00", "end": "15:00", "lastSeating": None},
     ]
 
 
 def test_a_restaurant_without_windows_is_always_closed() -> None:
-    made = make("restaurants", id="R2", name="Closed", timezone="UTC", windows=[])
+    reply = make("restaurants", id="R2", name="Closed", timezone="UTC", windows=[])
     make("sectors", id="S2", restaurantId="R2", name="Room")
-    assert (made.status, made.body["windows"]) == (201, [])
+    assert (reply.status, reply.body["windows"]) == (201, [])
     refused(Api().discover(restaurantId="R2", sectorId="S2"), 422, "OUTSIDE_SERVICE_WINDOW")
 
 

@@ -68,10 +68,10 @@ def test_a_restaurant_from_creation_to_deletion(owner: APIClient) -> None:
         ],
         "turnTimes": [{"partyUpTo": 2, "minutes": 75}, {"partyUpTo": 6, "minutes": 120}],
     }
-    made = owner.post(f"{API}/restaurants", body, format="json")
-    assert made.status_code == 201, made.content
+    response = owner.post(f"{API}/restaurants", body, format="json")
+    assert response.status_code == 201, response.content
     shown = owner.get(f"{API}/restaurants/R3").json()
-    assert shown == made.json() | {"updatedAt": shown["updatedAt"]}
+    assert shown == response.json() | {"updatedAt": shown["updatedAt"]}
     row = Restaurant.objects.get(pk="R3")
     for name, at in (("createdAt", row.created_at), ("updatedAt", row.updated_at)):
         told = at.astimezone(ZoneInfo("Europe/Madrid")).isoformat(timespec="milliseconds")
@@ -112,8 +112,8 @@ def test_lists_come_in_pages(owner: APIClient, admin: APIClient) -> None:
     "capacity", [{"capacityMin": 2, "capacityMax": 6}, {"minSize": 2, "maxSize": 6}], ids=["capacity", "size"]
 )
 def test_a_table_accepts_and_returns_both_pairs_of_fields(admin: APIClient, capacity: dict[str, int]) -> None:
-    made = admin.post(f"{API}/tables", {"id": "T6", "sectorId": "S1", **capacity}, format="json")
-    assert made.status_code == 201, made.content
+    response = admin.post(f"{API}/tables", {"id": "T6", "sectorId": "S1", **capacity}, format="json")
+    assert response.status_code == 201, response.content
     shown = admin.get(f"{API}/tables/T6").json()
     assert shown["capacity"] == {"min": 2, "max": 6}
     assert [shown[name] for name in ("capacityMin", "capacityMax", "minSize", "maxSize")] == [2, 6, 2, 6]
@@ -129,10 +129,10 @@ def test_a_table_cannot_change_its_sector(admin: APIClient) -> None:
 
 def test_a_taken_id_is_refused_without_revealing_its_owner(admin: APIClient, owner: APIClient) -> None:
     body = {"id": "T9", "sectorId": "S1", "capacityMin": 1, "capacityMax": 2}
-    refused = admin.post(f"{API}/tables", body, format="json")
-    assert refused.status_code == 400
-    assert refused.json()["issues"] == [{"path": "id", "message": "This id is already in use."}]
-    assert "R2" not in refused.content.decode()
+    response = admin.post(f"{API}/tables", body, format="json")
+    assert response.status_code == 400
+    assert response.json()["issues"] == [{"path": "id", "message": "This id is already in use."}]
+    assert "R2" not in response.content.decode()
     assert Table.objects.get(pk="T9").sector_id == "S9"
     for path, more in (("restaurants", {"timezone": "Europe/Madrid"}), ("restaurants/R1/sectors", {})):
         taken = {"restaurants": "R1"}.get(path, "S9")
@@ -142,8 +142,8 @@ def test_a_taken_id_is_refused_without_revealing_its_owner(admin: APIClient, own
 
 def test_rows_with_history_are_not_deleted(owner: APIClient) -> None:
     for path in ("restaurants/R1", "sectors/S1", "tables/T2"):
-        refused = owner.delete(f"{API}/{path}")
-        assert (refused.status_code, refused.json()["error"]) == (409, "CONFLICT"), path
+        response = owner.delete(f"{API}/{path}")
+        assert (response.status_code, response.json()["error"]) == (409, "CONFLICT"), path
     for path in ("tables/T1", "sectors/S9", "restaurants/R2"):
         assert owner.delete(f"{API}/{path}").status_code == 204, path
         assert owner.delete(f"{API}/{path}").status_code == 404, path
@@ -247,8 +247,8 @@ def test_each_booking_that_is_flagged_costs_one_statement(admin: APIClient) -> N
     for day in (23, 24, 25):
         with clock.frozen(BEFORE):
             body = {"restaurantId": "R1", "date": f"2025-10-{day}", "partySize": 3, "durationMinutes": 60}
-            made = admin.post(f"{API}/woki/bookings", body | {"tableIds": ["T2"]}, format="json")
-        assert made.status_code == 201, made.content
+            response = admin.post(f"{API}/woki/bookings", body | {"tableIds": ["T2"]}, format="json")
+        assert response.status_code == 201, response.content
     with clock.frozen(BEFORE), transaction.atomic():
         watch = PlanWatch("R1")
         Table.objects.filter(pk="T2").update(active=False)
@@ -299,9 +299,9 @@ def test_joins_and_combos_of_a_sector(admin: APIClient) -> None:
 def test_blocks(admin: APIClient) -> None:
     span = {"start": "2025-10-22T12:00:00-03:00", "end": "2025-10-22T20:30:00-03:00", "reason": "Leg"}
     with clock.frozen(BEFORE):
-        made = admin.post(f"{API}/tables/T2/blocks", span, format="json")
-        assert made.status_code == 201, made.content
-        block = made.json()
+        response = admin.post(f"{API}/tables/T2/blocks", span, format="json")
+        assert response.status_code == 201, response.content
+        block = response.json()
         assert UUID(block["id"]).version == 7
         assert {name: block[name] for name in ("tableId", *span)} == {"tableId": "T2", **span}
         over = admin.post(

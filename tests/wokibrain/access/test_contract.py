@@ -99,7 +99,7 @@ def fuzz(
         headers += ["--header", f"X-API-Key: {key_of(services, role)}"]
         headers += ["--header", f"X-Admin-Secret: {ADMIN_SECRET}"] if set_up else []
     before = answered(url)
-    done = subprocess.run(
+    result = subprocess.run(
         [
             str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIGURATION),
             "run", f"{url}/openapi.json", *headers, "--seed", str(SEED), "--no-color",
@@ -108,7 +108,7 @@ def fuzz(
         ],
         cwd=folder, env=UNMEASURED, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, f"seed {SEED}\n{done.stdout[-6000:]}"
+    assert result.returncode == 0, f"seed {SEED}\n{result.stdout[-6000:]}"
     return Fuzzed(json.loads((folder / "report.json").read_text()), answered(url) - before)
 
 
@@ -215,11 +215,11 @@ def npm(folder: Path, *packages: str) -> Path:
         pytest.skip("npm is not on this machine")
     modules = folder / "node_modules"
     if not all((modules / package.rpartition("@")[0]).exists() for package in packages):
-        done = subprocess.run(
+        result = subprocess.run(
             [tool, "install", "--no-audit", "--no-fund", "--prefix", str(folder), *packages],
             capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
-        if done.returncode:
+        if result.returncode:
             pytest.skip("npm cannot reach its registry")
     return modules
 
@@ -262,7 +262,7 @@ def test_the_postman_collection_runs(
 ) -> None:
     modules = npm(request.config.cache.mkdir("npm-newman"), "newman@6.2.2")
     key = key_of(services, Role.SUPER_ADMIN)
-    done = subprocess.run(
+    result = subprocess.run(
         [
             "node", str(modules / "newman/bin/newman.js"), "run", f"{api.urls[0]}/postman.json", "--env-var",
             f"baseUrl={api.urls[0]}", "--env-var", f"apiKey={key}", "--env-var", f"adminSecret={ADMIN_SECRET}",
@@ -270,7 +270,7 @@ def test_the_postman_collection_runs(
         ],
         capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-2000:]
     ran = json.loads((tmp_path / "run.json").read_text())["run"]
     assert ran["failures"] == []
     answered = {each["response"]["code"] for each in ran["executions"]}

@@ -67,11 +67,11 @@ def house() -> Iterator[Services]:
 
 
 def manage(services: Services, *arguments: str) -> str:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-W", "ignore", "manage.py", *arguments],
         env=dict(os.environ) | services.environment, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    return done.stdout
+    return result.stdout
 
 
 def keep_uncompressed(services: Services) -> None:
@@ -147,17 +147,17 @@ def _erase_and_search(
     hook = staff.post("/api/v1/webhooks", json={"url": receiver.url, "events": events})
     assert hook.status_code == 201, hook.text
     keyed = {"Idempotency-Key": "erase-me"}
-    made = staff.post(BOOKINGS, json=WANTED | GUEST, headers=keyed)
-    assert made.status_code == 201, made.text
+    response = staff.post(BOOKINGS, json=WANTED | GUEST, headers=keyed)
+    assert response.status_code == 201, response.text
     other = staff.post(BOOKINGS, json=WANTED | {"guestName": OTHER, "guestEmail": "other@example.org"})
     # Every way in which personal data is returned, refused and logged.
-    for path in (f"/{made.json()['id']}", "?restaurantId=R1&sectorId=S1&date=2025-10-23"):
+    for path in (f"/{response.json()['id']}", "?restaurantId=R1&sectorId=S1&date=2025-10-23"):
         assert NAME in staff.get(BOOKINGS + path).text
     staff.post(BOOKINGS, json=WANTED | GUEST | {"partySize": 49})
     staff.post(BOOKINGS, json=WANTED | GUEST | {"guestPhone": "x", "guestEmail": MAIL + "@"})
-    staff.patch(f"{BOOKINGS}/{made.json()['id']}", json={"notes": NOTE + "!"}, headers=keyed)
+    staff.patch(f"{BOOKINGS}/{response.json()['id']}", json={"notes": NOTE + "!"}, headers=keyed)
     change = {"durationMinutes": 75, "notes": NOTE + "?"}
-    assert staff.patch(f"{BOOKINGS}/{made.json()['id']}", json=change).status_code == 200
+    assert staff.patch(f"{BOOKINGS}/{response.json()['id']}", json=change).status_code == 200
     gone = staff.post(BOOKINGS, json=WANTED | GUEST)
     assert staff.delete(f"{BOOKINGS}/{gone.json()['id']}").status_code == 204
     # Three created, one of them changed, another cancelled.
@@ -182,7 +182,7 @@ def _erase_and_search(
     assert {one for place, one in everywhere(before, TRACES) if place == "database"} == set(TRACES)
     # Messages to the outside name a booking, never a guest.
     told = {place: before[place] for place in ("broker", "deliveries")}
-    assert everywhere(told, [made.json()["id"]]) == {(place, made.json()["id"]) for place in told}
+    assert everywhere(told, [response.json()["id"]]) == {(place, response.json()["id"]) for place in told}
     assert everywhere(told, TRACES) == set()
 
     assert manage(house, "guest", "export", MAIL).count(NAME) == 1
@@ -194,9 +194,9 @@ def _erase_and_search(
     assert everywhere(left, [OTHER]) >= {("database", OTHER)}
     replay = staff.post(BOOKINGS, json=WANTED | GUEST, headers=keyed)
     assert replay.headers["Idempotent-Replayed"] == "true"
-    assert replay.json() == made.json() | dict.fromkeys(GUEST)
+    assert replay.json() == response.json() | dict.fromkeys(GUEST)
     assert staff.get(f"{BOOKINGS}/{other.json()['id']}").json()["guestName"] == OTHER
-    shown = staff.get(f"{BOOKINGS}/{made.json()['id']}").json()
+    shown = staff.get(f"{BOOKINGS}/{response.json()['id']}").json()
     assert [shown[field] for field in GUEST] == [None] * 4
     assert (shown["status"], shown["partySize"]) == ("CONFIRMED", 2)
 

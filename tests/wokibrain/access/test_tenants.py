@@ -49,9 +49,9 @@ def foreign_booking(example: None) -> Booking:
         contact=Contact(SECRET, "zenobia@example.org", "+34 600 000 001"),
         notes=SECRET,
     )
-    made = create_booking(caller=SYSTEM, new=wanted)
+    booking = create_booking(caller=SYSTEM, new=wanted)
     assert Guest.objects.filter(name=SECRET).count() == 1
-    return Booking.objects.get(pk=made.id)  # type: ignore[union-attr]
+    return Booking.objects.get(pk=booking.id)  # type: ignore[union-attr]
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:

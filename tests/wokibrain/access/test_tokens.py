@@ -226,9 +226,9 @@ def test_guessing_a_password_is_slowed_down(user: User) -> None:
         return post("login", {"username": "ana", "password": password}, REMOTE_ADDR=address)
 
     assert [guess("wrong").status_code for _ in range(5)] == [401] * 5
-    refused = guess(PASSWORD)
-    assert (refused.status_code, refused.json()["error"]) == (429, "RATE_LIMIT_EXCEEDED")
-    assert 0 < int(refused["Retry-After"]) <= 901
+    response = guess(PASSWORD)
+    assert (response.status_code, response.json()["error"]) == (429, "RATE_LIMIT_EXCEEDED")
+    assert 0 < int(response["Retry-After"]) <= 901
     assert guess(PASSWORD, address="192.0.2.2").status_code == 200
     with clock.frozen(clock.now() + password_guard.WINDOW + timedelta(seconds=1)):
         assert guess(PASSWORD).status_code == 200
@@ -238,8 +238,8 @@ def test_guessing_a_password_is_slowed_down(user: User) -> None:
 def test_guessing_from_many_addresses_is_blocked_too(user: User) -> None:
     for number in range(password_guard.LIMITS["account"]):
         password_guard.admit("ana", f"192.0.{number}.1")
-    refused = post("login", {"username": "ANA", "password": PASSWORD}, REMOTE_ADDR="198.51.100.1")
-    assert refused.status_code == 429
+    response = post("login", {"username": "ANA", "password": PASSWORD}, REMOTE_ADDR="198.51.100.1")
+    assert response.status_code == 429
 
 
 @pytest.mark.django_db(transaction=True)

@@ -110,12 +110,12 @@ SHOW = (
 )
 def test_postgres_gets_the_options_of_the_url(said: str, shown: list[str]) -> None:
     url = os.environ["DATABASE_URL"]
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-W", "ignore", "manage.py", "shell", "-v", "0", "-c", SHOW],
         cwd=env.ROOT, env=os.environ | {"DATABASE_URL": f"{url}{'&' if '?' in url else '?'}{said}"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout == f"{shown}\n"
+    assert result.stdout == f"{shown}\n"
 
 
 @pytest.mark.parametrize(

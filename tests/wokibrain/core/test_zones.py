@@ -25,7 +25,7 @@ WINTER = (
 
 
 def python(code: str, **environment: str) -> str:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         cwd=env.ROOT,
         env=os.environ | {"ENVIRONMENT": "test"} | environment,
@@ -33,7 +33,7 @@ def python(code: str, **environment: str) -> str:
         text=True,
         check=True,
     )
-    return done.stdout.strip()
+    return result.stdout.strip()
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_release_is_that_of_the_pinned_package() -> None:
 def test_a_folder_without_a_release_is_refused(tmp_path: Path, version: str | None) -> None:
     if version is not None:
         (tmp_path / "+VERSION").write_text(version)
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "manage.py", "check"],
         cwd=env.ROOT,
         env=os.environ | {"ENVIRONMENT": "test", "ZONEINFO_DIR": str(tmp_path)},
@@ -77,8 +77,8 @@ def test_a_folder_without_a_release_is_refused(tmp_path: Path, version: str | No
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (1, "")
-    (line,) = done.stderr.splitlines()
+    assert (result.returncode, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
     assert line.startswith("wokibrain: ZONEINFO_DIR must name a folder of compiled zones")
 
 

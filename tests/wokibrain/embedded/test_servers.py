@@ -251,7 +251,7 @@ def test_root_uses_the_data_of_an_ordinary_user() -> None:
         os.chown(name, NOBODY, NOBODY)
         folder = Path(name) / "data"
         say = "lease.take(); print([server.running() for server in embedded.servers(lease.folder)])"
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", f"{BOTH} {say}", str(folder)],
             cwd=env.ROOT,
             user=NOBODY,
@@ -261,7 +261,7 @@ def test_root_uses_the_data_of_an_ordinary_user() -> None:
             text=True,
             check=False,
         )
-        assert done.stdout == "[True, True]\n", done.stderr
+        assert result.stdout == "[True, True]\n", result.stderr
         assert until(lambda: leftovers(folder) == [])
         user = using(folder)
         assert running(folder) == [True, True]
@@ -346,7 +346,7 @@ def test_an_external_server_is_not_started(folder: Path, given: dict[str, str], 
         "with embedded.running(): print([server.running() for server in embedded.servers()])"
     )
     urls = {"DATABASE_URL": "", "REDIS_URL": ""}
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", say],
         cwd=env.ROOT,
         env=os.environ | {"DATA_DIR": str(folder)} | urls | given,
@@ -354,7 +354,7 @@ def test_an_external_server_is_not_started(folder: Path, given: dict[str, str], 
         text=True,
         check=False,
     )
-    assert done.stdout == f"{runs}\n", done.stderr
+    assert result.stdout == f"{runs}\n", result.stderr
     assert leftovers(folder) == []
 
 

@@ -242,11 +242,11 @@ def test_a_message_that_became_readable_needs_its_event_in_the_store() -> None:
 
 def typed(*arguments: str, **environment: str) -> tuple[int, str, str]:
     """Run a command as an operator does; return exit status, output and error output."""
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-W", "ignore", "manage.py", *arguments],
         cwd=env.ROOT, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
+    return result.returncode, result.stdout, result.stderr
 
 
 OPERATORS = [
@@ -302,12 +302,12 @@ def test_a_closed_output_pipe_is_no_error(unbuffered: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as output:
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-W", "ignore", "manage.py", "help"],
             cwd=env.ROOT, env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
             stdout=output, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
         )  # fmt: skip
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (result.returncode, result.stderr) == (1, "")
 
 
 def test_another_broken_pipe_is_an_error() -> None:

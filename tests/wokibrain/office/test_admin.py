@@ -75,9 +75,13 @@ def test_a_role_sees_only_permitted_actions(places: None) -> None:
 def test_a_booking_added_in_the_admin_goes_through_the_services(places: None) -> None:
     client = person(Role.MANAGER)
     assert client.post("/admin/bookings/booking/add/", typed()).status_code == 302
-    made = Booking.objects.get(channel="staff")
-    assert (made.table_ids, made.party_size, made.guest and made.guest.name) == (["T1"], 2, "Ana García")
-    events = events_of(str(made.pk))
+    booking = Booking.objects.get(channel="staff")
+    assert (booking.table_ids, booking.party_size, booking.guest and booking.guest.name) == (
+        ["T1"],
+        2,
+        "Ana García",
+    )
+    events = events_of(str(booking.pk))
     assert [(event.event_type, event.metadata["source"]) for event in events] == [("BookingCreated", "admin")]
     assert events[0].metadata["actor"].startswith("user:")
 

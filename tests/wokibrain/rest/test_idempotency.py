@@ -280,7 +280,7 @@ def test_a_secret_is_stored_encrypted_and_replayed(scene: Scene, settings: Setti
     first = scene.send("k")
     secret = first.body["secret"]
     assert secret.startswith("whsec_")
-    kept = IdempotencyKey.objects.get()
+    key = IdempotencyKey.objects.get()
     with connection.cursor() as cursor:
         cursor.execute("SELECT kept::text FROM bookings_idempotencykey AS kept")
         ((row,),) = cursor.fetchall()
@@ -288,8 +288,8 @@ def test_a_secret_is_stored_encrypted_and_replayed(scene: Scene, settings: Setti
     # SECRET_KEY may change meanwhile: the former one still decrypts.
     settings.WEBHOOK_SECRET_KEYS = ["a new key of the tests, long enough", *settings.WEBHOOK_SECRET_KEYS]
     assert scene.send("k").body == first.body
-    kept.refresh_from_db()
-    assert (kept.status, kept.booking_id) == (first.status, None)
+    key.refresh_from_db()
+    assert (key.status, key.booking_id) == (first.status, None)
 
 
 @pytest.mark.parametrize("scene", ["createBooking", "changeBooking", "createTable"], indirect=True)

@@ -197,7 +197,7 @@ def test_second_run_on_the_same_port_is_refused_too(folder: Path) -> None:
 
 def test_another_command_starts_the_servers_while_it_runs(folder: Path) -> None:
     settings = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}}
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity=0"],
         cwd=env.ROOT,
         env=settings | {"ENVIRONMENT": "development", "DATA_DIR": str(folder)},
@@ -205,7 +205,7 @@ def test_another_command_starts_the_servers_while_it_runs(folder: Path) -> None:
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
     assert (folder / "postgres" / "PG_VERSION").exists()
     assert until(lambda: family(folder) == [])
 
