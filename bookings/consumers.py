@@ -19,7 +19,7 @@ from wokibrain.events.registry import Mode, consumer
 from wokibrain.events.types import Group
 
 FAN_OUT_SECONDS: Final = 2.0
-"""For a batch; a board that misses an event catches up when it reconnects."""
+"""For one event; a board that misses an event catches up when it reconnects."""
 
 
 @consumer(name="days", group=Group.PROJECTIONS, topics=[BOOKING], mode=Mode.BATCH)
@@ -50,9 +50,9 @@ def fan_out(events: Sequence[Envelope]) -> None:
     zones = messages.zones_of(events)
 
     async def send() -> None:
-        async with asyncio.timeout(FAN_OUT_SECONDS):
-            for event in events:
-                text = messages.message(event, zones[event.payload["restaurantId"]])
+        for event in events:
+            text = messages.message(event, zones[event.payload["restaurantId"]])
+            async with asyncio.timeout(FAN_OUT_SECONDS):
                 for group in messages.groups_of(event.payload):
                     await layer.group_send(group, text)
 

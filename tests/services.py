@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+from django.utils import translation
 
 from tests import processes
 from wokibrain import embedded
@@ -95,6 +97,12 @@ def _copy_tables() -> None:
 
     processes.copy_tables(_postgres)
     settings.DATABASES["default"].setdefault("TEST", {})["TEMPLATE"] = _postgres.database
+
+
+@pytest.fixture(autouse=True)
+def default_language() -> None:
+    """Begin each test in the product's language: a request of another test may have left its own."""
+    translation.activate(settings.LANGUAGE_CODE)
 
 
 @pytest.hookimpl(trylast=True)

@@ -214,7 +214,8 @@ def test_a_lost_membership_takes_effect_within_a_second(user: User, settings: An
     assert APIClient().get(path, HTTP_AUTHORIZATION=f"Bearer {token}").status_code == 404
 
 
-def test_a_cached_token_expires_too(user: User) -> None:
+def test_a_cached_token_expires_too(user: User, settings: Any) -> None:
+    settings.CREDENTIAL_TTL_MS = 600_000
     token = signed_in()["accessToken"]
     assert status_with(token) == 200
     with clock.frozen(clock.now() + timedelta(minutes=16)):
