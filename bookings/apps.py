@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
-from wokibrain.core import retention
+from wokibrain.core import retention, startup
 
 
 class BookingsConfig(AppConfig):
@@ -11,9 +11,10 @@ class BookingsConfig(AppConfig):
 
     def ready(self) -> None:
         from bookings import event_types  # noqa: F401 - registers them
-        from bookings.services import guests
+        from bookings.services import guests, zones
         from bookings.services.plan_changes import PlanWatch
         from restaurants.services import plan_guard
 
         plan_guard.register(PlanWatch)
+        startup.register(zones.at_start)
         retention.register("guests erased", guests.erase_expired)

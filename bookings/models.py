@@ -11,6 +11,7 @@ from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, Range
 from django.contrib.postgres.indexes import GistIndex
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Deferrable, F, Q
 from django.utils.translation import gettext_lazy as _
 
@@ -18,6 +19,13 @@ from bookings.statuses import Status
 from restaurants.models import MAX_COMBO_TABLES, MAX_PARTY, Restaurant, Sector, Table
 from wokibrain.core import ids
 from wokibrain.core.ids import uuid7
+
+
+class WallTimeField(models.Field):  # type: ignore[type-arg]
+    """What a clock on the wall shows: a naive datetime, which no setting and no server ever converts."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:
+        return "timestamp without time zone"
 
 
 class Guest(models.Model):
@@ -62,6 +70,11 @@ class Guest(models.Model):
 class Booking(models.Model):
     """A party that will come, is here, or was. ``version`` is that of its latest event.
 
+    The promise to the guest is ``promised_start``, a wall time in ``promised_zone`` (``promised_fold`` says which of
+    two, where the hour comes twice); ``start`` is the instant derived from it. Both are kept, because the world's
+    rules for zones change. The promise is null only for what was over before promises were stored, and for what a
+    version of the program that stores none wrote beside this one (``bookings.repository.promises`` completes it).
+
     Each index costs every create, so there are those that a reader of the product needs and no others.
     """
 
@@ -100,6 +113,9 @@ class Booking(models.Model):
     service_date = models.DateField(_("service date"))
     start = models.DateTimeField(_("start"))
     end = models.DateTimeField(_("end"))
+    promised_start = WallTimeField(null=True, editable=False)
+    promised_zone = models.CharField(max_length=64, null=True, editable=False)
+    promised_fold = models.PositiveSmallIntegerField(null=True, editable=False)
     duration_minutes = models.PositiveSmallIntegerField(_("duration"))
     party_size = models.PositiveSmallIntegerField(
         _("party"), validators=[MinValueValidator(1), MaxValueValidator(MAX_PARTY)]
@@ -134,6 +150,11 @@ class Booking(models.Model):
             models.UniqueConstraint(fields=["reference"], name="booking_reference_once"),
             models.CheckConstraint(name="booking_ends_after_start", condition=Q(end__gt=F("start"))),
             models.CheckConstraint(
+                name="booking_promise_whole",
+                condition=Q(promised_start=None, promised_zone=None, promised_fold=None)
+                | Q(promised_start__isnull=False, promised_zone__isnull=False, promised_fold__in=[0, 1]),
+            ),
+            models.CheckConstraint(
                 name="booking_party", condition=Q(party_size__gte=1, party_size__lte=MAX_PARTY)
             ),
             models.CheckConstraint(
@@ -155,7 +176,10 @@ class Booking(models.Model):
 
 
 class TableBlock(models.Model):
-    """A table out of service for an interval; an allocation like any other."""
+    """A table out of service for an interval; an allocation like any other.
+
+    The wall times are what was meant, the instants derived from them, as with bookings.
+    """
 
     tenant_path = "table__sector__restaurant_id"
 
@@ -163,6 +187,11 @@ class TableBlock(models.Model):
     table = models.ForeignKey(Table, models.CASCADE, related_name="blocks", verbose_name=_("table"))
     start = models.DateTimeField(_("start"))
     end = models.DateTimeField(_("end"))
+    promised_start = WallTimeField(null=True, editable=False)
+    promised_start_fold = models.PositiveSmallIntegerField(null=True, editable=False)
+    promised_end = WallTimeField(null=True, editable=False)
+    promised_end_fold = models.PositiveSmallIntegerField(null=True, editable=False)
+    promised_zone = models.CharField(max_length=64, null=True, editable=False)
     reason = models.CharField(_("reason"), max_length=200, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
@@ -176,6 +205,23 @@ class TableBlock(models.Model):
                 condition=Q(end__gt=F("start")),
                 violation_error_message=_("A block ends after it starts."),
             ),
+            models.CheckConstraint(
+                name="table_block_promise_whole",
+                condition=Q(
+                    promised_start=None,
+                    promised_start_fold=None,
+                    promised_end=None,
+                    promised_end_fold=None,
+                    promised_zone=None,
+                )
+                | Q(
+                    promised_start__isnull=False,
+                    promised_start_fold__in=[0, 1],
+                    promised_end__isnull=False,
+                    promised_end_fold__in=[0, 1],
+                    promised_zone__isnull=False,
+                ),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -185,8 +231,13 @@ class TableBlock(models.Model):
 class Allocation(models.Model):
     """One table held for one half-open period by a booking or by a block.
 
-    Freed, it stays as a row that is not active. The constraint is deferrable so that two bookings
+    Freed, it stays as a row that is not active. The constraints are deferrable so that two bookings
     can swap tables within a transaction.
+
+    ``utc_offset`` (seconds) is that of the wall times which ``period`` was derived from. By it a second constraint,
+    ``allocation_promised_once`` (migration 0012), has a table promised once for a wall time too, whatever zone rules
+    the processes that promise have. It is null where the clock changes within the period or shows its start for the
+    second time, and for what was over before promises were stored.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -197,6 +248,7 @@ class Allocation(models.Model):
         Sector, models.PROTECT, related_name="+", verbose_name=_("sector"), db_index=False
     )
     period = DateTimeRangeField(_("period"))
+    utc_offset = models.IntegerField(null=True, editable=False)
     active = models.BooleanField(_("active"), default=True)
     booking = models.ForeignKey(
         Booking, models.CASCADE, null=True, blank=True, related_name="allocations", verbose_name=_("booking")

@@ -53,6 +53,11 @@ def zone_of(restaurant_id: str) -> ZoneInfo | None:
     return None if name is None else clock.zone(name)
 
 
+def zone_names() -> dict[str, str]:
+    """Return the name of each sector's time zone, by the sector's id."""
+    return dict(Sector.objects.values_list("id", "restaurant__zone"))
+
+
 def derived_with() -> str | None:
     """Return the release of the time-zone rules that the stored instants follow; None where none is recorded."""
     return ZoneRelease.objects.values_list("release", flat=True).first()

@@ -25,7 +25,10 @@ SELECT count(*) FROM bookings_allocation a JOIN bookings_allocation b
 WHERE a.active AND b.active
 """
 DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-WITHOUT_CONSTRAINT = "ALTER TABLE bookings_allocation DROP CONSTRAINT allocation_never_overlaps"
+WITHOUT_CONSTRAINT = (
+    "ALTER TABLE bookings_allocation DROP CONSTRAINT allocation_never_overlaps, "
+    "DROP CONSTRAINT allocation_promised_once"
+)
 
 
 @dataclass(frozen=True, slots=True)

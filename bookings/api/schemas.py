@@ -290,7 +290,7 @@ def discovery_json(discovery: Discovery) -> bytes:
 
 def booking_out(booking: BookingRecord) -> dict[str, object]:
     """Return ``BookingOut`` as JSON values."""
-    zone, guest = clock.zone(booking.zone), booking.guest
+    zone, clocks, guest = clock.zone(booking.zone), booking.clocks, booking.guest
     return {
         "id": str(booking.id),
         "reference": booking.reference,
@@ -298,8 +298,8 @@ def booking_out(booking: BookingRecord) -> dict[str, object]:
         "sectorId": booking.sector_id,
         "tableIds": booking.table_ids,
         "partySize": booking.party_size,
-        "start": clock.iso(booking.start, zone),
-        "end": clock.iso(booking.end, zone),
+        "start": clock.iso(booking.start, clocks),
+        "end": clock.iso(booking.end, clocks),
         "durationMinutes": booking.duration_minutes,
         "status": booking.status.value,
         "attention": booking.shown_attention,

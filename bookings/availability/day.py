@@ -21,9 +21,12 @@ from wokibrain.core.errors import NotFound
 # One row: the plan's version, and the allocations as "table first last", comma-separated; an id has neither comma
 # nor blank, and one text is several times cheaper to send and read than an array. Slots are counted from the day's
 # origin, the first rounded down and the last up, so that an allocation off the grid takes every slot that it touches.
+# An allocation that was derived with another offset than this process has for the day stands twice: at its instants,
+# and where its wall times are by this process's rules. So a table is not offered for a wall time that another guest
+# was promised by other rules, before `manage.py zones --apply` moves the instants or while two releases run.
 # Then the parties that sit there now, as "table since start party reference".
 READ: Final = f"""
-SELECT restaurant.plan_version, held.slots, room.parties
+SELECT restaurant.plan_version, concat_ws(',', held.slots, held.moved), room.parties
 FROM {RESTAURANT}
 LEFT JOIN LATERAL (
     SELECT string_agg(
@@ -31,12 +34,21 @@ LEFT JOIN LATERAL (
             ' ', allocation.table_id,
             floor(extract(epoch FROM lower(allocation.period) - %(origin)s::timestamptz) / 900)::int,
             ceil(extract(epoch FROM upper(allocation.period) - %(origin)s::timestamptz) / 900)::int
-        ), ',') AS slots
+        ), ',') FILTER (WHERE allocation.period && tstzrange(%(since)s::timestamptz, %(end)s::timestamptz)) AS slots,
+    string_agg(
+        concat_ws(
+            ' ', allocation.table_id,
+            floor((extract(epoch FROM lower(allocation.period) - %(origin)s::timestamptz)
+                   + allocation.utc_offset - %(utc_offset)s::int) / 900)::int,
+            ceil((extract(epoch FROM upper(allocation.period) - %(origin)s::timestamptz)
+                  + allocation.utc_offset - %(utc_offset)s::int) / 900)::int
+        ), ',') FILTER (WHERE allocation.utc_offset <> %(utc_offset)s::int) AS moved
     FROM unnest(string_to_array(%(sectors)s, ',')) AS sector (id)
     JOIN bookings_allocation AS allocation
       ON allocation.sector_id = sector.id
      AND allocation.active
-     AND allocation.period && tstzrange(%(since)s::timestamptz, %(end)s::timestamptz)
+     AND allocation.period && tstzrange(
+             %(since)s::timestamptz - interval '1 hour', %(end)s::timestamptz + interval '1 hour')
     -- A block's booking is null, and is not left out.
     WHERE (allocation.booking_id = ANY (string_to_array(%(without)s, ',')::uuid[])) IS NOT TRUE
 ) AS held ON true
@@ -249,6 +261,7 @@ class DayRead:
                 "origin": service.origin,
                 "since": min(max(self._since or service.origin, service.origin), end),
                 "end": end,
+                "utc_offset": _utc_offset(service),
                 "without": ",".join(map(str, self._without)),
             },
         )
@@ -300,6 +313,15 @@ def read(
 ) -> Day:
     """Return the day as the database has it now; see ``DayRead``."""
     return DayRead(restaurant_id, sector_id, service_date, without=without, since=since).day()
+
+
+def _utc_offset(service: ServiceDay) -> int | None:
+    """Return the day's offset from UTC in seconds; None for a day on which the clock changes during service."""
+    first, last = (
+        instant.astimezone(service.zone).utcoffset()
+        for instant in (service.origin, service.instant_of(service.slots))
+    )
+    return int(first.total_seconds()) if first is not None and first == last else None
 
 
 def _occupied(

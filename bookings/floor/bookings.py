@@ -52,6 +52,7 @@ def booking_json(booking: BookingRecord, left: datetime | None = None) -> dict[s
         "date": booking.service_date.isoformat(),
         "start": milliseconds(booking.start),
         "end": milliseconds(booking.end),
+        "wall": [f"{booking.local(edge):%Y-%m-%dT%H:%M}" for edge in (booking.start, booking.end)],
         "left": milliseconds(left) if left else None,
         "minutes": booking.duration_minutes,
         "party": booking.party_size,

@@ -73,7 +73,6 @@ def read(*, caller: Caller, restaurant_id: str, service_date: date) -> Sheet:
     """Return the day sheet. Raises NotFound, Forbidden."""
     caller.require(Permission.BOOKING_READ, restaurant_id)
     restaurant = Restaurant.objects.get(pk=restaurant_id)
-    zone = clock.zone(restaurant.zone)
     sectors = dict(Sector.objects.filter(restaurant=restaurant).values_list("id", "name"))
     tables = list(
         Table.objects.filter(sector__restaurant=restaurant).order_by("sector__position", "position", "id")
@@ -86,8 +85,8 @@ def read(*, caller: Caller, restaurant_id: str, service_date: date) -> Sheet:
             booking,
             sectors.get(booking.sector_id, booking.sector_id),
             " + ".join(names.get(table_id, table_id) for table_id in booking.table_ids),
-            booking.start.astimezone(zone),
-            booking.end.astimezone(zone),
+            booking.local(booking.start),
+            booking.local(booking.end),
         )
         for booking in seen_by(caller, restaurant_id, rows)
         if booking.status in statuses.COUNTED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +26,48 @@ class GuestRecord:
     name: str = ""
     email: str = ""
     phone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A wall time that a guest was told, and the instant derived from it. ``wall`` is naive; ``fold`` as in PEP 495."""
+
+    instant: datetime
+    wall: datetime
+    zone: str
+    fold: int
+
+    @classmethod
+    def of(cls, instant: datetime, zone: str) -> Promise:
+        """Return what the clocks of ``zone`` show at ``instant``, by this process's rules."""
+        local = instant.astimezone(clock.zone(zone))
+        return cls(instant, local.replace(tzinfo=None, fold=0), zone, local.fold)
+
+    @property
+    def offset(self) -> timedelta:
+        """Return the offset from UTC by which the instant was derived."""
+        return self.wall - self.instant.astimezone(UTC).replace(tzinfo=None)
+
+    def derived(self) -> datetime | None:
+        """Return the instant that this process's rules give; None where they have no such wall time."""
+        instant = self.wall.replace(tzinfo=clock.zone(self.zone), fold=self.fold).astimezone(UTC)
+        there = instant.astimezone(clock.zone(self.zone)).replace(tzinfo=None, fold=0)
+        return instant if there == self.wall else None
+
+
+def plain_offset(promise: Promise, end: datetime) -> int | None:
+    """Return the offset (seconds) of an allocation that begins with the promise and lasts until ``end``.
+
+    None where the clock changes within, or shows the start for the second time: there, wall times are no measure of
+    what overlaps.
+    """
+    if promise.fold:
+        return None
+    zone = clock.zone(promise.zone)
+    last = end - timedelta(microseconds=1)
+    if promise.instant.astimezone(zone).utcoffset() != last.astimezone(zone).utcoffset():
+        return None
+    return int(promise.offset.total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +96,8 @@ class BookingRecord:
     """The stored flags (Booking.Attention), in alphabetical order, whatever the status."""
     occupied: bool = False
     """Whether another party still sat at one of its tables when it was read."""
+    promise: Promise | None = None
+    """As it was read; of no meaning once ``start`` is another than its instant."""
 
     @classmethod
     def new(
@@ -80,9 +124,27 @@ class BookingRecord:
             duration_minutes, party_size, status, channel, guest, notes, 1, now, now,
         )  # fmt: skip
 
+    def promised(self) -> Promise:
+        """Return what the guest is told: the promise as it was read, or a new one if the start is another since."""
+        if self.promise and self.promise.instant == self.start:
+            return self.promise
+        return Promise.of(self.start, self.zone)
+
+    @property
+    def clocks(self) -> tzinfo:
+        """Return the restaurant's zone, or where its rules changed since the promise, the offset promised by.
+
+        So a guest who was told 20:00 is shown at 20:00, whether or not the instants were derived anew yet.
+        """
+        zone, promise = clock.zone(self.zone), self.promise
+        if promise is None or promise.instant != self.start or promise.zone != self.zone:
+            return zone
+        offset = promise.offset
+        return zone if self.start.astimezone(zone).utcoffset() == offset else timezone(offset)
+
     def local(self, instant: datetime) -> datetime:
-        """Return the instant as the restaurant's clocks show it."""
-        return instant.astimezone(clock.zone(self.zone))
+        """Return the instant as the restaurant's clocks show it; for its start, the wall time that was promised."""
+        return instant.astimezone(self.clocks)
 
     @property
     def shown_attention(self) -> tuple[str, ...]:
@@ -94,7 +156,7 @@ class BookingRecord:
 
     def payload(self) -> dict[str, Any]:
         """Return the booking as its events carry it: without personal data, the guest by id only."""
-        zone = clock.zone(self.zone)
+        clocks = self.clocks
         return {
             "id": str(self.id),
             "reference": self.reference,
@@ -103,13 +165,13 @@ class BookingRecord:
             "tableIds": list(self.table_ids),
             "serviceDate": self.service_date.isoformat(),
             "partySize": self.party_size,
-            "start": clock.iso(self.start, zone),
-            "end": clock.iso(self.end, zone),
+            "start": clock.iso(self.start, clocks),
+            "end": clock.iso(self.end, clocks),
             "durationMinutes": self.duration_minutes,
             "status": self.status.value,
             "channel": self.channel.value,
             "guestId": str(self.guest.id) if self.guest else None,
-            "createdAt": clock.iso_milliseconds(self.created_at, zone),
+            "createdAt": clock.iso_milliseconds(self.created_at, clock.zone(self.zone)),
             "attention": list(self.attention),
         }
 

@@ -17,7 +17,7 @@ from django.db import connection
 from django.db.models import Q
 
 from bookings.models import Booking, Guest
-from bookings.repository.records import BookingRecord, Contact, GuestRecord, Ticket
+from bookings.repository.records import BookingRecord, Contact, GuestRecord, Promise, Ticket, plain_offset
 from bookings.statuses import Status
 from restaurants.selectors import RESTAURANT
 from wokibrain.core import clock
@@ -50,7 +50,7 @@ SELECT booking.id, booking.reference, booking.restaurant_id, restaurant.zone, bo
        booking.table_ids, booking.service_date, booking.start, booking."end", booking.duration_minutes,
        booking.party_size, booking.status, booking.channel, booking.guest_id, guest.name, guest.email,
        guest.phone, booking.notes, booking.version, booking.created_at, booking.updated_at,
-       booking.flags, {OCCUPIED}
+       booking.flags, {OCCUPIED}, booking.promised_start, booking.promised_zone, booking.promised_fold
 FROM bookings_booking AS booking
 JOIN {RESTAURANT} ON restaurant.id = booking.restaurant_id
 LEFT JOIN bookings_guest AS guest ON guest.id = booking.guest_id
@@ -68,13 +68,14 @@ def _record(row: tuple[Any, ...]) -> BookingRecord:
     (
         id_, reference, restaurant_id, zone, sector_id, table_ids, service_date, start, end, minutes, party,
         status, channel, guest_id, name, email, phone, notes, version, created_at, updated_at,
-        flags, occupied,
+        flags, occupied, wall, promised_zone, fold,
     ) = row  # fmt: skip
     return BookingRecord(
         id_, reference, restaurant_id, zone, sector_id, tuple(table_ids), service_date, start, end, minutes,
         party, _STATUS[status], _CHANNEL[channel],
         GuestRecord(guest_id, name, email, phone) if guest_id else None,
         notes, version, created_at, updated_at, tuple(sorted(flags)), occupied,
+        Promise(start, wall, promised_zone, fold) if wall is not None else None,
     )  # fmt: skip
 
 
@@ -157,24 +158,26 @@ GUEST: Final = """guest AS (
 BOOKING: Final = """booking AS (
     INSERT INTO bookings_booking
         (id, reference, restaurant_id, sector_id, table_ids, service_date, start, "end", duration_minutes,
-         party_size, status, channel, guest_id, notes, version, created_at, updated_at)
+         party_size, status, channel, guest_id, notes, version, created_at, updated_at,
+         promised_start, promised_zone, promised_fold)
     VALUES (%(id)s, %(reference)s, %(restaurant_id)s, %(sector_id)s, string_to_array(%(table_ids)s, ','),
             %(service_date)s, %(start)s, %(end)s, %(duration_minutes)s, %(party_size)s, %(status)s,
-            %(channel)s, %(guest_id)s, %(notes)s, %(version)s, %(created_at)s, %(updated_at)s)
+            %(channel)s, %(guest_id)s, %(notes)s, %(version)s, %(created_at)s, %(updated_at)s,
+            %(promised_start)s, %(promised_zone)s, %(promised_fold)s)
 )"""
 
 # In table order, as in every statement that locks several tables.
 ALLOCATIONS: Final = """allocations AS (
-    INSERT INTO bookings_allocation (table_id, sector_id, period, active, booking_id)
+    INSERT INTO bookings_allocation (table_id, sector_id, period, active, booking_id, utc_offset)
     SELECT booked.id, %(sector_id)s, tstzrange(%(start)s::timestamptz, %(end)s::timestamptz), true,
-           %(id)s::uuid
+           %(id)s::uuid, %(utc_offset)s::int
     FROM unnest(string_to_array(%(table_ids)s, ',')) AS booked (id) ORDER BY booked.id
 )"""
 
 STORED_ANSWER: Final = f"stored_answer AS ({KEEP})"
 
 
-NEVER_OVERLAPS: Final = "allocation_never_overlaps, seating_never_overlaps"
+NEVER_OVERLAPS: Final = "allocation_never_overlaps, allocation_promised_once, seating_never_overlaps"
 
 
 @cache
@@ -209,7 +212,9 @@ UPDATE: Final = """booking AS (
     SET sector_id = %(sector_id)s, table_ids = string_to_array(%(table_ids)s, ','), service_date = %(service_date)s,
         start = %(start)s, "end" = %(end)s, duration_minutes = %(duration_minutes)s,
         party_size = %(party_size)s, status = %(status)s, guest_id = %(guest_id)s, notes = %(notes)s,
-        flags = string_to_array(%(attention)s, ','), version = %(version)s, updated_at = %(updated_at)s
+        flags = string_to_array(%(attention)s, ','), promised_start = %(promised_start)s,
+        promised_zone = %(promised_zone)s, promised_fold = %(promised_fold)s,
+        version = %(version)s, updated_at = %(updated_at)s
     WHERE id = %(id)s
 )"""
 
@@ -320,7 +325,12 @@ def append(
 
 
 def _row(booking: BookingRecord) -> dict[str, Any]:
+    promise = booking.promised()
     return {
+        "promised_start": promise.wall,
+        "promised_zone": promise.zone,
+        "promised_fold": promise.fold,
+        "utc_offset": plain_offset(promise, booking.end),
         "id": booking.id,
         "reference": booking.reference,
         "restaurant_id": booking.restaurant_id,

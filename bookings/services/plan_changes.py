@@ -115,7 +115,7 @@ def _misfit(before: Plan, plan: Plan, booking: BookingRecord) -> tuple[Booking.A
         return Cause.TABLES, format_lazy(
             why, when=_when(booking), tables=", ".join(booking.table_ids), party=booking.party_size
         )
-    if not _is_served(plan, booking):
+    if not is_served(plan, booking):
         return Cause.HOURS, format_lazy(
             _("{when}: the restaurant would not be serving at that time."), when=_when(booking)
         )
@@ -126,7 +126,7 @@ def _when(booking: BookingRecord) -> str:
     return f"{booking.local(booking.start):%Y-%m-%d %H:%M}"
 
 
-def _is_served(plan: Plan, booking: BookingRecord) -> bool:
+def is_served(plan: Plan, booking: BookingRecord) -> bool:
     """Return whether the booking lies within one service of its day and starts no later than the last seating."""
     day = plan.day(booking.service_date)
     first = day.slot_of(booking.start)

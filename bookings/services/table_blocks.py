@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from bookings.event_types import TABLE_BLOCKED, TABLE_UNBLOCKED
 from bookings.models import Allocation, TableBlock
 from bookings.repository import statements
+from bookings.repository.records import Promise, plain_offset
 from restaurants.models import Table
 from restaurants.selectors import Page, get_table
 from wokibrain.core import clock
@@ -37,24 +39,35 @@ def block_table(
         raise ValidationFailed.at("end", _("A block ends after it starts."))
     try:
         with transaction.atomic():
-            _lock(table_id)
+            lock_table(table_id)
             overlapping = Allocation.objects.filter(
                 table_id=table_id, active=True, period__overlap=(start, end)
             ).values_list("booking__reference", flat=True)
             if references := [reference or "" for reference in overlapping]:
                 raise _conflict(references)
+            zone = table.sector.restaurant.zone
+            promised_start, promised_end = Promise.of(start, zone), Promise.of(end, zone)
             block = TableBlock.objects.create(
                 id=uuid7(),
                 table=table,
                 start=start,
                 end=end,
+                promised_start=promised_start.wall,
+                promised_start_fold=promised_start.fold,
+                promised_end=promised_end.wall,
+                promised_end_fold=promised_end.fold,
+                promised_zone=zone,
                 reason=reason,
                 created_at=clock.now_to_millisecond(),
             )
             Allocation.objects.create(
-                table=table, sector_id=table.sector_id, period=(start, end), block=block
+                table=table,
+                sector_id=table.sector_id,
+                period=(start, end),
+                utc_offset=plain_offset(promised_start, end),
+                block=block,
             )
-            _append_event(caller, TABLE_BLOCKED, block, table)
+            append_event(caller, TABLE_BLOCKED, block, table)
     except IntegrityError as error:
         if sqlstate(error) != "23P01":
             raise
@@ -78,17 +91,17 @@ def unblock_table(*, caller: Caller, table_id: str, block_id: str | None = None)
     table = get_table(caller=caller, table_id=table_id, permission=Permission.TABLE_UPDATE)
     condition = Q(table_id=table_id) & (Q(pk=as_uuid(block_id)) if block_id else Q(end__gt=clock.now()))
     with transaction.atomic():
-        _lock(table_id)
+        lock_table(table_id)
         blocks = list(TableBlock.objects.select_for_update().filter(condition).order_by("start", "id"))
         if not blocks:
             raise NotFound
         for block in blocks:
-            _append_event(caller, TABLE_UNBLOCKED, block, table)
+            append_event(caller, TABLE_UNBLOCKED, block, table)
         TableBlock.objects.filter(pk__in=[block.pk for block in blocks]).delete()
     return len(blocks)
 
 
-def _lock(table_id: str) -> None:
+def lock_table(table_id: str) -> None:
     """Lock the table's events until the transaction ends, so that concurrent writers leave no gap in their versions."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_number(f"table:{table_id}")])
@@ -101,9 +114,16 @@ def _conflict(references: list[str]) -> Conflict:
     return Conflict(_("The table is taken or blocked at that time."))
 
 
-def _append_event(caller: Caller, event_type: EventType, block: TableBlock, table: Table) -> None:
+def append_event(
+    caller: Caller,
+    event_type: EventType,
+    block: TableBlock,
+    table: Table,
+    more: Mapping[str, str] | None = None,
+) -> None:
+    """Append the event of a block, with ``more`` in its payload; the caller holds the table's lock."""
     zone = clock.zone(table.sector.restaurant.zone)
-    payload: dict[str, Any] = {
+    payload: dict[str, Any] = dict(more or {}) | {
         "tableId": table.id,
         "sectorId": table.sector_id,
         "restaurantId": table.sector.restaurant_id,

@@ -52,6 +52,13 @@ WHERE aggregate_type = {aggregate_type} AND aggregate_id = {aggregate_id} ORDER 
 """An aggregate's latest event; to be formatted with two expressions of SQL."""
 
 
+FIRST: Final = """
+SELECT payload FROM events_storedevent
+WHERE aggregate_type = {aggregate_type} AND aggregate_id = {aggregate_id} AND {condition} ORDER BY version LIMIT 1
+"""
+"""An aggregate's first event of which a condition on ``payload`` holds; to be formatted with expressions of SQL."""
+
+
 def append_parameters(
     event_type: EventType,
     *,
