@@ -122,7 +122,7 @@ def api_as(role: str = Role.SUPER_ADMIN, restaurant_id: str | None = None) -> Ap
     return Api(token)
 
 
-def refused(reply: Reply, status: int, code: str, *paths: str) -> str:
+def assert_refused(reply: Reply, status: int, code: str, *paths: str) -> str:
     """Assert an error response's shape, code and named fields; return its detail."""
     named = [issue["path"] for issue in reply.body.get("issues", [])]
     assert (reply.status, reply.body["error"], named) == (status, code, list(paths)), reply.body
@@ -143,7 +143,7 @@ def seat_of(booking: Mapping[str, Any]) -> tuple[list[str], str, str]:
     return booking["tableIds"], booking["start"][11:16], booking["end"][11:16]
 
 
-def house(
+def make_restaurant(
     restaurant_id: str = "H",
     *,
     zone: str = "America/Argentina/Buenos_Aires",

@@ -93,7 +93,7 @@ def clients(api: Api, count: int, *, timeout: float = 30) -> Iterator[list[httpx
             client.close()
 
 
-def at_once(acts: Sequence[Callable[[], Entry]]) -> list[Entry]:
+def run_concurrently(acts: Sequence[Callable[[], Entry]]) -> list[Entry]:
     """Run all functions concurrently, each on a thread that starts when all are ready."""
     barrier = threading.Barrier(len(acts))
 

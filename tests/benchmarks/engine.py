@@ -50,7 +50,7 @@ def run(rounds: int = 200) -> list[Row]:
         for party in (2, 5, 8, 14):
             rows.append(_timed("half booked", count, party, rounds, _finder(sector, day, busy, party)))
     for count in (20, 500):
-        rows.append(_timed("explain: full when asked", count, 5, rounds, full_when_asked(count, day)))
+        rows.append(_timed("explain: full when asked", count, 5, rounds, full_at_requested_time(count, day)))
     for name, count, party, call in adversaries():
         rows.append(_timed(name, count, party, max(5, rounds // 20), call))
     return rows
@@ -71,7 +71,7 @@ def half_booked(count: int) -> tuple[Sector, list[Busy]]:
     return Sector.build(tables), busy
 
 
-def full_when_asked(count: int, day: ServiceDay) -> Find:
+def full_at_requested_time(count: int, day: ServiceDay) -> Find:
     """No table is left from 20:30 to 22:00; the rest of the day is half booked."""
     sector, busy = half_booked(count)
     begin = datetime.combine(DATE, time(20, 30), ZONE)

@@ -45,7 +45,7 @@ def table_event(**changed: Any) -> Envelope:
 
 
 @pytest.fixture
-def kept() -> Iterator[None]:
+def cached_days() -> Iterator[None]:
     ask(lambda client: client.flushdb())
     for name in (
         "day:R1:S1:2026-05-03",
@@ -58,32 +58,32 @@ def kept() -> Iterator[None]:
     ask(lambda client: client.flushdb())
 
 
-def left() -> set[str]:
+def names_in_redis() -> set[str]:
     """The days that Redis holds answers of, without the build in their names."""
     names = ask(lambda client: client.keys("day:*"))
     return {name.decode().replace(f"{build.identity()}:", "") for name in names}  # type: ignore[union-attr]
 
 
-@pytest.mark.usefixtures("kept")
+@pytest.mark.usefixtures("cached_days")
 def test_a_booking_evicts_its_day_and_the_adjacent_ones_from_redis() -> None:
     support.append("a")
     consumers.invalidate(events())
-    assert left() == {"day:R1:S1:2026-05-09"}
+    assert names_in_redis() == {"day:R1:S1:2026-05-09"}
 
 
-@pytest.mark.usefixtures("kept")
+@pytest.mark.usefixtures("cached_days")
 def test_a_moved_booking_evicts_the_day_it_left() -> None:
     moved = {"serviceDate": {"from": "2026-05-09", "to": "2026-05-20"}}
     support.append("a", serviceDate="2026-05-20", changes=moved)
     consumers.invalidate(events())
-    assert "day:R1:S1:2026-05-09" not in left()
-    assert len(left()) == 3
+    assert "day:R1:S1:2026-05-09" not in names_in_redis()
+    assert len(names_in_redis()) == 3
 
 
-@pytest.mark.usefixtures("kept")
+@pytest.mark.usefixtures("cached_days")
 def test_a_block_evicts_every_date_it_touches() -> None:
     consumers.invalidate([table_event()])
-    assert left() == {"day:R1:S1:2026-05-09"}
+    assert names_in_redis() == {"day:R1:S1:2026-05-09"}
 
 
 # --- live ------------------------------------------------------------------------------------------------------------

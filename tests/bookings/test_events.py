@@ -21,7 +21,7 @@ CANARIES = ("Zephyrina", "zephyrina@canary.example", "+34 699 112 233", "peanut-
 CONTACT = dict(zip(("guestName", "guestEmail", "guestPhone", "notes"), CANARIES, strict=True))
 
 
-def told(booking_id: str) -> list[tuple[int, str]]:
+def event_types_of(booking_id: str) -> list[tuple[int, str]]:
     return [(event.version, event.event_type) for event in events_of(booking_id)]
 
 
@@ -109,7 +109,7 @@ def test_the_versions_of_a_whole_life_have_no_gap(staff: Api) -> None:
     staff.step(made, "no-show")
     staff.step(made, "seat")
     staff.step(made, "complete")
-    assert told(made) == [
+    assert event_types_of(made) == [
         (1, "BookingCreated"),
         (2, "BookingUpdated"),
         (3, "BookingUpdated"),
@@ -183,7 +183,7 @@ def test_new_events_have_the_present_shape_and_are_not_upcast(
 def test_a_replay_writes_no_event(staff: Api) -> None:
     made = staff.book(key="k").body["id"]
     staff.book(key="k")
-    assert told(made) == [(1, "BookingCreated")]
+    assert event_types_of(made) == [(1, "BookingCreated")]
 
 
 def test_reading_writes_no_event(staff: Api) -> None:
@@ -198,7 +198,7 @@ def test_repeated_seeding_writes_the_example_bookings_event_once(guest: Api) -> 
     from bookings.sample_data import example
 
     example.example()
-    assert told(str(Booking.objects.get(reference="B1").id)) == [(1, "BookingCreated")]
+    assert event_types_of(str(Booking.objects.get(reference="B1").id)) == [(1, "BookingCreated")]
 
 
 def test_no_event_contains_personal_data(staff: Api) -> None:

@@ -15,9 +15,9 @@ from tests.ledger import (
     WITHOUT_CONSTRAINT,
     Entry,
     Ledger,
-    at_once,
     clients,
     percentile,
+    run_concurrently,
     set_up,
     sql,
     value,
@@ -49,7 +49,7 @@ def hot_rounds(services: Services, rounds: int, *, without: str = "") -> list[li
                 "tableIds": ["H1"],
             }
             results.append(
-                at_once(
+                run_concurrently(
                     [
                         lambda client=client, index=index, body=body, number=number: ledger.send(  # type: ignore[misc]
                             client, "POST", "/woki/bookings", json=body, key=f"{number}-{index}"
@@ -127,7 +127,7 @@ def check_exact_fill(sectors: int, seed: int, *, without: str = "") -> list[tupl
         ):
             for restaurant, tables, party in plans:
                 set_up(all_clients[0], restaurant, {f"{restaurant}S": tables}, windows=[("20:00", "21:30")])
-                parallel = at_once(
+                parallel = run_concurrently(
                     [
                         lambda client=client, index=index, restaurant=restaurant, party=party: fill(  # type: ignore[misc]
                             client, restaurant, party, ledger, index, "2025-11-01"

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.faults.test_locks import until_stopped
-from tests.ledger import Entry, Ledger, at_once, clients, set_up, sql, value
+from tests.ledger import Entry, Ledger, clients, run_concurrently, set_up, sql, value
 from tests.processes import Api, Services, api_servers, private_services
 
 pytestmark = pytest.mark.fault
@@ -49,7 +49,7 @@ def twins(without: str) -> tuple[list[Entry], int]:
         clients(api, 10) as ten,
     ):
         set_up(ten[0], "I", TABLES)
-        entries = at_once([lambda client=client: book(ledger, client, "twin") for client in ten])  # type: ignore[misc]
+        entries = run_concurrently([lambda client=client: book(ledger, client, "twin") for client in ten])  # type: ignore[misc]
         return entries, value(services, BOOKINGS)
 
 
@@ -158,7 +158,7 @@ def test_ten_parallel_twins_of_a_management_request_take_effect_once(without: st
         for name, (path, json, table) in MANAGED.items():
             count = f"SELECT count(*) FROM {table}"
             before = value(services, count)
-            entries = at_once(
+            entries = run_concurrently(
                 [
                     lambda client=client, path=path, json=json, name=name: ledger.send(  # type: ignore[misc]
                         client, "POST", path, json=json, key=name, headers=who

@@ -98,7 +98,7 @@ def product() -> Iterator[Product]:
 
 
 @contextmanager
-def housed(product: Product, restaurant_id: str, made: str) -> Iterator[Product]:
+def with_restaurant(product: Product, restaurant_id: str, made: str) -> Iterator[Product]:
     """Give the product a restaurant that the code ``made`` creates; Ana works there until the end of the block."""
     manage("shell", "-c", made, environment=product.services.environment)
     yield product
@@ -108,7 +108,7 @@ def housed(product: Product, restaurant_id: str, made: str) -> Iterator[Product]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def empty_house(product: Product) -> None:
+def free_tables(product: Product) -> None:
     """Free every table before each file."""
     manage("shell", "-v", "0", "-c", EMPTY, environment=product.services.environment)
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Product, playwright_api, serious
-from tests.e2e.test_board import SignIn, block, drag, iso, opened, quarter, reads, tomorrow
+from tests.e2e.test_board import SignIn, block, drag, iso, open_board, quarter, reads, tomorrow
 from tests.processes import manage
 
 pytestmark = pytest.mark.browser
@@ -46,7 +46,7 @@ def stranded(product: Product) -> Any:
 def test_the_flag_shows_everywhere_and_a_move_clears_it(
     product: Product, signed_in: SignIn, stranded: dict[str, Any]
 ) -> None:
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     active(product, "OPEN-3", False)
     # Live, on the block: an icon with a name, and an accessible description of what to do.
     reads(page, stranded, f"2 Lost Seat, 16:00–17:30, Table 3, Confirmed, Needs attention: {WHY}")
@@ -77,7 +77,7 @@ def test_an_inactive_table_cannot_be_chosen(
 ) -> None:
     other = product.book(date=tomorrow(), start=iso(quarter(20)), tableIds=["OPEN-4"], guestName="Stays Here")
     active(product, "OPEN-3", False)
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     drag(page, block(page, other), 4 * 26, -ROW)
     page.wait_for_selector(".toast:has-text('Stays Here: now 21:00, 4.')")
     row = block(page, stranded).bounding_box()
@@ -97,7 +97,7 @@ def test_the_flags_sentence_is_translated_into_spanish(
     product: Product, signed_in: SignIn, stranded: dict[str, Any]
 ) -> None:
     active(product, "OPEN-3", False)
-    page = opened(signed_in(locale="es-ES"), tomorrow())
+    page = open_board(signed_in(locale="es-ES"), tomorrow())
     block(page, stranded).click()
     assert page.locator("#drawer .attention").inner_text() == (
         "Su mesa se retiró o ya no alcanza para el grupo. Elige otra mesa."

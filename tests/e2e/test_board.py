@@ -31,7 +31,7 @@ def iso(instant: datetime) -> str:
     return instant.isoformat().replace("+00:00", "Z")
 
 
-def opened(page: Any, day: str | None = None) -> Any:
+def open_board(page: Any, day: str | None = None) -> Any:
     page.goto(f"/admin/floor/?restaurant=OPEN{f'&date={day}' if day else ''}")
     page.wait_for_selector("#stage:not([aria-busy])", state="attached")
     page.wait_for_selector("#link[data-state=online]")
@@ -106,7 +106,7 @@ def test_a_restaurant_is_set_up_from_nothing_and_takes_its_first_booking(signed_
 
 def test_a_booking_is_dragged_to_another_table_and_time(product: Product, signed_in: SignIn) -> None:
     made = product.book(date=tomorrow(), start=iso(quarter(6)), tableIds=["OPEN-1"], guestName="Drag Me")
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     slot, row = 26, 42
     drag(page, block(page, made), 4 * slot, row)
     page.wait_for_selector(".toast:has-text('Drag Me: now 07:00, 2.')")
@@ -120,7 +120,7 @@ def test_a_conflict_snaps_back_and_says_why(product: Product, signed_in: SignIn)
     for hours in (9, 10.5):
         product.book(date=tomorrow(), start=iso(quarter(hours)), tableIds=["OPEN-2"])
     made = product.book(date=tomorrow(), start=iso(quarter(10)), tableIds=["OPEN-1"], guestName="Stay")
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     piece = block(page, made)
     before = piece.get_attribute("aria-label")
     drag(page, piece, 0, 42)
@@ -135,7 +135,7 @@ def test_a_conflict_snaps_back_and_says_why(product: Product, signed_in: SignIn)
 
 
 def test_two_browsers_and_rest_see_changes_within_a_second(product: Product, signed_in: SignIn) -> None:
-    ana, bea = opened(signed_in("ana"), tomorrow()), opened(signed_in("bea"), tomorrow())
+    ana, bea = open_board(signed_in("ana"), tomorrow()), open_board(signed_in("bea"), tomorrow())
     ana.wait_for_selector("#presence[title='Also on this board: Bea']")
     began = time.monotonic()
     booking = product.book(date=tomorrow(), start=iso(quarter(14)), tableIds=["OPEN-4"], guestName="By REST")
@@ -151,7 +151,7 @@ def test_two_browsers_and_rest_see_changes_within_a_second(product: Product, sig
 
 
 def test_walk_in_complete_and_undo(signed_in: SignIn) -> None:
-    page = opened(signed_in())
+    page = open_board(signed_in())
     page.click("#walkin")
     page.click(".parties [data-party='2']")
     page.wait_for_selector(".toast:has-text('Walk-in of 2 seated at')")
@@ -164,7 +164,7 @@ def test_walk_in_complete_and_undo(signed_in: SignIn) -> None:
 
 
 def test_invalid_input_is_explained_at_the_field_and_nothing_is_lost(signed_in: SignIn) -> None:
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     page.click("#new")
     page.fill("#drawer [name=party]", "0")
     page.fill("#drawer [name=name]", "Kept Name")
@@ -189,7 +189,7 @@ def test_another_restaurants_data_is_not_shown(signed_in: SignIn) -> None:
 
 
 def test_the_board_is_in_spanish(signed_in: SignIn) -> None:
-    page = opened(signed_in(locale="es-ES"), tomorrow())
+    page = open_board(signed_in(locale="es-ES"), tomorrow())
     assert page.locator("#new").inner_text() == "Nueva reserva"
     page.click("#new")
     page.fill("#drawer [name=party]", "0")
@@ -200,7 +200,7 @@ def test_the_board_is_in_spanish(signed_in: SignIn) -> None:
 
 
 def test_a_walk_in_and_a_conflict_are_reported_in_spanish(product: Product, signed_in: SignIn) -> None:
-    page = opened(signed_in(locale="es-ES"))
+    page = open_board(signed_in(locale="es-ES"))
     page.click("#walkin")
     assert page.locator("#drawer .meta").inner_text() == (
         "¿Cuántos son? Toca el número para sentarlos en la mejor mesa libre."
@@ -212,7 +212,7 @@ def test_a_walk_in_and_a_conflict_are_reported_in_spanish(product: Product, sign
     for hours in (15, 16.5):
         product.book(date=tomorrow(), start=iso(quarter(hours)), tableIds=["OPEN-2"])
     made = product.book(date=tomorrow(), start=iso(quarter(16)), tableIds=["OPEN-1"], guestName="Quieta")
-    opened(page, tomorrow())
+    open_board(page, tomorrow())
     drag(page, block(page, made), 0, 42)
     page.wait_for_selector(".toast.bad")
     assert (
@@ -225,7 +225,7 @@ def test_a_walk_in_and_a_conflict_are_reported_in_spanish(product: Product, sign
 
 def test_the_board_fits_a_phone(product: Product, signed_in: SignIn) -> None:
     product.book(date=tomorrow(), start=iso(quarter(18)), tableIds=["OPEN-6"], guestName="On The Phone")
-    page = opened(signed_in(viewport={"width": 390, "height": 844}, has_touch=True), tomorrow())
+    page = open_board(signed_in(viewport={"width": 390, "height": 844}, has_touch=True), tomorrow())
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.tap("#list .row:has-text('On The Phone')")
     box = page.locator("#drawer").bounding_box()
@@ -236,7 +236,7 @@ def test_the_board_fits_a_phone(product: Product, signed_in: SignIn) -> None:
 
 def test_the_board_works_by_keyboard_alone(product: Product, signed_in: SignIn) -> None:
     booking = product.book(date=tomorrow(), start=iso(quarter(21)), tableIds=["OPEN-3"], guestName="By Keys")
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     page.keyboard.press("/")
     page.keyboard.type("by keys")
     page.wait_for_selector("#list .row:has-text('By Keys')")
@@ -259,7 +259,7 @@ def test_the_board_works_by_keyboard_alone(product: Product, signed_in: SignIn) 
 
 @pytest.mark.parametrize("view", ["timeline", "plan", "drawer", "dark"])
 def test_axe_finds_no_serious_violation(product: Product, signed_in: SignIn, view: str) -> None:
-    page = opened(signed_in(color_scheme="dark" if view == "dark" else "light"), tomorrow())
+    page = open_board(signed_in(color_scheme="dark" if view == "dark" else "light"), tomorrow())
     if view == "plan":
         page.keyboard.press("p")
         page.wait_for_selector(".plan")
@@ -278,7 +278,7 @@ LIGHT, DARK = ["light", "#f4f2ee", "rgb(255, 255, 255)"], ["dark", "#131715", "r
 
 
 def test_dark_mode_looks_alike_by_system_preference_and_by_choice(signed_in: SignIn) -> None:
-    page = opened(signed_in(color_scheme="dark"))
+    page = open_board(signed_in(color_scheme="dark"))
     assert page.evaluate(COLOURS) == DARK
     assert serious(page) == {}
     # The system preference may change at any time, and the board follows.
@@ -288,12 +288,12 @@ def test_dark_mode_looks_alike_by_system_preference_and_by_choice(signed_in: Sig
     page.click(".menu summary")
     page.click("#theme")
     assert page.evaluate(COLOURS) == DARK
-    opened(page)
+    open_board(page)
     assert page.evaluate(COLOURS) == DARK
     page.emulate_media(color_scheme="dark")
     page.click(".menu summary")
     page.click("#theme")
-    opened(page)
+    open_board(page)
     assert page.evaluate(COLOURS) == LIGHT
 
 
@@ -305,7 +305,7 @@ def test_the_board_works_under_a_strict_content_security_policy(signed_in: SignI
     page.on(
         "response", lambda response: answers.append(response) if "/admin/floor/?" in response.url else None
     )
-    opened(page, tomorrow())
+    open_board(page, tomorrow())
     page.keyboard.press("p")
     page.wait_for_selector(".plan")
     page.click("#walkin")

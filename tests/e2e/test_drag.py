@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Product, housed, playwright_api
-from tests.e2e.test_board import SignIn, block, drag, iso, opened, quarter, reads, tomorrow
+from tests.e2e.conftest import Product, playwright_api, with_restaurant
+from tests.e2e.test_board import SignIn, block, drag, iso, open_board, quarter, reads, tomorrow
 from tests.processes import manage
 
 pytestmark = pytest.mark.browser
@@ -39,7 +39,7 @@ Membership.objects.create(user=User.objects.get(username="ana"), restaurant_id="
 @pytest.fixture(scope="module")
 def joined(product: Product) -> Iterator[Product]:
     """Create a restaurant where J1 joins J2 and J3 joins J5; J6 seats six by itself."""
-    with housed(product, "JOIN", MADE):
+    with with_restaurant(product, "JOIN", MADE):
         yield product
 
 
@@ -54,7 +54,7 @@ def test_a_combination_is_dragged_as_a_set(product: Product, signed_in: SignIn) 
     made = product.book(
         date=tomorrow(), start=iso(quarter(16)), partySize=4, tableIds=["OPEN-1", "OPEN-2"], guestName="Set"
     )
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     drag(page, block(page, made), 0, 2 * ROW)
     page.wait_for_selector(".toast:has-text('Set: now 16:00, 3 + 4.')")
     reads(page, made, "4 Set, 16:00–17:30, Table 3 + 4, Confirmed")
@@ -116,7 +116,7 @@ def two(product: Product, hours: float, *names: str) -> list[dict[str, Any]]:
 
 def test_one_booking_dropped_on_another_offers_to_swap(product: Product, signed_in: SignIn) -> None:
     upper, lower = two(product, 3, "Upper", "Lower")
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     page.mouse.move(0, 0)
     drag(page, block(page, upper), 0, ROW)
     asked = page.locator("dialog.confirm")
@@ -143,7 +143,7 @@ def test_one_booking_dropped_on_another_offers_to_swap(product: Product, signed_
 
 def test_swapping_a_booking_that_changed_meanwhile_is_refused(product: Product, signed_in: SignIn) -> None:
     upper, lower = two(product, 13, "Above", "Below")
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     drag(page, block(page, upper), 0, ROW)
     page.wait_for_selector("dialog.confirm")
     page.context.set_offline(True)
@@ -181,7 +181,7 @@ def test_a_stay_shortened_at_closing_changes_in_quarter_hours(product: Product, 
         ".update(duration_minutes=47, end=F('start') + timedelta(minutes=47))"
     )
     manage("shell", "-v", "0", "-c", cut, environment=product.services.environment)
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     reads(page, booking, "2 Cut Short, 20:00–20:47, Table 3, Confirmed")
     block(page, booking).focus()
     page.keyboard.press("-")
@@ -197,7 +197,7 @@ def test_hostile_names_and_notes_are_shown_as_text(product: Product, signed_in: 
     made = product.book(
         date=tomorrow(), start=iso(quarter(18.5)), tableIds=["OPEN-5"], guestName=HOSTILE, notes=HOSTILE
     )
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     title = page.title()
     assert block(page, made).locator(".name").inner_text() == HOSTILE
     block(page, made).click()

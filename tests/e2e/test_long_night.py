@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Product, identify, playwright_api
-from tests.e2e.test_board import SignIn, block, iso, opened, quarter, reads, tomorrow
+from tests.e2e.test_board import SignIn, block, iso, open_board, quarter, reads, tomorrow
 
 pytestmark = pytest.mark.browser
 
@@ -21,7 +21,7 @@ def change(page: Any, made: dict[str, Any], **wanted: str) -> None:
 
 
 def test_the_day_chosen_last_is_shown_in_whatever_order_responses_arrive(signed_in: SignIn) -> None:
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     first, second = ((quarter(0) + timedelta(days=days)).date().isoformat() for days in (1, 2))
     held: list[Any] = []
     page.route(f"**/data?*date={first}*", lambda route: held.append(route))
@@ -36,7 +36,7 @@ def test_the_day_chosen_last_is_shown_in_whatever_order_responses_arrive(signed_
 
 
 def test_a_chosen_day_is_shown_though_the_board_reloads_meanwhile(signed_in: SignIn) -> None:
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     after = (quarter(0) + timedelta(days=1)).date().isoformat()
     held: list[Any] = []
     page.route(f"**/data?*date={after}*", lambda route: held.append(route), times=1)
@@ -53,7 +53,7 @@ def test_a_chosen_day_is_shown_though_the_board_reloads_meanwhile(signed_in: Sig
 
 def test_events_received_during_a_failed_load_are_not_replayed(product: Product, signed_in: SignIn) -> None:
     made = product.book(date=tomorrow(), start=iso(quarter(9)), tableIds=["OPEN-4"], guestName="Ghost")
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     held: list[Any] = []
     page.route("**/floor/data?*", lambda route: held.append(route), times=1)
     page.evaluate("() => { window.live.refresh(); }")
@@ -73,7 +73,7 @@ def test_events_received_during_a_failed_load_are_not_replayed(product: Product,
 
 def test_a_change_received_while_the_day_loads_is_kept(product: Product, signed_in: SignIn) -> None:
     made = product.book(date=tomorrow(), start=iso(quarter(17)), tableIds=["OPEN-4"], guestName="Crossed")
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     held: list[tuple[Any, Any]] = []
     # The response is from before the change and arrives after it.
     page.route("**/floor/data?*", lambda route: held.append((route, route.fetch())))
@@ -92,7 +92,7 @@ def test_a_change_received_while_the_day_loads_is_kept(product: Product, signed_
 
 def test_a_double_click_acts_once(product: Product, signed_in: SignIn) -> None:
     product.book(date=tomorrow(), start=iso(quarter(19)), tableIds=["OPEN-4"], guestName="Twice")
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/seat") else None)
     page.click("#list .row:has-text('Twice')")
@@ -108,7 +108,7 @@ def lost(route: Any) -> None:
 
 
 def test_a_booking_whose_response_is_lost_is_repeated_and_booked_once(signed_in: SignIn) -> None:
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     page.click("#new")
     page.fill("#drawer [name=name]", "Maybe Booked")
     page.route("**/floor/bookings", lost, times=1)
@@ -125,7 +125,7 @@ def test_a_booking_whose_response_is_lost_is_repeated_and_booked_once(signed_in:
 
 
 def test_edits_after_a_lost_response_are_not_shown_as_booked(signed_in: SignIn) -> None:
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     page.click("#new")
     page.fill("#drawer [name=name]", "First Try")
     page.route("**/floor/bookings", lost, times=1)
@@ -141,7 +141,7 @@ def test_edits_after_a_lost_response_are_not_shown_as_booked(signed_in: SignIn) 
 
 
 def test_a_repeated_walk_in_and_completion_take_effect_once(signed_in: SignIn) -> None:
-    page = opened(signed_in())
+    page = open_board(signed_in())
     # Bookings of other files' tests are completed.
     page.click("#filters button:has-text('Done')")
     done = page.locator("#list .row:has-text('Walk-in')").count()
@@ -179,7 +179,7 @@ def test_a_board_continues_after_its_user_signs_in_again_in_another_tab(
     product: Product, signed_in: SignIn
 ) -> None:
     product.book(date=tomorrow(), start=iso(quarter(12)), tableIds=["OPEN-1"], guestName="Still Here")
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     page.click("#new")
     page.fill("#drawer [name=name]", "Typed Before")
     in_another_tab(page, "ana")
@@ -192,7 +192,7 @@ def test_a_board_continues_after_its_user_signs_in_again_in_another_tab(
 
 
 def test_a_board_whose_session_ended_keeps_its_form_and_explains_what_to_do(signed_in: SignIn) -> None:
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     page.click("#new")
     page.fill("#drawer [name=name]", "Kept Over It")
     page.context.clear_cookies(name="sessionid")
@@ -210,7 +210,7 @@ def test_a_board_whose_session_ended_keeps_its_form_and_explains_what_to_do(sign
 
 
 def test_a_board_does_not_act_for_another_user_who_signed_in_meanwhile(signed_in: SignIn) -> None:
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     page.click("#new")
     page.fill("#drawer [name=name]", "Not By Bea")
     in_another_tab(page, "bea")
@@ -226,7 +226,7 @@ def test_a_board_does_not_act_for_another_user_who_signed_in_meanwhile(signed_in
 
 
 def test_a_form_books_the_day_on_which_it_was_opened(signed_in: SignIn) -> None:
-    page = opened(signed_in(), tomorrow())
+    page = open_board(signed_in(), tomorrow())
     page.click("#new")
     page.fill("#drawer [name=party]", "3")
     page.fill("#drawer [name=name]", "Kept Day")

@@ -19,7 +19,7 @@ from websockets.typing import Origin
 
 from bookings.live.messages import restaurant_group
 from tests.e2e.conftest import PASSWORD, Product
-from tests.e2e.test_board import SignIn, block, iso, opened, quarter, tomorrow
+from tests.e2e.test_board import SignIn, block, iso, open_board, quarter, tomorrow
 from tests.e2e.test_live import hear, later, say
 from tests.pipeline import INSERT, event_row
 from tests.processes import Api, api_servers, manage
@@ -238,7 +238,7 @@ def test_five_hundred_missed_events_are_sent_and_more_make_the_client_reload(pro
 
 @pytest.mark.browser
 def test_boards_catch_up_after_a_redis_outage(product: Product, signed_in: SignIn) -> None:
-    boards = [opened(signed_in(name), tomorrow()) for name in ("ana", "bea")]
+    boards = [open_board(signed_in(name), tomorrow()) for name in ("ana", "bea")]
     redis = product.services.redis
     with connect(product.live) as socket:
         say(socket, type="subscribe", restaurantId="OPEN")
@@ -258,7 +258,7 @@ def test_boards_catch_up_after_a_redis_outage(product: Product, signed_in: SignI
 def test_an_open_board_advances_to_the_new_day(product: Product, signed_in: SignIn) -> None:
     """When the server's date becomes tomorrow, a board that showed today shows tomorrow."""
     made = product.book(date=tomorrow(), start=iso(quarter(5)), tableIds=["OPEN-6"], guestName="Next Day")
-    board = opened(signed_in())
+    board = open_board(signed_in())
     assert block(board, made).count() == 0
     shown = board.input_value("#date")
 

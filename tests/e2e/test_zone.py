@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.e2e.conftest import Product, housed
+from tests.e2e.conftest import Product, with_restaurant
 from tests.e2e.test_board import SignIn, block, drag, iso, reads
 
 pytestmark = pytest.mark.browser
@@ -38,7 +38,7 @@ Membership.objects.create(user=User.objects.get(username="ana"), restaurant_id="
 
 @pytest.fixture(scope="module")
 def madrid(product: Product) -> Iterator[Product]:
-    with housed(product, "MADRID", MADE):
+    with with_restaurant(product, "MADRID", MADE):
         yield product
 
 

@@ -245,7 +245,7 @@ class Outcome:
     figures: str
 
 
-def rage(services: Services, form: Form, seed: int, *, broker: Kafka | None = None) -> Outcome:
+def run_storm(services: Services, form: Form, seed: int, *, broker: Kafka | None = None) -> Outcome:
     """Run a storm on ``services`` and wait until all work is done. Raises TimeoutError if it does not end."""
     print(f"P1: seed {seed}, {'on ' + broker.kind if broker else 'without Kafka'}")
     token = _key(services)

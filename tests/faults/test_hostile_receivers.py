@@ -106,7 +106,7 @@ def healthy() -> Iterator[Receivers]:
 
 def happen_over_time() -> tuple[float, dict[str, float]]:
     """Write HEALTHY events, one per EVERY seconds, for all webhooks. Return now, and when each is due after it."""
-    events = [str(support.happen().event_id) for _ in range(HEALTHY)]
+    events = [str(support.publish_event().event_id) for _ in range(HEALTHY)]
     start, real = clock.now(), time.monotonic()
     due = {event: number * EVERY for number, event in enumerate(events)}
     for event, seconds in due.items():
@@ -199,7 +199,7 @@ def test_canary_without_a_deadline_the_check_fails(settings: Settings, hostile: 
     """The canary: without a deadline a slow request does not end in time."""
     settings.WEBHOOK_TIMEOUT_SECONDS = 60
     support.webhook(hostile["slow_body"])
-    support.happen()
+    support.publish_event()
     with sender.Sender(sender.make_client) as sending:
         real = time.monotonic()
         while time.monotonic() - real < OVER_WITHIN + 0.5:
@@ -231,7 +231,7 @@ def crowded(hostile: dict[str, str], others: Receivers) -> tuple[Turns, float, d
     """
     with sender.Sender(sender.make_client) as sending:
         turns = Turns(sending)
-        support.happen()
+        support.publish_event()
         turns.until(lambda: len(others.receipts()) == len(others.urls) and not sending.under_way)
         for number in range(2 * PLACES):
             support.webhook(f"{hostile['says_nothing']}{number}")

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.faults.checker import Story, findings
-from tests.faults.storm import LONG, SHORT, Form, Outcome, rage, unprotected
+from tests.faults.storm import LONG, SHORT, Form, Outcome, run_storm, unprotected
 from tests.kafka import Kafka, Unavailable, real
 from tests.ledger import WITHOUT_CONSTRAINT, sql
 from tests.processes import Services, manage, private_services
@@ -47,7 +47,7 @@ class Weathered:
 def weathered() -> Iterator[Weathered]:
     """Return the outcome of a short storm."""
     with private_services(durable=True) as services:
-        yield Weathered(services, rage(services, SHORT, seed()))
+        yield Weathered(services, run_storm(services, SHORT, seed()))
 
 
 def test_short_storm_breaks_no_promise(weathered: Weathered) -> None:
@@ -203,4 +203,4 @@ def test_long_storm_breaks_no_promise(run: int, broker: Kafka | None) -> None:
     if broker is not None:
         broker.reset()
     with private_services(durable=True) as services:
-        check(services, rage(services, LONG, seed() + run, broker=broker))
+        check(services, run_storm(services, LONG, seed() + run, broker=broker))

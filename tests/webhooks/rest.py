@@ -29,7 +29,7 @@ def paths(answer: Any) -> list[str]:
     return [issue["path"] for issue in answer["issues"]]
 
 
-def made(call: Call, **more: Any) -> Any:
+def create_webhook(call: Call, **more: Any) -> Any:
     status, answer = call("POST", "", {"url": URL, "events": ["booking.created"], **more})
     assert status == 201, answer
     return answer

@@ -127,7 +127,7 @@ def signs(hook: Webhook, *secrets: str) -> bool:
     return {name: job.headers.get(name) for name in signed} == signed
 
 
-def happen(
+def publish_event(
     booking_id: str = "", version: int = 1, event_type: str = "BookingCreated", **changed: Any
 ) -> StoredEvent:
     """Append a booking event and fan it out, as a worker does."""

@@ -41,10 +41,10 @@ def page(client: Client, name: str, *args: object, query: str = "") -> str:
 def test_list_shows_the_state_of_each_endpoint(client: Client, person: User, receiver: Receiver) -> None:
     support.webhook(receiver.url)
     for _ in range(3):
-        support.happen()
+        support.publish_event()
     sender.drain()
     receiver.answer = Answer(400)
-    support.happen()
+    support.publish_event()
     sender.drain()
     text = page(client, "webhook_changelist")
     assert receiver.url in text
@@ -67,8 +67,8 @@ def test_sparkline_has_a_bar_for_each_hour_with_deliveries() -> None:
 
 def test_deliveries_are_found_by_the_bookings_reference(client: Client, person: User) -> None:
     support.webhook(URL)
-    wanted = support.happen(reference="K7M2QX")
-    support.happen(reference="ZZZZZZ")
+    wanted = support.publish_event(reference="K7M2QX")
+    support.publish_event(reference="ZZZZZZ")
     for query in (
         "?q=k7m2qx",
         f"?q={wanted.event_id}",
@@ -82,7 +82,7 @@ def test_deliveries_are_found_by_the_bookings_reference(client: Client, person: 
 def test_delivery_shows_its_body_and_attempts(client: Client, person: User, receiver: Receiver) -> None:
     receiver.answer = Answer(418, body=b"<b>short and stout</b>")
     support.webhook(receiver.url)
-    support.happen()
+    support.publish_event()
     sender.drain()
     text = page(client, "delivery_change", Delivery.objects.get().pk)
     assert "&quot;event&quot;:&quot;booking.created&quot;" in text
@@ -93,7 +93,7 @@ def test_delivery_shows_its_body_and_attempts(client: Client, person: User, rece
 def test_action_repeats_deliveries(client: Client, person: User, receiver: Receiver) -> None:
     receiver.answer = Answer(404)
     support.webhook(receiver.url)
-    support.happen()
+    support.publish_event()
     sender.drain()
     failed = Delivery.objects.get()
     data = {"action": "redeliver", "_selected_action": [str(failed.pk)]}
@@ -149,7 +149,7 @@ def test_form_refuses_what_the_api_refuses(
 
 def test_change_goes_through_the_services(client: Client, person: User) -> None:
     hook = support.webhook(URL)
-    support.happen()
+    support.publish_event()
     data = {"url": URL, "events": ["booking.updated"], "status": "INACTIVE", "new_secret": "sixteen letters!"}
     assert client.post(reverse("admin:webhooks_webhook_change", args=[hook.pk]), data).status_code == 302
     hook.refresh_from_db()
@@ -161,7 +161,7 @@ def test_change_goes_through_the_services(client: Client, person: User) -> None:
 def test_foreign_webhooks_are_not_shown(client: Client, person: User) -> None:
     foreign = support.webhook("https://elsewhere.example.com/", place="R2")
     everywhere = support.webhook("https://everywhere.example.com/", place=None)
-    support.happen(restaurantId="R2", reference="SECRET")
+    support.publish_event(restaurantId="R2", reference="SECRET")
     assert "example.com" not in page(client, "webhook_changelist")
     assert "SECRET" not in page(client, "delivery_changelist")
     for hook in (foreign, everywhere):
@@ -181,7 +181,7 @@ def test_roles_without_the_permission_see_none_of_it(client: Client, role: Role)
 def test_webhook_is_deleted_with_its_deliveries(client: Client, person: User, receiver: Receiver) -> None:
     webhook = support.webhook(receiver.url)
     for _ in range(2):
-        support.happen()
+        support.publish_event()
     sender.drain()
     text = page(client, "webhook_delete", webhook.pk)
     assert receiver.url in text
@@ -194,7 +194,7 @@ def test_webhook_is_deleted_with_its_deliveries(client: Client, person: User, re
 
 def test_several_webhooks_are_deleted_at_once(client: Client, person: User) -> None:
     webhooks = [support.webhook(f"{URL}/{number}") for number in range(3)]
-    support.happen()
+    support.publish_event()
     with TestCase.captureOnCommitCallbacks(execute=True):
         response = client.post(
             reverse("admin:webhooks_webhook_changelist"),

@@ -12,7 +12,7 @@ from django.test import Client, TestCase
 from pytest_django import Settings
 
 from tests.webhooks import support
-from tests.webhooks.rest import URL, Call, key, made, paths
+from tests.webhooks.rest import URL, Call, create_webhook, key, paths
 from tests.webhooks.support import Receiver
 from webhooks import sender
 from webhooks.models import Delivery, Webhook
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_new_webhook_shows_its_secret_once(call: Call) -> None:
-    answer = made(call)
+    answer = create_webhook(call)
     secret = answer.pop("secret")
     assert secret.startswith("whsec_")
     assert answer == {
@@ -49,9 +49,9 @@ def test_new_webhook_shows_its_secret_once(call: Call) -> None:
 
 
 def test_secret_of_the_caller_is_used_to_sign(call: Call, receiver: Receiver) -> None:
-    answer = made(call, url=receiver.url, secret="sixteen letters!")
+    answer = create_webhook(call, url=receiver.url, secret="sixteen letters!")
     assert answer["secret"] == "sixteen letters!"
-    support.happen()
+    support.publish_event()
     sender.drain()
     from webhooks.signing import legacy
 
@@ -91,7 +91,7 @@ def test_invalid_input_is_refused_and_its_field_named(call: Call, change: dict[s
     status, answer = call("POST", "", {"url": URL, "events": ["booking.created"], **change})
     assert (status, answer["error"], paths(answer)) == (400, "VALIDATION_ERROR", [path])
     assert Webhook.objects.count() == 0
-    hook = made(call)
+    hook = create_webhook(call)
     if "restaurantId" not in change:
         status, answer = call("PUT", f"/{hook['id']}", {"url": URL, "events": ["booking.created"], **change})
         assert (status, paths(answer)) == (400, [path])
@@ -117,7 +117,7 @@ def test_missing_fields_are_named(call: Call, missing: str) -> None:
     ],
 )
 def test_active_mirrors_status(call: Call, said: dict[str, Any], status: str, active: bool) -> None:
-    answer = made(call, **said)
+    answer = create_webhook(call, **said)
     assert (answer["status"], answer["active"]) == (status, active)
     assert answer["statusReason"] == (None if active else "asked")
 
@@ -144,7 +144,7 @@ def test_host_name_of_a_private_address_is_refused(call: Call, monkeypatch: pyte
 
 
 def test_put_replaces_and_patch_changes(call: Call) -> None:
-    hook = made(call, status="PAUSED")
+    hook = create_webhook(call, status="PAUSED")
     status, answer = call("PATCH", f"/{hook['id']}", {"events": ["table.unavailable", "booking.updated"]})
     assert (status, answer["events"], answer["status"]) == (
         200,
@@ -161,7 +161,7 @@ def test_put_replaces_and_patch_changes(call: Call) -> None:
 
 
 def test_new_secret_by_patch_is_a_rotation_and_is_not_shown(call: Call) -> None:
-    hook = made(call, secret="the first secret")
+    hook = create_webhook(call, secret="the first secret")
     status, answer = call("PATCH", f"/{hook['id']}", {"secret": "the second secret"})
     assert status == 200
     assert "secret" not in answer
@@ -170,8 +170,8 @@ def test_new_secret_by_patch_is_a_rotation_and_is_not_shown(call: Call) -> None:
 
 
 def test_delete_confirms_and_removes_the_deliveries(call: Call) -> None:
-    hook = made(call)
-    support.happen()
+    hook = create_webhook(call)
+    support.publish_event()
     with TestCase.captureOnCommitCallbacks(execute=True):
         assert call("DELETE", f"/{hook['id']}") == (200, {"message": "The webhook is deleted."})
     assert (Webhook.objects.count(), Delivery.objects.count()) == (0, 0)
@@ -181,7 +181,7 @@ def test_delete_confirms_and_removes_the_deliveries(call: Call) -> None:
 
 @pytest.mark.parametrize("body", [None, {}, {"secret": "a secret of one's own"}])
 def test_rotation_shows_the_new_secret(call: Call, body: Any) -> None:
-    hook = made(call)
+    hook = create_webhook(call)
     status, answer = call("POST", f"/{hook['id']}/rotate-secret", body)
     assert status == 200
     assert answer["secret"] != hook["secret"]
@@ -192,14 +192,14 @@ def test_rotation_shows_the_new_secret(call: Call, body: Any) -> None:
 
 def test_number_of_webhooks_is_bounded(call: Call, settings: Settings) -> None:
     settings.WEBHOOK_LIMIT = 2
-    made(call)
-    made(call)
+    create_webhook(call)
+    create_webhook(call)
     status, answer = call("POST", "", {"url": URL, "events": ["booking.created"]})
     assert (status, paths(answer)) == (400, ["restaurantId"])
 
 
 def test_changes_enter_the_audit_trail_without_url_or_secret(call: Call) -> None:
-    hook = made(call, secret="not for the audit trail")
+    hook = create_webhook(call, secret="not for the audit trail")
     call("POST", f"/{hook['id']}/rotate-secret", {})
     call("PATCH", f"/{hook['id']}", {"status": "PAUSED"})
     call("DELETE", f"/{hook['id']}")

@@ -56,7 +56,7 @@ def fill(webhook: Webhook, count: int, *, days: int = 0) -> None:
         cursor.execute("ANALYZE webhooks_message, webhooks_delivery, webhooks_attempt")
 
 
-def left() -> tuple[int, int, int]:
+def count_rows() -> tuple[int, int, int]:
     return Webhook.objects.count(), Delivery.objects.count(), Attempt.objects.count()
 
 
@@ -77,14 +77,14 @@ def test_webhook_with_many_deliveries_vanishes_at_once_and_is_deleted_by_sweeps(
     fill(other, 3)
     fill(webhook, 45)
     delete(webhook)
-    assert left() == (2, 28, 28)
+    assert count_rows() == (2, 28, 28)
     assert list(selectors.webhooks(SYSTEM)) == [other]
-    support.happen()
+    support.publish_event()
     assert Delivery.objects.filter(webhook=webhook).count() == 25
     housekeeping.sweep()
-    assert left() == (2, 9, 8)
+    assert count_rows() == (2, 9, 8)
     housekeeping.sweep()
-    assert left() == (1, 4, 3)
+    assert count_rows() == (1, 4, 3)
     assert [entry.action for entry in AuditEntry.objects.filter(target_id=webhook.pk)] == ["WebhookDeleted"]
 
 
@@ -93,7 +93,7 @@ def test_deleted_webhook_is_sent_nothing_and_counts_nowhere(receiver: Receiver, 
     settings.WEBHOOK_LIMIT = 1
     webhook = support.webhook(receiver.url)
     fill(webhook, 45)
-    support.happen()
+    support.publish_event()
     services.send_test(caller=SYSTEM, webhook_id=str(webhook.pk))
     delete(webhook)
     assert sender.drain() == 0
@@ -124,7 +124,7 @@ def test_message_is_deleted_with_the_last_of_its_deliveries() -> None:
     for number in range(25):
         support.webhook(f"{URL}/{number}")
     with clock.frozen(clock.now() - timedelta(days=31)):
-        support.happen()
+        support.publish_event()
     housekeeping.sweep()
     assert (Message.objects.count(), Delivery.objects.count()) == (1, 5)
     housekeeping.sweep()
@@ -150,7 +150,7 @@ def test_ten_thousand_deliveries_are_deleted_in_little_memory_and_few_statements
     print(
         f"answered after {answered:.1f} s, all gone after {time.monotonic() - began:.1f} s, {peak / 2**20:.1f} MB"
     )
-    assert left() == (0, 0, 0)
+    assert count_rows() == (0, 0, 0)
     assert peak < 10 * 2**20
 
 
@@ -166,7 +166,7 @@ def test_two_concurrent_sweeps_delete_no_more_than_one(sessions: Sessions) -> No
         second = sessions.start(lambda: deletion.delete_marked(webhook.pk), waiting=2)
     for future in (first, second):
         future.result(PATIENCE)
-    assert left() == (1, 25, 25)
+    assert count_rows() == (1, 25, 25)
 
 
 def remove(webhook: Webhook) -> None:
@@ -178,7 +178,7 @@ def remove(webhook: Webhook) -> None:
 def test_failing_webhook_is_deleted_while_its_results_are_recorded(sessions: Sessions) -> None:
     for number in range(2):
         support.webhook(f"{URL}/{number}")
-    support.happen()
+    support.publish_event()
     done = [Result(job, Outcome(500, None, 10), clock.now()) for job in queue.claim(10).jobs]
     assert len(done) == 2
     # Locks are taken in order of the deliveries' ids.
@@ -191,9 +191,9 @@ def test_failing_webhook_is_deleted_while_its_results_are_recorded(sessions: Ses
         disposing = sessions.start(lambda: deletion.delete_marked(failing.pk), waiting=2)
     for future in (recording, disposing):
         future.result(PATIENCE)
-    assert left() == (2, 2, 2)
+    assert count_rows() == (2, 2, 2)
     deletion.sweep()
-    assert left() == (1, 1, 1)
+    assert count_rows() == (1, 1, 1)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -214,9 +214,9 @@ def test_delivery_written_during_the_deletion_of_its_webhook_is_deleted(sessions
     over.set()
     for future in (writing, removing):
         future.result(PATIENCE)
-    assert left() == (1, 1, 0)
+    assert count_rows() == (1, 1, 0)
     deletion.sweep()
-    assert left() == (0, 0, 0)
+    assert count_rows() == (0, 0, 0)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -236,13 +236,13 @@ def test_no_delivery_is_written_for_webhooks_that_are_being_deleted(sessions: Se
         for other in (first, last):
             assert health.drop_expired(selectors.lock_webhook(SYSTEM, str(other.pk))) == 0
     assert writing.result(PATIENCE) == {first.pk, last.pk}
-    assert left() == (2, 2, 0)
+    assert count_rows() == (2, 2, 0)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_webhook_is_deleted_though_its_deliveries_are_locked(sessions: Sessions) -> None:
     webhook = support.webhook(URL)
-    support.happen()
+    support.publish_event()
 
     def remove_in_haste() -> None:
         with connection.cursor() as cursor:
@@ -252,15 +252,15 @@ def test_webhook_is_deleted_though_its_deliveries_are_locked(sessions: Sessions)
     with elsewhere(webhook):
         sessions.start(remove_in_haste).result(PATIENCE)
     assert list(selectors.webhooks(SYSTEM)) == []
-    assert left() == (1, 1, 0)
+    assert count_rows() == (1, 1, 0)
     deletion.sweep()
-    assert left() == (0, 0, 0)
+    assert count_rows() == (0, 0, 0)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_claim_does_not_wait_for_deliveries_that_are_being_deleted() -> None:
     going, staying = support.webhook(URL), support.webhook(URL + "/other")
-    support.happen()
+    support.publish_event()
     with elsewhere(going):
         assert [job.webhook_id for job in queue.claim(10).jobs] == [staying.pk]
     assert [job.webhook_id for job in queue.claim(10).jobs] == [going.pk]

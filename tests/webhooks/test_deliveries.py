@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from tests.webhooks import support
-from tests.webhooks.rest import Call, long_ago, made, paths
+from tests.webhooks.rest import Call, create_webhook, long_ago, paths
 from tests.webhooks.support import Answer, Receiver
 from webhooks import sender
 from webhooks.event_types import WEBHOOK_EVENTS
@@ -22,7 +22,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.parametrize("status", ["ACTIVE", "PAUSED", "INACTIVE"])
 def test_test_is_sent_once_whatever_the_status(call: Call, receiver: Receiver, status: str) -> None:
-    hook = made(call, url=receiver.url, events=["booking.cancelled", "booking.seated"], status=status)
+    hook = create_webhook(
+        call, url=receiver.url, events=["booking.cancelled", "booking.seated"], status=status
+    )
     receiver.answer = Answer(500, body=b"not yet")
     code, queued = call("POST", f"/{hook['id']}/test")
     assert (code, queued["status"], queued["test"], queued["attempts"]) == (202, "PENDING", True, [])
@@ -56,7 +58,7 @@ def test_every_delivered_domain_event_type_is_registered() -> None:
 
 
 def test_test_of_a_chosen_event(call: Call, receiver: Receiver) -> None:
-    hook = made(call, url=receiver.url)
+    hook = create_webhook(call, url=receiver.url)
     assert call("POST", f"/{hook['id']}/test", {"event": "table.unavailable"})[0] == 202
     sender.drain()
     data = json.loads(receiver.requests[0].body)["data"]
@@ -66,9 +68,9 @@ def test_test_of_a_chosen_event(call: Call, receiver: Receiver) -> None:
 
 
 def test_deliveries_show_their_attempts(call: Call, receiver: Receiver) -> None:
-    hook = made(call, url=receiver.url)
+    hook = create_webhook(call, url=receiver.url)
     receiver.answer = Answer(503, body="é".encode() * 3000)
-    event = support.happen(reference="K7M2QX")
+    event = support.publish_event(reference="K7M2QX")
     sender.drain()
     status, answer = call("GET", f"/{hook['id']}/deliveries")
     (shown,) = answer["deliveries"]
@@ -95,9 +97,9 @@ def test_deliveries_show_their_attempts(call: Call, receiver: Receiver) -> None:
 
 
 def test_redelivery_has_the_same_id_and_bytes(call: Call, receiver: Receiver) -> None:
-    hook = made(call, url=receiver.url)
+    hook = create_webhook(call, url=receiver.url)
     receiver.answer = Answer(404)
-    support.happen()
+    support.publish_event()
     sender.drain()
     receiver.answer = Answer(200)
     delivery = Delivery.objects.get()
@@ -114,8 +116,8 @@ def test_redelivery_has_the_same_id_and_bytes(call: Call, receiver: Receiver) ->
 
 
 def test_inactive_webhook_neither_redelivers_nor_recovers(call: Call) -> None:
-    hook = made(call)
-    support.happen()
+    hook = create_webhook(call)
+    support.publish_event()
     call("PATCH", f"/{hook['id']}", {"status": "INACTIVE"})
     dropped = Delivery.objects.get()
     assert dropped.status == "DROPPED"
@@ -126,17 +128,17 @@ def test_inactive_webhook_neither_redelivers_nor_recovers(call: Call) -> None:
 
 def test_recovery_queues_what_was_missed_and_nothing_twice(call: Call, receiver: Receiver) -> None:
     now = clock.now()
-    hook = made(call, url=receiver.url)
-    delivered = support.happen(at=now)
+    hook = create_webhook(call, url=receiver.url)
+    delivered = support.publish_event(at=now)
     sender.drain()
     receiver.answer = Answer(400)
-    failed = support.happen(at=now)
+    failed = support.publish_event(at=now)
     sender.drain()
     call("PATCH", f"/{hook['id']}", {"status": "INACTIVE"})
-    missed = support.happen(at=now)
-    support.happen(at=now, restaurantId="R2")
-    support.happen(at=now, event_type="BookingSeated")
-    before = support.happen(at=now - timedelta(days=2))
+    missed = support.publish_event(at=now)
+    support.publish_event(at=now, restaurantId="R2")
+    support.publish_event(at=now, event_type="BookingSeated")
+    before = support.publish_event(at=now - timedelta(days=2))
     publish()
     call("PATCH", f"/{hook['id']}", {"status": "ACTIVE"})
     receiver.answer = Answer(200)
@@ -159,13 +161,13 @@ def publish() -> None:
 
 @pytest.mark.parametrize("since", ["", "yesterday", "2025-10-22", "2025-10-22T20:00:00"])
 def test_recovery_requires_an_instant(call: Call, since: str) -> None:
-    hook = made(call)
+    hook = create_webhook(call)
     status, answer = call("POST", f"/{hook['id']}/recover?since={since}")
     assert (status, paths(answer)) == (400, ["since"])
 
 
 @pytest.mark.parametrize("before", [{"days": 31}, {"days": -1}])
 def test_recovery_reaches_back_no_further_than_the_retention(call: Call, before: dict[str, int]) -> None:
-    hook = made(call)
+    hook = create_webhook(call)
     status, answer = call("POST", f"/{hook['id']}/recover?since={long_ago(**before)}")
     assert (status, paths(answer)) == (400, ["since"])

@@ -33,11 +33,11 @@ def by_twos(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_deliveries_waiting_for_an_inactive_webhook_are_dropped_in_batches() -> None:
     webhook = support.webhook(URL)
     for _ in range(7):
-        support.happen()
+        support.publish_event()
     change(webhook, INACTIVE)
     counts = []
     for _ in range(4):
-        counts.append(dropped())
+        counts.append(count_dropped())
         housekeeping.sweep()
     assert counts == [2, 6, 7, 7]
 
@@ -50,7 +50,7 @@ def change(webhook: Webhook, *statuses: Webhook.Status) -> None:
         services.update_webhook(caller=SYSTEM, webhook_id=str(webhook.pk), status=status)
 
 
-def dropped() -> int:
+def count_dropped() -> int:
     return Delivery.objects.filter(status="DROPPED").count()
 
 
@@ -68,17 +68,17 @@ def test_deliveries_that_waited_for_an_inactive_webhook_are_dropped_by_sweeps_af
 ) -> None:
     webhook = support.webhook(receiver.url)
     for _ in range(9):
-        support.happen()
+        support.publish_event()
     change(webhook, *way)
-    assert dropped() == at_once
-    sent = support.happen()
+    assert count_dropped() == at_once
+    sent = support.publish_event()
     assert sender.drain() == 0
     assert queue.next_due() is None
     while Webhook.objects.get().dropping_before:
-        before = dropped()
+        before = count_dropped()
         housekeeping.sweep()
-        assert before < dropped() <= before + 4
-    assert dropped() == 9
+        assert before < count_dropped() <= before + 4
+    assert count_dropped() == 9
     assert sender.drain() == 1
     assert ids(receiver) == [str(sent.event_id)]
 
@@ -87,10 +87,10 @@ def test_deliveries_that_waited_for_an_inactive_webhook_are_dropped_by_sweeps_af
 def test_few_deliveries_waiting_for_an_inactive_webhook_are_dropped_at_once(receiver: Receiver) -> None:
     webhook = support.webhook(receiver.url)
     for _ in range(3):
-        support.happen()
+        support.publish_event()
     change(webhook, INACTIVE, ACTIVE)
-    assert (dropped(), Webhook.objects.get().dropping_before) == (3, None)
-    support.happen()
+    assert (count_dropped(), Webhook.objects.get().dropping_before) == (3, None)
+    support.publish_event()
     assert sender.drain() == 1
 
 
@@ -100,13 +100,13 @@ def test_deliveries_that_waited_for_a_deactivated_webhook_are_not_sent_after_rea
 ) -> None:
     webhook = support.webhook(receiver.url)
     for _ in range(7):
-        support.happen()
+        support.publish_event()
     health.deactivate(webhook, Webhook.Reason.GONE)
     change(webhook, ACTIVE)
-    assert dropped() == 4
+    assert count_dropped() == 4
     housekeeping.sweep()
     assert sender.drain() == 0
-    assert dropped() == 7
+    assert count_dropped() == 7
 
 
 @pytest.mark.usefixtures("by_twos")
@@ -118,16 +118,16 @@ def test_deliveries_held_too_long_are_dropped_on_resume_and_the_rest_sent_in_ord
     with clock.frozen(clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS + 1)):
         change(webhook, PAUSED)
         for _ in range(6):
-            support.happen()
-        support.happen(booking)
-    kept = [support.happen(booking, version, "BookingUpdated", changes={}) for version in (2, 3)]
+            support.publish_event()
+        support.publish_event(booking)
+    kept = [support.publish_event(booking, version, "BookingUpdated", changes={}) for version in (2, 3)]
     change(webhook, ACTIVE)
-    assert (dropped(), sender.drain()) == (2, 0)
-    kept.append(support.happen(booking, 4, "BookingSeated"))
+    assert (count_dropped(), sender.drain()) == (2, 0)
+    kept.append(support.publish_event(booking, 4, "BookingSeated"))
     housekeeping.sweep()
-    assert (dropped(), sender.drain()) == (6, 0)
+    assert (count_dropped(), sender.drain()) == (6, 0)
     housekeeping.sweep()
-    assert (dropped(), sender.drain()) == (7, 3)
+    assert (count_dropped(), sender.drain()) == (7, 3)
     assert ids(receiver) == [str(event.event_id) for event in kept]
 
 
@@ -137,10 +137,10 @@ def test_deliveries_written_by_a_slow_clock_are_not_dropped(receiver: Receiver) 
     at = clock.now()
     with clock.frozen(at - timedelta(minutes=1)):
         for _ in range(7):
-            support.happen()
+            support.publish_event()
     change(webhook, INACTIVE, ACTIVE)
     with clock.frozen(at - timedelta(seconds=2)):
-        sent = support.happen()
+        sent = support.publish_event()
     housekeeping.sweep()
     assert sender.drain() == 1
     assert ids(receiver) == [str(sent.event_id)]
@@ -151,7 +151,7 @@ def test_redelivery_is_refused_while_the_delivery_could_still_be_dropped(receive
     webhook = support.webhook(receiver.url)
     start = clock.now()
     for _ in range(7):
-        support.happen()
+        support.publish_event()
     change(webhook, INACTIVE, ACTIVE)
     delivery = Delivery.objects.filter(status="DROPPED").first()
     assert delivery is not None
@@ -178,9 +178,9 @@ def test_redelivery_is_refused_while_the_delivery_could_still_be_dropped(receive
 def test_webhook_deactivated_while_dropping_drops_everything(end: str) -> None:
     webhook = support.webhook(URL)
     for _ in range(7):
-        support.happen()
+        support.publish_event()
     change(webhook, INACTIVE, ACTIVE)
-    support.happen()
+    support.publish_event()
     webhook.refresh_from_db()
     match end:
         case "inactive":
@@ -193,7 +193,7 @@ def test_webhook_deactivated_while_dropping_drops_everything(end: str) -> None:
     for _ in range(2):
         housekeeping.sweep()
     assert Delivery.objects.exclude(status="DROPPED").count() == 0
-    assert dropped() == (0 if end == "deleted" else 8)
+    assert count_dropped() == (0 if end == "deleted" else 8)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -204,7 +204,7 @@ def test_sweep_drops_nothing_of_a_webhook_activated_meanwhile(
     with clock.frozen(clock.now() - timedelta(hours=settings.WEBHOOK_HOLD_HOURS + 1)):
         for number in range(2):
             support.webhook(f"{URL}/{number}")
-        support.happen()
+        support.publish_event()
         paused_at = clock.now() if before == PAUSED else None
         Webhook.objects.update(status=before, reason=Webhook.Reason.ASKED, paused_at=paused_at)
     slow, webhook = Webhook.objects.all()

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from tests.webhooks import support
-from tests.webhooks.rest import Call, long_ago, made
+from tests.webhooks.rest import Call, create_webhook, long_ago
 from tests.webhooks.support import Receiver
 from webhooks import health, housekeeping, sender
 from webhooks.models import Attempt, Delivery, Message, Webhook
@@ -20,10 +20,12 @@ pytestmark = pytest.mark.django_db
 def test_paused_webhook_holds_deliveries_and_sends_them_in_order_on_resume(
     call: Call, receiver: Receiver
 ) -> None:
-    hook = made(call, url=receiver.url, events=["booking.created", "booking.seated"], status="PAUSED")
+    hook = create_webhook(
+        call, url=receiver.url, events=["booking.created", "booking.seated"], status="PAUSED"
+    )
     booking = str(uuid4())
-    support.happen(booking)
-    support.happen(booking, 2, "BookingSeated")
+    support.publish_event(booking)
+    support.publish_event(booking, 2, "BookingSeated")
     sender.drain()
     housekeeping.sweep()
     assert receiver.requests == []
@@ -35,10 +37,10 @@ def test_paused_webhook_holds_deliveries_and_sends_them_in_order_on_resume(
 def test_paused_webhook_holds_deliveries_for_at_most_72_hours(call: Call, receiver: Receiver) -> None:
     start = clock.now()
     with clock.frozen(start):
-        hook = made(call, url=receiver.url, status="PAUSED")
-        support.happen()
+        hook = create_webhook(call, url=receiver.url, status="PAUSED")
+        support.publish_event()
     with clock.frozen(start + timedelta(hours=50)):
-        late = support.happen()
+        late = support.publish_event()
     with clock.frozen(start + timedelta(hours=71)):
         housekeeping.sweep()
     assert set(Delivery.objects.values_list("status", flat=True)) == {"PENDING"}
@@ -53,9 +55,9 @@ def test_webhook_shows_that_it_is_still_dropping_deliveries(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "MAX_DROPPED_AT_ONCE", 1)
-    hook = made(call)
+    hook = create_webhook(call)
     for _ in range(3):
-        support.happen()
+        support.publish_event()
     before = Delivery.objects.latest("created_at").created_at + timedelta(microseconds=1)
     call("PATCH", f"/{hook['id']}", {"status": "INACTIVE"})
     status, answer = call("PATCH", f"/{hook['id']}", {"status": "ACTIVE"})
@@ -72,8 +74,8 @@ def test_webhook_shows_that_it_is_still_dropping_deliveries(
 
 
 def test_sweep_drops_deliveries_held_too_long_or_written_late(call: Call) -> None:
-    made(call, status="PAUSED")
-    support.happen()
+    create_webhook(call, status="PAUSED")
+    support.publish_event()
     with clock.frozen(clock.now() + timedelta(hours=73)):
         assert housekeeping.sweep() is False
     assert Delivery.objects.get().status == "DROPPED"
@@ -84,8 +86,8 @@ def test_sweep_drops_deliveries_held_too_long_or_written_late(call: Call) -> Non
 
 
 def test_messages_are_kept_for_thirty_days(call: Call, receiver: Receiver) -> None:
-    made(call, url=receiver.url)
-    support.happen()
+    create_webhook(call, url=receiver.url)
+    support.publish_event()
     sender.drain()
     for days, left in ((29, 1), (31, 0)):
         with clock.frozen(clock.now() + timedelta(days=days)):

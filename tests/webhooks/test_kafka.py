@@ -78,7 +78,7 @@ def test_announced_deliveries_wake_a_sender_once_committed(announced: Broker, wo
         if isinstance(announced, Kafka):
             # It creates the missing topic; before, nothing can be announced.
             assert until(lambda: has_topic(announced))
-        event = support.happen()
+        event = support.publish_event()
         assert woken.wait(PATIENCE)
     delivery = Delivery.objects.get()
     (message,) = announced.read(DELIVERIES)
@@ -97,7 +97,7 @@ def test_announcement_queues_a_sender(announced: Broker, settings: Settings) -> 
         support.webhook("https://example.com/")
         with reading():
             assert until(lambda: has_topic(announced))
-            support.happen()
+            support.publish_event()
             assert until(lambda: queues.llen(tasks.QUEUE) == 1)
         queues.delete(tasks.QUEUE)
 
@@ -107,7 +107,7 @@ def test_reader_continues_where_its_predecessor_stopped(announced: Broker, woken
     ensure_topics(DELIVERIES)
     hooks = [support.webhook(f"https://example.com/{number}") for number in range(3)]
     for times in (1, 2):
-        support.happen()
+        support.publish_event()
         with reading():
             assert woken.wait(PATIENCE)
             assert until(lambda times=times: committed(announced) == times * len(hooks))  # type: ignore[misc]
@@ -164,7 +164,7 @@ def test_reader_logs_an_error_and_continues(
     support.webhook("https://example.com/")
     with reading():
         assert until(lambda: "webhook-workers: Fetch from broker" in caplog.text)
-        support.happen()
+        support.publish_event()
         assert woken.wait(PATIENCE)
 
 
@@ -182,7 +182,7 @@ def test_group_restarts_when_its_client_fails(
     support.webhook("https://example.com/")
     with reading():
         assert until(lambda: "webhook-workers waits: Kafka: the client is broken" in caplog.text)
-        support.happen()
+        support.publish_event()
         assert woken.wait(PATIENCE)
 
 
@@ -190,7 +190,7 @@ def test_no_delivery_is_lost_without_a_broker(settings: Settings, monkeypatch: p
     monkeypatch.setattr(topic, "_producers", {})
     settings.KAFKA_BROKERS = f"127.0.0.1:{free_port()}"
     support.webhook("https://example.com/")
-    support.happen()
+    support.publish_event()
     # The announcement goes nowhere, and the commit does not wait for it.
     (producer,) = topic._producers.values()
     assert len(producer) > 0

@@ -31,7 +31,7 @@ BODY = (
 
 def test_receiver_gets_exactly_the_documented_request(receiver: Receiver) -> None:
     webhook = support.webhook(receiver.url)
-    event = support.happen(BOOKING)
+    event = support.publish_event(BOOKING)
     assert sender.drain() == 1
     (request,) = receiver.requests
     delivery = Delivery.objects.get()
@@ -56,11 +56,11 @@ def test_metrics_count_attempts_whose_rows_were_deleted(
 ) -> None:
     monkeypatch.setattr(metrics, "FRESH_SECONDS", 0.0)
     support.webhook(receiver.url)
-    support.happen()
-    support.happen()
+    support.publish_event()
+    support.publish_event()
     assert sender.drain() == 2
     receiver.answer = Answer(400)
-    support.happen()
+    support.publish_event()
     assert sender.drain() == 1
     # Rows are deleted after a while; the count of attempts must not shrink.
     Attempt.objects.all().delete()
@@ -79,14 +79,14 @@ def test_metrics_count_attempts_whose_rows_were_deleted(
 
 def test_update_lists_changes_in_the_order_of_the_data(receiver: Receiver) -> None:
     support.webhook(receiver.url)
-    support.happen(BOOKING)
+    support.publish_event(BOOKING)
     changes = {
         "guestId": {"from": None, "to": "x"},
         "notes": {"changed": True},
         "partySize": {"from": 2, "to": 4},
         "tableIds": {"from": ["T1"], "to": ["T2"]},
     }
-    support.happen(BOOKING, 2, "BookingUpdated", partySize=4, changes=changes)
+    support.publish_event(BOOKING, 2, "BookingUpdated", partySize=4, changes=changes)
     sender.drain()
     body = json.loads(receiver.requests[1].body)
     assert list(body) == ["event", "data", "timestamp", "id"]
@@ -135,7 +135,7 @@ def test_event_makes_one_delivery_for_each_subscribed_webhook() -> None:
     support.webhook("https://example.com/4", events=["booking.cancelled"])
     support.webhook("https://example.com/5", status="INACTIVE", reason="asked")
     support.webhook("https://example.com/6", place="R2")
-    event = support.happen()
+    event = support.publish_event()
     support.hand(event.event_id)
     assert set(Delivery.objects.values_list("webhook_id", flat=True)) == {hears.pk, everywhere.pk, paused.pk}
     assert Message.objects.count() == 1
@@ -143,7 +143,7 @@ def test_event_makes_one_delivery_for_each_subscribed_webhook() -> None:
 
 def test_event_without_subscribers_writes_nothing() -> None:
     support.webhook("https://example.com/1", events=["booking.cancelled"])
-    support.happen()
+    support.publish_event()
     assert (Message.objects.count(), Delivery.objects.count()) == (0, 0)
 
 
@@ -152,7 +152,7 @@ def test_first_attempts_keep_the_order_of_a_bookings_events(receiver: Receiver) 
     for version, kind in enumerate(
         ["BookingCreated", "BookingUpdated", "BookingSeated", "BookingCompleted"], 1
     ):
-        support.happen(BOOKING, version, kind, changes={})
+        support.publish_event(BOOKING, version, kind, changes={})
     # Claimed together, they would be sent concurrently.
     assert len(queue.claim(100).jobs) == 1
     Delivery.objects.update(leased_until=None, attempts=0, tries=0)
@@ -163,7 +163,7 @@ def test_first_attempts_keep_the_order_of_a_bookings_events(receiver: Receiver) 
 def test_first_attempt_waits_for_an_earlier_event_that_is_not_fanned_out_yet(receiver: Receiver) -> None:
     support.webhook(receiver.url)
     first = events.append(BOOKING)
-    support.happen(BOOKING, 2, "BookingUpdated", changes={})
+    support.publish_event(BOOKING, 2, "BookingUpdated", changes={})
     assert queue.claim(10).jobs == []
     support.hand(first.event_id)
     sender.drain()
@@ -173,7 +173,7 @@ def test_first_attempt_waits_for_an_earlier_event_that_is_not_fanned_out_yet(rec
 def test_first_attempt_waits_a_bounded_time(receiver: Receiver) -> None:
     support.webhook(receiver.url)
     events.append(BOOKING)
-    support.happen(BOOKING, 2, "BookingUpdated", changes={})
+    support.publish_event(BOOKING, 2, "BookingUpdated", changes={})
     with clock.frozen(clock.now() + queue.MAX_ORDER_WAIT + timedelta(seconds=1)):
         assert [job.headers["X-WokiBrain-Sequence"] for job in queue.claim(10).jobs] == ["2"]
 
@@ -183,8 +183,8 @@ def test_one_endpoint_takes_no_more_than_its_share(settings: Settings, receiver:
     support.webhook(receiver.url)
     support.webhook(receiver.url, place="R2")
     for _ in range(5):
-        support.happen()
-        support.happen(restaurantId="R2")
+        support.publish_event()
+        support.publish_event(restaurantId="R2")
     claimed = queue.claim(100).jobs
     assert len(claimed) == 6
     assert queue.claim(100).jobs == []
@@ -196,7 +196,7 @@ def test_circuit_breaker_allows_one_probe_of_a_dead_endpoint_at_a_time(
     receiver.answer = Answer(503)
     webhook = support.webhook(receiver.url)
     for _ in range(8):
-        support.happen()
+        support.publish_event()
     now = clock.now() + timedelta(seconds=1)
     with clock.frozen(now):
         sender.drain()
@@ -216,7 +216,7 @@ def test_circuit_breaker_allows_one_probe_of_a_dead_endpoint_at_a_time(
 
 def test_attempt_whose_worker_died_is_repeated(receiver: Receiver) -> None:
     support.webhook(receiver.url)
-    support.happen()
+    support.publish_event()
     (lost,) = queue.claim(10).jobs
     assert queue.claim(10).jobs == []
     with clock.frozen(clock.now() + timedelta(seconds=31)):
@@ -232,7 +232,7 @@ def test_late_success_of_an_abandoned_attempt_counts(receiver: Receiver) -> None
     from webhooks.queue import Result
 
     support.webhook(receiver.url)
-    support.happen()
+    support.publish_event()
     (late,) = queue.claim(10).jobs
     with clock.frozen(clock.now() + timedelta(seconds=31)):
         (again,) = queue.claim(10).jobs
@@ -245,8 +245,8 @@ def test_late_success_of_an_abandoned_attempt_counts(receiver: Receiver) -> None
 def test_endpoint_that_is_gone_becomes_inactive_with_a_visible_reason(receiver: Receiver) -> None:
     receiver.answer = Answer(410)
     webhook = support.webhook(receiver.url)
-    support.happen(BOOKING)
-    support.happen(BOOKING, 2, "BookingSeated")
+    support.publish_event(BOOKING)
+    support.publish_event(BOOKING, 2, "BookingSeated")
     sender.drain()
     webhook.refresh_from_db()
     assert (webhook.status, webhook.reason, len(receiver.requests)) == ("INACTIVE", "gone", 1)
@@ -276,9 +276,9 @@ def test_endpoint_that_only_fails_is_deactivated(
     webhook = support.webhook(receiver.url)
     start = clock.now()
     for _ in range(deliveries - 1):
-        support.happen()
+        support.publish_event()
     sender.drain()
-    support.happen()
+    support.publish_event()
     with clock.frozen(start + timedelta(hours=hours)):
         sender.drain()
     webhook.refresh_from_db()
@@ -290,7 +290,7 @@ def test_secret_whose_encryption_key_is_lost_fails_the_attempt_without_sending(
     settings: Settings, receiver: Receiver
 ) -> None:
     support.webhook(receiver.url)
-    support.happen()
+    support.publish_event()
     settings.WEBHOOK_SECRET_KEYS = ["another key, and not the one it was sealed with"]
     sender.drain()
     assert receiver.requests == []
@@ -303,7 +303,7 @@ def test_deleting_a_webhook_deletes_its_results(receiver: Receiver) -> None:
     from webhooks.queue import Result
 
     webhook = support.webhook(receiver.url)
-    support.happen()
+    support.publish_event()
     (job,) = queue.claim(10).jobs
     Webhook.objects.filter(pk=webhook.pk).delete()
     queue.record([Result(job, Outcome(200, None, 1), clock.now())])
@@ -312,7 +312,7 @@ def test_deleting_a_webhook_deletes_its_results(receiver: Receiver) -> None:
 
 def test_reference_is_stored_for_search_and_not_sent(receiver: Receiver) -> None:
     support.webhook(receiver.url)
-    support.happen(reference="K7M2QX")
+    support.publish_event(reference="K7M2QX")
     sender.drain()
     assert Message.objects.get().reference == "K7M2QX"
     assert b"K7M2QX" not in receiver.requests[0].body
@@ -321,7 +321,7 @@ def test_reference_is_stored_for_search_and_not_sent(receiver: Receiver) -> None
 def test_logs_contain_no_urls_or_secrets(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     support.webhook(f"{receiver.url}?token=not-for-the-logs")
-    support.happen()
+    support.publish_event()
     sender.drain()
     assert receiver.requests[0].path == "/hook?token=not-for-the-logs"
     assert "not-for-the-logs" not in caplog.text

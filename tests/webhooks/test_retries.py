@@ -159,7 +159,7 @@ def test_receiver_that_always_fails_is_tried_twelve_times_on_schedule(receiver: 
     receiver.answer = Answer(500, body=b"broken")
     support.webhook(receiver.url)
     with clock.frozen(T0):
-        support.happen()
+        support.publish_event()
     follow_due_times()
     at = attempts_at()
     assert [round(each) for each in at[:4]] == [0, 1, 2, 4]
@@ -181,7 +181,7 @@ def test_nothing_is_sent_between_the_quick_attempts_and_five_minutes(receiver: R
     receiver.answer = Answer(500)
     support.webhook(receiver.url)
     with clock.frozen(T0):
-        support.happen()
+        support.publish_event()
     for second in range(0, 300, 2):
         with clock.frozen(T0 + timedelta(seconds=second)):
             sender.drain()
@@ -194,7 +194,7 @@ def test_permanent_failure_is_attempted_once(receiver: Receiver, status: int) ->
     with Receiver() as canary:
         receiver.answer = Answer(status, {"Location": canary.url})
         support.webhook(receiver.url)
-        support.happen()
+        support.publish_event()
         follow_due_times()
         assert canary.requests == []
     assert (len(receiver.requests), Delivery.objects.get().status) == (1, "FAILED")
@@ -205,7 +205,7 @@ def test_receiver_with_retry_after_is_not_called_before_it(receiver: Receiver) -
     receiver.answer = Answer(429, {"Retry-After": "90"})
     support.webhook(receiver.url)
     with clock.frozen(T0):
-        support.happen()
+        support.publish_event()
         sender.drain()
     with clock.frozen(T0 + timedelta(seconds=89)):
         sender.drain()
@@ -220,9 +220,9 @@ def test_receiver_with_retry_after_is_not_called_before_it(receiver: Receiver) -
 def test_status_410_deactivates_the_webhook(receiver: Receiver) -> None:
     receiver.answer = Answer(410)
     support.webhook(receiver.url)
-    support.happen()
+    support.publish_event()
     follow_due_times()
-    support.happen()
+    support.publish_event()
     follow_due_times()
     assert (len(receiver.requests), Webhook.objects.get().status) == (1, "INACTIVE")
 
@@ -239,6 +239,6 @@ def test_canary_without_the_pauses_the_check_fails(
     receiver.answer = Answer(500)
     support.webhook(receiver.url)
     with clock.frozen(T0):
-        support.happen()
+        support.publish_event()
     follow_due_times()
     assert [round(each) for each in attempts_at()[:4]] != [0, 1, 2, 4]

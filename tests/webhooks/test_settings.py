@@ -12,7 +12,7 @@ from wokibrain.ops.production_checks import unsafe
 from wokibrain.rest.openapi import document
 
 
-def named(settings: Settings) -> set[str]:
+def unsafe_settings(settings: Settings) -> set[str]:
     return {sentence.split()[0] for sentence in unsafe(settings)}
 
 
@@ -22,17 +22,17 @@ def named(settings: Settings) -> set[str]:
 )
 def test_production_requires_its_own_keys(settings: Settings, keys: list[str]) -> None:
     settings.WEBHOOK_SECRET_KEYS = keys
-    assert "WEBHOOK_SECRET_KEYS" in named(settings)
+    assert "WEBHOOK_SECRET_KEYS" in unsafe_settings(settings)
 
 
 def test_production_accepts_valid_keys(settings: Settings) -> None:
     settings.WEBHOOK_SECRET_KEYS = ["x" * 32, "y" * 40]
-    assert not {"WEBHOOK_SECRET_KEYS", "WEBHOOK_ALLOW_PRIVATE"} & named(settings)
+    assert not {"WEBHOOK_SECRET_KEYS", "WEBHOOK_ALLOW_PRIVATE"} & unsafe_settings(settings)
 
 
 def test_production_does_not_deliver_to_private_networks(settings: Settings) -> None:
     settings.WEBHOOK_ALLOW_PRIVATE = True
-    assert "WEBHOOK_ALLOW_PRIVATE" in named(settings)
+    assert "WEBHOOK_ALLOW_PRIVATE" in unsafe_settings(settings)
 
 
 def test_schedule_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,9 @@ def happen_at_random(chance: random.Random, count: int) -> list[str]:
                 "guestName": {"from": None, "to": None, "redacted": True},
             },
         }
-        event = support.happen(event_type=chance.choice(["BookingCreated", "BookingUpdated"]), **fields)
+        event = support.publish_event(
+            event_type=chance.choice(["BookingCreated", "BookingUpdated"]), **fields
+        )
         made.append(str(event.event_id))
     return made
 
@@ -152,7 +154,7 @@ def test_canary_with_a_wrong_secret_the_check_fails(tmp_path: Path) -> None:
     """The canary: a receiver with another secret accepts nothing."""
     with documented("receiver.py", "not the secret of the webhook", tmp_path) as (url, printed):
         support.webhook(url)
-        support.happen()
+        support.publish_event()
         sender.drain()
     assert (Delivery.objects.get().status, Attempt.objects.get().status_code, printed) == ("FAILED", 401, [])
 
@@ -169,7 +171,7 @@ def send(url: str, headers: Mapping[str, str], body: bytes) -> int:
 @pytest.mark.django_db
 def test_flipping_any_bit_invalidates_the_signature(seed: int, receiver: Receiver) -> None:
     support.webhook(receiver.url)
-    support.happen()
+    support.publish_event()
     sender.drain()
     (request,) = receiver.requests
     verifier = Standard(signing.PREFIX + encoded(support.SECRET))
@@ -193,7 +195,7 @@ def test_generated_secret_is_the_one_of_standard_webhooks(receiver: Receiver) ->
         caller=SYSTEM, restaurant_id="R1", url=services.check_url(receiver.url), events=["booking.created"]
     )
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", secret)
-    support.happen()
+    support.publish_event()
     sender.drain()
     (request,) = receiver.requests
     Standard(secret).verify(request.body, dict(request.headers))
@@ -210,7 +212,7 @@ def test_both_secrets_verify_until_the_grace_period_ends(receiver: Receiver) -> 
     assert rotated.previous_until == start + timedelta(hours=24)
     for hours in (23, 25):
         with clock.frozen(start + timedelta(hours=hours)):
-            support.happen()
+            support.publish_event()
             sender.drain()
     during, after = receiver.requests
     assert during.headers["x-wokibrain-signature"] == signing.legacy(new, during.body)

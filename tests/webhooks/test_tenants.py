@@ -32,7 +32,7 @@ EACH = [
 @pytest.mark.parametrize(("method", "path", "body"), EACH)
 def test_foreign_webhook_is_not_found(call: Call, method: str, path: str, body: Any) -> None:
     foreign = [support.webhook(URL, place="R2"), support.webhook(URL, place=None)]
-    support.happen(restaurantId="R2")
+    support.publish_event(restaurantId="R2")
     state = list(Webhook.objects.order_by("pk").values())
     for hook in foreign:
         delivery = Delivery.objects.get(webhook=hook)
@@ -48,7 +48,7 @@ def test_foreign_webhook_is_not_found(call: Call, method: str, path: str, body: 
 
 def test_delivery_of_another_webhook_is_not_found(call: Call) -> None:
     mine, other = support.webhook(URL), support.webhook(URL)
-    support.happen()
+    support.publish_event()
     theirs = Delivery.objects.get(webhook=other)
     status, _ = call("POST", f"/{mine.pk}/deliveries/{theirs.pk}/redeliver")
     assert status == 404

@@ -187,7 +187,7 @@ def test_name_that_resolves_differently_the_second_time_is_refused_at_delivery(
     monkeypatch.setattr(http_client, "addresses_of", lambda host, port: next(answers))
     assert http_client.addresses_of("rebinding.example.com", 80) == [ip_address("93.184.216.34")]
     support.webhook("http://rebinding.example.com/")
-    support.happen()
+    support.publish_event()
     with connections() as seen:
         sender.drain()
     assert seen == []

@@ -56,17 +56,17 @@ def test_worker_delivers_retries_and_recovers_from_a_lost_wake_up(
     worker: subprocess.Popen[bytes], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     support.webhook(receiver.url)
-    support.happen()
+    support.publish_event()
     assert until(lambda: len(receiver.requests) == 1)
     awake = pumps()
     # Awake now, it takes the next delivery without a wake-up.
     with monkeypatch.context() as uncalled:
         uncalled.setattr(tasks, "wake_sender", lambda **_: None)
-        support.happen()
+        support.publish_event()
     assert until(lambda: len(receiver.requests) == 2)
 
     receiver.answer = Answer(500)
-    failing = support.happen()
+    failing = support.publish_event()
     tries = Attempt.objects.filter(delivery__message_id=failing.event_id).order_by("number")
     assert until(lambda: tries.count() == 4)
     started = list(tries.values_list("started_at", flat=True))
@@ -79,7 +79,7 @@ def test_worker_delivers_retries_and_recovers_from_a_lost_wake_up(
     receiver.requests.clear()
     assert until(lambda: not pumps())
     monkeypatch.setattr(tasks, "wake_sender", lambda **_: None)
-    support.happen()
+    support.publish_event()
     assert until(lambda: len(receiver.requests) == 1)
 
     assert until(lambda: Delivery.objects.filter(status="PENDING").count() == 1)
@@ -151,7 +151,7 @@ def test_sender_ends_when_nothing_is_due_and_starts_another_for_late_work(
     monkeypatch.setattr(sender, "MAX_RUN_SECONDS", 0.0)
     calls: list[str] = []
     support.webhook(receiver.url)
-    support.happen()
+    support.publish_event()
     sender.run(lambda: calls.append("called"))
     assert (calls, receiver.requests) == (["called"], [])
     monkeypatch.setattr(sender, "MAX_RUN_SECONDS", 5.0)
@@ -167,7 +167,7 @@ def test_stopped_sender_finishes_running_attempts(receiver: Receiver) -> None:
 
     receiver.answer = stop_meanwhile
     support.webhook(receiver.url)
-    support.happen()
+    support.publish_event()
     try:
         sender.run(lambda: None)
     finally:
@@ -185,7 +185,7 @@ def test_many_events_wake_one_sender(monkeypatch: pytest.MonkeyPatch) -> None:
     get_redis_connection("default").delete("webhooks:woken")
     support.webhook("https://example.com/")
     for _ in range(5):
-        support.happen()
+        support.publish_event()
     assert len(queued) == 1
     tasks.wake_sender(force=True)
     assert len(queued) == 2
@@ -199,7 +199,7 @@ def test_no_delivery_is_lost_without_the_queue(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(tasks.send_due, "apply_async", away)
     monkeypatch.setattr(tasks, "ask", lambda question: True)
     support.webhook("https://example.com/")
-    support.happen()
+    support.publish_event()
     assert Delivery.objects.get().status == "PENDING"
     assert housekeeping.sweep() is True
 

@@ -16,7 +16,7 @@ from bookings.services.create import NewBooking
 from restaurants.models import Restaurant, Table
 from restaurants.services.restaurants import update_sector
 from tests.api import events_of
-from tests.wokibrain.office.pages import filled, make_places, owner, person
+from tests.wokibrain.office.pages import filled_form, make_restaurants, owner, person
 from wokibrain.core import clock
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.errors import Conflict
@@ -26,12 +26,12 @@ SINCE = "The booking was changed again since; look at it first."
 
 
 @pytest.fixture
-def places(db: None) -> None:
-    make_places()
+def two_restaurants(db: None) -> None:
+    make_restaurants()
 
 
 @pytest.fixture
-def host(places: None) -> Client:
+def host(two_restaurants: None) -> Client:
     return person(Role.MANAGER)
 
 
@@ -55,64 +55,64 @@ def path(booking: Booking) -> str:
     return f"/admin/bookings/booking/{booking.pk}/change/"
 
 
-def saved(host: Client, booking: Booking, **typed: Any) -> Booking:
+def save_changes(host: Client, booking: Booking, **typed: Any) -> Booking:
     """Open the booking's page, change fields, save it; return the booking."""
-    response = host.post(path(booking), filled(host.get(path(booking)), **typed) | {"_save": "1"})
+    response = host.post(path(booking), filled_form(host.get(path(booking)), **typed) | {"_save": "1"})
     assert response.status_code == 302, response.context["adminform"].form.errors
     return Booking.objects.get(pk=booking.pk)
 
 
-def what_changed(booking: Booking) -> list[str]:
+def changed_fields(booking: Booking) -> list[str]:
     return sorted(events_of(str(booking.pk))[-1].payload["changes"])
 
 
 def test_notes_are_saved_though_the_party_is_now_too_large(host: Client) -> None:
     booking = book("20:00", "T4", party=4)
     Restaurant.objects.filter(pk="R1").update(max_party=3)
-    assert saved(host, booking, notes="by the window").notes == "by the window"
-    assert what_changed(booking) == ["notes"]
+    assert save_changes(host, booking, notes="by the window").notes == "by the window"
+    assert changed_fields(booking) == ["notes"]
 
 
 def test_a_phone_is_corrected_though_the_table_is_now_too_small(host: Client) -> None:
     booking = book("20:00", "T4", party=4)
     Table.objects.filter(pk="T4").update(capacity_min=1, capacity_max=2)
-    assert saved(host, booking, guest_phone="+54 11 4000 0001").table_ids == ["T4"]
-    assert what_changed(booking) == ["guestPhone"]
+    assert save_changes(host, booking, guest_phone="+54 11 4000 0001").table_ids == ["T4"]
+    assert changed_fields(booking) == ["guestPhone"]
 
 
 def test_notes_are_saved_though_a_table_was_retired(host: Client) -> None:
     update_sector(caller=SYSTEM, sector_id="S1", settings={}, joins=[frozenset({"T3", "T4"})])
     booking = book("20:00", "T3", "T4", party=6)
     Table.objects.filter(pk="T4").update(active=False)
-    assert filled(host.get(path(booking)))["tables"] == ["T3"]
-    assert saved(host, booking, notes="by the window").table_ids == ["T3", "T4"]
-    assert what_changed(booking) == ["notes"]
+    assert filled_form(host.get(path(booking)))["tables"] == ["T3"]
+    assert save_changes(host, booking, notes="by the window").table_ids == ["T3", "T4"]
+    assert changed_fields(booking) == ["notes"]
 
 
 def test_saving_other_fields_keeps_a_duration_off_the_grid(host: Client) -> None:
     booking = book("20:00", "T3")
     Booking.objects.update(duration_minutes=47, end=booking.start + timedelta(minutes=47))
-    assert saved(host, booking, notes="in a hurry").duration_minutes == 47
-    response = host.post(path(booking), filled(host.get(path(booking)), duration_minutes="48"))
+    assert save_changes(host, booking, notes="in a hurry").duration_minutes == 47
+    response = host.post(path(booking), filled_form(host.get(path(booking)), duration_minutes="48"))
     assert list(response.context["adminform"].form.errors) == ["duration_minutes"]
 
 
 def test_picking_other_tables_moves_the_booking(host: Client) -> None:
     booking = book("20:00", "T3")
-    assert saved(host, booking, tables=["T1"]).table_ids == ["T1"]
-    assert what_changed(booking) == ["tableIds"]
+    assert save_changes(host, booking, tables=["T1"]).table_ids == ["T1"]
+    assert changed_fields(booking) == ["tableIds"]
 
 
 def test_a_stale_form_does_not_revert_the_booking(host: Client) -> None:
     booking = book("20:00", "T3")
-    page = filled(host.get(path(booking)), notes="by the window")
+    page = filled_form(host.get(path(booking)), notes="by the window")
     later = Change(start=booking.start + timedelta(hours=1), table_ids=frozenset({"T5"}))
     change.update_booking(str(booking.pk), caller=SYSTEM, change=later)
     response = host.post(path(booking), page | {"_save": "1"})
     form = response.context["adminform"].form
     assert (form.non_field_errors(), form["notes"].value()) == ([SINCE], "by the window")
     # The page shown again still has the old version.
-    assert host.post(path(booking), filled(response) | {"_save": "1"}).status_code == 200
+    assert host.post(path(booking), filled_form(response) | {"_save": "1"}).status_code == 200
     found = Booking.objects.get(pk=booking.pk)
     assert (found.table_ids, found.start, found.notes) == (
         ["T5"],
@@ -123,7 +123,7 @@ def test_a_stale_form_does_not_revert_the_booking(host: Client) -> None:
 
 def test_a_stale_form_does_not_restore_an_erased_guest(host: Client) -> None:
     booking = book("20:00", "T3")
-    page = filled(host.get(path(booking)), notes="by the window")
+    page = filled_form(host.get(path(booking)), notes="by the window")
     assert booking.guest is not None
     guests.erase_guest(caller=SYSTEM, guest_id=booking.guest.pk)
     response = host.post(path(booking), page | {"_save": "1"})
@@ -131,7 +131,7 @@ def test_a_stale_form_does_not_restore_an_erased_guest(host: Client) -> None:
     assert list(Guest.objects.exclude(name="")) == []
 
 
-def test_a_change_of_an_outdated_version_is_refused(places: None) -> None:
+def test_a_change_of_an_outdated_version_is_refused(two_restaurants: None) -> None:
     booking = book("20:00", "T3")
     with pytest.raises(Conflict) as refused:
         change.update_booking(str(booking.pk), caller=SYSTEM, change=Change(notes="x"), version=2)
@@ -140,12 +140,12 @@ def test_a_change_of_an_outdated_version_is_refused(places: None) -> None:
     assert Booking.objects.get(pk=booking.pk).version == 2
 
 
-def test_the_add_form_starts_with_the_restaurants_local_date(places: None) -> None:
+def test_the_add_form_starts_with_the_restaurants_local_date(two_restaurants: None) -> None:
     # 22:30 of the 21st in Buenos Aires, and well into the 22nd in Madrid.
     with clock.frozen(datetime.fromisoformat("2025-10-22T01:30:00+00:00")):
         root = owner()
         offered = {
-            where: filled(root.get("/admin/bookings/booking/add/" + where))["date"]
+            where: filled_form(root.get("/admin/bookings/booking/add/" + where))["date"]
             for where in ("", "?restaurant=R2", "?restaurant=R2&date=2025-10-30", "?restaurant=none")
         }
     assert offered == {

@@ -19,7 +19,7 @@ from bookings.models import Booking, BookingQuarter
 from bookings.services import create, lifecycle
 from bookings.services.create import NewBooking
 from restaurants.services.calendar import Hours
-from tests.api import api_as, house
+from tests.api import api_as, make_restaurant
 from tests.wokibrain.office.pages import person
 from wokibrain.core import clock, redis
 from wokibrain.core.callers import SYSTEM, Caller, CallerKind
@@ -74,15 +74,15 @@ def fold() -> None:
     readmodels.apply_analytics(events)
 
 
-def shown(client: Client, restaurant: str = "H", language: str = "en") -> Any:
+def open_dashboard(client: Client, restaurant: str = "H", language: str = "en") -> Any:
     response = client.get(f"/admin/?restaurant={restaurant}", headers={"Accept-Language": language})
     assert response.status_code == 200
     return response
 
 
 def test_the_figures_of_a_day(at_noon: None) -> None:
-    house("H", tables=TABLES)
-    house("X", tables=TABLES)
+    make_restaurant("H", tables=TABLES)
+    make_restaurant("X", tables=TABLES)
     today = date(2026, 5, 4)
     book("H", today, "20:00", 2, "A")
     book("H", today, "20:00", 4, "B")
@@ -101,7 +101,7 @@ def test_the_figures_of_a_day(at_noon: None) -> None:
     book("X", today, "20:00", 2, "A")
     fold()
 
-    page = shown(person(Role.STAFF, "H")).context
+    page = open_dashboard(person(Role.STAFF, "H")).context
     assert [(figure["label"], figure["value"], figure["detail"]) for figure in page["figures"]] == [
         ("covers today", 12, "3 bookings"),
         ("in the room now", 6, ""),
@@ -126,14 +126,14 @@ def test_the_figures_of_a_day(at_noon: None) -> None:
 
 
 def test_the_figures_in_spanish(at_noon: None) -> None:
-    house("H", tables=TABLES)
+    make_restaurant("H", tables=TABLES)
     past = [book("H", date(2026, 5, 1), f"{hour}:00", 2, "A") for hour in (20, 21)] + [
         book("H", date(2026, 5, 1), "20:00", 2, "B")
     ]
     lifecycle.cancel_booking(past[0], caller=SYSTEM)
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     fold()
-    page = shown(person(Role.STAFF, "H"), language="es").context
+    page = open_dashboard(person(Role.STAFF, "H"), language="es").context
     assert [(figure["label"], figure["value"], figure["detail"]) for figure in page["figures"]] == [
         ("cubiertos hoy", 2, "1 reserva"),
         ("en sala ahora", 0, ""),
@@ -145,46 +145,46 @@ def test_the_figures_in_spanish(at_noon: None) -> None:
 
 
 def test_the_busiest_tables_are_those_of_28_dates(at_noon: None) -> None:
-    house("H", tables=TABLES)
+    make_restaurant("H", tables=TABLES)
     today = date(2026, 5, 4)
     book("H", today - timedelta(days=28), "20:00", 2, "A")
     book("H", today - timedelta(days=27), "20:00", 4, "B")
     book("H", today, "20:00", 4, "B")
     fold()
-    tables = shown(person(Role.STAFF, "H")).context["tables"]
+    tables = open_dashboard(person(Role.STAFF, "H")).context["tables"]
     assert [(table["name"], table["hours"]) for table in tables] == [("Room · H-B", "2.0")]
 
 
 def test_another_tenants_restaurant_is_not_shown(at_noon: None) -> None:
-    house("H", tables=TABLES)
-    house("X", tables=TABLES)
+    make_restaurant("H", tables=TABLES)
+    make_restaurant("X", tables=TABLES)
     book("X", date(2026, 5, 4), "20:00", 2, "A")
     fold()
-    response = shown(person(Role.STAFF, "H"), "X")
+    response = open_dashboard(person(Role.STAFF, "H"), "X")
     assert response.context["chosen_restaurant"].pk == "H"
     assert (response.context["figures"][0]["value"], "X-A" in response.content.decode()) == (0, False)
 
 
 def test_an_empty_restaurant_and_a_user_without_restaurants(at_noon: None) -> None:
-    house("H", tables=TABLES, hours=())
-    text = shown(person(Role.STAFF, "H")).content.decode()
+    make_restaurant("H", tables=TABLES, hours=())
+    text = open_dashboard(person(Role.STAFF, "H")).content.decode()
     assert "No arrivals today." in text
     assert text.count(">closed<") == 8
     lost = Client()
     lost.force_login(User.objects.create_user("lost", is_staff=True))
-    text = shown(lost).content.decode()
+    text = open_dashboard(lost).content.decode()
     assert ("You have no restaurant yet." in text, "Create a restaurant" in text) == (True, False)
 
 
 def test_a_repeated_hour_has_two_sets_of_bars(db: None, redis_empty: None) -> None:
-    house("S", zone="America/Santiago", tables={"A": (1, 2)}, hours=(Hours(time(20), time(2)),))
+    make_restaurant("S", zone="America/Santiago", tables={"A": (1, 2)}, hours=(Hours(time(20), time(2)),))
     # 23:00 of Saturday 4 April 2026 comes twice in Santiago; only the first one can be named in a request.
     with clock.frozen(datetime(2026, 4, 5, 1, tzinfo=UTC)):
         for start in (datetime(2026, 4, 5, 2, 30, tzinfo=UTC), datetime(2026, 4, 5, 4, 15, tzinfo=UTC)):
             wanted = NewBooking("S", 2, date(2026, 4, 4), start=start, duration_minutes=30)
             create.create_booking(caller=SYSTEM, new=wanted)
         fold()
-        page = shown(person(Role.STAFF, "S"), "S").context
+        page = open_dashboard(person(Role.STAFF, "S"), "S").context
     assert page["today"] == date(2026, 4, 4)
     assert [(bar.time, bar.value) for bar in page["arrivals"]] == [
         ("23:30", "2"), ("23:45", ""), ("23:00", ""), ("23:15", ""), ("23:30", ""), ("23:45", ""),
@@ -193,19 +193,19 @@ def test_a_repeated_hour_has_two_sets_of_bars(db: None, redis_empty: None) -> No
 
 
 def test_a_page_with_lagging_figures_says_so(db: None, redis_empty: None) -> None:
-    house("H", tables=TABLES)
+    make_restaurant("H", tables=TABLES)
     client, said = person(Role.STAFF, "H"), "the workers are still catching up"
     with clock.frozen(clock.now() - timedelta(minutes=1)):
         book("H", clock.now().date() + timedelta(days=2), "20:00", 2, "A")
-    assert said in shown(client).content.decode()
+    assert said in open_dashboard(client).content.decode()
     ids = list(StoredEvent.objects.values_list("event_id", flat=True))
     for consumer in ("days", "analytics"):
         dispatch.handle(consumer, ids)
-    assert said not in shown(client).content.decode()
+    assert said not in open_dashboard(client).content.decode()
 
 
 def test_arrivals_follow_a_moved_booking(at_noon: None) -> None:
-    house("H", tables=TABLES)
+    make_restaurant("H", tables=TABLES)
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     booking = Booking.objects.get()
     moved = api_as(Role.ADMIN, "H").change(booking.reference, start="2026-05-04T21:15:00-03:00", partySize=1)
@@ -220,13 +220,13 @@ def test_arrivals_follow_a_moved_booking(at_noon: None) -> None:
 
 def test_the_dashboard_needs_few_queries(at_noon: None) -> None:
     for number in range(8):
-        house(f"H{number}", tables=TABLES)
+        make_restaurant(f"H{number}", tables=TABLES)
     client = person(Role.STAFF, "H0")
     user = User.objects.get()
     for number in range(1, 8):
         user.memberships.create(restaurant_id=f"H{number}", role=Role.STAFF)
     with CaptureQueriesContext(connection) as asked:
-        response = shown(client, "H5")
+        response = open_dashboard(client, "H5")
     assert response.context["chosen_restaurant"].pk == "H5"
     assert 'name="restaurant"' in response.content.decode()
     assert len(asked) <= 30
@@ -242,7 +242,7 @@ def refusals(restaurant: str = "H") -> dict[str, dict[Door, int]] | None:
 
 def refuse_all() -> None:
     """Fail a search, a booking, one of named tables over REST, one on the board, and a walk-in."""
-    house("H", tables={"A": (1, 2)}, hours=(Hours(time(20), time(21)),))
+    make_restaurant("H", tables={"A": (1, 2)}, hours=(Hours(time(20), time(21)),))
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     api = api_as(Role.ADMIN, "H")
     asked: dict[str, Any] = {
@@ -274,7 +274,7 @@ def test_refusals_are_counted_by_reason_and_door(at_noon: None) -> None:
     }
     client = Client()
     client.force_login(User.objects.get(username="restaurant_manager-H"))
-    page = shown(client).context
+    page = open_dashboard(client).context
     assert page["refusals"] == {
         "rows": [
             {"reason": "No table free then", "counts": [1, 3, 0], "total": 4},
@@ -287,7 +287,7 @@ def test_refusals_are_counted_by_reason_and_door(at_noon: None) -> None:
 
 def test_refusals_are_per_restaurant_and_need_permission(at_noon: None) -> None:
     refuse_all()
-    house("X", tables=TABLES)
+    make_restaurant("X", tables=TABLES)
     assert refusals("X") == {}
     stranger = Caller(CallerKind.USER, "1", {"X": PERMISSIONS[Role.ADMIN]})
     with pytest.raises(NotFound):
@@ -313,7 +313,7 @@ def counts_written() -> int:
 
 
 def test_a_successful_booking_does_not_touch_the_refusal_counts(at_noon: None) -> None:
-    house("H", tables=TABLES)
+    make_restaurant("H", tables=TABLES)
     before = counts_written()
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     assert counts_written() == before
@@ -323,7 +323,7 @@ def test_a_successful_booking_does_not_touch_the_refusal_counts(at_noon: None) -
 
 
 def test_no_request_fails_while_redis_cannot_count(at_noon: None, settings: Any) -> None:
-    house("H", tables={"A": (1, 2)})
+    make_restaurant("H", tables={"A": (1, 2)})
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     settings.REDIS_COOL_DOWN_MS = 60_000
     redis._breaker.failed(redis.Away())
@@ -331,7 +331,7 @@ def test_no_request_fails_while_redis_cannot_count(at_noon: None, settings: Any)
         with pytest.raises(Conflict):
             book("H", date(2026, 5, 4), "20:00", 2, "A")
         assert refusals() is None
-        text = shown(person(Role.STAFF, "H")).content.decode()
+        text = open_dashboard(person(Role.STAFF, "H")).content.decode()
         assert "The counts are not available right now." in text
     finally:
         redis._breaker.answered()

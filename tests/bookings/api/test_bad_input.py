@@ -13,7 +13,7 @@ from django.conf import settings
 
 from bookings.models import Booking
 from restaurants.models import Restaurant, Sector, Table
-from tests.api import Api, Reply, api_as, house, refused
+from tests.api import Api, Reply, api_as, assert_refused, make_restaurant
 from wokibrain.events.models import StoredEvent
 
 LONG = "x" * 10_000
@@ -201,7 +201,7 @@ MATRIX = [(name, field_) for name, endpoint in ENDPOINTS.items() for field_ in e
 
 @pytest.fixture
 def api(staff: Api) -> Api:
-    house("H")
+    make_restaurant("H")
     return staff
 
 
@@ -211,7 +211,7 @@ def rows() -> tuple[int, ...]:
     return (*counts, Booking.objects.get(reference="B1").version)
 
 
-def named(reply: Reply) -> list[str]:
+def issue_paths(reply: Reply) -> list[str]:
     return [issue["path"] for issue in reply.body.get("issues", [])]
 
 
@@ -233,7 +233,7 @@ def test_a_bad_value_is_refused_and_its_field_named(api: Api, name: str, field_:
         case = f"{field_} = {str(value)[:80]!r}: {reply.status} {reply.content[:300]!r}"
         assert reply.status == 400, case
         assert reply.body["error"] == "VALIDATION_ERROR", case
-        assert set(named(reply)) == {field_ + below}, case
+        assert set(issue_paths(reply)) == {field_ + below}, case
         assert reply.body["detail"].strip(), case
         assert len(reply.body["detail"]) < 300, case
     assert rows() == before
@@ -244,7 +244,7 @@ def test_a_missing_required_field_is_named(api: Api, name: str) -> None:
     endpoint = ENDPOINTS[name]
     for missing in endpoint.required:
         reply = endpoint.send(api, {key: value for key, value in endpoint.good.items() if key != missing})
-        assert refused(reply, 400, "VALIDATION_ERROR", missing) in (
+        assert assert_refused(reply, 400, "VALIDATION_ERROR", missing) in (
             f"{missing}: This field is required.",
             "This field is required.",
         )
@@ -256,12 +256,12 @@ def test_an_empty_request_names_every_required_field(api: Api, name: str) -> Non
     wanted = [each_ for each_ in endpoint.required if not each_.startswith("capacity")]
     reply = endpoint.send(api, {})
     assert reply.status == 400
-    assert sorted(named(reply)) == sorted(wanted)
+    assert sorted(issue_paths(reply)) == sorted(wanted)
 
 
 def test_the_sentence_names_every_invalid_field(api: Api) -> None:
     reply = CREATE.send(api, {"restaurantId": "R1", "partySize": 0, "date": "x"})
-    assert refused(reply, 400, "VALIDATION_ERROR", "partySize", "date") == (
+    assert assert_refused(reply, 400, "VALIDATION_ERROR", "partySize", "date") == (
         "These fields are not valid: partySize, date."
     )
 
@@ -271,7 +271,7 @@ def test_the_sentence_names_every_invalid_field(api: Api) -> None:
 def test_an_unknown_body_field_is_refused_by_name(api: Api, name: str, unknown: str) -> None:
     endpoint = ENDPOINTS[name]
     reply = endpoint.send(api, endpoint.good | {unknown: 1})
-    assert refused(reply, 400, "VALIDATION_ERROR", unknown or "body").endswith("Unknown field.")
+    assert assert_refused(reply, 400, "VALIDATION_ERROR", unknown or "body").endswith("Unknown field.")
 
 
 @pytest.mark.parametrize("name", ["discover", "list"])
@@ -286,14 +286,17 @@ def test_a_repeated_query_parameter_is_refused(api: Api, name: str) -> None:
     for twice in endpoint.good:
         query = urlencode([*endpoint.good.items(), (twice, endpoint.good[twice])])
         reply = api.call("GET", f"{endpoint.path}?{query}")
-        assert refused(reply, 400, "VALIDATION_ERROR", twice) == f"{twice}: Send this parameter only once."
+        assert (
+            assert_refused(reply, 400, "VALIDATION_ERROR", twice)
+            == f"{twice}: Send this parameter only once."
+        )
 
 
 @pytest.mark.parametrize("name", ["discover", "create", "change"])
 def test_a_window_with_equal_edges_is_refused(api: Api, name: str) -> None:
     endpoint = ENDPOINTS[name]
     reply = endpoint.send(api, endpoint.good | {"windowStart": "20:00", "windowEnd": "20:00"})
-    assert refused(reply, 400, "VALIDATION_ERROR", "windowEnd") == (
+    assert assert_refused(reply, 400, "VALIDATION_ERROR", "windowEnd") == (
         "windowEnd: The window must end after it starts."
     )
 
@@ -314,7 +317,7 @@ def test_unknown_and_foreign_ids_are_not_found_and_named(
 ) -> None:
     before = rows()
     endpoint = ENDPOINTS[name]
-    refused(endpoint.send(api, endpoint.good | {field_: value}), 404, "NOT_FOUND", field_)
+    assert_refused(endpoint.send(api, endpoint.good | {field_: value}), 404, "NOT_FOUND", field_)
     assert rows() == before
 
 
@@ -330,7 +333,9 @@ def test_a_body_that_is_not_json_is_refused(api: Api, name: str) -> None:
     endpoint = WITH_BODY[name]
     for raw in UNPARSABLE:
         reply = api.call(endpoint.method, endpoint.path, raw=raw, headers=endpoint.headers)
-        assert refused(reply, 400, "VALIDATION_ERROR", "body") == "The body is not valid JSON.", raw[:40]
+        assert assert_refused(reply, 400, "VALIDATION_ERROR", "body") == "The body is not valid JSON.", raw[
+            :40
+        ]
 
 
 @pytest.mark.parametrize("name", WITH_BODY)
@@ -338,7 +343,7 @@ def test_json_other_than_an_object_is_refused(api: Api, name: str) -> None:
     endpoint = WITH_BODY[name]
     for raw in (b"[]", b'"x"', b"1", b"true", b"null", b"[{}]"):
         reply = api.call(endpoint.method, endpoint.path, raw=raw, headers=endpoint.headers)
-        assert refused(reply, 400, "VALIDATION_ERROR", "body") == "Expected a JSON object.", raw
+        assert assert_refused(reply, 400, "VALIDATION_ERROR", "body") == "Expected a JSON object.", raw
 
 
 @pytest.mark.parametrize("name", WITH_BODY)
@@ -347,7 +352,7 @@ def test_a_body_that_is_too_large_is_refused(api: Api, name: str) -> None:
     for size in (settings.MAX_BODY_BYTES + 1, 3_000_000):
         raw = json.dumps(endpoint.good).encode().ljust(size)
         reply = api.call(endpoint.method, endpoint.path, raw=raw, headers=endpoint.headers)
-        assert refused(reply, 413, "PAYLOAD_TOO_LARGE") == "The request body is too large."
+        assert assert_refused(reply, 413, "PAYLOAD_TOO_LARGE") == "The request body is too large."
     raw = json.dumps(endpoint.good).encode().ljust(settings.MAX_BODY_BYTES)
     assert (
         api.call(endpoint.method, endpoint.path, raw=raw, headers=endpoint.headers).status == endpoint.status
@@ -363,7 +368,9 @@ def test_another_content_type_is_refused(api: Api, name: str) -> None:
         reply = api.call(
             endpoint.method, endpoint.path, raw=raw, content_type=other, headers=endpoint.headers
         )
-        assert refused(reply, 415, "UNSUPPORTED_MEDIA_TYPE") == "Send the body as application/json.", other
+        assert assert_refused(reply, 415, "UNSUPPORTED_MEDIA_TYPE") == "Send the body as application/json.", (
+            other
+        )
 
 
 @pytest.mark.parametrize(
@@ -396,7 +403,7 @@ def test_an_unsupported_method_is_refused_and_the_allowed_ones_listed(
     before = rows()
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"} - methods:
         reply = api.call(method, path, {}, headers=SECRET)
-        assert refused(reply, 405, "METHOD_NOT_ALLOWED") == "This method is not allowed here.", method
+        assert assert_refused(reply, 405, "METHOD_NOT_ALLOWED") == "This method is not allowed here.", method
         allowed = set(reply.headers["Allow"].split(", "))
         assert allowed - {"HEAD", "OPTIONS"} == methods
     assert rows() == before
@@ -408,7 +415,9 @@ def test_a_caller_that_accepts_no_json_is_refused(api: Api, path: str, methods: 
     for method in methods:
         for accept in ("text/html", "application/xml", "image/*", "application/jsonp", "nonsense"):
             reply = api.call(method, path, {}, headers=SECRET | {"Accept": accept})
-            assert refused(reply, 406, "NOT_ACCEPTABLE") == "Only application/json is available here.", accept
+            assert (
+                assert_refused(reply, 406, "NOT_ACCEPTABLE") == "Only application/json is available here."
+            ), accept
     assert rows() == before
 
 
@@ -423,7 +432,7 @@ def test_a_caller_that_accepts_json_among_other_types_is_served(api: Api, accept
 )
 def test_an_unknown_path_is_not_found(api: Api, path: str) -> None:
     for method in ("GET", "POST"):
-        assert refused(api.call(method, path, {}), 404, "NOT_FOUND") == (
+        assert assert_refused(api.call(method, path, {}), 404, "NOT_FOUND") == (
             "Not found, or you do not have access to it."
         )
 
@@ -441,7 +450,7 @@ def test_malformed_credentials_are_refused_even_on_public_endpoints(
     guest: Api, headers: dict[str, str]
 ) -> None:
     reply = guest.call("GET", "/woki/bookings/B1", headers=headers)
-    assert refused(reply, 401, "UNAUTHORIZED") == "Valid credentials are required."
+    assert assert_refused(reply, 401, "UNAUTHORIZED") == "Valid credentials are required."
     assert reply.headers["WWW-Authenticate"] == 'Bearer realm="wokibrain"'
 
 
@@ -456,7 +465,7 @@ def test_two_credentials_must_agree(guest: Api) -> None:
     differ = guest.call(
         "GET", "/woki/bookings/B1", headers={"X-API-Key": one, "Authorization": f"Bearer {two}"}
     )
-    refused(differ, 401, "UNAUTHORIZED")
+    assert_refused(differ, 401, "UNAUTHORIZED")
 
 
 @pytest.mark.parametrize("name", ["make restaurant", "make sector", "make table"])
@@ -465,7 +474,7 @@ def test_set_up_endpoints_need_the_secret(api: Api, name: str, secret: str | Non
     before = rows()
     endpoint = ENDPOINTS[name]
     headers = {} if secret is None else {"X-Admin-Secret": secret}
-    refused(api.call("POST", endpoint.path, endpoint.good, headers=headers), 401, "UNAUTHORIZED")
+    assert_refused(api.call("POST", endpoint.path, endpoint.good, headers=headers), 401, "UNAUTHORIZED")
     assert rows() == before
 
 
@@ -477,7 +486,7 @@ def test_an_error_is_in_the_requested_language_and_its_code_never_changes(
     api: Api, accepted: str, language: str
 ) -> None:
     reply = api.call("GET", "/woki/bookings/B9", headers={"Accept-Language": accepted})
-    refused(reply, 404, "NOT_FOUND")
+    assert_refused(reply, 404, "NOT_FOUND")
     assert reply.headers["Content-Language"] == language
     assert "Accept-Language" in reply.headers["Vary"]
 

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from bookings.models import Booking
 from restaurants.models import SpecialDay
-from tests.api import Api, api_as, at, house, refused
+from tests.api import Api, api_as, assert_refused, at, make_restaurant
 from wokibrain.core.clock import frozen
 from wokibrain.core.permissions import Role
 
@@ -60,7 +60,9 @@ def test_window_edges_off_the_grid_are_rounded_inwards(guest: Api) -> None:
 
 
 def test_no_service_of_the_date_meets_the_window(guest: Api) -> None:
-    detail = refused(guest.discover(windowStart="16:00", windowEnd="20:00"), 422, "OUTSIDE_SERVICE_WINDOW")
+    detail = assert_refused(
+        guest.discover(windowStart="16:00", windowEnd="20:00"), 422, "OUTSIDE_SERVICE_WINDOW"
+    )
     assert detail.startswith(
         "The restaurant does not serve at that time; on that day it serves 12:00-16:00, 20:00-23:45."
     )
@@ -68,67 +70,71 @@ def test_no_service_of_the_date_meets_the_window(guest: Api) -> None:
 
 def test_a_closed_date(guest: Api) -> None:
     SpecialDay.objects.create(restaurant_id="R1", date=date(2025, 12, 25))
-    assert refused(guest.discover(date="2025-12-25"), 422, "OUTSIDE_SERVICE_WINDOW") == (
+    assert assert_refused(guest.discover(date="2025-12-25"), 422, "OUTSIDE_SERVICE_WINDOW") == (
         "The restaurant is closed on that date."
     )
 
 
 def test_nothing_fits(guest: Api) -> None:
-    assert refused(guest.discover(partySize=17), 409, "NO_CAPACITY") == (
+    assert assert_refused(guest.discover(partySize=17), 409, "NO_CAPACITY") == (
         "No table or combination of tables seats a party of 17; the largest is 16."
     )
 
 
 def test_a_restaurant_without_tables_seats_nobody(db: None) -> None:
-    house("H", tables={"T": (2, 4)})
+    make_restaurant("H", tables={"T": (2, 4)})
     from restaurants.models import Table
 
     Table.objects.filter(pk="H-T").delete()
     reply = Api().discover(restaurantId="H", sectorId="H-S")
-    assert refused(reply, 409, "NO_CAPACITY") == "No table or combination of tables seats a party of 4."
+    assert (
+        assert_refused(reply, 409, "NO_CAPACITY") == "No table or combination of tables seats a party of 4."
+    )
 
 
 def test_the_restaurants_limits_name_the_parameter(guest: Api) -> None:
-    assert refused(guest.discover(duration=195), 400, "VALIDATION_ERROR", "duration") == (
+    assert assert_refused(guest.discover(duration=195), 400, "VALIDATION_ERROR", "duration") == (
         "This restaurant takes bookings of 30 to 180 minutes."
     )
-    refused(guest.discover(duration=15), 400, "VALIDATION_ERROR", "duration")
+    assert_refused(guest.discover(duration=15), 400, "VALIDATION_ERROR", "duration")
     assert guest.discover(duration=None).body["durationMinutes"] == 90
 
 
 def test_without_a_duration_the_turn_time_applies(db: None) -> None:
-    house("H").turn_times.create(party_up_to=4, minutes=105)
+    make_restaurant("H").turn_times.create(party_up_to=4, minutes=105)
     reply = Api().discover(restaurantId="H", sectorId="H-S", duration=None)
     assert reply.body["durationMinutes"] == 105
     assert reply.body["candidates"][0]["end"] == at("21:45")
 
 
 def test_past_starts_are_not_offered_by_a_restaurant_that_refuses_the_past(db: None) -> None:
-    house("H", refuse_past=True)
+    make_restaurant("H", refuse_past=True)
     where = {"restaurantId": "H", "sectorId": "H-S", "duration": 60, "limit": 50}
     with frozen(datetime(2025, 10, 23, 0, 31, tzinfo=UTC)):  # 21:31 in Buenos Aires
         body = Api().discover(**where).body
         assert [candidate["start"][11:16] for candidate in body["candidates"]] == ["21:45", "22:00"]
-        assert refused(Api().discover(**where, date="2025-10-21"), 400, "VALIDATION_ERROR", "date") == (
-            "This date is in the past."
-        )
+        assert assert_refused(
+            Api().discover(**where, date="2025-10-21"), 400, "VALIDATION_ERROR", "date"
+        ) == ("This date is in the past.")
     with frozen(datetime(2025, 10, 23, 1, 30, tzinfo=UTC)):
-        assert refused(Api().discover(**where), 409, "NO_CAPACITY") == "It is too late to book that time."
+        assert (
+            assert_refused(Api().discover(**where), 409, "NO_CAPACITY") == "It is too late to book that time."
+        )
 
 
 def test_unknown_restaurants_and_sectors_are_named(guest: Api) -> None:
-    house("H")
-    refused(guest.discover(restaurantId="R9"), 404, "NOT_FOUND", "restaurantId")
-    refused(guest.discover(sectorId="S9"), 404, "NOT_FOUND", "sectorId")
-    refused(guest.discover(sectorId="H-S"), 404, "NOT_FOUND", "sectorId")
+    make_restaurant("H")
+    assert_refused(guest.discover(restaurantId="R9"), 404, "NOT_FOUND", "restaurantId")
+    assert_refused(guest.discover(sectorId="S9"), 404, "NOT_FOUND", "sectorId")
+    assert_refused(guest.discover(sectorId="H-S"), 404, "NOT_FOUND", "sectorId")
 
 
 def test_discover_needs_permission(guest: Api, settings: Any) -> None:
-    house("H")
-    refused(api_as(Role.STAFF, "H").discover(), 404, "NOT_FOUND", "restaurantId")
+    make_restaurant("H")
+    assert_refused(api_as(Role.STAFF, "H").discover(), 404, "NOT_FOUND", "restaurantId")
     assert api_as(Role.API_CLIENT, "R1").discover().status == 200
     settings.PUBLIC_PERMISSIONS = []
-    refused(guest.discover(), 401, "UNAUTHORIZED")
+    assert_refused(guest.discover(), 401, "UNAUTHORIZED")
 
 
 def test_each_request_is_counted_by_outcome(guest: Api) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.api import Api, api_as, at, house, refused
+from tests.api import Api, api_as, assert_refused, at, make_restaurant
 from wokibrain.core.permissions import Role
 
 
@@ -53,24 +53,24 @@ def test_id_and_reference_in_any_case_name_the_same_booking(guest: Api) -> None:
     ],
 )
 def test_an_unknown_id_or_reference_is_not_found(guest: Api, name: str) -> None:
-    assert refused(guest.get(f"/woki/bookings/{name}"), 404, "NOT_FOUND") == (
+    assert assert_refused(guest.get(f"/woki/bookings/{name}"), 404, "NOT_FOUND") == (
         "Not found, or you do not have access to it."
     )
 
 
 def test_a_foreign_booking_looks_like_an_unknown_one(guest: Api) -> None:
-    house("H")
+    make_restaurant("H")
     stranger = api_as(Role.ADMIN, "H")
     there, nowhere = stranger.get("/woki/bookings/B1"), stranger.get("/woki/bookings/B2")
-    assert refused(there, 404, "NOT_FOUND") == refused(nowhere, 404, "NOT_FOUND")
+    assert assert_refused(there, 404, "NOT_FOUND") == assert_refused(nowhere, 404, "NOT_FOUND")
     assert there.body | {"requestId": ""} == nowhere.body | {"requestId": ""}
 
 
 def test_callers_without_credentials_see_public_bookings_only(guest: Api, settings: Any) -> None:
     assert guest.get("/woki/bookings/B1").status == 200
     settings.PUBLIC_PERMISSIONS = ["booking:create"]
-    refused(guest.get("/woki/bookings/B1"), 401, "UNAUTHORIZED")
-    refused(guest.get("/woki/bookings/B2"), 401, "UNAUTHORIZED")
+    assert_refused(guest.get("/woki/bookings/B1"), 401, "UNAUTHORIZED")
+    assert_refused(guest.get("/woki/bookings/B2"), 401, "UNAUTHORIZED")
 
 
 def test_only_callers_who_may_read_guests_see_the_guest(staff: Api) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from restaurants.services.calendar import Hours
 from restaurants.services.restaurants import create_sector, create_table
-from tests.api import Api, api_as, at, house, refused
+from tests.api import Api, api_as, assert_refused, at, make_restaurant
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.permissions import Role
 
@@ -75,7 +75,7 @@ def test_by_sector_or_all_of_the_restaurant(guest: Api) -> None:
 
 
 def test_the_date_is_the_service_date_not_the_calendars(db: None) -> None:
-    house("N", hours=(Hours(time(20), time(2)),))
+    make_restaurant("N", hours=(Hours(time(20), time(2)),))
     api = Api()
     late = api.book(
         restaurantId="N", sectorId="N-S", start=at("00:30", "2025-10-23"), durationMinutes=60
@@ -86,17 +86,21 @@ def test_the_date_is_the_service_date_not_the_calendars(db: None) -> None:
 
 
 def test_only_the_requested_restaurant(guest: Api) -> None:
-    house("H")
+    make_restaurant("H")
     mine = guest.book(restaurantId="H", sectorId="H-S").body["reference"]
     assert references(guest, restaurantId="H", date="2025-10-22") == [mine]
     assert references(guest, **DAY) == ["B1"]
 
 
 def test_unknown_restaurants_and_sectors_are_named(guest: Api) -> None:
-    house("H")
-    refused(guest.get("/woki/bookings", **DAY | {"restaurantId": "R9"}), 404, "NOT_FOUND", "restaurantId")
+    make_restaurant("H")
+    assert_refused(
+        guest.get("/woki/bookings", **DAY | {"restaurantId": "R9"}), 404, "NOT_FOUND", "restaurantId"
+    )
     for sector in ("S9", "H-S"):
-        refused(guest.get("/woki/bookings", **DAY | {"sectorId": sector}), 404, "NOT_FOUND", "sectorId")
+        assert_refused(
+            guest.get("/woki/bookings", **DAY | {"sectorId": sector}), 404, "NOT_FOUND", "sectorId"
+        )
 
 
 def test_only_callers_who_may_read_guests_see_guests(staff: Api) -> None:
@@ -109,7 +113,7 @@ def test_only_callers_who_may_read_guests_see_guests(staff: Api) -> None:
 
 
 def test_listing_needs_permission(guest: Api, settings: Any) -> None:
-    house("H")
-    refused(api_as(Role.ADMIN, "H").get("/woki/bookings", **DAY), 404, "NOT_FOUND", "restaurantId")
+    make_restaurant("H")
+    assert_refused(api_as(Role.ADMIN, "H").get("/woki/bookings", **DAY), 404, "NOT_FOUND", "restaurantId")
     settings.PUBLIC_PERMISSIONS = []
-    refused(guest.get("/woki/bookings", **DAY), 401, "UNAUTHORIZED")
+    assert_refused(guest.get("/woki/bookings", **DAY), 401, "UNAUTHORIZED")

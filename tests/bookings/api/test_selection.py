@@ -10,13 +10,13 @@ import pytest
 from restaurants.models import SpecialDay
 from restaurants.services.calendar import Hours
 from restaurants.services.restaurants import create_sector, create_table
-from tests.api import Api, at, house, refused, seat_of
+from tests.api import Api, assert_refused, at, make_restaurant, seat_of
 from wokibrain.core.callers import SYSTEM
 
 DINNER = {"windowStart": "20:00", "windowEnd": "23:45"}
 
 
-def offered(reply_body: Any) -> list[tuple[str, list[str], str, float]]:
+def candidates_of(reply_body: Any) -> list[tuple[str, list[str], str, float]]:
     return [
         (candidate["kind"], candidate["tableIds"], candidate["start"][11:16], candidate["score"])
         for candidate in reply_body["candidates"]
@@ -32,7 +32,7 @@ def test_scores_of_the_contracts_example(guest: Api) -> None:
     scores: dict[str, float] = {}
     for window in (("21:15", "22:45"), ("21:30", "23:00")):
         found = guest.discover(windowStart=window[0], windowEnd=window[1], limit=50).body
-        for _, tables, _, score in offered(found):
+        for _, tables, _, score in candidates_of(found):
             assert scores.setdefault("+".join(tables), score) == score
     assert scores["T2"] == 100.0
     assert scores["T3"] == 100.0
@@ -43,7 +43,7 @@ def test_scores_of_the_contracts_example(guest: Api) -> None:
 
 def test_one_start_lists_singles_and_combos_in_the_contracts_order(guest: Api) -> None:
     body = guest.discover(windowStart="21:15", windowEnd="22:45", limit=50).body
-    assert offered(body) == [
+    assert candidates_of(body) == [
         ("single", ["T2"], "21:15", 100.0),
         ("single", ["T3"], "21:15", 100.0),
         ("combo", ["T1", "T5"], "21:15", 80.0),
@@ -60,8 +60,8 @@ def test_one_start_lists_singles_and_combos_in_the_contracts_order(guest: Api) -
 
 def test_the_booked_table_is_offered_only_around_its_booking(guest: Api) -> None:
     body = guest.discover(duration=45, limit=50, **DINNER).body
-    t2 = [start for _, tables, start, _ in offered(body) if tables == ["T2"]]
-    t3 = [start for _, tables, start, _ in offered(body) if tables == ["T3"]]
+    t2 = [start for _, tables, start, _ in candidates_of(body) if tables == ["T2"]]
+    t3 = [start for _, tables, start, _ in candidates_of(body) if tables == ["T3"]]
     # B1 holds T2 from 20:30 to 21:15.
     assert t2 == ["21:15", "21:30", "21:45", "22:00", "22:15", "22:30", "22:45", "23:00"]
     assert t3[0] == "20:00"
@@ -71,11 +71,11 @@ def test_the_booked_table_is_offered_only_around_its_booking(guest: Api) -> None
 
 def test_back_to_back_bookings_are_offered(guest: Api) -> None:
     body = guest.discover(duration=30, windowStart="20:00", windowEnd="20:30", limit=50).body
-    assert ("single", ["T2"], "20:00", 100.0) in offered(body)
+    assert ("single", ["T2"], "20:00", 100.0) in candidates_of(body)
     body = guest.discover(duration=30, windowStart="21:15", windowEnd="21:45", limit=50).body
-    assert ("single", ["T2"], "21:15", 100.0) in offered(body)
+    assert ("single", ["T2"], "21:15", 100.0) in candidates_of(body)
     body = guest.discover(duration=30, windowStart="20:15", windowEnd="20:45", limit=50).body
-    assert all("T2" not in tables for _, tables, _, _ in offered(body))
+    assert all("T2" not in tables for _, tables, _, _ in candidates_of(body))
 
 
 def test_without_a_limit_there_are_ten_candidates(guest: Api) -> None:
@@ -93,18 +93,18 @@ def test_equal_requests_have_equal_responses(guest: Api) -> None:
 
 
 def test_table_ids_count_in_natural_order(db: None) -> None:
-    house("H", tables={"10": (2, 2), "2": (2, 2), "1": (2, 2)})
+    make_restaurant("H", tables={"10": (2, 2), "2": (2, 2), "1": (2, 2)})
     body = Api().discover(restaurantId="H", sectorId="H-S", partySize=2, duration=180, limit=3).body
     assert [candidate["tableIds"] for candidate in body["candidates"]] == [["H-1"], ["H-2"], ["H-10"]]
 
 
 def test_a_combo_of_four_tables_at_most(db: None) -> None:
-    house("H", tables={str(number): (2, 2) for number in range(1, 7)}, max_party=50)
+    make_restaurant("H", tables={str(number): (2, 2) for number in range(1, 7)}, max_party=50)
     body = Api().discover(restaurantId="H", sectorId="H-S", partySize=8, duration=180).body
     assert body["candidates"][0]["tableIds"] == ["H-1", "H-2", "H-3", "H-4"]
     assert len(body["candidates"]) == 10
     reply = Api().discover(restaurantId="H", sectorId="H-S", partySize=10, duration=180)
-    assert refused(reply, 409, "NO_CAPACITY") == (
+    assert assert_refused(reply, 409, "NO_CAPACITY") == (
         "No table or combination of tables seats a party of 10; the largest is 8."
     )
 
@@ -114,7 +114,7 @@ def test_without_a_sector_all_are_searched_and_never_combined(guest: Api) -> Non
     create_table(caller=SYSTEM, id="T6", sector_id="S2", capacity_min=2, capacity_max=2)
     create_table(caller=SYSTEM, id="T7", sector_id="S2", capacity_min=4, capacity_max=4)
     body = guest.discover(sectorId=None, windowStart="21:15", windowEnd="22:45", limit=50).body
-    assert offered(body)[:5] == [
+    assert candidates_of(body)[:5] == [
         ("single", ["T2"], "21:15", 100.0),
         ("single", ["T3"], "21:15", 100.0),
         ("single", ["T7"], "21:15", 100.0),
@@ -130,7 +130,7 @@ def test_without_a_sector_all_are_searched_and_never_combined(guest: Api) -> Non
 
 
 def test_a_window_past_midnight_offers_the_small_hours_of_the_same_service_date(db: None) -> None:
-    house("N", hours=(Hours(time(22), time(2)),))
+    make_restaurant("N", hours=(Hours(time(22), time(2)),))
     body = Api().discover(restaurantId="N", sectorId="N-S", partySize=2, duration=60, limit=50).body
     assert [candidate["start"] for candidate in body["candidates"]] == [
         *(at(f"{hour}:{minute:02}") for hour in (22, 23) for minute in (0, 15, 30, 45)),
@@ -145,7 +145,7 @@ def test_a_window_past_midnight_offers_the_small_hours_of_the_same_service_date(
 
 
 def test_yesterdays_late_guests_still_hold_the_table(db: None) -> None:
-    house("N", hours=(Hours(time(0), time(4)), Hours(time(22), time(2))))
+    make_restaurant("N", hours=(Hours(time(0), time(4)), Hours(time(22), time(2))))
     api = Api()
     late = api.book(
         restaurantId="N", sectorId="N-S", partySize=2, start=at("00:30", "2025-10-23"), durationMinutes=60
@@ -163,7 +163,7 @@ def test_yesterdays_late_guests_still_hold_the_table(db: None) -> None:
 
 
 def night(zone: str, day: str, opens: time, closes: time, duration: int = 30) -> list[str]:
-    house("D", zone=zone, hours=(Hours(opens, closes),))
+    make_restaurant("D", zone=zone, hours=(Hours(opens, closes),))
     reply = Api().discover(
         restaurantId="D", sectorId="D-S", date=day, partySize=2, duration=duration, limit=50
     )
@@ -181,7 +181,7 @@ def test_santiagos_repeated_hour_is_offered_once_at_its_first_occurrence(db: Non
 
 
 def test_duration_is_elapsed_time_over_the_clock_change(db: None) -> None:
-    house("D", zone="America/Santiago", hours=(Hours(time(22), time(1)),))
+    make_restaurant("D", zone="America/Santiago", hours=(Hours(time(22), time(1)),))
     made = Api().book(
         restaurantId="D", sectorId="D-S", date="2026-04-04", partySize=2, durationMinutes=120,
         start=at("22:30", "2026-04-04"),
@@ -199,7 +199,7 @@ def test_santiagos_missing_hour_is_skipped(db: None) -> None:
 
 
 def test_a_day_whose_midnight_does_not_exist_can_be_booked(db: None) -> None:
-    house("D", zone="America/Santiago", hours=(Hours(time(0), time(3)),))
+    make_restaurant("D", zone="America/Santiago", hours=(Hours(time(0), time(3)),))
     reply = Api().discover(
         restaurantId="D", sectorId="D-S", date="2026-09-06", partySize=2, duration=90, limit=50
     )
@@ -225,7 +225,7 @@ def test_lord_howe_shifts_by_half_an_hour(db: None) -> None:
 
 
 def test_a_repeated_time_can_be_booked_only_at_its_first_occurrence(db: None) -> None:
-    house("D", zone="America/Santiago", hours=(Hours(time(22), time(1)),))
+    make_restaurant("D", zone="America/Santiago", hours=(Hours(time(22), time(1)),))
     wanted: dict[str, Any] = {
         "restaurantId": "D",
         "sectorId": "D-S",
@@ -240,7 +240,7 @@ def test_a_repeated_time_can_be_booked_only_at_its_first_occurrence(db: None) ->
 
 
 def test_a_special_days_windows_replace_the_weekdays_past_midnight_too(db: None) -> None:
-    made = house("H")
+    made = make_restaurant("H")
     day = SpecialDay.objects.create(restaurant=made, date=date(2025, 10, 22))
     day.windows.create(opens=time(13), closes=time(14))
     body = Api().discover(restaurantId="H", sectorId="H-S", duration=30, limit=50).body

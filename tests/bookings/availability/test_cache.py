@@ -14,7 +14,7 @@ from bookings.availability import cache
 from bookings.models import Booking, DayVersion, Guest
 from bookings.services.table_blocks import block_table, unblock_table
 from restaurants.services.calendar import Hours
-from tests.api import Api, house
+from tests.api import Api, make_restaurant
 from wokibrain.core import build
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.redis import ask
@@ -128,7 +128,7 @@ def test_a_direct_database_write_is_in_the_next_read(guest: Api) -> None:
 
 
 def test_a_booking_past_midnight_is_in_the_next_dates_next_read(db: None) -> None:
-    house("N", hours=(Hours(time(0), time(0)),), max_duration=480)
+    make_restaurant("N", hours=(Hours(time(0), time(0)),), max_duration=480)
     api = Api()
     early = {"restaurantId": "N", "sectorId": "N-S", "date": "2025-10-23", "windowEnd": "02:00"}
     assert api.discover(**early).body["candidates"][0]["start"].startswith("2025-10-23T00:00")

@@ -23,7 +23,7 @@ from restaurants.models import (
 )
 from restaurants.services.calendar import Hours, set_hours
 from restaurants.services.restaurants import create_sector, create_table
-from tests.api import Api, at, house, refused
+from tests.api import Api, assert_refused, at, make_restaurant
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.clock import frozen
 
@@ -152,12 +152,12 @@ def test_a_deleted_sector_is_unknown_at_once(guest: Api) -> None:
     create_sector(caller=SYSTEM, id="S2", restaurant_id="R1", name="Terrace")
     guest.discover(sectorId="S2")
     Sector.objects.filter(pk="S2").delete()
-    refused(guest.discover(sectorId="S2"), 404, "NOT_FOUND", "sectorId")
-    refused(guest.book(sectorId="S2"), 404, "NOT_FOUND", "sectorId")
+    assert_refused(guest.discover(sectorId="S2"), 404, "NOT_FOUND", "sectorId")
+    assert_refused(guest.book(sectorId="S2"), 404, "NOT_FOUND", "sectorId")
 
 
 def test_moving_a_sector_raises_the_plan_version_of_both_restaurants(guest: Api) -> None:
-    other = house("H")
+    other = make_restaurant("H")
     create_sector(caller=SYSTEM, id="S2", restaurant_id="R1", name="Terrace")
     mine, theirs = number(), Restaurant.objects.get(pk=other.pk).plan_version
     Sector.objects.filter(pk="S2").update(restaurant_id="H")
@@ -167,11 +167,11 @@ def test_moving_a_sector_raises_the_plan_version_of_both_restaurants(guest: Api)
 
 def test_a_restaurant_recreated_under_its_id_gets_a_new_plan(db: None) -> None:
     api, where = Api(), {"restaurantId": "H", "sectorId": "H-S", "duration": 60, "limit": 1}
-    house("H", hours=(Hours(time(20), time(23)),))
+    make_restaurant("H", hours=(Hours(time(20), time(23)),))
     assert api.discover(**where).body["candidates"][0]["start"] == at("20:00")
     Restaurant.objects.get(pk="H").delete()
-    refused(api.discover(**where), 404, "NOT_FOUND", "restaurantId")
-    house("H", hours=(Hours(time(12), time(15)),))
+    assert_refused(api.discover(**where), 404, "NOT_FOUND", "restaurantId")
+    make_restaurant("H", hours=(Hours(time(12), time(15)),))
     assert api.discover(**where).body["candidates"][0]["start"] == at("12:00")
 
 
@@ -216,7 +216,7 @@ def test_a_joined_pair_that_connects_three(guest: Api) -> None:
     for first, second in (("T2", "T3"), ("T3", "T4")):
         TableJoin.objects.create(sector_id="S1", first_id=first, second_id=second)
     assert guest.book(partySize=14).body["tableIds"] == ["T2", "T3", "T4"]
-    refused(guest.book(partySize=15), 409, "NO_CAPACITY")
+    assert_refused(guest.book(partySize=15), 409, "NO_CAPACITY")
 
 
 def test_a_combos_own_capacity_replaces_the_sum(guest: Api) -> None:
@@ -228,7 +228,7 @@ def test_a_combos_own_capacity_replaces_the_sum(guest: Api) -> None:
 
 
 def test_last_seating_bounds_the_start_not_the_end(db: None) -> None:
-    house("H", hours=(Hours(time(20), time(23), time(21)),))
+    make_restaurant("H", hours=(Hours(time(20), time(23), time(21)),))
     body = Api().discover(restaurantId="H", sectorId="H-S", duration=120, limit=50).body
     assert [candidate["start"][11:16] for candidate in body["candidates"]] == [
         "20:00", "20:15", "20:30", "20:45", "21:00",
@@ -236,28 +236,28 @@ def test_last_seating_bounds_the_start_not_the_end(db: None) -> None:
 
 
 def test_lead_time_counts_from_now(db: None) -> None:
-    house("H", lead_minutes=45)
+    make_restaurant("H", lead_minutes=45)
     with frozen(datetime(2025, 10, 22, 23, 20, tzinfo=UTC)):  # 20:20 in Buenos Aires
         body = Api().discover(restaurantId="H", sectorId="H-S", limit=1).body
         assert body["candidates"][0]["start"] == at("21:15")
-        refused(
+        assert_refused(
             Api().book(restaurantId="H", sectorId="H-S", start=at("21:00")), 400, "VALIDATION_ERROR", "start"
         )
 
 
 def test_horizon_counts_the_restaurants_local_days(db: None) -> None:
-    house("H", horizon_days=1)
+    make_restaurant("H", horizon_days=1)
     where = {"restaurantId": "H", "sectorId": "H-S"}
     # 23:30 on the 21st in Buenos Aires, already the 22nd in UTC.
     with frozen(datetime(2025, 10, 22, 2, 30, tzinfo=UTC)):
         assert Api().discover(**where, date="2025-10-22").status == 200
-        assert refused(Api().discover(**where, date="2025-10-23"), 400, "VALIDATION_ERROR", "date") == (
-            "This restaurant can be booked up to 2025-10-22."
-        )
+        assert assert_refused(
+            Api().discover(**where, date="2025-10-23"), 400, "VALIDATION_ERROR", "date"
+        ) == ("This restaurant can be booked up to 2025-10-22.")
 
 
 def test_several_windows_of_one_day_stay_separate(db: None) -> None:
-    house("H", hours=(Hours(time(12), time(13)), Hours(time(14), time(15))))
+    make_restaurant("H", hours=(Hours(time(12), time(13)), Hours(time(14), time(15))))
     body = Api().discover(restaurantId="H", sectorId="H-S", duration=60, limit=50).body
     assert [candidate["start"][11:16] for candidate in body["candidates"]] == ["12:00", "14:00"]
-    refused(Api().discover(restaurantId="H", sectorId="H-S", duration=75), 409, "NO_CAPACITY")
+    assert_refused(Api().discover(restaurantId="H", sectorId="H-S", duration=75), 409, "NO_CAPACITY")

@@ -34,7 +34,7 @@ SEEDED = Sector.build(TABLES)
 B1 = Busy("T2", datetime(2025, 10, 22, 20, 30, tzinfo=ZONE), datetime(2025, 10, 22, 21, 15, tzinfo=ZONE))
 
 
-def shown(found: list[Candidate]) -> list[tuple[str, str, float]]:
+def summarize(found: list[Candidate]) -> list[tuple[str, str, float]]:
     return [
         ("+".join(candidate.table_ids), candidate.start.astimezone(ZONE).strftime("%H:%M"), candidate.score)
         for candidate in found
@@ -68,7 +68,7 @@ def test_the_five_scores_of_the_contract() -> None:
 
 def test_the_order_of_the_seeded_evening() -> None:
     found = find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=12, window_start=time(20))
-    assert shown(found) == [
+    assert summarize(found) == [
         ("T3", "20:00", 100.0),
         ("T3", "20:15", 100.0),
         ("T3", "20:30", 100.0),
@@ -93,7 +93,7 @@ def test_the_first_candidate_in_full() -> None:
 
 def test_scores_round_half_up() -> None:
     found = find(Sector.build([Table("A", 1, 8)]), SHORT, (), party=5, duration_minutes=30, limit=1)
-    assert shown(found) == [("A", "20:00", 51.3)]
+    assert summarize(found) == [("A", "20:00", 51.3)]
 
 
 def test_single_comes_before_combo_of_the_same_score() -> None:
@@ -105,7 +105,7 @@ def test_single_comes_before_combo_of_the_same_score() -> None:
 def test_exact_scores_break_ties_of_rounded_ones() -> None:
     sector = Sector.build([Table("A", 1, 1000), Table("B", 1, 999)])
     found = find(sector, SHORT, (), party=1, duration_minutes=30, limit=2)
-    assert shown(found) == [("B", "20:00", 20.1), ("A", "20:00", 20.1)]
+    assert summarize(found) == [("B", "20:00", 20.1), ("A", "20:00", 20.1)]
 
 
 def test_fewer_tables_come_first_then_natural_order() -> None:
@@ -226,7 +226,7 @@ def test_named_tables_and_start() -> None:
     start = datetime(2025, 10, 22, 21, tzinfo=ZONE)
 
     def ask(*ids: str, party: int = 4) -> list[tuple[str, str, float]]:
-        return shown(
+        return summarize(
             find(
                 SEEDED,
                 DAY,

@@ -18,7 +18,7 @@ from bookings.models import Booking
 from bookings.statuses import Status
 from restaurants.services.plan_guard import StrandsBookings
 from restaurants.services.restaurants import update_table
-from tests.wokibrain.office.pages import DAY, make_places, person
+from tests.wokibrain.office.pages import DAY, make_restaurants, person
 from wokibrain.core import clock
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.permissions import Role
@@ -33,7 +33,7 @@ class Undone(Exception):
 
 @pytest.fixture
 def client(db: None) -> Iterator[Client]:
-    make_places()
+    make_restaurants()
     with clock.frozen(BEFORE):
         yield person(Role.MANAGER)
 

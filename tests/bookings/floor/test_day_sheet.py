@@ -15,7 +15,7 @@ from bookings.services import create, lifecycle
 from bookings.services.change import Change, update_booking
 from bookings.services.create import NewBooking
 from restaurants.services.calendar import Hours
-from tests.api import house
+from tests.api import make_restaurant
 from tests.wokibrain.office.pages import person
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.clock import frozen
@@ -29,7 +29,7 @@ READ_AT = datetime(2026, 4, 1, 12, tzinfo=UTC)
 @pytest.fixture
 def night(db: None) -> list[BookingRecord]:
     """Create two bookings of a night past midnight, the second with all that a spreadsheet could misread."""
-    house(
+    make_restaurant(
         "NIGHT",
         zone="America/Santiago",
         hours=(Hours(time(20), time(2)),),

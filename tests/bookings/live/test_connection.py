@@ -56,7 +56,7 @@ class Client:
         async with asyncio.timeout(seconds):
             return await self._told.get()
 
-    async def told_until_pong(self) -> list[str]:
+    async def messages_until_pong(self) -> list[str]:
         """Return the types of all messages up to the reply to a ping; of events, the ids."""
         self.say(type="ping")
         heard = []
@@ -102,19 +102,19 @@ def test_a_live_event_is_not_repeated_by_the_catch_up() -> None:
 
     async def talk(client: Client) -> None:
         client.say(type="subscribe", restaurantId="R1")
-        assert await client.told_until_pong() == ["subscribed"]
+        assert await client.messages_until_pong() == ["subscribed"]
         hub().route(second)
         client.say(type="subscribe", sectorId="S1", lastEventId=first["id"])
-        assert await client.told_until_pong() == [second["id"], "subscribed", third["id"]]
+        assert await client.messages_until_pong() == [second["id"], "subscribed", third["id"]]
         hub().route(third)
         client.say(type="unsubscribe", sectorId="S1")
         client.say(type="subscribe", sectorId="S1", lastEventId=first["id"])
-        assert await client.told_until_pong() == ["unsubscribed", "subscribed"]
+        assert await client.messages_until_pong() == ["unsubscribed", "subscribed"]
         client.say(type="unsubscribe", sectorId="S1")
         client.say(type="unsubscribe", restaurantId="R1")
         client.say(type="subscribe", sectorId="S1", lastEventId=first["id"])
         again = ["unsubscribed", "unsubscribed", "subscribed", second["id"], third["id"]]
-        assert await client.told_until_pong() == again
+        assert await client.messages_until_pong() == again
 
     with_client(talk)
 
@@ -143,7 +143,7 @@ def test_a_catch_up_that_the_database_cancels_is_answered_with_an_error(
 
     async def talk(client: Client) -> None:
         client.say(type="subscribe", restaurantId="R1", lastEventId=first["id"])
-        assert await client.told_until_pong() == ["subscribed", "resync"]
+        assert await client.messages_until_pong() == ["subscribed", "resync"]
 
     monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "options", "-c statement_timeout=300")
     with transaction.atomic(), connection.cursor() as cursor:

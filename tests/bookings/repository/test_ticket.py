@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bookings.models import Booking
-from tests.api import Api, Reply, api_as, at, events_of, refused
+from tests.api import Api, Reply, api_as, assert_refused, at, events_of
 from wokibrain.core.clock import frozen
 from wokibrain.core.permissions import Role
 from wokibrain.idempotency.models import IdempotencyKey
@@ -44,7 +44,7 @@ def test_a_replay_is_the_stored_response_even_after_the_booking_changed(staff: A
 
 def test_another_body_under_the_same_key_is_refused(guest: Api) -> None:
     guest.book(key="k")
-    assert refused(guest.book(key="k", partySize=2), 422, "IDEMPOTENCY_KEY_REUSED") == (
+    assert assert_refused(guest.book(key="k", partySize=2), 422, "IDEMPOTENCY_KEY_REUSED") == (
         "This Idempotency-Key was used before with another request."
     )
     assert Booking.objects.exclude(reference="B1").count() == 1
@@ -87,7 +87,7 @@ def test_a_day_later_the_key_is_free_again(guest: Api) -> None:
 
 def test_a_refusal_is_not_stored(guest: Api) -> None:
     taken = {"tableIds": ["T2"], "start": at("20:30")}
-    refused(guest.book(key="k", **taken), 409, "CONFLICT")
+    assert_refused(guest.book(key="k", **taken), 409, "CONFLICT")
     guest.cancel("B1")
     made = guest.book(key="k", **taken)
     assert made.status == 201
@@ -95,12 +95,12 @@ def test_a_refusal_is_not_stored(guest: Api) -> None:
 
 
 def test_a_refusal_does_not_bind_the_key_to_its_body(guest: Api) -> None:
-    refused(guest.book(key="k", partySize=40), 409, "NO_CAPACITY")
+    assert_refused(guest.book(key="k", partySize=40), 409, "NO_CAPACITY")
     assert guest.book(key="k", partySize=4).status == 201
 
 
 def test_a_malformed_request_does_not_use_up_the_key(guest: Api) -> None:
-    refused(guest.book(key="k", partySize=0), 400, "VALIDATION_ERROR", "partySize")
+    assert_refused(guest.book(key="k", partySize=0), 400, "VALIDATION_ERROR", "partySize")
     assert guest.book(key="k").status == 201
 
 
@@ -109,7 +109,7 @@ def test_a_repeated_patch_changes_once(staff: Api) -> None:
     same(first, staff.change("B1", key="k", partySize=4))
     assert first.body["version"] == 2
     assert len(events_of(first.body["id"])) == 2
-    refused(staff.change("B1", key="k", partySize=2), 422, "IDEMPOTENCY_KEY_REUSED")
+    assert_refused(staff.change("B1", key="k", partySize=2), 422, "IDEMPOTENCY_KEY_REUSED")
 
 
 def test_a_patch_that_changes_nothing_is_stored_too(staff: Api) -> None:
@@ -131,7 +131,7 @@ def test_a_repeated_step_is_taken_once(staff: Api, step: str) -> None:
     first = staff.step("B1", step, key="k")
     assert first.status == 200
     same(first, staff.step("B1", step, key="k"))
-    refused(staff.step("B1", "complete", key="k"), 422, "IDEMPOTENCY_KEY_REUSED")
+    assert_refused(staff.step("B1", "complete", key="k"), 422, "IDEMPOTENCY_KEY_REUSED")
     assert staff.get("/woki/bookings/B1").body["version"] == 2
 
 
@@ -149,10 +149,10 @@ def test_a_key_used_for_another_method_or_booking_is_refused(staff: Api) -> None
         staff.change(made["reference"], key="k", partySize=2),
         staff.step(made["reference"], "seat", key="k"),
     ):
-        refused(reply, 422, "IDEMPOTENCY_KEY_REUSED")
+        assert_refused(reply, 422, "IDEMPOTENCY_KEY_REUSED")
     assert staff.get(f"/woki/bookings/{made['id']}").body == made
     staff.cancel("B1", key="c")
-    refused(staff.cancel(made["reference"], key="c"), 422, "IDEMPOTENCY_KEY_REUSED")
+    assert_refused(staff.cancel(made["reference"], key="c"), 422, "IDEMPOTENCY_KEY_REUSED")
 
 
 def test_a_replay_hides_what_the_caller_may_not_see(guest: Api) -> None:
@@ -175,7 +175,7 @@ def test_anything_else_is_refused_by_name(staff: Api, key: str) -> None:
         staff.cancel("B1", key=key),
         staff.step("B1", "seat", key=key),
     ):
-        detail = refused(reply, 400, "VALIDATION_ERROR", "Idempotency-Key")
+        detail = assert_refused(reply, 400, "VALIDATION_ERROR", "Idempotency-Key")
         assert detail == "Use 1-255 printable ASCII characters."
     assert staff.get("/woki/bookings/B1").body["version"] == 1
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from bookings.api.schemas import PAST_FIELDS, past_booking_out
 from bookings.live import messages
 from bookings.sample_data import example
-from tests.api import Api, api_as, events_of, house, refused
+from tests.api import Api, api_as, assert_refused, events_of, make_restaurant
 from webhooks import payload
 from webhooks.event_types import WebhookEvent
 from wokibrain.core.clock import frozen
@@ -20,7 +20,7 @@ from wokibrain.events.envelope import Envelope
 NOON = datetime(2025, 10, 1, 12, tzinfo=UTC)
 
 
-def lived(staff: Api) -> str:
+def cancelled_booking(staff: Api) -> str:
     """A booking created at noon for 2, for 3 from one o'clock on, cancelled at two."""
     with frozen(NOON):
         booking: str = staff.book(partySize=2, guestName="Ana", notes="window").body["id"]
@@ -36,7 +36,7 @@ def at(hours: float) -> str:
 
 
 def test_history_lists_events_oldest_first_without_names(staff: Api) -> None:
-    reply = staff.get(f"/woki/bookings/{lived(staff)}/history")
+    reply = staff.get(f"/woki/bookings/{cancelled_booking(staff)}/history")
     assert [(event["version"], event["eventType"]) for event in reply.body["events"]] == [
         (1, "BookingCreated"),
         (2, "BookingUpdated"),
@@ -48,7 +48,7 @@ def test_history_lists_events_oldest_first_without_names(staff: Api) -> None:
 
 
 def test_a_booking_as_of_an_instant(staff: Api) -> None:
-    path = f"/woki/bookings/{lived(staff)}"
+    path = f"/woki/bookings/{cancelled_booking(staff)}"
     stood = [staff.get(path, asOf=at(hours)).body for hours in (0.5, 1.5, 2.5)]
     assert [(booking["partySize"], booking["status"], booking["version"]) for booking in stood] == [
         (2, "CONFIRMED", 1),
@@ -95,11 +95,11 @@ def test_an_old_event_with_microseconds_reads_the_same() -> None:
 
 
 def test_a_booking_is_not_found_before_its_creation(staff: Api) -> None:
-    refused(staff.get(f"/woki/bookings/{lived(staff)}", asOf=at(-1)), 404, "NOT_FOUND")
+    assert_refused(staff.get(f"/woki/bookings/{cancelled_booking(staff)}", asOf=at(-1)), 404, "NOT_FOUND")
 
 
 def test_the_bookings_of_a_day_as_of_an_instant(staff: Api) -> None:
-    booking = lived(staff)
+    booking = cancelled_booking(staff)
 
     def book(day: str, hours: float) -> list[str]:
         reply = staff.get("/woki/bookings", restaurantId="R1", sectorId="S1", date=day, asOf=at(hours))
@@ -111,11 +111,13 @@ def test_the_bookings_of_a_day_as_of_an_instant(staff: Api) -> None:
 
 
 def test_an_instant_without_an_offset_is_refused(staff: Api) -> None:
-    refused(staff.get("/woki/bookings/B1", asOf="2025-10-22T20:00:00"), 400, "VALIDATION_ERROR", "asOf")
+    assert_refused(
+        staff.get("/woki/bookings/B1", asOf="2025-10-22T20:00:00"), 400, "VALIDATION_ERROR", "asOf"
+    )
 
 
 def test_a_foreign_bookings_history_is_not_found(staff: Api) -> None:
-    house("X")
+    make_restaurant("X")
     stranger = api_as(Role.ADMIN, "X")
     for path in ("/woki/bookings/B1/history", "/woki/bookings/B1"):
-        refused(stranger.get(path, **({} if "history" in path else {"asOf": at(0)})), 404, "NOT_FOUND")
+        assert_refused(stranger.get(path, **({} if "history" in path else {"asOf": at(0)})), 404, "NOT_FOUND")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bookings.models import Allocation
-from tests.api import Api, api_as, at, house, refused
+from tests.api import Api, api_as, assert_refused, at, make_restaurant
 from wokibrain.core.permissions import Role
 
 
@@ -36,7 +36,9 @@ def test_cancelling_a_combo_frees_all_of_it(guest: Api) -> None:
 def test_cancelling_twice_is_refused_and_changes_nothing(guest: Api) -> None:
     guest.cancel("B1")
     before = guest.get("/woki/bookings/B1").body
-    assert refused(guest.cancel("B1"), 409, "ALREADY_CANCELLED") == "This booking is already cancelled."
+    assert (
+        assert_refused(guest.cancel("B1"), 409, "ALREADY_CANCELLED") == "This booking is already cancelled."
+    )
     assert guest.get("/woki/bookings/B1").body == before
 
 
@@ -46,29 +48,29 @@ def test_cancelling_twice_with_one_key_returns_204_again(guest: Api) -> None:
     assert "Idempotent-Replayed" not in first.headers
     assert second.headers["Idempotent-Replayed"] == "true"
     assert guest.get("/woki/bookings/B1").body["version"] == 2
-    refused(guest.cancel("B1", key="other"), 409, "ALREADY_CANCELLED")
+    assert_refused(guest.cancel("B1", key="other"), 409, "ALREADY_CANCELLED")
 
 
 def test_a_seated_or_completed_booking_cannot_be_cancelled(staff: Api) -> None:
     staff.step("B1", "seat")
-    assert refused(staff.cancel("B1"), 409, "INVALID_TRANSITION") == (
+    assert assert_refused(staff.cancel("B1"), 409, "INVALID_TRANSITION") == (
         "A booking that is Seated does not allow this."
     )
     staff.step("B1", "complete")
-    refused(staff.cancel("B1"), 409, "INVALID_TRANSITION")
+    assert_refused(staff.cancel("B1"), 409, "INVALID_TRANSITION")
     late = staff.book().body["reference"]
     staff.step(late, "no-show")
-    refused(staff.cancel(late), 409, "INVALID_TRANSITION")
+    assert_refused(staff.cancel(late), 409, "INVALID_TRANSITION")
 
 
 def test_cancelling_needs_permission(guest: Api, settings: Any) -> None:
-    house("H")
-    refused(guest.cancel("B9"), 404, "NOT_FOUND")
-    refused(api_as(Role.ADMIN, "H").cancel("B1"), 404, "NOT_FOUND")
-    assert refused(api_as(Role.API_CLIENT, "R1").cancel("B1"), 403, "FORBIDDEN") == (
+    make_restaurant("H")
+    assert_refused(guest.cancel("B9"), 404, "NOT_FOUND")
+    assert_refused(api_as(Role.ADMIN, "H").cancel("B1"), 404, "NOT_FOUND")
+    assert assert_refused(api_as(Role.API_CLIENT, "R1").cancel("B1"), 403, "FORBIDDEN") == (
         "You do not have permission to do this."
     )
-    refused(api_as(Role.STAFF, "R1").cancel("B1"), 403, "FORBIDDEN")
+    assert_refused(api_as(Role.STAFF, "R1").cancel("B1"), 403, "FORBIDDEN")
     settings.PUBLIC_PERMISSIONS = ["booking:read"]
-    refused(guest.cancel("B1"), 401, "UNAUTHORIZED")
+    assert_refused(guest.cancel("B1"), 401, "UNAUTHORIZED")
     assert api_as(Role.MANAGER, "R1").cancel("B1").status == 204

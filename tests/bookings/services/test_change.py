@@ -17,7 +17,7 @@ from bookings.statuses import Status
 from restaurants.models import Restaurant, ServiceWindow, SpecialDay, Table
 from restaurants.services.calendar import Hours
 from restaurants.services.restaurants import create_sector, create_table
-from tests.api import Api, api_as, at, events_of, house, refused, seat_of
+from tests.api import Api, api_as, assert_refused, at, events_of, make_restaurant, seat_of
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.clock import frozen
 from wokibrain.core.ids import uuid7
@@ -26,7 +26,7 @@ from wokibrain.core.permissions import Role
 Rows = list[tuple[str, datetime, datetime, bool]]
 
 
-def held(booking_id: str) -> Rows:
+def allocations_of(booking_id: str) -> Rows:
     rows = Allocation.objects.filter(booking_id=booking_id).order_by("table_id")
     return [(row.table_id, row.period.lower, row.period.upper, row.active) for row in rows]
 
@@ -54,7 +54,7 @@ def test_a_party_that_no_longer_fits_moves_and_keeps_its_time(staff: Api) -> Non
         "partySize": {"from": 3, "to": 5},
         "tableIds": {"from": ["T2"], "to": ["T4"]},
     }
-    assert [(table, active) for table, _, _, active in held(body["id"])] == [("T4", True)]
+    assert [(table, active) for table, _, _, active in allocations_of(body["id"])] == [("T4", True)]
     assert staff.book(tableIds=["T2"], start=at("20:30")).status == 201
 
 
@@ -95,7 +95,7 @@ def test_a_longer_stay_up_to_the_next_booking_keeps_its_table(staff: Api) -> Non
 
 def test_a_stay_past_closing_is_refused_and_not_moved(staff: Api) -> None:
     late = staff.book(start=at("22:15"), tableIds=["T3"]).body
-    assert refused(staff.change(late["id"], durationMinutes=105), 409, "NO_CAPACITY") == (
+    assert assert_refused(staff.change(late["id"], durationMinutes=105), 409, "NO_CAPACITY") == (
         "From that start 105 minutes do not fit before closing."
         " The nearest times that would work: 22:00, 21:45, 21:30."
     )
@@ -210,7 +210,7 @@ def test_another_date_with_a_start(staff: Api) -> None:
 
 
 def test_another_date_on_the_other_side_of_a_clock_change_keeps_the_wall_time(db: None) -> None:
-    house("D", zone="America/Santiago", hours=(Hours(time(19), time(23)),))
+    make_restaurant("D", zone="America/Santiago", hours=(Hours(time(19), time(23)),))
     staff = api_as()
     made = staff.book(
         restaurantId="D", sectorId="D-S", date="2026-04-03", start=at("20:00", "2026-04-03")
@@ -221,7 +221,7 @@ def test_another_date_on_the_other_side_of_a_clock_change_keeps_the_wall_time(db
 
 
 def test_another_date_keeps_a_start_after_midnight_in_the_same_night(db: None) -> None:
-    house("N", hours=(Hours(time(22), time(3)),))
+    make_restaurant("N", hours=(Hours(time(22), time(3)),))
     staff = api_as()
     made = staff.book(restaurantId="N", sectorId="N-S", start=at("00:30", "2025-10-23")).body
     body = staff.change(made["id"], date="2025-10-25").body
@@ -229,7 +229,7 @@ def test_another_date_keeps_a_start_after_midnight_in_the_same_night(db: None) -
 
 
 def test_another_date_whose_wall_time_is_skipped_shifts_by_the_skipped_hour(db: None) -> None:
-    house("D", zone="America/Santiago", hours=(Hours(time(22), time(4)),))
+    make_restaurant("D", zone="America/Santiago", hours=(Hours(time(22), time(4)),))
     staff = api_as()
     made = staff.book(
         restaurantId="D", sectorId="D-S", date="2026-09-04", start=at("00:30", "2026-09-05", "-04:00")
@@ -238,7 +238,7 @@ def test_another_date_whose_wall_time_is_skipped_shifts_by_the_skipped_hour(db: 
 
 
 def test_a_booking_that_has_begun_may_be_changed_though_the_past_is_refused(db: None) -> None:
-    house("H", refuse_past=True, tables={"A": (2, 4), "B": (2, 6)})
+    make_restaurant("H", refuse_past=True, tables={"A": (2, 4), "B": (2, 6)})
     staff = api_as()
     with frozen(datetime(2025, 10, 22, 20, tzinfo=UTC)):
         made = staff.book(restaurantId="H", sectorId="H-S", start=at("20:30")).body
@@ -246,14 +246,14 @@ def test_a_booking_that_has_begun_may_be_changed_though_the_past_is_refused(db: 
         staff.step(made["id"], "seat")
         assert seat_of(staff.change(made["id"], durationMinutes=120).body) == (["H-A"], "20:30", "22:30")
         assert seat_of(staff.change(made["id"], partySize=5).body) == (["H-B"], "20:30", "22:30")
-        detail = refused(staff.change(made["id"], start=at("20:45")), 400, "VALIDATION_ERROR", "start")
+        detail = assert_refused(staff.change(made["id"], start=at("20:45")), 400, "VALIDATION_ERROR", "start")
         assert detail.startswith("It is too late to book that time.")
 
 
 def test_changed_hours_do_not_affect_a_booking_until_its_time_changes(staff: Api) -> None:
     ServiceWindow.objects.filter(restaurant_id="R1", opens=time(20)).delete()
     assert seat_of(staff.change("B1", partySize=4).body) == (["T2"], "20:30", "21:15")
-    assert refused(staff.change("B1", durationMinutes=60), 422, "OUTSIDE_SERVICE_WINDOW") == (
+    assert assert_refused(staff.change("B1", durationMinutes=60), 422, "OUTSIDE_SERVICE_WINDOW") == (
         "The restaurant does not serve at that time; on that day it serves 12:00-16:00."
         " The nearest times that would work: 15:00, 14:45, 14:30."
     )
@@ -289,7 +289,7 @@ def test_an_off_grid_booking_keeps_its_minute(staff: Api, walk_in: str) -> None:
     assert seat_of(staff.change(walk_in, tableIds=["T1", "T5"]).body) == (["T1", "T5"], "20:37", "22:07")
     assert seat_of(staff.change(walk_in, partySize=6).body) == (["T4"], "20:37", "22:07")
     begin = datetime(2025, 10, 22, 23, 37, tzinfo=UTC)
-    assert held(walk_in) == [("T4", begin, begin + timedelta(minutes=90), True)]
+    assert allocations_of(walk_in) == [("T4", begin, begin + timedelta(minutes=90), True)]
 
 
 def test_an_off_grid_longer_stay_respects_the_next_booking(staff: Api, walk_in: str) -> None:
@@ -333,14 +333,14 @@ def test_a_new_start_puts_an_off_grid_booking_on_the_grid(staff: Api, walk_in: s
 def test_a_refused_change_leaves_the_booking_as_it_was(
     staff: Api, change: dict[str, Any], status: int, code: str, path: str | None
 ) -> None:
-    house("H")
+    make_restaurant("H")
     SpecialDay.objects.create(restaurant_id="R1", date=date(2025, 12, 25))
     staff.book(tableIds=["T3"], start=at("20:30"))
     before = staff.get("/woki/bookings/B1").body
-    seats, guests = held(before["id"]), Guest.objects.count()
-    refused(staff.change("B1", **change), status, code, *([path] if path else []))
+    seats, guests = allocations_of(before["id"]), Guest.objects.count()
+    assert_refused(staff.change("B1", **change), status, code, *([path] if path else []))
     assert staff.get("/woki/bookings/B1").body == before
-    assert held(before["id"]) == seats
+    assert allocations_of(before["id"]) == seats
     assert Guest.objects.count() == guests
     assert [event.event_type for event in events_of(before["id"])] == ["BookingCreated"]
 
@@ -349,7 +349,7 @@ def test_a_taken_start_names_the_nearest_free_ones(staff: Api) -> None:
     for tables in (["T3"], ["T4"], ["T1", "T5"]):
         staff.book(tableIds=tables, start=at("21:30"))
     staff.book(tableIds=["T2"], start=at("21:15"))
-    assert refused(staff.change("B1", start=at("21:30")), 409, "CONFLICT") == (
+    assert assert_refused(staff.change("B1", start=at("21:30")), 409, "CONFLICT") == (
         "No table for 3 is free at that time. The nearest times that would work: 20:45, 20:30, 20:15."
     )
 
@@ -357,22 +357,22 @@ def test_a_taken_start_names_the_nearest_free_ones(staff: Api) -> None:
 def test_the_restaurants_own_limits(staff: Api) -> None:
     Restaurant.objects.filter(pk="R1").update(min_party=3, max_party=8, horizon_days=2)
     with frozen(datetime(2025, 10, 22, 12, tzinfo=UTC)):
-        assert refused(staff.change("B1", partySize=2), 400, "VALIDATION_ERROR", "partySize") == (
+        assert assert_refused(staff.change("B1", partySize=2), 400, "VALIDATION_ERROR", "partySize") == (
             "This restaurant takes parties of 3 to 8."
         )
-        assert refused(staff.change("B1", date="2025-10-25"), 400, "VALIDATION_ERROR", "date") == (
+        assert assert_refused(staff.change("B1", date="2025-10-25"), 400, "VALIDATION_ERROR", "date") == (
             "This restaurant can be booked up to 2025-10-24."
         )
 
 
 def test_a_closed_booking_cannot_be_changed(staff: Api) -> None:
     staff.cancel("B1")
-    refused(staff.change("B1", partySize=2), 409, "ALREADY_CANCELLED")
+    assert_refused(staff.change("B1", partySize=2), 409, "ALREADY_CANCELLED")
     for steps, label in ((("no-show",), "No-show"), (("seat", "complete"), "Completed")):
         made = staff.book().body["reference"]
         for step in steps:
             staff.step(made, step)
-        assert refused(staff.change(made, notes="x"), 409, "INVALID_TRANSITION") == (
+        assert assert_refused(staff.change(made, notes="x"), 409, "INVALID_TRANSITION") == (
             f"A booking that is {label} cannot be changed."
         )
 
@@ -423,15 +423,15 @@ def test_a_start_on_another_date_moves_the_booking_to_it(staff: Api) -> None:
     assert (body["start"], body["tableIds"]) == (at("20:00", "2025-10-24"), ["T2"])
     assert Booking.objects.get(reference="B1").service_date == date(2025, 10, 24)
     assert staff.book(tableIds=["T2"], start=at("20:30")).status == 201
-    said = refused(staff.change("B1", start=at("18:00", "2025-10-25")), 422, "OUTSIDE_SERVICE_WINDOW")
+    said = assert_refused(staff.change("B1", start=at("18:00", "2025-10-25")), 422, "OUTSIDE_SERVICE_WINDOW")
     assert said.startswith(
         "The restaurant does not serve at that time; on that day it serves 12:00-16:00, 20:00-23:45."
     )
-    refused(staff.change("B1", date="2025-10-24", start=at("20:00")), 422, "OUTSIDE_SERVICE_WINDOW")
+    assert_refused(staff.change("B1", date="2025-10-24", start=at("20:00")), 422, "OUTSIDE_SERVICE_WINDOW")
 
 
 def test_a_start_after_midnight_belongs_to_the_same_night(staff: Api) -> None:
-    house("N", hours=(Hours(time(20), time(2)),))
+    make_restaurant("N", hours=(Hours(time(20), time(2)),))
     made = staff.book(restaurantId="N", sectorId="N-S", start=at("21:00")).body
     late = staff.change(made["id"], start=at("00:15", "2025-10-23")).body
     assert late["start"] == at("00:15", "2025-10-23")
@@ -475,9 +475,9 @@ def test_updated_at_and_version_move_on(staff: Api) -> None:
 
 
 def test_changing_needs_permission(guest: Api) -> None:
-    house("H")
-    refused(guest.change("B1", partySize=2), 401, "UNAUTHORIZED")
-    refused(api_as(Role.API_CLIENT, "R1").change("B1", partySize=2), 403, "FORBIDDEN")
-    refused(api_as(Role.ADMIN, "H").change("B1", partySize=2), 404, "NOT_FOUND")
-    refused(api_as(Role.STAFF, "R1").change("B9", partySize=2), 404, "NOT_FOUND")
+    make_restaurant("H")
+    assert_refused(guest.change("B1", partySize=2), 401, "UNAUTHORIZED")
+    assert_refused(api_as(Role.API_CLIENT, "R1").change("B1", partySize=2), 403, "FORBIDDEN")
+    assert_refused(api_as(Role.ADMIN, "H").change("B1", partySize=2), 404, "NOT_FOUND")
+    assert_refused(api_as(Role.STAFF, "R1").change("B9", partySize=2), 404, "NOT_FOUND")
     assert api_as(Role.STAFF, "R1").change("B1", partySize=2).body["partySize"] == 2

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from bookings.availability import turned_away
 from bookings.availability.turned_away import Door
 from bookings.models import Booking
-from tests.wokibrain.office.pages import DAY, make_places, person
+from tests.wokibrain.office.pages import DAY, make_restaurants, person
 from wokibrain.core import clock
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.permissions import Role
@@ -28,7 +28,7 @@ NOBODY_FITS = {"restaurantId": "R1", "partySize": 40, "durationMinutes": 60}
 
 @pytest.fixture
 def board(db: None) -> Iterator[Client]:
-    make_places()
+    make_restaurants()
     ask(lambda client: client.delete("refused:R1:2025-10-22"))
     with clock.frozen(EVENING):
         yield person(Role.MANAGER)

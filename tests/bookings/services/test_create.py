@@ -12,7 +12,7 @@ from bookings.models import Allocation, Booking, Guest
 from restaurants.models import Restaurant, SpecialDay, Table
 from restaurants.services.calendar import Hours
 from restaurants.services.restaurants import create_sector, create_table
-from tests.api import Api, api_as, at, house, refused, seat_of
+from tests.api import Api, api_as, assert_refused, at, make_restaurant, seat_of
 from wokibrain.core import ids
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.clock import frozen
@@ -61,7 +61,7 @@ def test_books_what_discover_offers_first_each_time(guest: Api) -> None:
 def test_fills_a_slot_in_the_contracts_order_then_refuses_with_the_next_times(guest: Api) -> None:
     window = {"windowStart": "21:15", "windowEnd": "22:45"}
     assert [guest.book(**window).body["tableIds"] for _ in range(4)] == [["T2"], ["T3"], ["T1", "T5"], ["T4"]]
-    assert refused(guest.book(**window), 409, "NO_CAPACITY") == (
+    assert assert_refused(guest.book(**window), 409, "NO_CAPACITY") == (
         "No table for 4 is free at that time. The nearest times that would work: 14:30, 14:15, 14:00."
     )
 
@@ -101,7 +101,7 @@ def test_a_start_may_have_any_utc_offset(guest: Api) -> None:
 
 
 def test_named_tables_that_are_taken_are_a_conflict(guest: Api) -> None:
-    detail = refused(guest.book(tableIds=["T2"], start=at("20:30")), 409, "CONFLICT")
+    detail = assert_refused(guest.book(tableIds=["T2"], start=at("20:30")), 409, "CONFLICT")
     assert detail == (
         "The requested tables are not free at that time. The nearest times that would work: 21:15, 21:30, 21:45."
     )
@@ -110,7 +110,7 @@ def test_named_tables_that_are_taken_are_a_conflict(guest: Api) -> None:
 def test_a_named_start_with_no_table_free_is_a_conflict(guest: Api) -> None:
     for tables in (["T3"], ["T4"], ["T1", "T5"]):
         assert guest.book(tableIds=tables, start=at("20:30")).status == 201
-    detail = refused(guest.book(start=at("20:30"), durationMinutes=30), 409, "CONFLICT")
+    detail = assert_refused(guest.book(start=at("20:30"), durationMinutes=30), 409, "CONFLICT")
     assert (
         detail
         == "No table for 4 is free at that time. The nearest times that would work: 20:00, 21:15, 21:30."
@@ -118,10 +118,10 @@ def test_a_named_start_with_no_table_free_is_a_conflict(guest: Api) -> None:
 
 
 def test_named_tables_that_do_not_seat_the_party_are_a_conflict(guest: Api) -> None:
-    assert refused(guest.book(tableIds=["T1"], start=at("21:00")), 409, "CONFLICT") == (
+    assert assert_refused(guest.book(tableIds=["T1"], start=at("21:00")), 409, "CONFLICT") == (
         "The requested tables do not seat a party of 4."
     )
-    assert refused(guest.book(tableIds=["T4"], partySize=2, start=at("21:00")), 409, "CONFLICT") == (
+    assert assert_refused(guest.book(tableIds=["T4"], partySize=2, start=at("21:00")), 409, "CONFLICT") == (
         "The requested tables do not seat a party of 2."
     )
 
@@ -131,39 +131,43 @@ def test_a_booking_touching_another_is_no_overlap(guest: Api) -> None:
     after = guest.book(tableIds=["T2"], start=at("21:15"))
     assert (before.status, after.status) == (201, 201)
     overlapping = guest.book(tableIds=["T2"], start=at("20:15"), durationMinutes=30)
-    assert refused(overlapping, 409, "CONFLICT").startswith("The requested tables are not free at that time.")
+    assert assert_refused(overlapping, 409, "CONFLICT").startswith(
+        "The requested tables are not free at that time."
+    )
 
 
 def test_a_party_larger_than_any_combo_is_refused_with_the_largest(guest: Api) -> None:
-    assert refused(guest.book(partySize=17), 409, "NO_CAPACITY") == (
+    assert assert_refused(guest.book(partySize=17), 409, "NO_CAPACITY") == (
         "No table or combination of tables seats a party of 17; the largest is 16."
     )
     assert guest.book(partySize=16).body["tableIds"] == ["T1", "T2", "T3", "T4"]
 
 
 def test_a_party_too_small_for_every_table_is_refused(db: None) -> None:
-    house("H", tables={"T": (4, 6)})
+    make_restaurant("H", tables={"T": (4, 6)})
     reply = Api().book(restaurantId="H", sectorId="H-S", partySize=2)
-    assert refused(reply, 409, "NO_CAPACITY") == "No table or combination of tables seats a party of 2."
+    assert (
+        assert_refused(reply, 409, "NO_CAPACITY") == "No table or combination of tables seats a party of 2."
+    )
 
 
 def test_a_closed_day_is_refused_as_closed(guest: Api) -> None:
     SpecialDay.objects.create(restaurant_id="R1", date=date(2025, 12, 25))
-    assert refused(guest.book(date="2025-12-25"), 422, "OUTSIDE_SERVICE_WINDOW") == (
+    assert assert_refused(guest.book(date="2025-12-25"), 422, "OUTSIDE_SERVICE_WINDOW") == (
         "The restaurant is closed on that date."
     )
 
 
 def test_a_window_outside_the_service_names_the_hours_and_what_would_work(guest: Api) -> None:
     reply = guest.book(windowStart="17:00", windowEnd="19:00")
-    assert refused(reply, 422, "OUTSIDE_SERVICE_WINDOW") == (
+    assert assert_refused(reply, 422, "OUTSIDE_SERVICE_WINDOW") == (
         "The restaurant does not serve at that time; on that day it serves 12:00-16:00, 20:00-23:45."
         " The nearest times that would work: 14:30, 20:00, 14:15."
     )
 
 
 def test_a_start_outside_the_service_is_outside_its_windows(guest: Api) -> None:
-    detail = refused(guest.book(start=at("17:00")), 422, "OUTSIDE_SERVICE_WINDOW")
+    detail = assert_refused(guest.book(start=at("17:00")), 422, "OUTSIDE_SERVICE_WINDOW")
     assert detail.startswith(
         "The restaurant does not serve at that time; on that day it serves 12:00-16:00, 20:00-23:45."
     )
@@ -171,17 +175,17 @@ def test_a_start_outside_the_service_is_outside_its_windows(guest: Api) -> None:
 
 @pytest.mark.parametrize("window", [{"windowStart": "20:00", "windowEnd": "21:00"}, {"windowStart": "14:00"}])
 def test_a_start_outside_the_requested_window_is_refused(guest: Api, window: dict[str, str]) -> None:
-    said = refused(guest.book(start=at("13:00"), **window), 400, "VALIDATION_ERROR", "start")
+    said = assert_refused(guest.book(start=at("13:00"), **window), 400, "VALIDATION_ERROR", "start")
     assert said == "The start is not between the requested times."
-    refused(guest.book(start=at("18:00"), **window), 422, "OUTSIDE_SERVICE_WINDOW")
+    assert_refused(guest.book(start=at("18:00"), **window), 422, "OUTSIDE_SERVICE_WINDOW")
 
 
 def test_no_booking_runs_from_one_service_into_the_next(db: None) -> None:
-    house(hours=(Hours(time(12), time(16)), Hours(time(16), time(20))))
+    make_restaurant(hours=(Hours(time(12), time(16)), Hours(time(16), time(20))))
     guest = Api()
     asked: dict[str, Any] = {"restaurantId": "H", "sectorId": "H-S", "partySize": 2}
     across = guest.book(**asked, start=at("15:30"))
-    assert refused(across, 409, "CONFLICT") == (
+    assert assert_refused(across, 409, "CONFLICT") == (
         "From that start 90 minutes do not fit before closing. "
         "The nearest times that would work: 16:00, 16:15, 14:30."
     )
@@ -194,16 +198,16 @@ def test_a_start_on_another_date_is_outside_its_windows(guest: Api) -> None:
 
 
 def test_a_start_after_the_last_seating_names_the_last_seating(db: None) -> None:
-    house("H", hours=(Hours(time(20), time(23), time(21)),))
+    make_restaurant("H", hours=(Hours(time(20), time(23), time(21)),))
     reply = Api().book(restaurantId="H", sectorId="H-S", partySize=2, durationMinutes=30, start=at("21:30"))
-    assert refused(reply, 422, "OUTSIDE_SERVICE_WINDOW") == (
+    assert assert_refused(reply, 422, "OUTSIDE_SERVICE_WINDOW") == (
         "The restaurant does not serve at that time; on that day it serves 20:00-23:00 (last seating 21:00)."
         " The nearest times that would work: 21:00, 20:45, 20:30."
     )
 
 
 def test_a_window_shorter_than_the_stay(guest: Api) -> None:
-    detail = refused(guest.book(windowStart="20:00", windowEnd="21:00"), 409, "NO_CAPACITY")
+    detail = assert_refused(guest.book(windowStart="20:00", windowEnd="21:00"), 409, "NO_CAPACITY")
     assert detail == (
         "90 minutes do not fit between the requested times."
         " The nearest times that would work: 20:00, 20:15, 20:30."
@@ -211,16 +215,16 @@ def test_a_window_shorter_than_the_stay(guest: Api) -> None:
 
 
 def test_a_start_too_close_to_closing(guest: Api) -> None:
-    assert refused(guest.book(start=at("22:30")), 409, "CONFLICT") == (
+    assert assert_refused(guest.book(start=at("22:30")), 409, "CONFLICT") == (
         "From that start 90 minutes do not fit before closing."
         " The nearest times that would work: 22:15, 22:00, 21:45."
     )
 
 
 def test_a_stay_longer_than_any_service(db: None) -> None:
-    house("H", hours=(Hours(time(20), time(22)),))
+    make_restaurant("H", hours=(Hours(time(20), time(22)),))
     reply = Api().book(restaurantId="H", sectorId="H-S", partySize=2, durationMinutes=150)
-    assert refused(reply, 409, "NO_CAPACITY") == (
+    assert assert_refused(reply, 409, "NO_CAPACITY") == (
         "No service of that day is 150 minutes long; it serves 20:00-22:00."
     )
 
@@ -236,28 +240,28 @@ def test_a_stay_longer_than_any_service(db: None) -> None:
     ],
 )
 def test_the_restaurants_own_limits(db: None, body: dict[str, Any], path: str, detail: str) -> None:
-    house("H", min_party=2, max_party=8, min_duration=60, max_duration=120, horizon_days=10)
+    make_restaurant("H", min_party=2, max_party=8, min_duration=60, max_duration=120, horizon_days=10)
     with frozen(datetime(2025, 10, 20, 12, tzinfo=UTC)):
         reply = Api().book(restaurantId="H", sectorId="H-S", **body)
-        assert refused(reply, 400, "VALIDATION_ERROR", path) == detail
+        assert assert_refused(reply, 400, "VALIDATION_ERROR", path) == detail
 
 
 def test_the_example_accepts_30_to_180_minutes(guest: Api) -> None:
     for minutes in (15, 195):
-        refused(guest.book(durationMinutes=minutes), 400, "VALIDATION_ERROR", "durationMinutes")
+        assert_refused(guest.book(durationMinutes=minutes), 400, "VALIDATION_ERROR", "durationMinutes")
     assert guest.book(durationMinutes=30).body["durationMinutes"] == 30
     assert guest.book(durationMinutes=180).body["durationMinutes"] == 180
 
 
 def test_a_restaurant_with_default_settings_refuses_the_past(db: None) -> None:
-    house("H", refuse_past=Restaurant._meta.get_field("refuse_past").default)
+    make_restaurant("H", refuse_past=Restaurant._meta.get_field("refuse_past").default)
     api = Api()
     where: dict[str, Any] = {"restaurantId": "H", "sectorId": "H-S", "partySize": 2}
     with frozen(datetime(2025, 10, 22, 23, 50, tzinfo=UTC)):  # 20:50 in Buenos Aires
-        assert refused(api.book(**where, date="2025-10-21"), 400, "VALIDATION_ERROR", "date") == (
+        assert assert_refused(api.book(**where, date="2025-10-21"), 400, "VALIDATION_ERROR", "date") == (
             "This date is in the past."
         )
-        detail = refused(api.book(**where, start=at("20:45")), 400, "VALIDATION_ERROR", "start")
+        detail = assert_refused(api.book(**where, start=at("20:45")), 400, "VALIDATION_ERROR", "start")
         assert (
             detail
             == "It is too late to book that time. The nearest times that would work: 21:00, 21:15, 21:30."
@@ -271,7 +275,7 @@ def test_the_example_accepts_bookings_in_2025(guest: Api) -> None:
 
 
 def test_without_a_duration_the_turn_times_decide(db: None) -> None:
-    made = house("H")
+    made = make_restaurant("H")
     made.turn_times.create(party_up_to=2, minutes=75)
     made.turn_times.create(party_up_to=4, minutes=120)
     api = Api()
@@ -291,13 +295,13 @@ def test_without_a_duration_the_turn_times_decide(db: None) -> None:
 def test_without_turn_times_a_party_stays_90_minutes_within_the_limits(
     db: None, bounds: dict[str, Any], minutes: int
 ) -> None:
-    house("H", **bounds)
+    make_restaurant("H", **bounds)
     reply = Api().book(restaurantId="H", sectorId="H-S", partySize=2, durationMinutes=None)
     assert (reply.status, reply.body["durationMinutes"]) == (201, minutes)
 
 
 def test_unknown_and_foreign_restaurants_are_refused_alike(guest: Api) -> None:
-    house("H")
+    make_restaurant("H")
     for body, path in (
         ({"restaurantId": "R9"}, "restaurantId"),
         ({"sectorId": "S9"}, "sectorId"),
@@ -306,7 +310,7 @@ def test_unknown_and_foreign_restaurants_are_refused_alike(guest: Api) -> None:
         ({"tableIds": ["H-T"]}, "tableIds"),
         ({"tableIds": ["T1", "H-T"]}, "tableIds"),
     ):
-        assert refused(guest.book(**body), 404, "NOT_FOUND", path) == (
+        assert assert_refused(guest.book(**body), 404, "NOT_FOUND", path) == (
             "Not found, or you do not have access to it."
         )
 
@@ -314,14 +318,14 @@ def test_unknown_and_foreign_restaurants_are_refused_alike(guest: Api) -> None:
 def test_tables_of_two_sectors_cannot_be_booked_together(guest: Api) -> None:
     create_sector(caller=SYSTEM, id="S2", restaurant_id="R1", name="Terrace")
     create_table(caller=SYSTEM, id="T6", sector_id="S2", capacity_min=2, capacity_max=2)
-    refused(guest.book(sectorId=None, tableIds=["T1", "T6"]), 404, "NOT_FOUND", "tableIds")
+    assert_refused(guest.book(sectorId=None, tableIds=["T1", "T6"]), 404, "NOT_FOUND", "tableIds")
     made = guest.book(sectorId=None, tableIds=["T6"], partySize=2).body
     assert (made["sectorId"], made["tableIds"]) == ("S2", ["T6"])
 
 
 def test_a_retired_table_cannot_be_named_and_is_not_offered(guest: Api) -> None:
     Table.objects.filter(pk="T3").update(active=False)
-    refused(guest.book(tableIds=["T3"]), 404, "NOT_FOUND", "tableIds")
+    assert_refused(guest.book(tableIds=["T3"]), 404, "NOT_FOUND", "tableIds")
     tables = [candidate["tableIds"] for candidate in guest.discover(limit=50).body["candidates"]]
     assert all("T3" not in table for table in tables)
 
@@ -358,10 +362,10 @@ def test_guest_fields_are_null_without_guest_read(guest: Api) -> None:
 
 
 def test_booking_needs_permission_at_the_restaurant(guest: Api, settings: Any) -> None:
-    house("H")
+    make_restaurant("H")
     stranger = api_as(Role.API_CLIENT, "H")
-    refused(stranger.book(), 404, "NOT_FOUND", "restaurantId")
+    assert_refused(stranger.book(), 404, "NOT_FOUND", "restaurantId")
     assert stranger.book(restaurantId="H", sectorId="H-S").status == 201
     settings.PUBLIC_PERMISSIONS = []
-    assert refused(guest.book(), 401, "UNAUTHORIZED") == "Valid credentials are required."
-    assert refused(Api("wk_unknown").book(), 401, "UNAUTHORIZED") == "Valid credentials are required."
+    assert assert_refused(guest.book(), 401, "UNAUTHORIZED") == "Valid credentials are required."
+    assert assert_refused(Api("wk_unknown").book(), 401, "UNAUTHORIZED") == "Valid credentials are required."

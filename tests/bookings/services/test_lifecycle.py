@@ -9,7 +9,7 @@ import pytest
 
 from bookings.models import Allocation
 from bookings.statuses import Status
-from tests.api import Api, api_as, at, events_of, house, refused
+from tests.api import Api, api_as, assert_refused, at, events_of, make_restaurant
 from wokibrain.core.clock import frozen
 from wokibrain.core.permissions import Role
 
@@ -27,7 +27,7 @@ def evening() -> Iterator[None]:
         yield
 
 
-def held(booking: str) -> list[tuple[str, str, str, bool]]:
+def allocations_of(booking: str) -> list[tuple[str, str, str, bool]]:
     rows = Allocation.objects.filter(booking__reference=booking).order_by("table_id")
     return [
         (row.table_id, f"{row.period.lower:%H:%M}", f"{row.period.upper:%H:%M}", row.active) for row in rows
@@ -37,12 +37,12 @@ def held(booking: str) -> list[tuple[str, str, str, bool]]:
 def test_a_booking_is_seated_and_completed(staff: Api) -> None:
     seated = staff.step("B1", "seat")
     assert (seated.status, seated.body["status"], seated.body["version"]) == (200, "SEATED", 2)
-    assert held("B1") == [("T2", "23:30", "00:15", True)]
+    assert allocations_of("B1") == [("T2", "23:30", "00:15", True)]
     with frozen(here(23, 59).replace(day=23)):
         reply = staff.step("B1", "complete")
     assert (reply.status, reply.body["status"], reply.body["version"]) == (200, "COMPLETED", 3)
     assert reply.body == staff.get("/woki/bookings/B1").body
-    assert held("B1") == [("T2", "23:30", "00:15", True)]
+    assert allocations_of("B1") == [("T2", "23:30", "00:15", True)]
 
 
 def test_completing_early_frees_the_rest(staff: Api) -> None:
@@ -52,7 +52,7 @@ def test_completing_early_frees_the_rest(staff: Api) -> None:
         body = staff.step("B1", "complete").body
     # The booked duration stays on record; only the table becomes free.
     assert (body["start"], body["end"], body["durationMinutes"]) == (at("20:30"), at("21:15"), 45)
-    assert held("B1") == [("T2", "23:30", "23:52", True)]
+    assert allocations_of("B1") == [("T2", "23:30", "23:52", True)]
     # 20:52 touches the quarter of 20:45.
     assert staff.book(tableIds=["T2"], start=at("20:45"), durationMinutes=30).status == 409
     assert staff.book(tableIds=["T2"], start=at("21:00"), durationMinutes=30).status == 201
@@ -62,7 +62,7 @@ def test_completing_before_the_start_frees_the_whole_time(staff: Api) -> None:
     with frozen(here(23, 0)):
         staff.step("B1", "seat")
         staff.step("B1", "complete")
-    assert held("B1") == [("T2", "23:30", "00:15", False)]
+    assert allocations_of("B1") == [("T2", "23:30", "00:15", False)]
     assert staff.book(tableIds=["T2"], start=at("20:30"), durationMinutes=45).status == 201
 
 
@@ -71,13 +71,13 @@ def test_completing_early_frees_every_table_of_a_combo(staff: Api) -> None:
     staff.step(made, "seat")
     with frozen(here(23, 45)):
         staff.step(made, "complete")
-    assert held(made) == [("T1", "23:30", "23:45", True), ("T5", "23:30", "23:45", True)]
+    assert allocations_of(made) == [("T1", "23:30", "23:45", True), ("T5", "23:30", "23:45", True)]
 
 
 def test_a_no_show_frees_the_table(staff: Api) -> None:
     body = staff.step("B1", "no-show").body
     assert (body["status"], body["version"], body["tableIds"]) == ("NO_SHOW", 2, ["T2"])
-    assert held("B1") == [("T2", "23:30", "00:15", False)]
+    assert allocations_of("B1") == [("T2", "23:30", "00:15", False)]
     assert staff.book(tableIds=["T2"], start=at("20:30")).status == 201
 
 
@@ -85,17 +85,20 @@ def test_a_late_no_show_gets_its_table_back(staff: Api) -> None:
     staff.step("B1", "no-show")
     body = staff.step("B1", "seat").body
     assert (body["status"], body["version"]) == ("SEATED", 3)
-    assert held("B1") == [("T2", "23:30", "00:15", True)]
+    assert allocations_of("B1") == [("T2", "23:30", "00:15", True)]
     assert staff.book(tableIds=["T2"], start=at("20:30")).status == 409
 
 
 def test_a_no_show_whose_table_is_taken_stays_a_no_show(staff: Api) -> None:
     staff.step("B1", "no-show")
     staff.book(tableIds=["T2"], start=at("21:00"))
-    assert refused(staff.step("B1", "seat"), 409, "CONFLICT") == "Its tables are no longer free for its time."
+    assert (
+        assert_refused(staff.step("B1", "seat"), 409, "CONFLICT")
+        == "Its tables are no longer free for its time."
+    )
     body = staff.get("/woki/bookings/B1").body
     assert (body["status"], body["version"]) == ("NO_SHOW", 2)
-    assert held("B1") == [("T2", "23:30", "00:15", False)]
+    assert allocations_of("B1") == [("T2", "23:30", "00:15", False)]
     assert [event.event_type for event in events_of(body["id"])] == ["BookingCreated", "BookingNoShow"]
 
 
@@ -103,8 +106,8 @@ def test_a_no_show_of_a_combo_needs_all_of_its_tables(staff: Api) -> None:
     made = staff.book(tableIds=["T1", "T5"], start=at("20:30")).body["reference"]
     staff.step(made, "no-show")
     other = staff.book(tableIds=["T5"], partySize=2, start=at("21:45")).body["reference"]
-    refused(staff.step(made, "seat"), 409, "CONFLICT")
-    assert held(made) == [("T1", "23:30", "01:00", False), ("T5", "23:30", "01:00", False)]
+    assert_refused(staff.step(made, "seat"), 409, "CONFLICT")
+    assert allocations_of(made) == [("T1", "23:30", "01:00", False), ("T5", "23:30", "01:00", False)]
     staff.cancel(other)
     assert staff.step(made, "seat").body["status"] == "SEATED"
 
@@ -141,18 +144,21 @@ def test_every_step_from_every_status(staff: Api, status: str, step: str) -> Non
         assert reply.body["version"] == before["version"] + 1
     else:
         label = Status(status).label
-        assert refused(reply, 409, "INVALID_TRANSITION") == f"A booking that is {label} does not allow this."
+        assert (
+            assert_refused(reply, 409, "INVALID_TRANSITION")
+            == f"A booking that is {label} does not allow this."
+        )
         assert staff.get("/woki/bookings/B1").body == before
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_steps_need_a_staff_role(guest: Api, step: str) -> None:
-    house("H")
-    refused(guest.step("B1", step), 401, "UNAUTHORIZED")
-    refused(guest.step("B9", step), 401, "UNAUTHORIZED")
-    refused(api_as(Role.API_CLIENT, "R1").step("B1", step), 403, "FORBIDDEN")
-    refused(api_as(Role.ADMIN, "H").step("B1", step), 404, "NOT_FOUND")
-    refused(api_as(Role.STAFF, "R1").step("B9", step), 404, "NOT_FOUND")
+    make_restaurant("H")
+    assert_refused(guest.step("B1", step), 401, "UNAUTHORIZED")
+    assert_refused(guest.step("B9", step), 401, "UNAUTHORIZED")
+    assert_refused(api_as(Role.API_CLIENT, "R1").step("B1", step), 403, "FORBIDDEN")
+    assert_refused(api_as(Role.ADMIN, "H").step("B1", step), 404, "NOT_FOUND")
+    assert_refused(api_as(Role.STAFF, "R1").step("B9", step), 404, "NOT_FOUND")
 
 
 def test_staff_may_take_every_step(guest: Api) -> None:

@@ -24,7 +24,7 @@ from bookings.services.create import NewBooking
 from bookings.services.swap import BookingVersion
 from restaurants.models import ServiceWindow, TableJoin
 from restaurants.services.restaurants import create_sector, create_table
-from tests.api import Api, api_as, events_of, house, refused
+from tests.api import Api, api_as, assert_refused, events_of, make_restaurant
 from wokibrain.core.callers import EVERYWHERE, SYSTEM, Caller, CallerKind
 from wokibrain.core.clock import frozen
 from wokibrain.core.errors import (
@@ -68,12 +68,12 @@ def swap(one: BookingRecord, other: BookingRecord) -> tuple[BookingRecord, Booki
         )
 
 
-def held(booking: BookingRecord) -> list[tuple[str, datetime]]:
+def allocations_of(booking: BookingRecord) -> list[tuple[str, datetime]]:
     rows = Allocation.objects.filter(booking_id=booking.id, active=True).order_by("table_id")
     return [(row.table_id, row.period.lower) for row in rows]
 
 
-def as_now(booking: BookingRecord) -> BookingRecord:
+def reload_booking(booking: BookingRecord) -> BookingRecord:
     (found,) = fetch("WHERE booking.id = %(id)s", {"id": booking.id})
     return found
 
@@ -83,8 +83,8 @@ def test_swapped_bookings_exchange_tables_and_keep_their_times(guest: Api) -> No
     first, second = swap(one, other)
     assert (first.table_ids, first.start, first.version) == (("T5",), EVENING, 2)
     assert (second.table_ids, second.start, second.version) == (("T1",), EVENING + timedelta(minutes=30), 2)
-    assert held(one) == [("T5", EVENING)]
-    assert held(other) == [("T1", EVENING + timedelta(minutes=30))]
+    assert allocations_of(one) == [("T5", EVENING)]
+    assert allocations_of(other) == [("T1", EVENING + timedelta(minutes=30))]
     last = events_of(str(one.id))[-1]
     assert (last.event_type, last.version, last.metadata["actor"]) == ("BookingUpdated", 2, "user:7")
     assert last.payload["changes"] == {"tableIds": {"from": ["T1"], "to": ["T5"]}}
@@ -100,12 +100,12 @@ def test_swapped_bookings_exchange_tables_and_keep_their_times(guest: Api) -> No
 def test_a_combination_swaps_with_a_single_table(guest: Api) -> None:
     one, other = book(4, "T1", "T5"), book(4, "T4")
     swap(one, other)
-    assert held(one) == [("T4", EVENING)]
-    assert held(other) == [("T1", EVENING), ("T5", EVENING)]
+    assert allocations_of(one) == [("T4", EVENING)]
+    assert allocations_of(other) == [("T1", EVENING), ("T5", EVENING)]
 
 
 def test_bookings_of_two_sectors_swap_sectors_too(db: None) -> None:
-    house("H", tables={"A": (2, 4)})
+    make_restaurant("H", tables={"A": (2, 4)})
     create_sector(caller=SYSTEM, id="H-Z", restaurant_id="H", name="Terrace")
     create_table(caller=SYSTEM, id="H-B", sector_id="H-Z", capacity_min=2, capacity_max=4)
     made = []
@@ -136,16 +136,16 @@ def test_a_seated_off_grid_walk_in_swaps_with_a_coming_booking(guest: Api) -> No
     comes = book(2, "T5", minutes=15)
     first, _second = swap(sits, comes)
     assert (first.status, first.start) == ("SEATED", late)
-    assert held(sits) == [("T5", late)]
+    assert allocations_of(sits) == [("T5", late)]
 
 
 def test_a_refused_swap_changes_neither_booking(guest: Api) -> None:
     one, other = book(2, "T1"), book(3, "T3")
-    before = (as_now(one), as_now(other), held(one), held(other))
+    before = (reload_booking(one), reload_booking(other), allocations_of(one), allocations_of(other))
     with pytest.raises(Conflict) as refusal:
         swap(one, other)
     assert str(refusal.value.detail) == "The party of 3 at 20:00 does not fit at the other's tables."
-    assert (as_now(one), as_now(other), held(one), held(other)) == before
+    assert (reload_booking(one), reload_booking(other), allocations_of(one), allocations_of(other)) == before
     assert [len(events_of(str(each.id))) for each in (one, other)] == [1, 1]
 
 
@@ -181,7 +181,7 @@ def test_an_overlapping_third_booking_or_block_refuses_the_swap(guest: Api) -> N
     )
     with pytest.raises(Conflict):
         swap(one, other)
-    assert (held(one)[0][0], held(other)[0][0]) == ("T1", "T5")
+    assert (allocations_of(one)[0][0], allocations_of(other)[0][0]) == ("T1", "T5")
 
 
 def test_a_closed_booking_cannot_be_swapped(guest: Api) -> None:
@@ -189,7 +189,7 @@ def test_a_closed_booking_cannot_be_swapped(guest: Api) -> None:
     with frozen(EVENING):
         lifecycle.no_show_booking(one.reference, caller=ANA)
     with pytest.raises(InvalidTransition):
-        swap(as_now(one), other)
+        swap(reload_booking(one), other)
 
 
 def test_a_swap_outside_the_hours_is_refused_as_such(guest: Api) -> None:
@@ -208,7 +208,7 @@ def test_only_bookings_of_one_restaurant_and_day_swap(guest: Api) -> None:
             other.reference, caller=ANA, change=Change(date=EVENING.date() + timedelta(days=1))
         )
     with pytest.raises(ValidationFailed):
-        swap(one, as_now(other))
+        swap(one, reload_booking(other))
     stranger = Caller(CallerKind.USER, "8", {"ELSEWHERE": PERMISSIONS[Role.ADMIN]})
     with pytest.raises(NotFound):
         swaps.swap_bookings(
@@ -221,7 +221,7 @@ def test_a_repeated_swap_takes_effect_once(guest: Api) -> None:
     swap(one, other)
     with pytest.raises(Conflict):
         swap(one, other)
-    assert (held(one)[0][0], held(other)[0][0]) == ("T5", "T1")
+    assert (allocations_of(one)[0][0], allocations_of(other)[0][0]) == ("T5", "T1")
 
 
 def test_undoing_a_swap_restores_both_bookings_or_neither(guest: Api) -> None:
@@ -230,17 +230,17 @@ def test_undoing_a_swap_restores_both_bookings_or_neither(guest: Api) -> None:
     with frozen(EVENING + timedelta(seconds=9)):
         after = undo.undo_booking(other.reference, caller=ANA, version=2)
     assert (after.id, after.table_ids, after.version) == (other.id, ("T5",), 3)
-    assert (held(one), held(other)) == ([("T1", EVENING)], [("T5", EVENING)])
+    assert (allocations_of(one), allocations_of(other)) == ([("T1", EVENING)], [("T5", EVENING)])
     for each in (one, other):
         last = events_of(str(each.id))[-1]
         assert last.payload["undoes"] == {"version": 2, "eventType": "BookingUpdated"}
         assert [event.version for event in events_of(str(each.id))] == [1, 2, 3]
-    first, second = swap(as_now(one), as_now(other))
+    first, second = swap(reload_booking(one), reload_booking(other))
     with frozen(EVENING):
         lifecycle.seat_booking(str(second.id), caller=SYSTEM)
     with frozen(EVENING), pytest.raises(Conflict):
         undo.undo_booking(str(first.id), caller=ANA, version=first.version)
-    assert (held(one)[0][0], held(other)[0][0]) == ("T5", "T1")
+    assert (allocations_of(one)[0][0], allocations_of(other)[0][0]) == ("T5", "T1")
 
 
 def test_a_swap_is_undone_only_by_its_author_and_in_time(guest: Api) -> None:
@@ -249,14 +249,14 @@ def test_a_swap_is_undone_only_by_its_author_and_in_time(guest: Api) -> None:
         undo.undo_booking(str(second.id), caller=SYSTEM, version=2)
     with frozen(EVENING + timedelta(seconds=31)), pytest.raises(InvalidTransition):
         undo.undo_booking(str(second.id), caller=ANA, version=2)
-    assert (held(first)[0][0], held(second)[0][0]) == ("T5", "T1")
+    assert (allocations_of(first)[0][0], allocations_of(second)[0][0]) == ("T5", "T1")
 
 
 def test_tables_that_do_not_join_are_refused_as_such(guest: Api) -> None:
     TableJoin.objects.create(sector_id="S1", first_id="T1", second_id="T5")
     booked = book(4, "T1", "T5")
     refusal = api_as().change(str(booked.id), tableIds=["T1", "T3"])
-    assert refused(refusal, 409, "CONFLICT") == "The requested tables cannot be combined."
+    assert assert_refused(refusal, 409, "CONFLICT") == "The requested tables cannot be combined."
 
 
 # --- concurrency ---
@@ -268,7 +268,7 @@ def committed(transactional_db: None) -> None:
     example.example()
 
 
-def at_once(*acts: Callable[[], object]) -> list[object]:
+def run_concurrently(*acts: Callable[[], object]) -> list[object]:
     """Run the functions concurrently; return what each returned or raised."""
     barrier = Barrier(len(acts))
 
@@ -287,8 +287,8 @@ def at_once(*acts: Callable[[], object]) -> list[object]:
 
 def check_books(*bookings: BookingRecord) -> None:
     """Assert that each booking's tables are those it holds, and that its versions have no gap."""
-    for booking in map(as_now, bookings):
-        assert [table for table, _ in held(booking)] == sorted(booking.table_ids)
+    for booking in map(reload_booking, bookings):
+        assert [table for table, _ in allocations_of(booking)] == sorted(booking.table_ids)
         assert [event.version for event in events_of(str(booking.id))] == list(range(1, booking.version + 1))
 
 
@@ -296,9 +296,9 @@ def check_books(*bookings: BookingRecord) -> None:
 def test_of_two_concurrent_opposite_swaps_one_succeeds() -> None:
     for _round in range(5):
         one, other = book(2, "T1"), book(2, "T5")
-        results = at_once(partial(swap, one, other), partial(swap, other, one))
+        results = run_concurrently(partial(swap, one, other), partial(swap, other, one))
         assert sorted(type(result).__name__ for result in results) == ["Conflict", "tuple"]
-        assert (held(one), held(other)) == ([("T5", EVENING)], [("T1", EVENING)])
+        assert (allocations_of(one), allocations_of(other)) == ([("T5", EVENING)], [("T1", EVENING)])
         check_books(one, other)
         with frozen(EVENING):
             for booking in (one, other):
@@ -308,9 +308,15 @@ def test_of_two_concurrent_opposite_swaps_one_succeeds() -> None:
 @pytest.mark.usefixtures("committed")
 def test_of_concurrent_swaps_that_share_a_booking_one_succeeds() -> None:
     one, other, third = book(2, "T1"), book(2, "T5"), book(2, "T3")
-    results = at_once(partial(swap, one, other), partial(swap, other, third), partial(swap, third, one))
+    results = run_concurrently(
+        partial(swap, one, other), partial(swap, other, third), partial(swap, third, one)
+    )
     assert sorted(type(result).__name__ for result in results) == ["Conflict", "Conflict", "tuple"]
-    assert sorted(table for each in (one, other, third) for table, _ in held(each)) == ["T1", "T3", "T5"]
+    assert sorted(table for each in (one, other, third) for table, _ in allocations_of(each)) == [
+        "T1",
+        "T3",
+        "T5",
+    ]
     check_books(one, other, third)
 
 
@@ -319,7 +325,7 @@ def test_a_concurrent_swap_and_create_never_share_a_table() -> None:
     for _round in range(5):
         # After the swap, the later booking's time at T1 is the one that the new booking requests.
         one, other = book(2, "T1"), book(2, "T5", minutes=60)
-        results = at_once(partial(swap, one, other), partial(book, 2, "T1", minutes=105))
+        results = run_concurrently(partial(swap, one, other), partial(book, 2, "T1", minutes=105))
         assert sorted(type(result).__name__ for result in results) in (
             ["BookingRecord", "Conflict"],
             ["Conflict", "tuple"],

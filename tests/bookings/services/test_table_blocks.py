@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 
 from bookings.models import Allocation, TableBlock
 from bookings.services.table_blocks import block_table, unblock_table
-from tests.api import Api, at, events_of, house, refused
+from tests.api import Api, assert_refused, at, events_of, make_restaurant
 from wokibrain.core.callers import SYSTEM, Caller, CallerKind
 from wokibrain.core.clock import frozen
 from wokibrain.core.errors import Conflict, Forbidden, NotFound, Unauthorized, ValidationFailed
@@ -81,7 +81,7 @@ def test_a_block_removes_only_its_own_table_from_the_offer(guest: Api) -> None:
 
 def test_a_change_cannot_move_a_booking_onto_a_block(staff: Api) -> None:
     block("T3", evening(20), evening(22))
-    refused(staff.change("B1", tableIds=["T3"]), 409, "CONFLICT")
+    assert_refused(staff.change("B1", tableIds=["T3"]), 409, "CONFLICT")
     assert staff.change("B1", durationMinutes=90).body["tableIds"] == ["T2"]
 
 
@@ -154,7 +154,7 @@ def test_blocking_and_unblocking_are_events_of_the_table(guest: Api) -> None:
 
 
 def test_blocking_needs_permission(guest: Api) -> None:
-    house("H")
+    make_restaurant("H")
 
     def caller(role: Role, place: str) -> Caller:
         return Caller(CallerKind.API_KEY, "k", {place: PERMISSIONS[role]})

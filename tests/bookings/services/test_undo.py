@@ -36,12 +36,12 @@ def booking(guest: Api) -> BookingRecord:
     return made
 
 
-def held(booking: BookingRecord) -> list[tuple[str, datetime, datetime]]:
+def allocations_of(booking: BookingRecord) -> list[tuple[str, datetime, datetime]]:
     rows = Allocation.objects.filter(booking_id=booking.id, active=True)
     return [(row.table_id, row.period.lower, row.period.upper) for row in rows]
 
 
-def take_back(booking: BookingRecord, version: int, at: datetime, caller: Caller = ANA) -> BookingRecord:
+def undo_change(booking: BookingRecord, version: int, at: datetime, caller: Caller = ANA) -> BookingRecord:
     with frozen(at):
         return undo.undo_booking(booking.reference, caller=caller, version=version)
 
@@ -49,7 +49,7 @@ def take_back(booking: BookingRecord, version: int, at: datetime, caller: Caller
 def test_undoing_a_seating_appends_an_event(booking: BookingRecord) -> None:
     with frozen(EVENING):
         lifecycle.seat_booking(booking.reference, caller=ANA)
-    after = take_back(booking, 2, EVENING + timedelta(seconds=5))
+    after = undo_change(booking, 2, EVENING + timedelta(seconds=5))
     assert (after.status, after.version) == ("CONFIRMED", 3)
     last = events_of(str(booking.id))[-1]
     assert (last.event_type, last.version) == ("BookingUpdated", 3)
@@ -61,9 +61,9 @@ def test_undoing_a_seating_appends_an_event(booking: BookingRecord) -> None:
 def test_undoing_a_change_that_freed_tables_takes_them_again(booking: BookingRecord, step: object) -> None:
     with frozen(EVENING):
         step(booking.reference, caller=ANA)  # type: ignore[operator]
-    assert held(booking) == []
-    assert take_back(booking, 2, EVENING).status == "CONFIRMED"
-    assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
+    assert allocations_of(booking) == []
+    assert undo_change(booking, 2, EVENING).status == "CONFIRMED"
+    assert allocations_of(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
 
 
 def test_undoing_a_completion_restores_the_whole_time(booking: BookingRecord) -> None:
@@ -71,16 +71,16 @@ def test_undoing_a_completion_restores_the_whole_time(booking: BookingRecord) ->
         lifecycle.seat_booking(booking.reference, caller=ANA)
     with frozen(EVENING + timedelta(minutes=30)):
         lifecycle.complete_booking(booking.reference, caller=ANA)
-    assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=30))]
-    assert take_back(booking, 3, EVENING + timedelta(minutes=30)).status == "SEATED"
-    assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
+    assert allocations_of(booking) == [("T1", EVENING, EVENING + timedelta(minutes=30))]
+    assert undo_change(booking, 3, EVENING + timedelta(minutes=30)).status == "SEATED"
+    assert allocations_of(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
 
 
 def test_a_move_is_undone(booking: BookingRecord) -> None:
     with frozen(EVENING):
         changes.update_booking(booking.reference, caller=ANA, change=Change(table_ids=frozenset({"T5"})))
-    assert take_back(booking, 2, EVENING).table_ids == ("T1",)
-    assert held(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
+    assert undo_change(booking, 2, EVENING).table_ids == ("T1",)
+    assert allocations_of(booking) == [("T1", EVENING, EVENING + timedelta(minutes=90))]
 
 
 def test_an_older_events_state_is_restored_in_the_present_shape(
@@ -93,7 +93,7 @@ def test_an_older_events_state_is_restored_in_the_present_shape(
     )
     with frozen(EVENING):
         lifecycle.seat_booking(booking.reference, caller=ANA)
-    assert take_back(booking, 2, EVENING).party_size == 1
+    assert undo_change(booking, 2, EVENING).party_size == 1
 
 
 def test_an_undo_is_refused_if_its_tables_were_taken(booking: BookingRecord) -> None:
@@ -106,7 +106,7 @@ def test_an_undo_is_refused_if_its_tables_were_taken(booking: BookingRecord) -> 
             ),
         )
     with pytest.raises(Conflict):
-        take_back(booking, 2, EVENING)
+        undo_change(booking, 2, EVENING)
     assert Booking.objects.get(pk=booking.id).status == "CANCELLED"
     assert [event.version for event in events_of(str(booking.id))] == [1, 2]
 
@@ -114,8 +114,8 @@ def test_an_undo_is_refused_if_its_tables_were_taken(booking: BookingRecord) -> 
 def test_undoing_a_walk_in_cancels_it(guest: Api) -> None:
     with frozen(EVENING):
         made = walk_in.seat_walk_in(caller=ANA, party=walk_in.WalkIn("R1", 2, duration_minutes=60))
-    assert take_back(made, 1, EVENING).status == "CANCELLED"
-    assert held(made) == []
+    assert undo_change(made, 1, EVENING).status == "CANCELLED"
+    assert allocations_of(made) == []
     last = events_of(str(made.id))[-1]
     assert (last.event_type, last.payload["reason"]) == ("BookingCancelled", "undone")
 
@@ -124,30 +124,30 @@ def test_only_the_author_may_undo_and_only_in_time(booking: BookingRecord) -> No
     with frozen(EVENING):
         lifecycle.seat_booking(booking.reference, caller=ANA)
     with pytest.raises(InvalidTransition) as somebody_else:
-        take_back(booking, 2, EVENING, SYSTEM)
+        undo_change(booking, 2, EVENING, SYSTEM)
     assert str(somebody_else.value.detail) == "Only the author of a change may undo it."
     with pytest.raises(InvalidTransition) as late:
-        take_back(booking, 2, EVENING + timedelta(seconds=31))
+        undo_change(booking, 2, EVENING + timedelta(seconds=31))
     assert str(late.value.detail) == "It is too late to undo this."
     with pytest.raises(Conflict):
-        take_back(booking, 1, EVENING)
+        undo_change(booking, 1, EVENING)
 
 
 def test_undos_and_contact_data_cannot_be_undone(booking: BookingRecord) -> None:
     with frozen(EVENING):
         lifecycle.seat_booking(booking.reference, caller=ANA)
-    take_back(booking, 2, EVENING)
+    undo_change(booking, 2, EVENING)
     with pytest.raises(InvalidTransition) as twice:
-        take_back(booking, 3, EVENING)
+        undo_change(booking, 3, EVENING)
     assert str(twice.value.detail) == "This change is an undo itself and cannot be undone."
     with frozen(EVENING):
         changes.update_booking(booking.reference, caller=ANA, change=Change(notes="by the window"))
     with pytest.raises(InvalidTransition) as private:
-        take_back(booking, 4, EVENING)
+        undo_change(booking, 4, EVENING)
     assert str(private.value.detail) == "Contact data and notes cannot be undone; type them again."
 
 
-def flagged(booking: BookingRecord) -> list[str]:
+def attention_of(booking: BookingRecord) -> list[str]:
     return Booking.objects.get(pk=booking.id).attention
 
 
@@ -155,8 +155,8 @@ def test_an_undo_clears_no_flag(booking: BookingRecord) -> None:
     Booking.objects.filter(pk=booking.id).update(attention=["tables"])
     with frozen(EVENING):
         lifecycle.seat_booking(booking.reference, caller=ANA)
-    take_back(booking, 2, EVENING)
-    assert flagged(booking) == ["tables"]
+    undo_change(booking, 2, EVENING)
+    assert attention_of(booking) == ["tables"]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_change_clears_its_flag_and_undoing_it_restores_the_flag(
     with frozen(EVENING):
         changes.update_booking(booking.reference, caller=ANA, change=change)
     told = events_of(str(booking.id))[-1].payload["changes"].get("attention")
-    assert (flagged(booking), told) == (left, None if left else {"from": [cause], "to": []})
-    take_back(booking, 2, EVENING)
+    assert (attention_of(booking), told) == (left, None if left else {"from": [cause], "to": []})
+    undo_change(booking, 2, EVENING)
     told = events_of(str(booking.id))[-1].payload["changes"].get("attention")
-    assert (flagged(booking), told) == ([cause], None if left else {"from": [], "to": [cause]})
+    assert (attention_of(booking), told) == ([cause], None if left else {"from": [], "to": [cause]})

@@ -14,7 +14,7 @@ from bookings.services.walk_in import WalkIn
 from restaurants.models import TurnTime
 from restaurants.services.calendar import Calendar, Hours
 from restaurants.services.restaurants import update_restaurant
-from tests.api import Api, events_of, house
+from tests.api import Api, events_of, make_restaurant
 from wokibrain.core.callers import SYSTEM, Caller, CallerKind
 from wokibrain.core.clock import frozen
 from wokibrain.core.errors import Conflict, NotFound, OutsideServiceWindow, ValidationFailed
@@ -64,7 +64,7 @@ def test_a_default_duration_ends_at_closing_and_a_requested_one_is_refused(guest
 
 
 def test_of_overlapping_services_the_one_that_still_seats_counts(db: None) -> None:
-    house(
+    make_restaurant(
         "H",
         hours=(Hours(time(20), time(22)), Hours(time(21), time(23), time(21, 15))),
         tables={"A": (1, 2), "B": (1, 2)},
@@ -135,21 +135,23 @@ def test_choices_are_the_tables_that_a_seating_would_take(guest: Api) -> None:
 @pytest.mark.parametrize("at", [datetime(2026, 4, 5, 3, minute, tzinfo=UTC) for minute in (5, 50)])
 def test_a_walk_in_is_seated_in_a_repeated_hour_too(db: None, at: datetime) -> None:
     """On 2026-04-04 Santiago's clocks show 23:00 to 24:00 twice: from 02:00 and from 03:00 UTC."""
-    house("H", zone="America/Santiago", hours=(Hours(time(20), time(2), time(0, 30)),))
+    make_restaurant("H", zone="America/Santiago", hours=(Hours(time(20), time(2), time(0, 30)),))
     assert seat(WalkIn("H", 2, duration_minutes=60), at).start == at
     with pytest.raises(OutsideServiceWindow):
         seat(WalkIn("H", 2, duration_minutes=30), datetime(2026, 4, 5, 4, 50, tzinfo=UTC))
 
 
 def test_a_repeated_last_seating_means_its_first_occurrence(db: None) -> None:
-    house("H", zone="America/Santiago", hours=(Hours(time(20), time(2), time(23, 30)),))
+    make_restaurant("H", zone="America/Santiago", hours=(Hours(time(20), time(2), time(23, 30)),))
     seat(WalkIn("H", 2, duration_minutes=30), datetime(2026, 4, 5, 2, 40, tzinfo=UTC))
     with pytest.raises(OutsideServiceWindow):
         seat(WalkIn("H", 2, duration_minutes=30), datetime(2026, 4, 5, 3, 20, tzinfo=UTC))
 
 
 def test_a_party_seated_in_the_repeated_hour_can_be_moved(db: None) -> None:
-    house("H", zone="America/Santiago", hours=(Hours(time(20), time(2)),), tables={"A": (2, 4), "B": (2, 4)})
+    make_restaurant(
+        "H", zone="America/Santiago", hours=(Hours(time(20), time(2)),), tables={"A": (2, 4), "B": (2, 4)}
+    )
     at = datetime(2026, 4, 5, 3, 5, tzinfo=UTC)
     booking = seat(WalkIn("H", 2, table_ids=frozenset({"H-A"}), duration_minutes=60), at)
     with frozen(at):
@@ -162,7 +164,7 @@ def test_a_party_seated_in_the_repeated_hour_can_be_moved(db: None) -> None:
 
 def test_a_full_room_is_refused_as_full_though_the_past_is_refused(db: None) -> None:
     """A walk-in is never too late to book."""
-    house("H", hours=(Hours(time(20), time(23)),), refuse_past=True)
+    make_restaurant("H", hours=(Hours(time(20), time(23)),), refuse_past=True)
     seat(WalkIn("H", 2, duration_minutes=60), evening(20, 7))
     with pytest.raises(Conflict) as caught:
         seat(WalkIn("H", 2, duration_minutes=60), evening(20, 20))

@@ -27,7 +27,7 @@ from restaurants.services.calendar import Calendar, Hours, SpecialHours
 from restaurants.services.plan_guard import Stranded
 from restaurants.services.restaurants import update_restaurant, update_sector
 from restaurants.services.table_joins import Joined
-from tests.wokibrain.office.pages import filled, make_places, owner, person
+from tests.wokibrain.office.pages import filled_form, make_restaurants, owner, person
 from wokibrain.core import clock
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.permissions import Role
@@ -38,14 +38,14 @@ BEFORE = datetime(2025, 10, 20, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def places(db: None) -> Iterator[None]:
-    make_places()
+def two_restaurants(db: None) -> Iterator[None]:
+    make_restaurants()
     with clock.frozen(BEFORE):
         yield
 
 
 @pytest.fixture
-def client(places: None) -> Client:
+def client(two_restaurants: None) -> Client:
     return person(Role.ADMIN)
 
 
@@ -67,20 +67,22 @@ def stranded(response: Any) -> tuple[Stranded, ...]:
 def evenings_gone(page: Any) -> dict[str, Any]:
     """Return the restaurant's form with every evening window ticked for deletion."""
     rows = enumerate(page.context["inline_admin_formsets"][0].formset.forms)
-    return filled(page, **{f"windows-{n}-DELETE": "on" for n, row in rows if row.instance.opens == time(20)})
+    return filled_form(
+        page, **{f"windows-{n}-DELETE": "on" for n, row in rows if row.instance.opens == time(20)}
+    )
 
 
 def inactive(*numbers: int) -> Callable[[Any], dict[str, Any]]:
-    return lambda page: filled(page, **{f"tables-{number}-active": None for number in numbers})
+    return lambda page: filled_form(page, **{f"tables-{number}-active": None for number in numbers})
 
 
 STRANDING: list[tuple[type[Any], str, Callable[[Any], dict[str, Any]], str]] = [
     (Restaurant, "R1", evenings_gone, "hours"),
-    (Restaurant, "R1", lambda page: filled(page, zone="America/Bogota"), "zone"),
+    (Restaurant, "R1", lambda page: filled_form(page, zone="America/Bogota"), "zone"),
     (Sector, "S1", inactive(1), "tables"),
-    (Sector, "S1", lambda page: filled(page, **{"tables-1-capacity_max": "2"}), "tables"),
-    (Table, "T2", lambda page: filled(page, active=None), "tables"),
-    (Table, "T2", lambda page: filled(page, capacity_min="4", capacity_max="6"), "tables"),
+    (Sector, "S1", lambda page: filled_form(page, **{"tables-1-capacity_max": "2"}), "tables"),
+    (Table, "T2", lambda page: filled_form(page, active=None), "tables"),
+    (Table, "T2", lambda page: filled_form(page, capacity_min="4", capacity_max="6"), "tables"),
 ]
 
 
@@ -97,7 +99,7 @@ def test_a_change_that_strands_a_booking_lists_it_and_asks(
     assert "<td>20:30</td>" in response.content.decode()
     assert f"/admin/bookings/booking/{b1().pk}/change/" in response.content.decode()
     # The form still has the input, and nothing was saved.
-    again = filled(response)
+    again = filled_form(response)
     assert {name: again.get(name) for name in body if name != "_save"} == {
         name: value if isinstance(value, list) else [value] for name, value in body.items() if name != "_save"
     }
@@ -111,7 +113,7 @@ def test_a_change_that_strands_a_booking_lists_it_and_asks(
     assert (row.name, b1().attention, b1().table_ids) == ("Typed anew", [cause], ["T2"])
 
 
-def test_retiring_two_tables_together_asks_once(client: Client, places: None) -> None:
+def test_retiring_two_tables_together_asks_once(client: Client, two_restaurants: None) -> None:
     start = datetime(2025, 10, 23, 0, tzinfo=UTC)
     made = create_booking(
         caller=SYSTEM,
@@ -163,7 +165,7 @@ def test_a_special_day_keeps_its_row_when_it_changes(client: Client) -> None:
     day = SpecialDay.objects.get()
     page = client.get(page_of(day))
     changed = {"name": "Christmas Eve", "windows-0-closes": "15:00", "_continue": "1"}
-    response = client.post(page_of(day), filled(page, **changed))
+    response = client.post(page_of(day), filled_form(page, **changed))
     assert (response.status_code, response["Location"]) == (302, page_of(day))
     day = SpecialDay.objects.get()
     assert (day.name, [str(window) for window in day.windows.all()]) == ("Christmas Eve", ["12:00-15:00"])
@@ -207,24 +209,24 @@ def test_invalid_input_is_explained_at_its_field(
     client: Client, path: str, body: dict[str, Any], field: str, said: str
 ) -> None:
     url = f"/admin/restaurants/{path}/"
-    response = client.post(url, filled(client.get(url), **body) | {"_save": "1"})
+    response = client.post(url, filled_form(client.get(url), **body) | {"_save": "1"})
     assert response.context["adminform"].form.errors == {field: [said]}
 
 
 def test_an_off_grid_window_is_explained_at_its_row_and_other_input_kept(client: Client) -> None:
     path = "/admin/restaurants/restaurant/R1/change/"
-    typed = filled(
+    typed = filled_form(
         client.get(path), **{"windows-0-opens": "12:10", "name": "Kept", "turn_times-0-minutes": "75"}
     )
     response = client.post(path, typed | {"_save": "1"})
     rows = response.context["inline_admin_formsets"][0].formset
     assert rows.forms[0].non_field_errors() == ["Times lie on quarter hours."]
-    again = filled(response)
+    again = filled_form(response)
     assert (again["windows-0-opens"], again["name"]) == (["12:10"], ["Kept"])
     assert Restaurant.objects.get(pk="R1").name == "Bistro Central"
 
 
-def test_a_manager_of_one_restaurant_sets_up_from_nothing(places: None) -> None:
+def test_a_manager_of_one_restaurant_sets_up_from_nothing(two_restaurants: None) -> None:
     client = owner()
     made = client.post(
         "/admin/restaurants/restaurant/add/",
@@ -237,7 +239,7 @@ def test_a_manager_of_one_restaurant_sets_up_from_nothing(places: None) -> None:
         (2, 90), (4, 105), (6, 120), (50, 150),
     ]  # fmt: skip
     room = {"sectors-TOTAL_FORMS": "1", "sectors-0-name": "Comedor", "sectors-0-position": "0"}
-    assert client.post(path, filled(client.get(path), **room) | {"_save": "1"}).status_code == 302
+    assert client.post(path, filled_form(client.get(path), **room) | {"_save": "1"}).status_code == 302
     sector = Sector.objects.get(restaurant="N")
     tables = {"tables-TOTAL_FORMS": "2"}
     for number, most in enumerate((2, 6)):
@@ -246,7 +248,9 @@ def test_a_manager_of_one_restaurant_sets_up_from_nothing(places: None) -> None:
             f"tables-{number}-capacity_max": str(most), f"tables-{number}-shape": "round",
             f"tables-{number}-active": "on", f"tables-{number}-position": str(number),
         }  # fmt: skip
-    response = client.post(page_of(sector), filled(client.get(page_of(sector)), **tables) | {"_save": "1"})
+    response = client.post(
+        page_of(sector), filled_form(client.get(page_of(sector)), **tables) | {"_save": "1"}
+    )
     assert response.status_code == 302
     assert list(sector.tables.values_list("name", "capacity_max", "combinable", "x", "y", "position")) == [
         ("M0", 2, False, 60, 60, 0), ("M1", 6, False, 220, 60, 1),
@@ -264,13 +268,13 @@ def test_rows_with_history_are_not_deleted_and_the_page_says_so(client: Client) 
 
 def test_only_edited_fields_are_written(client: Client) -> None:
     path = "/admin/restaurants/table/T3/change/"
-    body = filled(client.get(path), name="Window")
+    body = filled_form(client.get(path), name="Window")
     Table.objects.filter(pk="T3").update(position=77)
     assert client.post(path, body | {"_save": "1"}).status_code == 302
     assert Table.objects.values_list("name", "position").get(pk="T3") == ("Window", 77)
 
 
-def test_a_role_without_permission_changes_nothing(places: None) -> None:
+def test_a_role_without_permission_changes_nothing(two_restaurants: None) -> None:
     client = person(Role.MANAGER)
     for path in ("restaurant/R1", "sector/S1", "table/T2"):
         assert (
@@ -283,11 +287,11 @@ def test_a_role_without_permission_changes_nothing(places: None) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_save_during_a_booking_waits_and_then_asks_to_retry(settings: Any) -> None:
-    make_places()
+    make_restaurants()
     settings.LOCK_WAIT_MS = 50
     client = person(Role.ADMIN)
     path = "/admin/restaurants/table/T2/change/"
-    body = filled(client.get(path), capacity_max="5") | {"_save": "1"}
+    body = filled_form(client.get(path), capacity_max="5") | {"_save": "1"}
     here = connection.settings_dict
     names = {"dbname": "NAME", "host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
     with psycopg.connect(**{name: here[key] for name, key in names.items() if here[key]}) as other:
@@ -296,8 +300,8 @@ def test_a_save_during_a_booking_waits_and_then_asks_to_retry(settings: Any) -> 
         assert response.context["adminform"].form.non_field_errors() == [
             "Another change is being saved right now. Please save again."
         ]
-        assert filled(response)["capacity_max"] == ["5"]
+        assert filled_form(response)["capacity_max"] == ["5"]
         # A change that does not matter to bookings does not wait for them.
-        named = filled(client.get(path), name="Window") | {"_save": "1"}
+        named = filled_form(client.get(path), name="Window") | {"_save": "1"}
         assert client.post(path, named).status_code == 302
     assert client.post(path, body).status_code == 302

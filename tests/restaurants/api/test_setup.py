@@ -11,7 +11,7 @@ from django.db import connection
 
 from bookings.models import Booking
 from restaurants.models import Restaurant, Sector, ServiceWindow, Table
-from tests.api import Api, Reply, refused
+from tests.api import Api, Reply, assert_refused
 from wokibrain.events.models import StoredEvent
 
 SECRET = {"X-Admin-Secret": settings.ADMIN_SECRET}
@@ -133,7 +133,7 @@ def test_a_restaurant_without_windows_is_always_closed() -> None:
     reply = make("restaurants", id="R2", name="Closed", timezone="UTC", windows=[])
     make("sectors", id="S2", restaurantId="R2", name="Room")
     assert (reply.status, reply.body["windows"]) == (201, [])
-    refused(Api().discover(restaurantId="R2", sectorId="S2"), 422, "OUTSIDE_SERVICE_WINDOW")
+    assert_refused(Api().discover(restaurantId="R2", sectorId="S2"), 422, "OUTSIDE_SERVICE_WINDOW")
 
 
 def test_missing_ids_are_generated() -> None:
@@ -173,17 +173,17 @@ def test_capacities_that_contradict_are_named() -> None:
             "A table's largest party cannot be smaller than its smallest.",
         ),
     ):
-        assert refused(make("tables", sectorId="S1", **body), 400, "VALIDATION_ERROR", path) == detail
+        assert assert_refused(make("tables", sectorId="S1", **body), 400, "VALIDATION_ERROR", path) == detail
 
 
 def test_a_taken_id_is_refused_and_its_row_stays() -> None:
     make("seed")
-    detail = refused(
+    detail = assert_refused(
         make("restaurants", id="R1", name="Again", timezone="UTC"), 400, "VALIDATION_ERROR", "id"
     )
     assert detail == "This id is already in use."
-    refused(make("sectors", id="S1", restaurantId="R1", name="Again"), 400, "VALIDATION_ERROR", "id")
-    refused(
+    assert_refused(make("sectors", id="S1", restaurantId="R1", name="Again"), 400, "VALIDATION_ERROR", "id")
+    assert_refused(
         make("tables", id="T1", sectorId="S1", capacityMin=1, capacityMax=9), 400, "VALIDATION_ERROR", "id"
     )
     assert Restaurant.objects.get().name == "Bistro Central"
@@ -225,24 +225,24 @@ def test_of_concurrent_requests_for_one_id_one_succeeds() -> None:
 
 def test_invalid_windows_are_named_and_nothing_is_created() -> None:
     twice = make("restaurants", name="A", timezone="UTC", windows=[{"start": "12:00", "end": "15:00"}] * 2)
-    assert refused(twice, 400, "VALIDATION_ERROR", "windows") == "A window opens at this time already."
+    assert assert_refused(twice, 400, "VALIDATION_ERROR", "windows") == "A window opens at this time already."
     odd = make("restaurants", name="A", timezone="UTC", windows=[{"start": "12:05", "end": "15:00"}])
-    assert refused(odd, 400, "VALIDATION_ERROR", "windows") == "Times lie on quarter hours."
+    assert assert_refused(odd, 400, "VALIDATION_ERROR", "windows") == "Times lie on quarter hours."
     assert not Restaurant.objects.exists()
 
 
 def test_the_secret_in_the_query_is_for_development_only(settings: Any) -> None:
     path = f"/admin/seed?secret={settings.ADMIN_SECRET}"
     assert Api().call("POST", path).body == SEEDED
-    refused(Api().call("POST", "/admin/seed?secret=wrong"), 401, "UNAUTHORIZED")
+    assert_refused(Api().call("POST", "/admin/seed?secret=wrong"), 401, "UNAUTHORIZED")
     settings.PRODUCTION = True
-    refused(Api().call("POST", path), 401, "UNAUTHORIZED")
+    assert_refused(Api().call("POST", path), 401, "UNAUTHORIZED")
     assert Api().call("POST", "/admin/seed", headers=SECRET).status == 200
 
 
 @pytest.mark.parametrize("query", ["secret=wrong", f"secret={settings.ADMIN_SECRET}&secret=wrong"])
 def test_a_right_header_with_a_wrong_query_is_refused(query: str) -> None:
-    refused(Api().call("POST", f"/admin/seed?{query}", headers=SECRET), 401, "UNAUTHORIZED")
+    assert_refused(Api().call("POST", f"/admin/seed?{query}", headers=SECRET), 401, "UNAUTHORIZED")
     right = Api().call("POST", f"/admin/seed?secret={settings.ADMIN_SECRET}", headers=SECRET)
     assert right.status == 200
 
@@ -251,7 +251,7 @@ def test_a_wrong_header_with_a_right_query_is_refused() -> None:
     reply = Api().call(
         "POST", f"/admin/seed?secret={settings.ADMIN_SECRET}", headers={"X-Admin-Secret": "wrong"}
     )
-    refused(reply, 401, "UNAUTHORIZED")
+    assert_refused(reply, 401, "UNAUTHORIZED")
 
 
 def test_info_needs_no_credentials() -> None:

@@ -7,14 +7,14 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 
 from restaurants.models import MAX_JOINS, TableJoin
-from tests.api import house
+from tests.api import make_restaurant
 
 pytestmark = pytest.mark.django_db
 
 
 def star(arms: int) -> None:
     """Create a table joined to ``count`` others."""
-    house("J", tables={"A": (1, 2)} | {f"B{number}": (1, 2) for number in range(arms + 1)})
+    make_restaurant("J", tables={"A": (1, 2)} | {f"B{number}": (1, 2) for number in range(arms + 1)})
     for number in range(arms):
         TableJoin.objects.create(sector_id="J-S", first_id="J-A", second_id=f"J-B{number}")
 
@@ -34,7 +34,7 @@ def test_a_ninth_join_is_refused_by_the_database() -> None:
 
 
 def test_combos_beyond_two_thousand_are_refused_by_the_database() -> None:
-    house("C")
+    make_restaurant("C")
     insert = (
         "INSERT INTO restaurants_combo (id, sector_id, key, capacity_min, capacity_max) "
         "SELECT gen_random_uuid(), 'C-S', 'K' || n, 2, 4 FROM generate_series(%s::int, %s::int) AS n"

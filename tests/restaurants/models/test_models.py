@@ -188,7 +188,7 @@ def immediately() -> None:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
-def at_once(write: Write) -> None:
+def run_concurrently(write: Write) -> None:
     with transaction.atomic():
         write()
         immediately()
@@ -199,7 +199,7 @@ def at_once(write: Write) -> None:
 )
 def test_the_database_refuses(name: str, write: Write) -> None:
     with pytest.raises(IntegrityError, match=name):
-        at_once(write)
+        run_concurrently(write)
 
 
 def test_the_database_accepts_valid_rows() -> None:
@@ -217,14 +217,14 @@ def test_the_database_accepts_valid_rows() -> None:
         allocation(active=False),
     ]
     for write in writes:
-        at_once(write)
+        run_concurrently(write)
 
 
 def test_a_table_in_a_join_or_combo_cannot_leave_its_sector() -> None:
     join("T1", "T2")()
     immediately()
     with pytest.raises(IntegrityError, match="table_join_first_in_sector"):
-        at_once(lambda: Table.objects.filter(pk="T1").update(sector_id="S2"))
+        run_concurrently(lambda: Table.objects.filter(pk="T1").update(sector_id="S2"))
 
 
 def test_overlaps_are_allowed_within_a_transaction_that_defers_the_constraint() -> None:

@@ -40,7 +40,7 @@ def entries(target_type: str, target_id: str) -> list[AuditEntry]:
     return list(AuditEntry.objects.filter(target_type=target_type, target_id=target_id).order_by("id"))
 
 
-def told(entry: AuditEntry) -> tuple[str, str, dict[str, Any], dict[str, Any], list[str]]:
+def fields_of(entry: AuditEntry) -> tuple[str, str, dict[str, Any], dict[str, Any], list[str]]:
     return entry.action, entry.restaurant_id, entry.before, entry.after, entry.touched
 
 
@@ -73,7 +73,7 @@ def test_a_tables_whole_life_is_audited(owner: APIClient) -> None:
         "capacityMax": 4,
         "active": True,
     }
-    assert told(changed) == ("TableUpdated", "R1", {"capacityMax": 4}, {"capacityMax": 6}, ["name"])
+    assert fields_of(changed) == ("TableUpdated", "R1", {"capacityMax": 4}, {"capacityMax": 6}, ["name"])
     assert (deleted.action, deleted.after, deleted.before["capacityMax"]) == ("TableDeleted", {}, 6)
     assert "Ventana" not in str([entry.before | entry.after for entry in (made, changed, deleted)])
 
@@ -87,7 +87,7 @@ def test_a_sectors_joins_and_combos_are_audited(owner: APIClient) -> None:
     }
     assert ask(owner, "PATCH", "sectors/S1", body) == 200
     assert [entry.action for entry in entries("sector", "S5")] == ["SectorCreated", "SectorDeleted"]
-    assert told(entries("sector", "S1")[-1]) == (
+    assert fields_of(entries("sector", "S1")[-1]) == (
         "SectorUpdated", "R1", {"joins": [], "combos": []}, {"joins": ["T2+T3"], "combos": ["T2+T3: 5-6"]}, [],
     )  # fmt: skip
 
@@ -96,7 +96,7 @@ def test_single_joins_and_combos_are_audited() -> None:
     join = put_join(caller=SYSTEM, sector_id="S1", tables=frozenset({"T3", "T2"}))
     put_combo(caller=SYSTEM, sector_id="S1", joined=Joined(frozenset({"T2", "T3"}), 5, 6))
     drop_join(caller=SYSTEM, sector_id="S1", join_id=join.pk)
-    assert [told(entry)[2:4] for entry in entries("sector", "S1")[-3:]] == [
+    assert [fields_of(entry)[2:4] for entry in entries("sector", "S1")[-3:]] == [
         ({"joins": []}, {"joins": ["T2+T3"]}),
         ({"combos": []}, {"combos": ["T2+T3: 5-6"]}),
         ({"joins": ["T2+T3"]}, {"joins": []}),
@@ -111,7 +111,7 @@ def test_a_restaurants_calendar_is_audited(owner: APIClient) -> None:
         "turnTimes": [{"partyUpTo": 4, "minutes": 90}],
     }
     assert ask(owner, "PATCH", "restaurants/R2", body) == 200
-    action, restaurant, before, after, touched = told(entries("restaurant", "R2")[-1])
+    action, restaurant, before, after, touched = fields_of(entries("restaurant", "R2")[-1])
     assert (action, restaurant, touched) == ("RestaurantUpdated", "R2", ["specialDayNames"])
     assert before["windows"][:2] == ["0 12:00-16:00", "0 20:00-23:45"]
     assert {name: before[name] for name in before.keys() - {"windows"}} == {
@@ -141,7 +141,7 @@ def test_changed_special_days_are_audited_without_their_names(owner: APIClient) 
     for days in ([party, eve], [party, later], [renamed, later]):
         assert ask(owner, "PATCH", "restaurants/R2", {"specialDays": days}) == 200
     found = [entry for entry in entries("restaurant", "R2") if entry.action == "RestaurantUpdated"]
-    assert [told(each)[2:] for each in found] == [
+    assert [fields_of(each)[2:] for each in found] == [
         ({"specialDays": []}, {"specialDays": ["2031-05-02 12:00-18:00", "2031-12-24"]}, ["specialDayNames"]),
         ({"specialDays": ["2031-12-24"]}, {"specialDays": ["2031-12-24 12:00-16:00"]}, []),
         ({}, {}, ["specialDayNames"]),
@@ -153,7 +153,7 @@ def test_deleting_a_table_audits_the_end_of_its_joins_and_combos() -> None:
     put_combo(caller=SYSTEM, sector_id="S1", joined=Joined(frozenset({"T3", "T4"}), 5, 6))
     delete_table(caller=SYSTEM, table_id="T4")
     assert entries("table", "T4")[-1].action == "TableDeleted"
-    assert told(entries("sector", "S1")[-1]) == (
+    assert fields_of(entries("sector", "S1")[-1]) == (
         "SectorUpdated", "R1", {"joins": ["T3+T4"], "combos": ["T3+T4: 5-6"]}, {"joins": [], "combos": []}, [],
     )  # fmt: skip
 
@@ -194,7 +194,7 @@ def test_api_keys_are_audited_with_their_permissions() -> None:
                              scopes=["booking:read"])  # fmt: skip
     keys.revoke_key(caller=SYSTEM, key_id=str(key.pk))
     made, revoked = entries("api_key", str(key.pk))
-    assert told(made) == (
+    assert fields_of(made) == (
         "api-key.created", "R1", {},
         {"role": "restaurant_staff", "scopes": ["booking:read"], "expiresAt": None}, [],
     )  # fmt: skip
@@ -228,7 +228,7 @@ def test_users_and_memberships_are_audited() -> None:
     assert client.post(path, held | {"memberships-0-role": "restaurant_manager"}).status_code == 302
     held |= {"memberships-0-role": "restaurant_manager", "memberships-0-DELETE": "on"}
     assert client.post(path, held).status_code == 302
-    found = [told(each) for each in entries("user", str(ana.pk))]
+    found = [fields_of(each) for each in entries("user", str(ana.pk))]
     staff, manager = (
         {"restaurantId": "R1", "role": role} for role in ("restaurant_staff", "restaurant_manager")
     )
@@ -251,7 +251,7 @@ def test_a_membership_that_changes_restaurant_is_audited_at_both() -> None:
                       "memberships-0-user": str(ana.pk), "memberships-0-restaurant": "R2",
                       "memberships-0-role": "restaurant_manager"})  # fmt: skip
     assert client.post(f"/admin/auth/user/{ana.pk}/change/", moved).status_code == 302
-    assert [told(entry) for entry in entries("user", str(ana.pk)) if entry.restaurant_id] == [
+    assert [fields_of(entry) for entry in entries("user", str(ana.pk)) if entry.restaurant_id] == [
         ("MembershipDeleted", "R1", {"restaurantId": "R1", "role": "restaurant_staff"}, {}, []),
         ("MembershipCreated", "R2", {}, {"restaurantId": "R2", "role": "restaurant_manager"}, []),
     ]

@@ -56,7 +56,7 @@ def page(browser: Browser, complaints: list[str]) -> Iterator[Page]:
     page.close()
 
 
-def refused(page: Page) -> list[str]:
+def blocked_by_policy(page: Page) -> list[str]:
     found: list[str] = page.evaluate("window.refused")
     return found
 
@@ -67,7 +67,7 @@ def test_the_api_reference_renders(page: Page, complaints: list[str], live_serve
     page.type("input[placeholder='Search...']", "cancel", delay=20)
     # The search runs in a worker, which the policy must allow ReDoc to create.
     page.wait_for_selector("[data-role='search:results'] :text('Cancel a booking')", timeout=15_000)
-    assert (refused(page), complaints) == ([], [])
+    assert (blocked_by_policy(page), complaints) == ([], [])
 
 
 def test_the_back_office_works(page: Page, complaints: list[str], live_server: Any) -> None:
@@ -84,7 +84,7 @@ def test_the_back_office_works(page: Page, complaints: list[str], live_server: A
     for link in lists:
         page.goto(link)
         page.goto(link + "add/")
-        assert (refused(page), complaints) == ([], []), link
+        assert (blocked_by_policy(page), complaints) == ([], []), link
 
 
 def test_canary_a_policy_without_its_exception_is_reported(

@@ -98,7 +98,7 @@ def fuzz(
     if role is not None:
         headers += ["--header", f"X-API-Key: {key_of(services, role)}"]
         headers += ["--header", f"X-Admin-Secret: {ADMIN_SECRET}"] if set_up else []
-    before = answered(url)
+    before = request_counts(url)
     result = subprocess.run(
         [
             str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIGURATION),
@@ -109,10 +109,10 @@ def fuzz(
         cwd=folder, env=UNMEASURED, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert result.returncode == 0, f"seed {SEED}\n{result.stdout[-6000:]}"
-    return Fuzzed(json.loads((folder / "report.json").read_text()), answered(url) - before)
+    return Fuzzed(json.loads((folder / "report.json").read_text()), request_counts(url) - before)
 
 
-def answered(url: str) -> Counter[tuple[str, str, str]]:
+def request_counts(url: str) -> Counter[tuple[str, str, str]]:
     """Return the server's own count of requests."""
     families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
     samples = [each for family in families for each in family.samples if each.name == "http_requests_total"]

@@ -107,7 +107,7 @@ def mo(file: Path) -> dict[str, str]:
     }
 
 
-def written(language: str, domain: str) -> dict[str, str]:
+def translations(language: str, domain: str) -> dict[str, str]:
     entries: dict[str, str] = {}
     for file in catalogues(language, domain):
         entries |= {text: said for text, said in po(file).items() if said}
@@ -117,7 +117,7 @@ def written(language: str, domain: str) -> dict[str, str]:
 @pytest.mark.parametrize("language", ["en", "es"])
 @pytest.mark.parametrize(("domain", "sources"), [("django", in_the_code), ("djangojs", in_the_scripts)])
 def test_no_string_is_untranslated(language: str, domain: str, sources: Callable[[], dict[str, str]]) -> None:
-    known = written(language, domain)
+    known = translations(language, domain)
     missing = {text: file for text, file in sources().items() if text not in known}
     assert missing == {}, "run `make messages`, translate, run it again"
 
@@ -131,7 +131,7 @@ def test_no_entry_is_empty_or_a_guess(language: str, domain: str) -> None:
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_the_english_catalogue_equals_the_code(domain: str) -> None:
-    assert {text: said for text, said in written("en", domain).items() if said != text} == {}
+    assert {text: said for text, said in translations("en", domain).items() if said != text} == {}
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -158,7 +158,7 @@ def test_english_translations_equal_their_source(domain: str) -> None:
 def test_a_translation_keeps_the_placeholders(domain: str) -> None:
     wrong = [
         text
-        for text, said in written("es", domain).items()
+        for text, said in translations("es", domain).items()
         if sorted(SLOTS.findall(text)) != sorted(SLOTS.findall(said))
     ]
     assert wrong == []

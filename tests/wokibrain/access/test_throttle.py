@@ -35,7 +35,7 @@ def api(services: Services) -> Iterator[Api]:
         yield api
 
 
-def passed(api: Api, headers: Callable[[int], dict[str, str]]) -> int:
+def count_passed(api: Api, headers: Callable[[int], dict[str, str]]) -> int:
     """Send 300 concurrent requests, spread over two processes; return how many were not refused."""
 
     def ask(number: int) -> int:
@@ -65,7 +65,7 @@ def test_of_three_hundred_requests_a_hundred_pass(
     services: Services, api: Api, headers: Callable[[int], dict[str, str]]
 ) -> None:
     flush(services)
-    assert passed(api, headers) == LIMIT
+    assert count_passed(api, headers) == LIMIT
 
 
 def test_canary_trusting_every_proxy_lets_all_pass(services: Services) -> None:
@@ -73,12 +73,12 @@ def test_canary_trusting_every_proxy_lets_all_pass(services: Services) -> None:
     flush(services)
     trusting = {"RATE_LIMIT_MAX": str(LIMIT), "TRUSTED_PROXIES": "127.0.0.0/8"}
     with api_servers(2, services=services, environment=trusting) as api:
-        assert passed(api, somebody_else) == AT_ONCE
+        assert count_passed(api, somebody_else) == AT_ONCE
 
 
 def test_without_redis_each_process_continues_from_its_last_count(services: Services, api: Api) -> None:
     services.redis.stop()
-    assert passed(api, nothing) == 0
+    assert count_passed(api, nothing) == 0
     services.redis.start()
 
 

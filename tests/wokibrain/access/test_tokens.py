@@ -149,7 +149,7 @@ def test_a_reused_refresh_token_ends_its_family(user: User) -> None:
     assert status_with(other["accessToken"]) == 200
 
 
-def refreshed_at_once(token: str, count: int) -> list[str]:
+def refresh_concurrently(token: str, count: int) -> list[str]:
     """Send ``count`` concurrent refreshes of one token; return the new refresh tokens."""
 
     def one(_: int) -> str | None:
@@ -167,7 +167,7 @@ def refreshed_at_once(token: str, count: int) -> list[str]:
 @pytest.mark.django_db(transaction=True)
 def test_of_twenty_concurrent_refreshes_one_succeeds(user: User) -> None:
     token = signed_in()["refreshToken"]
-    (fresh,) = refreshed_at_once(token, 20)
+    (fresh,) = refresh_concurrently(token, 20)
     # The nineteen were reuse.
     with pytest.raises(Unauthorized):
         sessions.refresh(token=fresh)
@@ -181,7 +181,7 @@ def test_canary_without_single_use_several_refreshes_succeed(
     """The canary: with a token id that never changes, all succeed."""
     body = signed_in()
     monkeypatch.setattr(sessions, "_token_id", lambda: LoginSession.objects.get().token_id)
-    assert len(refreshed_at_once(body["refreshToken"], 20)) > 1
+    assert len(refresh_concurrently(body["refreshToken"], 20)) > 1
 
 
 def test_a_deactivated_user_loses_access(user: User) -> None:

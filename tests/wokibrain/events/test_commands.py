@@ -240,7 +240,7 @@ def test_a_message_that_became_readable_needs_its_event_in_the_store() -> None:
     assert [(one.consumer, one.attempts) for one in Failure.objects.all()] == [("audit", 1)]
 
 
-def typed(*arguments: str, **environment: str) -> tuple[int, str, str]:
+def run_command(*arguments: str, **environment: str) -> tuple[int, str, str]:
     """Run a command as an operator does; return exit status, output and error output."""
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "manage.py", *arguments],
@@ -273,14 +273,14 @@ def empty() -> Iterator[Services]:
 def test_a_database_without_tables_is_explained_in_a_sentence(
     command: tuple[str, ...], empty: Services
 ) -> None:
-    code, out, said = typed(*command, **empty.environment)
+    code, out, said = run_command(*command, **empty.environment)
     assert (code, out) == (1, "")
     assert said == "wokibrain: the database is not up to date: run `manage.py migrate`\n"
 
 
 @pytest.mark.parametrize("command", OPERATORS)
 def test_an_unavailable_database_is_explained_in_a_sentence(command: tuple[str, ...]) -> None:
-    code, out, said = typed(*command, DATABASE_URL="postgresql://woki:hunter2hunter2@127.0.0.1:1/woki")
+    code, out, said = run_command(*command, DATABASE_URL="postgresql://woki:hunter2hunter2@127.0.0.1:1/woki")
     assert (code, out) == (1, "")
     assert said.startswith("wokibrain: PostgreSQL does not answer (")
     assert said.endswith("is it running, and is DATABASE_URL right?\n")
@@ -293,7 +293,7 @@ def test_an_invalid_setting_is_explained_in_a_sentence() -> None:
         ("ENVIRONMENT", "moon"),
         ("DATABASE_URL", "x://y"),
     ):
-        code, _, said = typed("status", **{name: value})
+        code, _, said = run_command("status", **{name: value})
         assert (code, said.count("\n"), said.startswith(f"wokibrain: {name} must ")) == (1, 1, True), said
 
 
@@ -311,7 +311,7 @@ def test_a_closed_output_pipe_is_no_error(unbuffered: str) -> None:
 
 
 def test_another_broken_pipe_is_an_error() -> None:
-    code, _, said = typed("shell", "-c", "raise BrokenPipeError('the other one')")
+    code, _, said = run_command("shell", "-c", "raise BrokenPipeError('the other one')")
     assert code == 1
     assert said.splitlines()[-1] == "BrokenPipeError: the other one"
 

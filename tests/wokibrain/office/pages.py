@@ -18,7 +18,7 @@ from wokibrain.core.callers import SYSTEM
 DAY = "2025-10-22"
 
 
-def make_places() -> None:
+def make_restaurants() -> None:
     """Create the example R1, and R2, which belongs to another tenant."""
     example.example()
     create_restaurant(
@@ -86,7 +86,7 @@ class _Fields(HTMLParser):
             self.values.setdefault(name, []).append(value)
 
 
-def filled(response: Any, **changed: Any) -> dict[str, Any]:
+def filled_form(response: Any, **changed: Any) -> dict[str, Any]:
     """Return a page's form fields, overwritten with ``changed``; None omits one."""
     parser = _Fields()
     parser.feed(response.content.decode())

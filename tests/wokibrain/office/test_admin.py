@@ -18,7 +18,7 @@ from bookings.services.change import Change
 from restaurants.models import Table
 from restaurants.services.restaurants import create_sector, create_table
 from tests.api import events_of
-from tests.wokibrain.office.pages import DAY, filled, make_places, person
+from tests.wokibrain.office.pages import DAY, filled_form, make_restaurants, person
 from wokibrain.access.credentials import digest_of
 from wokibrain.access.keys import create_key
 from wokibrain.access.models import ApiKey
@@ -28,15 +28,15 @@ from wokibrain.events.models import AuditEntry
 
 
 @pytest.fixture
-def places(db: None) -> None:
-    make_places()
+def two_restaurants(db: None) -> None:
+    make_restaurants()
 
 
 def post(client: Client, path: str, body: dict[str, Any]) -> Any:
     return client.post(f"/admin/floor/{path}", json.dumps(body), content_type="application/json")
 
 
-def typed(**changed: str) -> dict[str, str]:
+def booking_form(**changed: str) -> dict[str, str]:
     return {
         "restaurant": "R1", "date": DAY, "time": "20:30", "party_size": "2", "duration_minutes": "60",
         "guest_name": "Ana García", "guest_phone": "", "guest_email": "", "notes": "", "_save": "1",
@@ -49,12 +49,12 @@ def typed(**changed: str) -> dict[str, str]:
         "restaurants/restaurant/R2", "restaurants/sector/S2", "restaurants/table/Z1",
     ],
 )  # fmt: skip
-def test_users_cannot_open_rows_of_other_restaurants(places: None, path: str) -> None:
+def test_users_cannot_open_rows_of_other_restaurants(two_restaurants: None, path: str) -> None:
     response = person(Role.ADMIN).get(f"/admin/{path}/change/")
     assert (response.status_code, response["Location"]) == (302, "/admin/")
 
 
-def test_lists_and_pickers_contain_only_the_users_rows(places: None) -> None:
+def test_lists_and_pickers_contain_only_the_users_rows(two_restaurants: None) -> None:
     client = person(Role.ADMIN)
     for name, own in (("restaurants/table", 5), ("restaurants/sector", 1), ("bookings/booking", 1)):
         listed = client.get(f"/admin/{name}/").context["cl"].queryset
@@ -64,7 +64,7 @@ def test_lists_and_pickers_contain_only_the_users_rows(places: None) -> None:
     assert "Z1" not in form.fields["tables"].queryset.values_list("pk", flat=True)
 
 
-def test_a_role_sees_only_permitted_actions(places: None) -> None:
+def test_a_role_sees_only_permitted_actions(two_restaurants: None) -> None:
     client = person(Role.STAFF)
     assert client.get("/admin/restaurants/restaurant/R1/change/").context["has_change_permission"] is False
     assert client.get("/admin/access/apikey/").status_code == 403
@@ -72,9 +72,9 @@ def test_a_role_sees_only_permitted_actions(places: None) -> None:
     assert client.get("/admin/waffle/flag/").status_code == 403
 
 
-def test_a_booking_added_in_the_admin_goes_through_the_services(places: None) -> None:
+def test_a_booking_added_in_the_admin_goes_through_the_services(two_restaurants: None) -> None:
     client = person(Role.MANAGER)
-    assert client.post("/admin/bookings/booking/add/", typed()).status_code == 302
+    assert client.post("/admin/bookings/booking/add/", booking_form()).status_code == 302
     booking = Booking.objects.get(channel="staff")
     assert (booking.table_ids, booking.party_size, booking.guest and booking.guest.name) == (
         ["T1"],
@@ -102,33 +102,35 @@ def test_a_booking_added_in_the_admin_goes_through_the_services(places: None) ->
     ],
 )
 def test_invalid_input_is_explained_at_its_field(
-    places: None, changed: dict[str, str], field: str, said: str
+    two_restaurants: None, changed: dict[str, str], field: str, said: str
 ) -> None:
-    response = person(Role.MANAGER).post("/admin/bookings/booking/add/", typed(**changed))
+    response = person(Role.MANAGER).post("/admin/bookings/booking/add/", booking_form(**changed))
     form = response.context["adminform"].form
     assert form.errors == {field: [said]}
     assert form["guest_name"].value() == "Ana García"
     assert Booking.objects.count() == 1
 
 
-def test_a_taken_table_is_explained_above_the_form(places: None) -> None:
-    response = person(Role.MANAGER).post("/admin/bookings/booking/add/", typed(party_size="3", tables="T2"))
+def test_a_taken_table_is_explained_above_the_form(two_restaurants: None) -> None:
+    response = person(Role.MANAGER).post(
+        "/admin/bookings/booking/add/", booking_form(party_size="3", tables="T2")
+    )
     (said,) = response.context["adminform"].form.non_field_errors()
     assert said.startswith("The requested tables are not free at that time.")
 
 
-def test_a_change_in_the_admin_saves_the_edited_fields(places: None) -> None:
+def test_a_change_in_the_admin_saves_the_edited_fields(two_restaurants: None) -> None:
     client = person(Role.MANAGER)
     booking = Booking.objects.get(reference="B1")
     path = f"/admin/bookings/booking/{booking.pk}/change/"
-    body = filled(client.get(path), party_size="4", notes="by the window")
+    body = filled_form(client.get(path), party_size="4", notes="by the window")
     response = client.post(path, body | {"_save": "1"})
     assert response.status_code == 302, response.context["adminform"].form.errors
     booking.refresh_from_db()
     assert (booking.party_size, booking.notes, booking.version) == (4, "by the window", 2)
 
 
-def test_the_board_names_who_made_a_change(places: None) -> None:
+def test_the_board_names_who_made_a_change(two_restaurants: None) -> None:
     client = person(Role.MANAGER)
     key, _token = create_key(caller=SYSTEM, name="Till", role=Role.API_CLIENT, restaurant_id="R1")
     booking = str(Booking.objects.get(reference="B1").pk)
@@ -140,7 +142,7 @@ def test_the_board_names_who_made_a_change(places: None) -> None:
     assert [each["by"] for each in story] == ["WokiBrain", "API key Till", "without sign-in", "Ana"]
 
 
-def test_a_block_over_a_booking_is_refused(places: None) -> None:
+def test_a_block_over_a_booking_is_refused(two_restaurants: None) -> None:
     body = {
         "table": "T2", "start_0": DAY, "start_1": "20:00", "end_0": DAY, "end_1": "22:00", "reason": "",
     }  # fmt: skip
@@ -154,7 +156,7 @@ def test_a_block_over_a_booking_is_refused(places: None) -> None:
     assert [event.event_type for event in events_of("T3")] == ["TableBlocked", "TableUnblocked"]
 
 
-def test_an_api_key_is_shown_once_and_stored_as_its_digest(places: None) -> None:
+def test_an_api_key_is_shown_once_and_stored_as_its_digest(two_restaurants: None) -> None:
     client = person(Role.ADMIN)
     body = {
         "name": "Till",
@@ -173,7 +175,7 @@ def test_an_api_key_is_shown_once_and_stored_as_its_digest(places: None) -> None
     assert [token in page for page in pages] == [True, False]
 
 
-def test_the_board_refuses_without_a_csrf_token(places: None) -> None:
+def test_the_board_refuses_without_a_csrf_token(two_restaurants: None) -> None:
     client = person(Role.MANAGER, csrf=True)
     assert post(client, "walk-in", {"restaurantId": "R1", "partySize": 2}).status_code == 403
 
@@ -188,13 +190,13 @@ def test_the_board_refuses_without_a_csrf_token(places: None) -> None:
     ],
 )
 def test_the_board_gives_no_access_to_another_restaurant(
-    places: None, path: str, body: dict[str, Any]
+    two_restaurants: None, path: str, body: dict[str, Any]
 ) -> None:
     response = post(person(Role.ADMIN), path, body)
     assert (response.status_code, response.json()["error"]) == (404, "NOT_FOUND")
 
 
-def test_moving_tables_on_the_floor_plan_is_audited(places: None) -> None:
+def test_moving_tables_on_the_floor_plan_is_audited(two_restaurants: None) -> None:
     create_sector(caller=SYSTEM, id="S3", restaurant_id="R1", name="Patio")
     create_table(caller=SYSTEM, id="P1", sector_id="S3", capacity_min=1, capacity_max=4)
     client, before = person(Role.ADMIN), Table.objects.get(pk="T1")
@@ -212,7 +214,7 @@ def test_moving_tables_on_the_floor_plan_is_audited(places: None) -> None:
     assert (wrong.status_code, AuditEntry.objects.filter(action="TableUpdated").count()) == (404, 2)
 
 
-def test_the_board_requires_a_signed_in_user(places: None) -> None:
+def test_the_board_requires_a_signed_in_user(two_restaurants: None) -> None:
     assert Client().get("/admin/floor/data?restaurant=R1").status_code == 401
     response = Client().get("/admin/floor/?restaurant=R1")
     assert (response.status_code, response["Location"]) == (
@@ -221,7 +223,7 @@ def test_the_board_requires_a_signed_in_user(places: None) -> None:
     )
 
 
-def test_a_day_sheet_is_in_the_restaurants_time_zone(places: None) -> None:
+def test_a_day_sheet_is_in_the_restaurants_time_zone(two_restaurants: None) -> None:
     client = person(Role.STAFF)
     sheet = f"/admin/floor/sheet?restaurant=R1&date={DAY}"
     by_time, by_table = (
@@ -231,7 +233,7 @@ def test_a_day_sheet_is_in_the_restaurants_time_zone(places: None) -> None:
     assert '<td class="time">20:30–21:15</td><td class="party">3</td>' in by_table
 
 
-def test_exports_contain_no_spreadsheet_formulas(places: None) -> None:
+def test_exports_contain_no_spreadsheet_formulas(two_restaurants: None) -> None:
     client = person(Role.MANAGER)
     booking = {"restaurantId": "R1", "partySize": 4, "date": DAY, "durationMinutes": 60}
     name = {"guestName": '=HYPERLINK("http://evil.example")', "guestPhone": "+54 11 4000 0000"}

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from restaurants.models import Restaurant, Sector
 from restaurants.services.restaurants import create_restaurant, create_sector
-from tests.wokibrain.office.pages import make_places, person
+from tests.wokibrain.office.pages import make_restaurants, person
 from wokibrain.access.models import Membership
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.permissions import Role
@@ -21,14 +21,14 @@ LISTS = sorted(
 
 
 @pytest.fixture
-def places(db: None) -> None:
-    make_places()
+def two_restaurants(db: None) -> None:
+    make_restaurants()
     Restaurant.objects.filter(pk="R2").update(name=FOREIGN[0])
     Sector.objects.filter(pk="S2").update(name=FOREIGN[1])
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_no_list_filter_names_other_restaurants_rows(places: None, path: str) -> None:
+def test_no_list_filter_names_other_restaurants_rows(two_restaurants: None, path: str) -> None:
     for role in (Role.ADMIN, Role.STAFF):
         response = person(role).get(path)
         assert response.status_code in (200, 403)
@@ -36,7 +36,7 @@ def test_no_list_filter_names_other_restaurants_rows(places: None, path: str) ->
         assert [name for name in FOREIGN if name in page] == []
 
 
-def test_a_user_of_two_restaurants_filters_by_these_two(places: None) -> None:
+def test_a_user_of_two_restaurants_filters_by_these_two(two_restaurants: None) -> None:
     create_restaurant(caller=SYSTEM, id="R3", name="Second house", zone="Europe/Madrid")
     create_sector(caller=SYSTEM, id="S3", restaurant_id="R3", name="Second room")
     client = person(Role.MANAGER)

@@ -18,7 +18,7 @@ from restaurants.models import Combo, SpecialDay, TableJoin
 from restaurants.services.calendar import Calendar, Hours, SpecialHours
 from restaurants.services.restaurants import update_restaurant, update_sector
 from restaurants.services.table_joins import Joined
-from tests.wokibrain.office.pages import DAY, filled, make_places, owner, person
+from tests.wokibrain.office.pages import DAY, filled_form, make_restaurants, owner, person
 from wokibrain.access.keys import create_key
 from wokibrain.access.models import ApiKey
 from wokibrain.core import clock
@@ -33,9 +33,9 @@ START = datetime.fromisoformat("2025-10-22T12:00:00-03:00")
 
 
 @pytest.fixture
-def places(db: None) -> None:
+def two_restaurants(db: None) -> None:
     """Create the example with one row of every kind that the admin shows."""
-    make_places()
+    make_restaurants()
     eve = SpecialHours(date(2025, 12, 24), "Eve", (Hours(time(12), time(16)),))
     update_restaurant(caller=SYSTEM, restaurant_id="R1", settings={}, calendar=Calendar(special=(eve,)))
     seven = Joined(frozenset({"T2", "T3"}), 5, 7)
@@ -78,7 +78,7 @@ NAMED = {"restaurants/restaurant": "R1", "restaurants/sector": "S1", "restaurant
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.MANAGER, Role.STAFF, "superuser"])
-def test_each_role_opens_its_pages_and_no_others(places: None, role: str) -> None:
+def test_each_role_opens_its_pages_and_no_others(two_restaurants: None, role: str) -> None:
     client = owner() if role == "superuser" else person(role)
     for page, (model, opens, adds, changes) in PAGES.items():
         may = [role == "superuser" or role in who for who in (opens, adds)]
@@ -99,7 +99,7 @@ def test_each_role_opens_its_pages_and_no_others(places: None, role: str) -> Non
             assert response.context["has_change_permission"] is (role in changes), page
 
 
-def test_a_membership_at_another_restaurant_gives_no_access(places: None) -> None:
+def test_a_membership_at_another_restaurant_gives_no_access(two_restaurants: None) -> None:
     client = person(Role.ADMIN, "R2")
     for page, (model, opens, _adds, _changes) in PAGES.items():
         # An administrator sees the restaurant's entries, and not sign-ins.
@@ -114,15 +114,17 @@ def test_a_membership_at_another_restaurant_gives_no_access(places: None) -> Non
     assert set(trail.values_list("restaurant_id", flat=True)) == {"R2"}
 
 
-def test_features_are_switched_by_superusers(places: None) -> None:
+def test_features_are_switched_by_superusers(two_restaurants: None) -> None:
     client = owner()
     flag = Flag.objects.get(name="new-plan")
     path = f"/admin/waffle/flag/{flag.pk}/change/"
-    assert client.post(path, filled(client.get(path), everyone="true") | {"_save": "1"}).status_code == 302
+    assert (
+        client.post(path, filled_form(client.get(path), everyone="true") | {"_save": "1"}).status_code == 302
+    )
     flag.refresh_from_db()
     assert flag.everyone is True
     path = f"/admin/waffle/switch/{Switch.objects.get().pk}/change/"
-    assert client.post(path, filled(client.get(path), active="on") | {"_save": "1"}).status_code == 302
+    assert client.post(path, filled_form(client.get(path), active="on") | {"_save": "1"}).status_code == 302
     assert Switch.objects.get().active is True
     for role in EVERYONE:
         assert person(role).post(path, {"name": "quiet", "_save": "1"}).status_code == 403
@@ -151,7 +153,7 @@ def many(count: int) -> None:
     ["bookings/booking", "bookings/guest", "events/auditentry", "restaurants/table", "restaurants/combo",
      "restaurants/tablejoin", "restaurants/specialday", "restaurants/sector", "bookings/tableblock", "access/apikey"],
 )  # fmt: skip
-def test_a_list_takes_the_same_queries_for_many_rows_as_for_few(places: None, page: str) -> None:
+def test_a_list_takes_the_same_queries_for_many_rows_as_for_few(two_restaurants: None, page: str) -> None:
     client = person(Role.ADMIN)
     client.get(f"/admin/{page}/")
     with CaptureQueriesContext(connection) as few:
@@ -181,7 +183,7 @@ def test_a_list_takes_the_same_queries_for_many_rows_as_for_few(places: None, pa
     assert len(asked) <= 30
 
 
-def test_200_bookings_on_one_page_take_the_queries_of_one(places: None) -> None:
+def test_200_bookings_on_one_page_take_the_queries_of_one(two_restaurants: None) -> None:
     client = person(Role.ADMIN)
     many(199)
     with CaptureQueriesContext(connection) as asked:
@@ -212,12 +214,12 @@ def test_200_bookings_on_one_page_take_the_queries_of_one(places: None) -> None:
         ({"attention": "tables"}, []),
     ],
 )
-def test_bookings_are_searchable(places: None, query: dict[str, str], found: list[str]) -> None:
+def test_bookings_are_searchable(two_restaurants: None, query: dict[str, str], found: list[str]) -> None:
     response = person(Role.STAFF).get("/admin/bookings/booking/", query)
     assert [booking.reference for booking in response.context["cl"].result_list] == found
 
 
-def test_a_filter_for_another_restaurants_sector_finds_nothing(places: None) -> None:
+def test_a_filter_for_another_restaurants_sector_finds_nothing(two_restaurants: None) -> None:
     response = person(Role.ADMIN, "R2").get("/admin/bookings/booking/?sector__id__exact=S1")
     assert list(response.context["cl"].result_list) == []
 
@@ -225,12 +227,13 @@ def test_a_filter_for_another_restaurants_sector_finds_nothing(places: None) -> 
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
-def test_history_names_people_and_keys(places: None) -> None:
+def test_history_names_people_and_keys(two_restaurants: None) -> None:
     client = person(Role.ADMIN)
     booking = Booking.objects.get(reference="B1")
     path = f"/admin/bookings/booking/{booking.pk}/change/"
     assert (
-        client.post(path, filled(client.get(path), notes="by the window") | {"_save": "1"}).status_code == 302
+        client.post(path, filled_form(client.get(path), notes="by the window") | {"_save": "1"}).status_code
+        == 302
     )
     text = client.get(path).content.decode()
     assert ("· Booked · WokiBrain<" in text, "· Changed · Ana<" in text, "user:" in text) == (
@@ -247,15 +250,17 @@ def test_history_names_people_and_keys(places: None) -> None:
     assert "· Changed · a former user<" in owner().get(path).content.decode()
 
 
-def test_an_erased_guest_is_read_only(places: None) -> None:
+def test_an_erased_guest_is_read_only(two_restaurants: None) -> None:
     client = person(Role.STAFF)
     guest = Guest.objects.get()
     path = f"/admin/bookings/guest/{guest.pk}/change/"
-    wrong = client.post(path, filled(client.get(path), phone="call me", name="Kept") | {"_save": "1"})
+    wrong = client.post(path, filled_form(client.get(path), phone="call me", name="Kept") | {"_save": "1"})
     form = wrong.context["adminform"].form
     assert form.errors == {"phone": ["Expected a phone number of 5 to 20 digits."]}
     assert form["name"].value() == "Kept"
-    assert client.post(path, filled(client.get(path), name="Ana Paz") | {"_save": "1"}).status_code == 302
+    assert (
+        client.post(path, filled_form(client.get(path), name="Ana Paz") | {"_save": "1"}).status_code == 302
+    )
     assert Guest.objects.get().name == "Ana Paz"
     Guest.objects.update(name="", phone="", email="", notes="", erased_at=clock.now())
     assert client.post(path, {"name": "Back", "_save": "1"}).status_code == 403
@@ -278,7 +283,7 @@ NONSENSE = [
 @pytest.mark.parametrize("language", ["en", "es"])
 @pytest.mark.parametrize(("field", "value", "english", "spanish"), NONSENSE)
 def test_invalid_input_is_explained_in_the_users_language_and_other_input_kept(
-    places: None, language: str, field: str, value: str, english: str, spanish: str
+    two_restaurants: None, language: str, field: str, value: str, english: str, spanish: str
 ) -> None:
     typed = {
         "restaurant": "R1", "date": DAY, "time": "20:30", "party_size": "2", "duration_minutes": "60",
@@ -289,7 +294,7 @@ def test_invalid_input_is_explained_in_the_users_language_and_other_input_kept(
     )
     form = response.context["adminform"].form
     assert form.errors == {field: [english if language == "en" else spanish]}
-    again = filled(response)
+    again = filled_form(response)
     assert (again["guest_name"], again["notes"]) == (["Ana García"], ["Quiet, please"])
     assert Booking.objects.count() == 1
 
@@ -301,7 +306,9 @@ def test_invalid_input_is_explained_in_the_users_language_and_other_input_kept(
         ("es", "Esta página estuvo abierta demasiado tiempo o tu navegador no acepta sus cookies."),
     ],
 )
-def test_a_form_without_a_csrf_token_gets_our_error_page(places: None, language: str, said: str) -> None:
+def test_a_form_without_a_csrf_token_gets_our_error_page(
+    two_restaurants: None, language: str, said: str
+) -> None:
     client = person(Role.MANAGER, csrf=True)
     spoken = {"Accept-Language": language}
     page = client.post("/admin/bookings/booking/add/", {}, headers=HTML | spoken)
@@ -319,7 +326,7 @@ def test_a_form_without_a_csrf_token_gets_our_error_page(places: None, language:
     ],
 )
 def test_missing_and_forbidden_pages_are_html_for_browsers(
-    places: None, path: str, status: int, said: str
+    two_restaurants: None, path: str, status: int, said: str
 ) -> None:
     client = person(Role.STAFF)
     page = client.get(path, headers=HTML)
@@ -339,7 +346,9 @@ def test_outside_the_back_office_a_browser_gets_json_too(db: None) -> None:
         ("es", "mesa con el ID “Z1” no existe. ¿Quizás fue eliminado?"),
     ],
 )
-def test_another_restaurants_table_in_the_url_is_not_found(places: None, language: str, said: str) -> None:
+def test_another_restaurants_table_in_the_url_is_not_found(
+    two_restaurants: None, language: str, said: str
+) -> None:
     spoken = {"Accept-Language": language}
     response = person(Role.ADMIN).get("/admin/restaurants/table/Z1/change/", headers=spoken, follow=True)
     assert response.redirect_chain == [("/admin/", 302)]

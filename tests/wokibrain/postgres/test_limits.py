@@ -21,14 +21,14 @@ EVENTS_BY_DAY = import_module("bookings.migrations.0004_events_by_day").Migratio
 VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'event_by_service_day'::regclass"
 
 
-def said(sql: str) -> str:
+def query_value(sql: str) -> str:
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return str(cursor.fetchone()[0])
 
 
 @pytest.fixture
-def hurried() -> Iterator[None]:
+def short_timeout() -> Iterator[None]:
     """Limit this session's statements to 500 ms, as a request's are limited to 15 s."""
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = '500ms'")
@@ -37,13 +37,13 @@ def hurried() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("atomic", [True, False])
-def test_a_migration_may_take_longer_than_a_request(hurried: None, atomic: bool) -> None:
+def test_a_migration_may_take_longer_than_a_request(short_timeout: None, atomic: bool) -> None:
     with connection.schema_editor(atomic=atomic) as editor:
         editor.execute("SELECT pg_sleep(0.8)")
-        assert said("SHOW lock_timeout") == (MIGRATION_LOCK_TIMEOUT if atomic else "0")
-    assert (said("SHOW statement_timeout"), said("SHOW lock_timeout")) == ("500ms", "0")
+        assert query_value("SHOW lock_timeout") == (MIGRATION_LOCK_TIMEOUT if atomic else "0")
+    assert (query_value("SHOW statement_timeout"), query_value("SHOW lock_timeout")) == ("500ms", "0")
     with pytest.raises(OperationalError) as refused:
-        said("SELECT pg_sleep(0.8)")
+        query_value("SELECT pg_sleep(0.8)")
     assert (
         diagnosis.sentence(refused.value)
         == "PostgreSQL cancelled a statement, because it took too long or on request"
@@ -51,10 +51,10 @@ def test_a_migration_may_take_longer_than_a_request(hurried: None, atomic: bool)
 
 
 @pytest.mark.parametrize("atomic", [True, False])
-def test_limits_are_restored_after_a_failed_migration(hurried: None, atomic: bool) -> None:
+def test_limits_are_restored_after_a_failed_migration(short_timeout: None, atomic: bool) -> None:
     with pytest.raises(ZeroDivisionError), connection.schema_editor(atomic=atomic):
         raise ZeroDivisionError
-    assert (said("SHOW statement_timeout"), said("SHOW lock_timeout")) == ("500ms", "0")
+    assert (query_value("SHOW statement_timeout"), query_value("SHOW lock_timeout")) == ("500ms", "0")
 
 
 def test_an_index_left_invalid_is_built_by_the_next_attempt() -> None:
@@ -72,15 +72,15 @@ def test_an_index_left_invalid_is_built_by_the_next_attempt() -> None:
             editor.execute("SET statement_timeout = '2s'")
             with pytest.raises(OperationalError):
                 operation.database_forwards("bookings", editor, None, None)
-    assert said(VALID) == "False"
+    assert query_value(VALID) == "False"
     assert dict(invariants.run())["every index is valid"] == 1
     with connection.schema_editor(atomic=False) as editor:
         operation.database_forwards("bookings", editor, None, None)
-    assert said(VALID) == "True"
+    assert query_value(VALID) == "True"
     assert dict(invariants.run())["every index is valid"] == 0
 
 
-def test_verify_may_take_longer_than_a_request(hurried: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_may_take_longer_than_a_request(short_timeout: None, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = "SELECT 0 FROM pg_sleep(0.8)"
     with pytest.raises(OperationalError):
         invariants.count(slow)
@@ -89,4 +89,4 @@ def test_verify_may_take_longer_than_a_request(hurried: None, monkeypatch: pytes
     call_command("verify", stdout=out)
     assert {line.split()[0] for line in out.getvalue().splitlines()} == {"ok"}
     assert "a slow check" in out.getvalue()
-    assert said("SHOW statement_timeout") == "500ms"
+    assert query_value("SHOW statement_timeout") == "500ms"

@@ -17,7 +17,7 @@ from pytest_django import Settings
 
 from bookings.sample_data import example
 from restaurants.services.restaurants import create_restaurant, create_sector, create_table
-from tests.api import Api, Reply, api_as, refused
+from tests.api import Api, Reply, api_as, assert_refused
 from tests.webhooks import support
 from tests.wokibrain.rest.test_openapi import operations
 from webhooks.models import Delivery, Webhook
@@ -53,7 +53,7 @@ def blocked(api: Api) -> None:
     assert api.post("/tables/T4/blocks", SHUT).status == 201
 
 
-def seated(api: Api) -> None:
+def seat_b1(api: Api) -> None:
     assert api.step("B1", "seat").status == 200
 
 
@@ -88,7 +88,7 @@ CASES = {
     "changeBooking": Case("/woki/bookings/B1", {"partySize": 4}, {"partySize": 2}),
     "cancelBooking": Case("/woki/bookings/B1"),
     "seatBooking": Case("/woki/bookings/B1/seat"),
-    "completeBooking": Case("/woki/bookings/B1/complete", before=seated),
+    "completeBooking": Case("/woki/bookings/B1/complete", before=seat_b1),
     "markNoShow": Case("/woki/bookings/B1/no-show"),
 }
 CHANGING = {
@@ -129,7 +129,7 @@ def scene(request: pytest.FixtureRequest, settings: Settings) -> Any:
         create_sector(caller=SYSTEM, id="S9", restaurant_id="R1", name="Patio")
         create_table(caller=SYSTEM, id="T9", sector_id="S1", capacity_min=2, capacity_max=4)
         hook = support.webhook("http://127.0.0.1:8080/hook", events=["booking.created"])
-        support.happen()
+        support.publish_event()
         delivery = Delivery.objects.get()
         Delivery.objects.update(status=Delivery.Status.FAILED, due_at=None, finished_at=OPENED)
         api = api_as()
@@ -201,7 +201,7 @@ def test_without_a_key_nothing_is_stored(scene: Scene) -> None:
 def test_a_key_is_valid_for_one_request(scene: Scene) -> None:
     assert scene.send("k").status // 100 == 2
     before = everything()
-    refused(scene.send("k", more="again=1"), 422, "IDEMPOTENCY_KEY_REUSED")
+    assert_refused(scene.send("k", more="again=1"), 422, "IDEMPOTENCY_KEY_REUSED")
     assert everything() == before
 
 
@@ -209,7 +209,7 @@ def test_a_key_is_valid_for_one_request(scene: Scene) -> None:
 def test_another_body_under_the_same_key_is_refused(scene: Scene) -> None:
     assert scene.send("k").status // 100 == 2
     before = everything()
-    refused(scene.send("k", **(scene.case.other or {})), 422, "IDEMPOTENCY_KEY_REUSED")
+    assert_refused(scene.send("k", **(scene.case.other or {})), 422, "IDEMPOTENCY_KEY_REUSED")
     assert everything() == before
 
 
@@ -220,7 +220,7 @@ def test_a_key_of_another_operation_is_refused(scene: Scene) -> None:
     else:
         assert scene.api.patch("/tables/T2", NAMED, key="k").status == 200
     before = everything()
-    refused(scene.send("k"), 422, "IDEMPOTENCY_KEY_REUSED")
+    assert_refused(scene.send("k"), 422, "IDEMPOTENCY_KEY_REUSED")
     assert everything() == before
 
 
@@ -238,7 +238,7 @@ def test_another_callers_key_is_another_key(scene: Scene) -> None:
 def test_a_malformed_key_is_refused_by_name(scene: Scene) -> None:
     before = everything()
     for key in ("", "k" * 256, "clé", "a\tb"):
-        refused(scene.send(key), 400, "VALIDATION_ERROR", "Idempotency-Key")
+        assert_refused(scene.send(key), 400, "VALIDATION_ERROR", "Idempotency-Key")
     assert everything() == before
 
 
@@ -249,7 +249,9 @@ def test_a_request_whose_response_cannot_be_stored_takes_no_effect(scene: Scene)
         cursor.execute(
             "ALTER TABLE bookings_idempotencykey ADD CONSTRAINT full_up CHECK (status = 0) NOT VALID"
         )
-    assert refused(scene.send("k"), 500, "INTERNAL_SERVER_ERROR") == "Something went wrong on our side."
+    assert (
+        assert_refused(scene.send("k"), 500, "INTERNAL_SERVER_ERROR") == "Something went wrong on our side."
+    )
     assert everything() == before
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE bookings_idempotencykey DROP CONSTRAINT full_up")
@@ -267,7 +269,7 @@ def test_a_delayed_request_whose_repeat_was_refused_takes_no_effect(scene: Scene
     before = everything()
     environ = cast(dict[str, Any], scene.api.client.defaults)
     environ["wokibrain.received"] = early
-    refused(scene.send("k"), 409, "IDEMPOTENCY_IN_PROGRESS")
+    assert_refused(scene.send("k"), 409, "IDEMPOTENCY_IN_PROGRESS")
     assert everything() == before
     del environ["wokibrain.received"]
     time.sleep(0.01)
@@ -301,9 +303,9 @@ def test_a_repeat_is_recognized_after_a_secret_key_rotation(scene: Scene, settin
     second = scene.send("k")
     assert (second.status, second.content) == (first.status, first.content)
     assert second.headers["Idempotent-Replayed"] == "true"
-    refused(scene.send("k", **(scene.case.other or {})), 422, "IDEMPOTENCY_KEY_REUSED")
+    assert_refused(scene.send("k", **(scene.case.other or {})), 422, "IDEMPOTENCY_KEY_REUSED")
     settings.SECRET_KEY_FALLBACKS = []
-    refused(scene.send("k"), 422, "IDEMPOTENCY_KEY_REUSED")
+    assert_refused(scene.send("k"), 422, "IDEMPOTENCY_KEY_REUSED")
     assert everything() == before
 
 
@@ -328,13 +330,13 @@ def test_a_replay_does_not_resolve_the_host_again(scene: Scene, settings: Settin
     first = scene.send("k")
     settings.WEBHOOK_ALLOW_PRIVATE = False
     assert scene.send("k").body == first.body
-    refused(scene.send("other"), 400, "VALIDATION_ERROR", "url")
+    assert_refused(scene.send("other"), 400, "VALIDATION_ERROR", "url")
     assert Webhook.objects.count() == 2
 
 
 @pytest.mark.parametrize("scene", ["createRestaurant"], indirect=True)
 def test_a_refusal_is_not_stored(scene: Scene) -> None:
-    refused(scene.send("k", id="R2"), 400, "VALIDATION_ERROR", "id")
+    assert_refused(scene.send("k", id="R2"), 400, "VALIDATION_ERROR", "id")
     assert scene.api.delete("/restaurants/R2").status == 204
     made = scene.send("k", id="R2")
     assert (made.status, "Idempotent-Replayed" in made.headers) == (201, False)
@@ -342,7 +344,7 @@ def test_a_refusal_is_not_stored(scene: Scene) -> None:
 
 @pytest.mark.parametrize("scene", ["changeTable"], indirect=True)
 def test_a_refusal_does_not_bind_the_key_to_its_request(scene: Scene) -> None:
-    refused(scene.api.patch("/tables/T8", {"name": "Ventana"}, key="k"), 404, "NOT_FOUND", "tableId")
+    assert_refused(scene.api.patch("/tables/T8", {"name": "Ventana"}, key="k"), 404, "NOT_FOUND", "tableId")
     assert scene.send("k").status == 200
 
 
@@ -357,7 +359,7 @@ def test_a_day_later_the_key_is_free_again(scene: Scene) -> None:
 
 @pytest.mark.parametrize("scene", ["changeTable"], indirect=True)
 def test_marks_expire_once_no_delayed_request_can_remain(scene: Scene) -> None:
-    refused(scene.api.patch("/tables/T8", {"name": "Ventana"}, key="k"), 404, "NOT_FOUND", "tableId")
+    assert_refused(scene.api.patch("/tables/T8", {"name": "Ventana"}, key="k"), 404, "NOT_FOUND", "tableId")
     assert keys.forget() == 0
     with connection.cursor() as cursor:
         cursor.execute("UPDATE bookings_idempotencykey SET refused_at = now() - interval '61 minutes'")
@@ -366,7 +368,7 @@ def test_marks_expire_once_no_delayed_request_can_remain(scene: Scene) -> None:
 
 @pytest.mark.parametrize("scene", ["deleteTable"], indirect=True)
 def test_an_unauthorized_request_leaves_no_mark(scene: Scene) -> None:
-    refused(scene.send("k", api=Api()), 401, "UNAUTHORIZED")
+    assert_refused(scene.send("k", api=Api()), 401, "UNAUTHORIZED")
     assert not IdempotencyKey.objects.exists()
 
 
