@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.ledger import OVERLAPS, Entry, Ledger, at_once, clients, set_up, sql, value
+from tests.ledger import OVERLAPS, Entry, Ledger, clients, run_concurrently, set_up, sql, value
 from tests.processes import Services, api_servers, manage, private_services
 from tests.zones import OLDER, zone_folder
 
@@ -160,7 +160,7 @@ def storm(both: Both, seed: int) -> Ledger:
     """Both processes book the two tables at random wall times, all at once."""
     print(f"seed {seed}")
     ledger = Ledger()
-    at_once(
+    run_concurrently(
         [
             lambda table=table, clock=clock, minutes=minutes, newer=newer: book(  # type: ignore[misc]
                 ledger,

@@ -19,7 +19,7 @@ from restaurants.models import ServiceWindow, ZoneRelease
 from restaurants.selectors import derived_with
 from restaurants.services.calendar import Hours
 from restaurants.services.zones import record_release
-from tests.api import Api, api_as, events_of, house
+from tests.api import Api, api_as, events_of, make_restaurant
 from tests.zones import OLDER, rules, zone_folder
 from wokibrain.core import clock
 from wokibrain.core.callers import SYSTEM
@@ -41,7 +41,7 @@ def older(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def staff(db: None) -> Api:
-    house(
+    make_restaurant(
         "V",
         zone=VANCOUVER,
         hours=(Hours(time(18), time(23)), Hours(time(0), time(6))),
@@ -245,7 +245,7 @@ def test_a_change_of_the_start_is_a_new_promise_and_any_other_change_keeps_it(
 
 
 def test_the_second_of_two_equal_hours_is_promised_as_such(db: None) -> None:
-    house("S", zone="America/Santiago", hours=(Hours(time(18), time(3)),))
+    make_restaurant("S", zone="America/Santiago", hours=(Hours(time(18), time(3)),))
     start = datetime(2031, 4, 6, 3, 30, tzinfo=UTC)
     assert f"{start.astimezone(clock.zone('America/Santiago')):%H:%M %z}" == "23:30 -0400"
     with clock.frozen(start):
