@@ -114,10 +114,10 @@ def _loaded(limit: str) -> dict[str, Measure]:
 
 
 def _key(target: Server) -> str:
-    made = manage(
+    output = manage(
         "apikey", "create", "bench", "--role", "super_admin", environment=target.services.environment
     )
-    return made.strip()
+    return output.strip()
 
 
 def in_process(rounds: int = 3_000) -> list[Row]:

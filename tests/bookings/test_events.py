@@ -28,14 +28,14 @@ def event_types_of(booking_id: str) -> list[tuple[int, str]]:
 def test_a_creation_is_version_one_with_the_whole_booking(staff: Api) -> None:
     now = datetime(2025, 10, 1, 12, tzinfo=UTC)
     with frozen(now):
-        made = staff.book(start=at("21:00"), **CONTACT).body
-    (event,) = events_of(made["id"])
-    guest_id = str(Booking.objects.get(pk=made["id"]).guest_id)
+        booking = staff.book(start=at("21:00"), **CONTACT).body
+    (event,) = events_of(booking["id"])
+    guest_id = str(Booking.objects.get(pk=booking["id"]).guest_id)
     assert (event.aggregate_type, event.version, event.event_type) == ("booking", 1, "BookingCreated")
     assert (event.event_id.version, event.occurred_at, event.published_at) == (7, now, None)
     assert event.payload == {
-        "id": made["id"],
-        "reference": made["reference"],
+        "id": booking["id"],
+        "reference": booking["reference"],
         "restaurantId": "R1",
         "sectorId": "S1",
         "tableIds": ["T3"],
@@ -103,13 +103,13 @@ def test_an_anonymous_actor_has_no_address_in_events(guest: Api) -> None:
 
 
 def test_the_versions_of_a_whole_life_have_no_gap(staff: Api) -> None:
-    made = staff.book().body["id"]
-    staff.change(made, partySize=3)
-    staff.change(made, notes="x")
-    staff.step(made, "no-show")
-    staff.step(made, "seat")
-    staff.step(made, "complete")
-    assert event_types_of(made) == [
+    booking_id = staff.book().body["id"]
+    staff.change(booking_id, partySize=3)
+    staff.change(booking_id, notes="x")
+    staff.step(booking_id, "no-show")
+    staff.step(booking_id, "seat")
+    staff.step(booking_id, "complete")
+    assert event_types_of(booking_id) == [
         (1, "BookingCreated"),
         (2, "BookingUpdated"),
         (3, "BookingUpdated"),
@@ -117,11 +117,11 @@ def test_the_versions_of_a_whole_life_have_no_gap(staff: Api) -> None:
         (5, "BookingSeated"),
         (6, "BookingCompleted"),
     ]
-    events = events_of(made)
+    events = events_of(booking_id)
     assert [event.payload["status"] for event in events] == [
         "CONFIRMED", "CONFIRMED", "CONFIRMED", "NO_SHOW", "SEATED", "COMPLETED",
     ]  # fmt: skip
-    assert Booking.objects.get(pk=made).version == 6
+    assert Booking.objects.get(pk=booking_id).version == 6
     assert len({event.event_id for event in events}) == 6
 
 
@@ -181,9 +181,9 @@ def test_new_events_have_the_present_shape_and_are_not_upcast(
 
 
 def test_a_replay_writes_no_event(staff: Api) -> None:
-    made = staff.book(key="k").body["id"]
+    booking_id = staff.book(key="k").body["id"]
     staff.book(key="k")
-    assert event_types_of(made) == [(1, "BookingCreated")]
+    assert event_types_of(booking_id) == [(1, "BookingCreated")]
 
 
 def test_reading_writes_no_event(staff: Api) -> None:

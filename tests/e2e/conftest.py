@@ -175,9 +175,9 @@ def serious(page: Any) -> dict[str, list[Any]]:
     if source is None:
         pytest.skip("axe-core is not to be had (no npm, or no registry)")
     page.evaluate(source)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return {
         violation["id"]: [node["target"] for node in violation["nodes"]][:3]
-        for violation in found["violations"]
+        for violation in result["violations"]
         if violation["impact"] in ("serious", "critical")
     }

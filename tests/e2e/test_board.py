@@ -105,23 +105,23 @@ def test_a_restaurant_is_set_up_from_nothing_and_takes_its_first_booking(signed_
 
 
 def test_a_booking_is_dragged_to_another_table_and_time(product: Product, signed_in: SignIn) -> None:
-    made = product.book(date=tomorrow(), start=iso(quarter(6)), tableIds=["OPEN-1"], guestName="Drag Me")
+    booking = product.book(date=tomorrow(), start=iso(quarter(6)), tableIds=["OPEN-1"], guestName="Drag Me")
     page = open_board(signed_in(), tomorrow())
     slot, row = 26, 42
-    drag(page, block(page, made), 4 * slot, row)
+    drag(page, block(page, booking), 4 * slot, row)
     page.wait_for_selector(".toast:has-text('Drag Me: now 07:00, 2.')")
-    reads(page, made, "2 Drag Me, 07:00–08:30, Table 2, Confirmed")
+    reads(page, booking, "2 Drag Me, 07:00–08:30, Table 2, Confirmed")
     page.click(".toast button:has-text('Undo')")
     page.wait_for_selector(".toast:has-text('Undone.')")
-    reads(page, made, "2 Drag Me, 06:00–07:30, Table 1, Confirmed")
+    reads(page, booking, "2 Drag Me, 06:00–07:30, Table 1, Confirmed")
 
 
 def test_a_conflict_snaps_back_and_says_why(product: Product, signed_in: SignIn) -> None:
     for hours in (9, 10.5):
         product.book(date=tomorrow(), start=iso(quarter(hours)), tableIds=["OPEN-2"])
-    made = product.book(date=tomorrow(), start=iso(quarter(10)), tableIds=["OPEN-1"], guestName="Stay")
+    booking = product.book(date=tomorrow(), start=iso(quarter(10)), tableIds=["OPEN-1"], guestName="Stay")
     page = open_board(signed_in(), tomorrow())
-    piece = block(page, made)
+    piece = block(page, booking)
     before = piece.get_attribute("aria-label")
     drag(page, piece, 0, 42)
     page.wait_for_selector(".toast.bad")
@@ -130,7 +130,7 @@ def test_a_conflict_snaps_back_and_says_why(product: Product, signed_in: SignIn)
         .inner_text()
         .startswith("The requested tables are not free at that time.")
     )
-    reads(page, made, before)
+    reads(page, booking, before)
     playwright_api.expect(piece).not_to_have_class(re.compile("pending"))
 
 
@@ -195,8 +195,8 @@ def test_the_board_is_in_spanish(signed_in: SignIn) -> None:
     page.fill("#drawer [name=party]", "0")
     page.click("#drawer form button.solid")
     page.wait_for_selector("#drawer [role=alert]")
-    said = page.locator("#drawer [role=alert]").inner_text()
-    assert said == "Lo que escribiste se conserva. Corrige los campos marcados e inténtalo de nuevo."
+    text = page.locator("#drawer [role=alert]").inner_text()
+    assert text == "Lo que escribiste se conserva. Corrige los campos marcados e inténtalo de nuevo."
 
 
 def test_a_walk_in_and_a_conflict_are_reported_in_spanish(product: Product, signed_in: SignIn) -> None:
@@ -211,16 +211,16 @@ def test_a_walk_in_and_a_conflict_are_reported_in_spanish(product: Product, sign
     page.wait_for_selector(".toast:has-text('Deshecho.')")
     for hours in (15, 16.5):
         product.book(date=tomorrow(), start=iso(quarter(hours)), tableIds=["OPEN-2"])
-    made = product.book(date=tomorrow(), start=iso(quarter(16)), tableIds=["OPEN-1"], guestName="Quieta")
+    booking = product.book(date=tomorrow(), start=iso(quarter(16)), tableIds=["OPEN-1"], guestName="Quieta")
     open_board(page, tomorrow())
-    drag(page, block(page, made), 0, 42)
+    drag(page, block(page, booking), 0, 42)
     page.wait_for_selector(".toast.bad")
     assert (
         page.locator(".toast.bad span")
         .inner_text()
         .startswith("Las mesas pedidas no están libres en ese horario. Los horarios más cercanos con lugar: ")
     )
-    reads(page, made, "2 Quieta, 16:00–17:30, Mesa 1, Confirmada")
+    reads(page, booking, "2 Quieta, 16:00–17:30, Mesa 1, Confirmada")
 
 
 def test_the_board_fits_a_phone(product: Product, signed_in: SignIn) -> None:

@@ -51,44 +51,44 @@ def joined_board(page: Any) -> Any:
 
 
 def test_a_combination_is_dragged_as_a_set(product: Product, signed_in: SignIn) -> None:
-    made = product.book(
+    booking = product.book(
         date=tomorrow(), start=iso(quarter(16)), partySize=4, tableIds=["OPEN-1", "OPEN-2"], guestName="Set"
     )
     page = open_board(signed_in(), tomorrow())
-    drag(page, block(page, made), 0, 2 * ROW)
+    drag(page, block(page, booking), 0, 2 * ROW)
     page.wait_for_selector(".toast:has-text('Set: now 16:00, 3 + 4.')")
-    reads(page, made, "4 Set, 16:00–17:30, Table 3 + 4, Confirmed")
+    reads(page, booking, "4 Set, 16:00–17:30, Table 3 + 4, Confirmed")
     page.click(".toast button:has-text('Undo')")
     page.wait_for_selector(".toast:has-text('Undone.')")
-    reads(page, made, "4 Set, 16:00–17:30, Table 1 + 2, Confirmed")
+    reads(page, booking, "4 Set, 16:00–17:30, Table 1 + 2, Confirmed")
 
 
 def test_a_dragged_set_moves_where_tables_join_and_snaps_back_elsewhere(
     joined: Product, signed_in: SignIn
 ) -> None:
-    made = joined.book(
+    booking = joined.book(
         restaurantId="JOIN", date=tomorrow(), start=iso(quarter(12)), partySize=4,
         tableIds=["J1", "J2"], guestName="Joined",
     )  # fmt: skip
     page = joined_board(signed_in())
-    drag(page, block(page, made), 0, 3 * ROW)
+    drag(page, block(page, booking), 0, 3 * ROW)
     page.wait_for_selector(".toast.bad")
     assert page.locator(".toast.bad span").inner_text() == "The requested tables cannot be combined."
-    reads(page, made, "4 Joined, 12:00–13:30, Table J1 + J2, Confirmed")
-    drag(page, block(page, made), 0, 2 * ROW)
+    reads(page, booking, "4 Joined, 12:00–13:30, Table J1 + J2, Confirmed")
+    drag(page, block(page, booking), 0, 2 * ROW)
     page.wait_for_selector(".toast:has-text('Joined: now 12:00, J3 + J5.')")
-    assert block(page, made).count() == 2
-    drag(page, block(page, made).first, 0, 3 * ROW)
+    assert block(page, booking).count() == 2
+    drag(page, block(page, booking).first, 0, 3 * ROW)
     page.wait_for_selector(".toast:has-text('Joined: now 12:00, J6.')")
 
 
 def test_the_keyboard_moves_a_set_too(joined: Product, signed_in: SignIn) -> None:
-    made = joined.book(
+    booking = joined.book(
         restaurantId="JOIN", date=tomorrow(), start=iso(quarter(15)), partySize=3,
         tableIds=["J1", "J2"], guestName="Keys",
     )  # fmt: skip
     page = joined_board(signed_in())
-    block(page, made).focus()
+    block(page, booking).focus()
     for key in ("m", "ArrowDown", "ArrowDown", "Enter"):
         page.keyboard.press(key)
     page.wait_for_selector(".toast:has-text('Keys: now 15:00, J3 + J5.')")
@@ -194,13 +194,13 @@ HOSTILE = "<img src=x onerror=\"document.title='owned'\">'\"&lt;/script>{table}"
 
 
 def test_hostile_names_and_notes_are_shown_as_text(product: Product, signed_in: SignIn) -> None:
-    made = product.book(
+    booking = product.book(
         date=tomorrow(), start=iso(quarter(18.5)), tableIds=["OPEN-5"], guestName=HOSTILE, notes=HOSTILE
     )
     page = open_board(signed_in(), tomorrow())
     title = page.title()
-    assert block(page, made).locator(".name").inner_text() == HOSTILE
-    block(page, made).click()
+    assert block(page, booking).locator(".name").inner_text() == HOSTILE
+    block(page, booking).click()
     page.wait_for_selector(".story li")
     assert page.locator("#drawerTitle").inner_text() == HOSTILE
     assert page.input_value("#drawer [name=notes]") == HOSTILE

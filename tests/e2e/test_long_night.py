@@ -52,27 +52,27 @@ def test_a_chosen_day_is_shown_though_the_board_reloads_meanwhile(signed_in: Sig
 
 
 def test_events_received_during_a_failed_load_are_not_replayed(product: Product, signed_in: SignIn) -> None:
-    made = product.book(date=tomorrow(), start=iso(quarter(9)), tableIds=["OPEN-4"], guestName="Ghost")
+    booking = product.book(date=tomorrow(), start=iso(quarter(9)), tableIds=["OPEN-4"], guestName="Ghost")
     page = open_board(signed_in(), tomorrow())
     held: list[Any] = []
     page.route("**/floor/data?*", lambda route: held.append(route), times=1)
     page.evaluate("() => { window.live.refresh(); }")
     while not held:
         page.wait_for_timeout(10)
-    change(page, made, notes="by the window")
-    reads(page, made, "2 Ghost, 09:00–10:30, Table 4, Confirmed, by the window")
+    change(page, booking, notes="by the window")
+    reads(page, booking, "2 Ghost, 09:00–10:30, Table 4, Confirmed, by the window")
     with page.expect_event("requestfailed"):
         held[0].abort()
-    change(page, made, date=(quarter(0) + timedelta(days=1)).date().isoformat())
-    playwright_api.expect(block(page, made)).to_have_count(0)
+    change(page, booking, date=(quarter(0) + timedelta(days=1)).date().isoformat())
+    playwright_api.expect(block(page, booking)).to_have_count(0)
     with page.expect_response("**/floor/data?*"):
         page.evaluate("() => { window.live.refresh(); }")
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    assert block(page, made).count() == 0
+    assert block(page, booking).count() == 0
 
 
 def test_a_change_received_while_the_day_loads_is_kept(product: Product, signed_in: SignIn) -> None:
-    made = product.book(date=tomorrow(), start=iso(quarter(17)), tableIds=["OPEN-4"], guestName="Crossed")
+    booking = product.book(date=tomorrow(), start=iso(quarter(17)), tableIds=["OPEN-4"], guestName="Crossed")
     page = open_board(signed_in(), tomorrow())
     held: list[tuple[Any, Any]] = []
     # The response is from before the change and arrives after it.
@@ -87,7 +87,7 @@ def test_a_change_received_while_the_day_loads_is_kept(product: Product, signed_
     with page.expect_response("**/floor/data?*"):
         route.fulfill(response=answer)
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    reads(page, made, "2 Crossed, 17:00–18:30, Table 4, Seated")
+    reads(page, booking, "2 Crossed, 17:00–18:30, Table 4, Seated")
 
 
 def test_a_double_click_acts_once(product: Product, signed_in: SignIn) -> None:
@@ -134,9 +134,9 @@ def test_edits_after_a_lost_response_are_not_shown_as_booked(signed_in: SignIn) 
     page.fill("#drawer [name=name]", "Second Try")
     page.click("#drawer form button.solid")
     page.wait_for_selector("#drawerTitle:has-text('First Try')")
-    said = page.locator(".toast.bad span").inner_text()
-    assert said.startswith("It was booked the first time: First Try, 2 covers,")
-    assert said.endswith("Your later changes are not in it.")
+    text = page.locator(".toast.bad span").inner_text()
+    assert text.startswith("It was booked the first time: First Try, 2 covers,")
+    assert text.endswith("Your later changes are not in it.")
     assert page.locator("#list .row:has-text('Second Try')").count() == 0
 
 

@@ -257,9 +257,9 @@ def test_boards_catch_up_after_a_redis_outage(product: Product, signed_in: SignI
 @pytest.mark.browser
 def test_an_open_board_advances_to_the_new_day(product: Product, signed_in: SignIn) -> None:
     """When the server's date becomes tomorrow, a board that showed today shows tomorrow."""
-    made = product.book(date=tomorrow(), start=iso(quarter(5)), tableIds=["OPEN-6"], guestName="Next Day")
+    booking = product.book(date=tomorrow(), start=iso(quarter(5)), tableIds=["OPEN-6"], guestName="Next Day")
     board = open_board(signed_in())
-    assert block(board, made).count() == 0
+    assert block(board, booking).count() == 0
     shown = board.input_value("#date")
 
     def as_tomorrow(route: Any) -> None:
@@ -267,5 +267,5 @@ def test_an_open_board_advances_to_the_new_day(product: Product, signed_in: Sign
 
     board.route("**/admin/floor/data?restaurant=OPEN", as_tomorrow)
     board.evaluate("window.live.refresh()")
-    block(board, made).wait_for()
+    block(board, booking).wait_for()
     assert (shown, board.input_value("#date")) == (quarter(-24).date().isoformat(), tomorrow())

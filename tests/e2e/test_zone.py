@@ -59,26 +59,26 @@ def abroad(signed_in: SignIn, day: str = "") -> Any:
 def starts(page: Any) -> dict[str, datetime]:
     """Return guest -> start on the server, in the restaurant's wall time."""
     day = tomorrow().date().isoformat()
-    shown = page.request.get(f"/admin/floor/data?restaurant=MADRID&date={day}").json()
+    data = page.request.get(f"/admin/floor/data?restaurant=MADRID&date={day}").json()
     return {
         booking["name"]: datetime.fromtimestamp(booking["start"] / 1000, MADRID)
-        for booking in shown["bookings"]
+        for booking in data["bookings"]
     }
 
 
 def test_times_and_drags_are_in_the_restaurants_time_zone(madrid: Product, signed_in: SignIn) -> None:
-    made = madrid.book(
+    booking = madrid.book(
         restaurantId="MADRID", date=tomorrow().date().isoformat(), start=iso(tomorrow(20)), tableIds=["M1"],
         guestName="From Afar",
     )  # fmt: skip
     page = abroad(signed_in, tomorrow().date().isoformat())
-    reads(page, made, "2 From Afar, 20:00–21:30, Table M1, Confirmed")
+    reads(page, booking, "2 From Afar, 20:00–21:30, Table M1, Confirmed")
     assert page.locator("#list .row:has-text('From Afar') .start b").inner_text() == "20:00"
-    drag(page, block(page, made), 4 * SLOT, ROW)
+    drag(page, block(page, booking), 4 * SLOT, ROW)
     page.wait_for_selector(".toast:has-text('From Afar: now 21:00, M2.')")
-    reads(page, made, "2 From Afar, 21:00–22:30, Table M2, Confirmed")
+    reads(page, booking, "2 From Afar, 21:00–22:30, Table M2, Confirmed")
     assert starts(page)["From Afar"] == tomorrow(21)
-    block(page, made).click()
+    block(page, booking).click()
     assert page.locator("#drawer [name=start] option:checked").inner_text() == "21:00"
     assert page.input_value("#drawer [name=date]") == tomorrow().date().isoformat()
 
@@ -96,13 +96,13 @@ def test_a_booking_typed_in_another_time_zone_is_in_the_restaurants(
 
 
 def test_clicking_an_empty_slot_uses_the_restaurants_time_zone(madrid: Product, signed_in: SignIn) -> None:
-    made = madrid.book(
+    booking = madrid.book(
         restaurantId="MADRID", date=tomorrow().date().isoformat(), start=iso(tomorrow(9)), tableIds=["M3"],
         guestName="Early",
     )  # fmt: skip
     page = abroad(signed_in, tomorrow().date().isoformat())
-    block(page, made).scroll_into_view_if_needed()
-    box = block(page, made).bounding_box()
+    block(page, booking).scroll_into_view_if_needed()
+    box = block(page, booking).bounding_box()
     page.mouse.click(box["x"] + 8 * SLOT + 4, box["y"] + 10)
     assert page.locator("#drawer [name=start] option:checked").inner_text() == "11:00"
 

@@ -334,13 +334,13 @@ def _until(pipeline: Pipeline, left: Callable[[], int]) -> None:
 
 def _figures(story: Story, form: Form, published: float, settled: float) -> str:
     entries = story.entries
-    done = [entry for entry in entries if answered(entry)]
+    finished = [entry for entry in entries if answered(entry)]
     keys = {entry.key for entry in entries}
     methods = {"create": "POST", "change": "PATCH", "cancel": "DELETE"}
     p95 = ", ".join(
         f"{name} {percentile(mine, 0.95):.0f} ms" if mine else f"{name} -"
         for name, method in methods.items()
-        for mine in [[entry for entry in done if entry.operation.startswith(method)]]
+        for mine in [[entry for entry in finished if entry.operation.startswith(method)]]
     )
     pairs = {(one.headers.get("webhook-id"), one.to) for one in story.receipts}
     prompt = [

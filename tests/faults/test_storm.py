@@ -31,8 +31,8 @@ def seed() -> int:
 def check(services: Services, outcome: Outcome) -> None:
     print(outcome.figures)
     with psycopg.connect(services.postgres.url) as link:
-        found = findings(link, outcome.story)
-    assert not found, "\n".join(found)
+        problems = findings(link, outcome.story)
+    assert not problems, "\n".join(problems)
     manage("verify", environment=outcome.settings)
     assert outcome.published <= HEALED_WITHIN
 
@@ -91,9 +91,9 @@ def test_canary_the_checker_reports_every_damage_to_the_database(weathered: Weat
         link.execute("SET session_replication_role = replica")
         link.execute(WITHOUT_CONSTRAINT.encode())
         assert link.execute(TAMPERED[finding].encode()).rowcount > 0
-        found = findings(link, weathered.outcome.story)
+        problems = findings(link, weathered.outcome.story)
         link.rollback()
-    assert any(one.startswith(finding) for one in found), found
+    assert any(one.startswith(finding) for one in problems), problems
 
 
 def _drop(story: Story) -> Story:
@@ -159,8 +159,8 @@ MISTOLD: dict[str, Callable[[Story], Story]] = {
 @pytest.mark.parametrize("finding", MISTOLD)
 def test_canary_the_checker_reports_every_damage_to_the_ledgers(weathered: Weathered, finding: str) -> None:
     with psycopg.connect(weathered.services.postgres.url) as link:
-        found = findings(link, MISTOLD[finding](weathered.outcome.story))
-    assert any(one.startswith(finding) for one in found), found
+        problems = findings(link, MISTOLD[finding](weathered.outcome.story))
+    assert any(one.startswith(finding) for one in problems), problems
 
 
 def test_canary_verify_reports_a_damaged_read_model(weathered: Weathered) -> None:
@@ -180,8 +180,8 @@ def test_canary_without_locks_and_constraint_the_storm_books_tables_twice() -> N
         sql(services, WITHOUT_CONSTRAINT)
         story = unprotected(services, Form(seconds=5, clients=24, without="locks"), number)
         with psycopg.connect(services.postgres.url) as link:
-            found = findings(link, story)
-    assert any(one.startswith("overlaps: ") for one in found), found
+            problems = findings(link, story)
+    assert any(one.startswith("overlaps: ") for one in problems), problems
 
 
 @pytest.fixture(scope="module")

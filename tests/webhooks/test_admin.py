@@ -67,12 +67,12 @@ def test_sparkline_has_a_bar_for_each_hour_with_deliveries() -> None:
 
 def test_deliveries_are_found_by_the_bookings_reference(client: Client, person: User) -> None:
     support.webhook(URL)
-    wanted = support.publish_event(reference="K7M2QX")
+    event = support.publish_event(reference="K7M2QX")
     support.publish_event(reference="ZZZZZZ")
     for query in (
         "?q=k7m2qx",
-        f"?q={wanted.event_id}",
-        f"?q={Delivery.objects.get(message=wanted.event_id).pk}",
+        f"?q={event.event_id}",
+        f"?q={Delivery.objects.get(message=event.event_id).pk}",
     ):
         text = page(client, "delivery_changelist", query=query)
         assert "K7M2QX" in text

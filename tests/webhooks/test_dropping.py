@@ -71,7 +71,7 @@ def test_deliveries_that_waited_for_an_inactive_webhook_are_dropped_by_sweeps_af
         support.publish_event()
     change(webhook, *way)
     assert count_dropped() == at_once
-    sent = support.publish_event()
+    event = support.publish_event()
     assert sender.drain() == 0
     assert queue.next_due() is None
     while Webhook.objects.get().dropping_before:
@@ -80,7 +80,7 @@ def test_deliveries_that_waited_for_an_inactive_webhook_are_dropped_by_sweeps_af
         assert before < count_dropped() <= before + 4
     assert count_dropped() == 9
     assert sender.drain() == 1
-    assert ids(receiver) == [str(sent.event_id)]
+    assert ids(receiver) == [str(event.event_id)]
 
 
 @pytest.mark.usefixtures("by_twos")
@@ -140,10 +140,10 @@ def test_deliveries_written_by_a_slow_clock_are_not_dropped(receiver: Receiver) 
             support.publish_event()
     change(webhook, INACTIVE, ACTIVE)
     with clock.frozen(at - timedelta(seconds=2)):
-        sent = support.publish_event()
+        event = support.publish_event()
     housekeeping.sweep()
     assert sender.drain() == 1
-    assert ids(receiver) == [str(sent.event_id)]
+    assert ids(receiver) == [str(event.event_id)]
 
 
 @pytest.mark.usefixtures("by_twos")

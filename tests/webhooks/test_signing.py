@@ -45,9 +45,9 @@ WORDS = [
 
 def block(name: str) -> str:
     """Return the code block of that name in the document."""
-    found = re.search(rf"^```\w+ {re.escape(name)}\n(.*?)^```$", DOCUMENT.read_text("utf-8"), re.M | re.S)
-    assert found is not None
-    return found[1]
+    match = re.search(rf"^```\w+ {re.escape(name)}\n(.*?)^```$", DOCUMENT.read_text("utf-8"), re.M | re.S)
+    assert match is not None
+    return match[1]
 
 
 @contextmanager

@@ -181,8 +181,8 @@ def test_a_repeated_hour_has_two_sets_of_bars(db: None, redis_empty: None) -> No
     # 23:00 of Saturday 4 April 2026 comes twice in Santiago; only the first one can be named in a request.
     with clock.frozen(datetime(2026, 4, 5, 1, tzinfo=UTC)):
         for start in (datetime(2026, 4, 5, 2, 30, tzinfo=UTC), datetime(2026, 4, 5, 4, 15, tzinfo=UTC)):
-            wanted = NewBooking("S", 2, date(2026, 4, 4), start=start, duration_minutes=30)
-            create.create_booking(caller=SYSTEM, new=wanted)
+            request = NewBooking("S", 2, date(2026, 4, 4), start=start, duration_minutes=30)
+            create.create_booking(caller=SYSTEM, new=request)
         fold()
         page = open_dashboard(person(Role.STAFF, "S"), "S").context
     assert page["today"] == date(2026, 4, 4)

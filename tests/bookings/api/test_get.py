@@ -32,9 +32,9 @@ def test_the_example_booking(guest: Api) -> None:
 
 
 def test_id_and_reference_in_any_case_name_the_same_booking(guest: Api) -> None:
-    made = guest.book().body
-    for name in (made["id"], made["id"].upper(), made["reference"], made["reference"].lower()):
-        assert guest.get(f"/woki/bookings/{name}").body == made
+    booking = guest.book().body
+    for name in (booking["id"], booking["id"].upper(), booking["reference"], booking["reference"].lower()):
+        assert guest.get(f"/woki/bookings/{name}").body == booking
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_callers_without_credentials_see_public_bookings_only(guest: Api, settin
 
 
 def test_only_callers_who_may_read_guests_see_the_guest(staff: Api) -> None:
-    made = staff.book(guestName="Ana", guestEmail="ana@example.com", guestPhone="+34 600 000 000").body
+    booking = staff.book(guestName="Ana", guestEmail="ana@example.com", guestPhone="+34 600 000 000").body
     for role, seen in (
         (Role.STAFF, "Ana"),
         (Role.MANAGER, "Ana"),
         (Role.ADMIN, "Ana"),
         (Role.API_CLIENT, None),
     ):
-        body = api_as(role, "R1").get(f"/woki/bookings/{made['id']}").body
+        body = api_as(role, "R1").get(f"/woki/bookings/{booking['id']}").body
         assert body["guestName"] == seen, role
         assert (body["guestEmail"] is None) == (body["guestPhone"] is None) == (seen is None)
 

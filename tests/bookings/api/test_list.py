@@ -57,10 +57,10 @@ def test_a_day_without_bookings_has_no_pages(guest: Api) -> None:
 
 
 def test_by_status(staff: Api) -> None:
-    gone = staff.book(start=at("12:00")).body["reference"]
-    staff.cancel(gone)
-    assert references(staff, **DAY) == [gone, "B1"]
-    assert references(staff, **DAY, status="CANCELLED") == [gone]
+    reference = staff.book(start=at("12:00")).body["reference"]
+    staff.cancel(reference)
+    assert references(staff, **DAY) == [reference, "B1"]
+    assert references(staff, **DAY, status="CANCELLED") == [reference]
     assert references(staff, **DAY, status="CONFIRMED") == ["B1"]
     assert references(staff, **DAY, status="SEATED") == []
 
@@ -68,10 +68,10 @@ def test_by_status(staff: Api) -> None:
 def test_by_sector_or_all_of_the_restaurant(guest: Api) -> None:
     create_sector(caller=SYSTEM, id="S2", restaurant_id="R1", name="Terrace")
     create_table(caller=SYSTEM, id="T6", sector_id="S2", capacity_min=2, capacity_max=4)
-    made = guest.book(sectorId="S2", start=at("21:00")).body["reference"]
+    reference = guest.book(sectorId="S2", start=at("21:00")).body["reference"]
     assert references(guest, **DAY) == ["B1"]
-    assert references(guest, **DAY | {"sectorId": "S2"}) == [made]
-    assert references(guest, restaurantId="R1", date="2025-10-22") == ["B1", made]
+    assert references(guest, **DAY | {"sectorId": "S2"}) == [reference]
+    assert references(guest, restaurantId="R1", date="2025-10-22") == ["B1", reference]
 
 
 def test_the_date_is_the_service_date_not_the_calendars(db: None) -> None:

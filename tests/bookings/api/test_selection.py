@@ -31,8 +31,8 @@ def starts(reply_body: Any) -> list[str]:
 def test_scores_of_the_contracts_example(guest: Api) -> None:
     scores: dict[str, float] = {}
     for window in (("21:15", "22:45"), ("21:30", "23:00")):
-        found = guest.discover(windowStart=window[0], windowEnd=window[1], limit=50).body
-        for _, tables, _, score in candidates_of(found):
+        body = guest.discover(windowStart=window[0], windowEnd=window[1], limit=50).body
+        for _, tables, _, score in candidates_of(body):
             assert scores.setdefault("+".join(tables), score) == score
     assert scores["T2"] == 100.0
     assert scores["T3"] == 100.0
@@ -172,8 +172,8 @@ def night(zone: str, day: str, opens: time, closes: time, duration: int = 30) ->
 
 
 def test_santiagos_repeated_hour_is_offered_once_at_its_first_occurrence(db: None) -> None:
-    found = night("America/Santiago", "2026-04-04", time(22), time(1))
-    assert found == [
+    candidates = night("America/Santiago", "2026-04-04", time(22), time(1))
+    assert candidates == [
         *(at(f"22:{minute:02}", "2026-04-04") for minute in (0, 15, 30, 45)),
         *(at(f"23:{minute:02}", "2026-04-04") for minute in (0, 15, 30, 45)),
         *(at(f"00:{minute:02}", "2026-04-05", "-04:00") for minute in (0, 15, 30)),
@@ -182,17 +182,20 @@ def test_santiagos_repeated_hour_is_offered_once_at_its_first_occurrence(db: Non
 
 def test_duration_is_elapsed_time_over_the_clock_change(db: None) -> None:
     make_restaurant("D", zone="America/Santiago", hours=(Hours(time(22), time(1)),))
-    made = Api().book(
+    booking = Api().book(
         restaurantId="D", sectorId="D-S", date="2026-04-04", partySize=2, durationMinutes=120,
         start=at("22:30", "2026-04-04"),
     ).body  # fmt: skip
-    assert (made["start"], made["end"]) == (at("22:30", "2026-04-04"), at("23:30", "2026-04-04", "-04:00"))
-    assert made["durationMinutes"] == 120
+    assert (booking["start"], booking["end"]) == (
+        at("22:30", "2026-04-04"),
+        at("23:30", "2026-04-04", "-04:00"),
+    )
+    assert booking["durationMinutes"] == 120
 
 
 def test_santiagos_missing_hour_is_skipped(db: None) -> None:
-    found = night("America/Santiago", "2026-09-05", time(23), time(2))
-    assert found == [
+    candidates = night("America/Santiago", "2026-09-05", time(23), time(2))
+    assert candidates == [
         *(at(f"23:{minute:02}", "2026-09-05", "-04:00") for minute in (0, 15, 30, 45)),
         *(at(f"01:{minute:02}", "2026-09-06", "-03:00") for minute in (0, 15, 30)),
     ]
@@ -207,8 +210,8 @@ def test_a_day_whose_midnight_does_not_exist_can_be_booked(db: None) -> None:
 
 
 def test_beiruts_repeated_hour_is_offered_once(db: None) -> None:
-    found = night("Asia/Beirut", "2026-10-24", time(22, 30), time(0, 30))
-    assert found == [
+    candidates = night("Asia/Beirut", "2026-10-24", time(22, 30), time(0, 30))
+    assert candidates == [
         *(at(f"22:{minute:02}", "2026-10-24", "+03:00") for minute in (30, 45)),
         *(at(f"23:{minute:02}", "2026-10-24", "+03:00") for minute in (0, 15, 30, 45)),
         at("00:00", "2026-10-25", "+02:00"),
@@ -217,8 +220,8 @@ def test_beiruts_repeated_hour_is_offered_once(db: None) -> None:
 
 def test_lord_howe_shifts_by_half_an_hour(db: None) -> None:
     # 02:00 becomes 02:30 on Sunday 4 October 2026.
-    found = night("Australia/Lord_Howe", "2026-10-04", time(1, 30), time(3, 30))
-    assert found == [
+    candidates = night("Australia/Lord_Howe", "2026-10-04", time(1, 30), time(3, 30))
+    assert candidates == [
         *(at(clock, "2026-10-04", "+10:30") for clock in ("01:30", "01:45")),
         *(at(clock, "2026-10-04", "+11:00") for clock in ("02:30", "02:45", "03:00")),
     ]

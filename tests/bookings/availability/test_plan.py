@@ -127,8 +127,8 @@ def test_a_change_is_seen_by_the_next_booking(
     guest.discover()
     change()
     with frozen(datetime(2026, 11, 20, tzinfo=UTC)):
-        made = guest.book(windowStart="21:15", windowEnd="22:45")
-    assert (made.status == 201) == bool(expected)
+        reply = guest.book(windowStart="21:15", windowEnd="22:45")
+    assert (reply.status == 201) == bool(expected)
 
 
 def test_another_time_zone_shows_in_the_next_response(guest: Api) -> None:
@@ -206,10 +206,10 @@ def test_turn_times_by_size_of_party(guest: Api) -> None:
 
 def test_a_later_turn_time_does_not_resize_a_booking(guest: Api) -> None:
     turn = TurnTime.objects.create(restaurant_id="R1", party_up_to=6, minutes=75)
-    made = guest.book(durationMinutes=None).body
+    booking = guest.book(durationMinutes=None).body
     turn.minutes = 120
     turn.save()
-    assert guest.get(f"/woki/bookings/{made['id']}").body == made
+    assert guest.get(f"/woki/bookings/{booking['id']}").body == booking
 
 
 def test_a_joined_pair_that_connects_three(guest: Api) -> None:

@@ -35,7 +35,7 @@ def offered_starts(
 ) -> list[datetime]:
     first, last = asked.split("-")
     built = ServiceDay.build(date.fromisoformat(day), ZoneInfo(zone), tuple(w(window) for window in windows))
-    found = find(
+    candidates = find(
         SECTOR,
         built,
         busy,
@@ -47,7 +47,7 @@ def offered_starts(
         not_before=not_before,
         start=start,
     )
-    return [candidate.start.astimezone(ZoneInfo(zone)) for candidate in found]
+    return [candidate.start.astimezone(ZoneInfo(zone)) for candidate in candidates]
 
 
 def walls(starts: list[datetime]) -> str:

@@ -51,8 +51,8 @@ def names(sector: Sector, party: int, limit: int = 100) -> list[str]:
 
 
 def test_the_five_scores_of_the_contract() -> None:
-    found = find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=1000)
-    scores = {"+".join(candidate.table_ids): (candidate.kind, candidate.score) for candidate in found}
+    candidates = find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=1000)
+    scores = {"+".join(candidate.table_ids): (candidate.kind, candidate.score) for candidate in candidates}
     assert scores == {
         "T2": ("single", 100.0),
         "T3": ("single", 100.0),
@@ -67,8 +67,8 @@ def test_the_five_scores_of_the_contract() -> None:
 
 
 def test_the_order_of_the_seeded_evening() -> None:
-    found = find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=12, window_start=time(20))
-    assert summarize(found) == [
+    candidates = find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=12, window_start=time(20))
+    assert summarize(candidates) == [
         ("T3", "20:00", 100.0),
         ("T3", "20:15", 100.0),
         ("T3", "20:30", 100.0),
@@ -85,15 +85,15 @@ def test_the_order_of_the_seeded_evening() -> None:
 
 
 def test_the_first_candidate_in_full() -> None:
-    found = find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=1)
+    candidates = find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=1)
     start = datetime(2025, 10, 22, 15, tzinfo=UTC)
-    assert found == [Candidate("single", ("T2",), start, start + timedelta(minutes=90), 100.0, 4)]
-    assert (found[0].start.tzinfo, found[0].capacity) == (UTC, 4)
+    assert candidates == [Candidate("single", ("T2",), start, start + timedelta(minutes=90), 100.0, 4)]
+    assert (candidates[0].start.tzinfo, candidates[0].capacity) == (UTC, 4)
 
 
 def test_scores_round_half_up() -> None:
-    found = find(Sector.build([Table("A", 1, 8)]), SHORT, (), party=5, duration_minutes=30, limit=1)
-    assert summarize(found) == [("A", "20:00", 51.3)]
+    candidates = find(Sector.build([Table("A", 1, 8)]), SHORT, (), party=5, duration_minutes=30, limit=1)
+    assert summarize(candidates) == [("A", "20:00", 51.3)]
 
 
 def test_single_comes_before_combo_of_the_same_score() -> None:
@@ -104,8 +104,8 @@ def test_single_comes_before_combo_of_the_same_score() -> None:
 
 def test_exact_scores_break_ties_of_rounded_ones() -> None:
     sector = Sector.build([Table("A", 1, 1000), Table("B", 1, 999)])
-    found = find(sector, SHORT, (), party=1, duration_minutes=30, limit=2)
-    assert summarize(found) == [("B", "20:00", 20.1), ("A", "20:00", 20.1)]
+    candidates = find(sector, SHORT, (), party=1, duration_minutes=30, limit=2)
+    assert summarize(candidates) == [("B", "20:00", 20.1), ("A", "20:00", 20.1)]
 
 
 def test_fewer_tables_come_first_then_natural_order() -> None:
@@ -250,8 +250,8 @@ def test_named_tables_and_start() -> None:
 
 def test_an_occupancy_is_reusable_for_its_own_plan_and_day_only() -> None:
     occupancy = Occupancy.of(SEEDED, DAY, [B1])
-    given = find(SEEDED, DAY, occupancy, party=4, duration_minutes=90, limit=50)
-    assert given == find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=50)
+    candidates = find(SEEDED, DAY, occupancy, party=4, duration_minutes=90, limit=50)
+    assert candidates == find(SEEDED, DAY, [B1], party=4, duration_minutes=90, limit=50)
     with pytest.raises(ValueError, match="another sector or day"):
         find(SEEDED, SHORT, occupancy, party=4, duration_minutes=15, limit=1)
 

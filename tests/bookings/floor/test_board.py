@@ -48,8 +48,8 @@ def retire(table_id: str) -> None:
 
 
 def day(client: Client) -> dict[str, Any]:
-    shown: dict[str, Any] = client.get("/admin/floor/data", {"restaurant": "R1", "date": DAY}).json()
-    return shown
+    data: dict[str, Any] = client.get("/admin/floor/data", {"restaurant": "R1", "date": DAY}).json()
+    return data
 
 
 def retired(shown: dict[str, Any]) -> dict[str, bool]:
@@ -65,8 +65,8 @@ def test_a_booking_that_lost_its_table_is_flagged_until_it_is_moved(client: Clie
     # The table has a row, from which the booking can be dragged.
     assert retired(shown) == {"T1": False, "T2": True, "T3": False, "T4": False, "T5": False}
     assert client.get(f"/admin/floor/bookings/{pk}").json()["attention"] == ["tables"]
-    found = client.get("/admin/floor/search", {"restaurant": "R1", "date": DAY, "q": "B1"}).json()
-    assert [booking["attention"] for booking in found["bookings"]] == [["tables"]]
+    data = client.get("/admin/floor/search", {"restaurant": "R1", "date": DAY, "q": "B1"}).json()
+    assert [booking["attention"] for booking in data["bookings"]] == [["tables"]]
     moved = client.post(
         f"/admin/floor/bookings/{pk}/change", json.dumps({"tableIds": ["T3"]}), "application/json"
     )
@@ -83,9 +83,9 @@ def test_a_booking_that_is_over_needs_no_attention(client: Client) -> None:
     assert listed() == ["B1"]
     pk = Booking.objects.get(reference="B1").pk
     assert client.post(f"/admin/floor/bookings/{pk}/cancel").json()["attention"] == []
-    shown = day(client)
-    assert [booking["attention"] for booking in shown["bookings"]] == [[]]
-    assert "T2" not in retired(shown)
+    data = day(client)
+    assert [booking["attention"] for booking in data["bookings"]] == [[]]
+    assert "T2" not in retired(data)
     assert listed() == []
 
 
@@ -112,23 +112,23 @@ def send(client: Client, path: str, body: dict[str, Any], key: str) -> Any:
 
 
 def test_a_repeated_booking_is_booked_once_and_shown_in_its_present_state(client: Client) -> None:
-    made = send(client, "bookings", NEW, "k1").json()
+    data = send(client, "bookings", NEW, "k1").json()
     changed = {"guestName": "Ana María"}
-    client.post(f"/admin/floor/bookings/{made['id']}/change", json.dumps(changed), "application/json")
+    client.post(f"/admin/floor/bookings/{data['id']}/change", json.dumps(changed), "application/json")
     again = send(client, "bookings", NEW, "k1").json()
-    assert (made.get("again"), again["again"]) == (None, "same")
-    assert (again["id"], again["name"], again["version"]) == (made["id"], "Ana María", 2)
+    assert (data.get("again"), again["again"]) == (None, "same")
+    assert (again["id"], again["name"], again["version"]) == (data["id"], "Ana María", 2)
     assert Booking.objects.filter(channel="staff").count() == 1
 
 
 def test_an_edited_and_repeated_booking_returns_the_one_that_was_created(client: Client) -> None:
-    made = send(client, "bookings", NEW, "k1").json()
+    data = send(client, "bookings", NEW, "k1").json()
     again = send(client, "bookings", NEW | {"partySize": 4}, "k1").json()
-    assert (again["id"], again["party"], again["again"]) == (made["id"], 2, "other")
+    assert (again["id"], again["party"], again["again"]) == (data["id"], 2, "other")
     # A refusal does not use up the key: the same form may be corrected and sent again.
     response = send(client, "bookings", NEW | {"partySize": 20}, "k2")
     assert response.status_code == 409
-    assert send(client, "bookings", NEW, "k2").json()["tables"] != made["tables"]
+    assert send(client, "bookings", NEW, "k2").json()["tables"] != data["tables"]
 
 
 @pytest.mark.parametrize(
@@ -183,9 +183,9 @@ def test_a_malformed_key_is_refused(client: Client) -> None:
 
 def page_data(client: Client) -> Any:
     page = client.get("/admin/floor/", {"restaurant": "R1", "date": DAY}).content.decode()
-    found = re.search(r'<script id="page-data" type="application/json">(.*?)</script>', page)
-    assert found, "the page carries its data"
-    return json.loads(found[1])
+    match = re.search(r'<script id="page-data" type="application/json">(.*?)</script>', page)
+    assert match, "the page carries its data"
+    return json.loads(match[1])
 
 
 def test_the_page_gives_its_scripts_the_actions_of_each_status(client: Client) -> None:

@@ -89,9 +89,9 @@ def test_a_refusal_is_not_stored(guest: Api) -> None:
     taken = {"tableIds": ["T2"], "start": at("20:30")}
     assert_refused(guest.book(key="k", **taken), 409, "CONFLICT")
     guest.cancel("B1")
-    made = guest.book(key="k", **taken)
-    assert made.status == 201
-    assert "Idempotent-Replayed" not in made.headers
+    reply = guest.book(key="k", **taken)
+    assert reply.status == 201
+    assert "Idempotent-Replayed" not in reply.headers
 
 
 def test_a_refusal_does_not_bind_the_key_to_its_body(guest: Api) -> None:
@@ -143,16 +143,16 @@ def test_a_repeated_completion(staff: Api) -> None:
 
 
 def test_a_key_used_for_another_method_or_booking_is_refused(staff: Api) -> None:
-    made = staff.book(key="k").body
+    booking = staff.book(key="k").body
     for reply in (
-        staff.cancel(made["reference"], key="k"),
-        staff.change(made["reference"], key="k", partySize=2),
-        staff.step(made["reference"], "seat", key="k"),
+        staff.cancel(booking["reference"], key="k"),
+        staff.change(booking["reference"], key="k", partySize=2),
+        staff.step(booking["reference"], "seat", key="k"),
     ):
         assert_refused(reply, 422, "IDEMPOTENCY_KEY_REUSED")
-    assert staff.get(f"/woki/bookings/{made['id']}").body == made
+    assert staff.get(f"/woki/bookings/{booking['id']}").body == booking
     staff.cancel("B1", key="c")
-    assert_refused(staff.cancel(made["reference"], key="c"), 422, "IDEMPOTENCY_KEY_REUSED")
+    assert_refused(staff.cancel(booking["reference"], key="c"), 422, "IDEMPOTENCY_KEY_REUSED")
 
 
 def test_a_replay_hides_what_the_caller_may_not_see(guest: Api) -> None:

@@ -39,19 +39,19 @@ def figures(client: APIClient, **query: str) -> dict[str, Any]:
 
 
 def test_the_figures(admin: APIClient) -> None:
-    found = figures(admin)
-    assert found["period"] == {"startDate": "2025-10-22", "endDate": "2025-10-23", "groupBy": "day"}
+    report = figures(admin)
+    assert report["period"] == {"startDate": "2025-10-22", "endDate": "2025-10-23", "groupBy": "day"}
     # Open 12-16 and 20-23:45, two days, five tables; taken 45 and 90 minutes.
-    assert found["metrics"] == {
+    assert report["metrics"] == {
         "totalBookings": 3, "covers": 7, "occupancyRate": round(135 / (2 * 465 * 5), 4), "averagePartySize": 3.5,
         "noShowRate": 0.0, "cancellationRate": 0.3333,
         "peakHours": [{"hour": 12, "bookings": 2}, {"hour": 20, "bookings": 1}],
     }  # fmt: skip
-    assert found["trends"] == [
+    assert report["trends"] == [
         {"date": "2025-10-22", "bookings": 2, "covers": 3, "cancelled": 1},
         {"date": "2025-10-23", "bookings": 1, "covers": 4, "cancelled": 0},
     ]
-    assert found["tables"] == [
+    assert report["tables"] == [
         {"tableId": "T1", "utilization": 0.0},
         {"tableId": "T2", "utilization": round(45 / 930, 4)},
         {"tableId": "T3", "utilization": 0.0},
@@ -73,9 +73,9 @@ def test_trends_by(admin: APIClient, group_by: str, dates: list[str]) -> None:
 
 
 def test_a_period_without_bookings_is_all_zeros(admin: APIClient) -> None:
-    found = figures(admin, startDate="2024-01-01", endDate="2024-01-02")
-    assert (found["metrics"]["totalBookings"], found["metrics"]["averagePartySize"]) == (0, 0.0)
-    assert found["trends"] == []
+    report = figures(admin, startDate="2024-01-01", endDate="2024-01-02")
+    assert (report["metrics"]["totalBookings"], report["metrics"]["averagePartySize"]) == (0, 0.0)
+    assert report["trends"] == []
 
 
 @pytest.mark.parametrize(

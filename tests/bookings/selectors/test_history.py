@@ -74,7 +74,7 @@ def test_creation_time_is_the_same_in_every_representation(db: None) -> None:
         (row,) = events_of(now["id"])
         zones = messages.zones_of([Envelope.from_row(row)])
         told = messages.message(Envelope.from_row(row), zones["R1"])["event"]
-        sent = json.loads(
+        data = json.loads(
             payload.body(
                 WebhookEvent.BOOKING_CREATED, row.payload, event_id=uuid7(), at=NOON, zone=zones["R1"]
             )
@@ -82,7 +82,7 @@ def test_creation_time_is_the_same_in_every_representation(db: None) -> None:
         assert now["createdAt"] == now["updatedAt"] == past["createdAt"] == past["updatedAt"] == noon
         assert {each["createdAt"] for each in listed["bookings"]} == {noon}
         assert event["occurredAt"] == told["timestamp"] == noon
-        assert event["payload"]["createdAt"] == told["data"]["createdAt"] == sent["data"]["createdAt"] == noon
+        assert event["payload"]["createdAt"] == told["data"]["createdAt"] == data["data"]["createdAt"] == noon
 
 
 def test_an_old_event_with_microseconds_reads_the_same() -> None:

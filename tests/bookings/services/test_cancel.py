@@ -24,9 +24,9 @@ def test_cancelling_frees_the_tables(guest: Api) -> None:
 
 
 def test_cancelling_a_combo_frees_all_of_it(guest: Api) -> None:
-    made = guest.book(tableIds=["T1", "T5"], start=at("20:30")).body
-    guest.cancel(made["reference"])
-    assert list(Allocation.objects.filter(booking_id=made["id"]).values_list("active", flat=True)) == [
+    booking = guest.book(tableIds=["T1", "T5"], start=at("20:30")).body
+    guest.cancel(booking["reference"])
+    assert list(Allocation.objects.filter(booking_id=booking["id"]).values_list("active", flat=True)) == [
         False,
         False,
     ]

@@ -198,8 +198,8 @@ def test_another_date_prefers_the_same_time_to_the_same_table(staff: Api) -> Non
 
 def test_another_date_with_that_time_full_takes_its_best_time(staff: Api) -> None:
     for tables in (["T2"], ["T3"], ["T4"], ["T1", "T5"]):
-        made = staff.book(date="2025-10-24", tableIds=tables, start=at("20:00", "2025-10-24"))
-        assert made.status == 201
+        reply = staff.book(date="2025-10-24", tableIds=tables, start=at("20:00", "2025-10-24"))
+        assert reply.status == 201
     body = staff.change("B1", date="2025-10-24").body
     assert (body["start"], body["tableIds"]) == (at("12:00", "2025-10-24"), ["T2"])
 
@@ -212,10 +212,10 @@ def test_another_date_with_a_start(staff: Api) -> None:
 def test_another_date_on_the_other_side_of_a_clock_change_keeps_the_wall_time(db: None) -> None:
     make_restaurant("D", zone="America/Santiago", hours=(Hours(time(19), time(23)),))
     staff = api_as()
-    made = staff.book(
+    booking = staff.book(
         restaurantId="D", sectorId="D-S", date="2026-04-03", start=at("20:00", "2026-04-03")
     ).body
-    body = staff.change(made["id"], date="2026-04-05").body
+    body = staff.change(booking["id"], date="2026-04-05").body
     assert body["start"] == at("20:00", "2026-04-05", "-04:00")
     assert body["end"] == at("21:30", "2026-04-05", "-04:00")
 
@@ -223,30 +223,32 @@ def test_another_date_on_the_other_side_of_a_clock_change_keeps_the_wall_time(db
 def test_another_date_keeps_a_start_after_midnight_in_the_same_night(db: None) -> None:
     make_restaurant("N", hours=(Hours(time(22), time(3)),))
     staff = api_as()
-    made = staff.book(restaurantId="N", sectorId="N-S", start=at("00:30", "2025-10-23")).body
-    body = staff.change(made["id"], date="2025-10-25").body
+    booking = staff.book(restaurantId="N", sectorId="N-S", start=at("00:30", "2025-10-23")).body
+    body = staff.change(booking["id"], date="2025-10-25").body
     assert body["start"] == at("00:30", "2025-10-26")
 
 
 def test_another_date_whose_wall_time_is_skipped_shifts_by_the_skipped_hour(db: None) -> None:
     make_restaurant("D", zone="America/Santiago", hours=(Hours(time(22), time(4)),))
     staff = api_as()
-    made = staff.book(
+    booking = staff.book(
         restaurantId="D", sectorId="D-S", date="2026-09-04", start=at("00:30", "2026-09-05", "-04:00")
     ).body
-    assert staff.change(made["id"], date="2026-09-05").body["start"] == at("01:30", "2026-09-06")
+    assert staff.change(booking["id"], date="2026-09-05").body["start"] == at("01:30", "2026-09-06")
 
 
 def test_a_booking_that_has_begun_may_be_changed_though_the_past_is_refused(db: None) -> None:
     make_restaurant("H", refuse_past=True, tables={"A": (2, 4), "B": (2, 6)})
     staff = api_as()
     with frozen(datetime(2025, 10, 22, 20, tzinfo=UTC)):
-        made = staff.book(restaurantId="H", sectorId="H-S", start=at("20:30")).body
+        booking = staff.book(restaurantId="H", sectorId="H-S", start=at("20:30")).body
     with frozen(datetime(2025, 10, 23, 0, tzinfo=UTC)):  # 21:00 in Buenos Aires
-        staff.step(made["id"], "seat")
-        assert seat_of(staff.change(made["id"], durationMinutes=120).body) == (["H-A"], "20:30", "22:30")
-        assert seat_of(staff.change(made["id"], partySize=5).body) == (["H-B"], "20:30", "22:30")
-        detail = assert_refused(staff.change(made["id"], start=at("20:45")), 400, "VALIDATION_ERROR", "start")
+        staff.step(booking["id"], "seat")
+        assert seat_of(staff.change(booking["id"], durationMinutes=120).body) == (["H-A"], "20:30", "22:30")
+        assert seat_of(staff.change(booking["id"], partySize=5).body) == (["H-B"], "20:30", "22:30")
+        detail = assert_refused(
+            staff.change(booking["id"], start=at("20:45")), 400, "VALIDATION_ERROR", "start"
+        )
         assert detail.startswith("It is too late to book that time.")
 
 
@@ -369,10 +371,10 @@ def test_a_closed_booking_cannot_be_changed(staff: Api) -> None:
     staff.cancel("B1")
     assert_refused(staff.change("B1", partySize=2), 409, "ALREADY_CANCELLED")
     for steps, label in ((("no-show",), "No-show"), (("seat", "complete"), "Completed")):
-        made = staff.book().body["reference"]
+        reference = staff.book().body["reference"]
         for step in steps:
-            staff.step(made, step)
-        assert assert_refused(staff.change(made, notes="x"), 409, "INVALID_TRANSITION") == (
+            staff.step(reference, step)
+        assert assert_refused(staff.change(reference, notes="x"), 409, "INVALID_TRANSITION") == (
             f"A booking that is {label} cannot be changed."
         )
 
@@ -423,8 +425,10 @@ def test_a_start_on_another_date_moves_the_booking_to_it(staff: Api) -> None:
     assert (body["start"], body["tableIds"]) == (at("20:00", "2025-10-24"), ["T2"])
     assert Booking.objects.get(reference="B1").service_date == date(2025, 10, 24)
     assert staff.book(tableIds=["T2"], start=at("20:30")).status == 201
-    said = assert_refused(staff.change("B1", start=at("18:00", "2025-10-25")), 422, "OUTSIDE_SERVICE_WINDOW")
-    assert said.startswith(
+    detail = assert_refused(
+        staff.change("B1", start=at("18:00", "2025-10-25")), 422, "OUTSIDE_SERVICE_WINDOW"
+    )
+    assert detail.startswith(
         "The restaurant does not serve at that time; on that day it serves 12:00-16:00, 20:00-23:45."
     )
     assert_refused(staff.change("B1", date="2025-10-24", start=at("20:00")), 422, "OUTSIDE_SERVICE_WINDOW")
@@ -432,13 +436,13 @@ def test_a_start_on_another_date_moves_the_booking_to_it(staff: Api) -> None:
 
 def test_a_start_after_midnight_belongs_to_the_same_night(staff: Api) -> None:
     make_restaurant("N", hours=(Hours(time(20), time(2)),))
-    made = staff.book(restaurantId="N", sectorId="N-S", start=at("21:00")).body
-    late = staff.change(made["id"], start=at("00:15", "2025-10-23")).body
+    booking = staff.book(restaurantId="N", sectorId="N-S", start=at("21:00")).body
+    late = staff.change(booking["id"], start=at("00:15", "2025-10-23")).body
     assert late["start"] == at("00:15", "2025-10-23")
-    assert Booking.objects.get(pk=made["id"]).service_date == date(2025, 10, 22)
-    next_night = staff.change(made["id"], start=at("00:15", "2025-10-24")).body
+    assert Booking.objects.get(pk=booking["id"]).service_date == date(2025, 10, 22)
+    next_night = staff.change(booking["id"], start=at("00:15", "2025-10-24")).body
     assert next_night["start"] == at("00:15", "2025-10-24")
-    assert Booking.objects.get(pk=made["id"]).service_date == date(2025, 10, 23)
+    assert Booking.objects.get(pk=booking["id"]).service_date == date(2025, 10, 23)
 
 
 def test_changing_one_bookings_guest_leaves_the_others_alone(staff: Api) -> None:
@@ -461,9 +465,9 @@ def test_changing_one_bookings_guest_leaves_the_others_alone(staff: Api) -> None
 
 
 def test_an_erased_guest_stays_erased_and_the_booking_gets_a_new_one(staff: Api) -> None:
-    made = staff.book(guestName="Ana", guestEmail="ana@example.com").body
+    booking = staff.book(guestName="Ana", guestEmail="ana@example.com").body
     Guest.objects.update(name="", email="", phone="", erased_at=datetime(2025, 10, 1, tzinfo=UTC))
-    assert staff.change(made["id"], guestName="Eve").body["guestName"] == "Eve"
+    assert staff.change(booking["id"], guestName="Eve").body["guestName"] == "Eve"
     assert sorted(Guest.objects.values_list("name", flat=True)) == ["", "Eve"]
 
 

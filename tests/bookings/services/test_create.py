@@ -67,8 +67,8 @@ def test_fills_a_slot_in_the_contracts_order_then_refuses_with_the_next_times(gu
 
 
 def test_the_allocations_are_the_bookings_tables_and_period(guest: Api) -> None:
-    made = guest.book(partySize=4, tableIds=["T1", "T5"], start=at("21:00")).body
-    held = Allocation.objects.filter(booking_id=made["id"]).order_by("table_id")
+    booking = guest.book(partySize=4, tableIds=["T1", "T5"], start=at("21:00")).body
+    held = Allocation.objects.filter(booking_id=booking["id"]).order_by("table_id")
     begin, end = datetime(2025, 10, 23, 0, 0, tzinfo=UTC), datetime(2025, 10, 23, 1, 30, tzinfo=UTC)
     assert [
         (row.table_id, row.sector_id, row.period.lower, row.period.upper, row.active) for row in held
@@ -175,8 +175,8 @@ def test_a_start_outside_the_service_is_outside_its_windows(guest: Api) -> None:
 
 @pytest.mark.parametrize("window", [{"windowStart": "20:00", "windowEnd": "21:00"}, {"windowStart": "14:00"}])
 def test_a_start_outside_the_requested_window_is_refused(guest: Api, window: dict[str, str]) -> None:
-    said = assert_refused(guest.book(start=at("13:00"), **window), 400, "VALIDATION_ERROR", "start")
-    assert said == "The start is not between the requested times."
+    detail = assert_refused(guest.book(start=at("13:00"), **window), 400, "VALIDATION_ERROR", "start")
+    assert detail == "The start is not between the requested times."
     assert_refused(guest.book(start=at("18:00"), **window), 422, "OUTSIDE_SERVICE_WINDOW")
 
 
@@ -285,8 +285,10 @@ def test_without_a_duration_the_turn_times_decide(db: None) -> None:
         restaurantId="H", sectorId="H-S", partySize=3, durationMinutes=None, date="2025-10-23"
     ).body
     assert large["durationMinutes"] == 120
-    said = api.book(restaurantId="H", sectorId="H-S", partySize=3, durationMinutes=60, date="2025-10-24").body
-    assert said["durationMinutes"] == 60
+    booking = api.book(
+        restaurantId="H", sectorId="H-S", partySize=3, durationMinutes=60, date="2025-10-24"
+    ).body
+    assert booking["durationMinutes"] == 60
 
 
 @pytest.mark.parametrize(
@@ -319,8 +321,8 @@ def test_tables_of_two_sectors_cannot_be_booked_together(guest: Api) -> None:
     create_sector(caller=SYSTEM, id="S2", restaurant_id="R1", name="Terrace")
     create_table(caller=SYSTEM, id="T6", sector_id="S2", capacity_min=2, capacity_max=2)
     assert_refused(guest.book(sectorId=None, tableIds=["T1", "T6"]), 404, "NOT_FOUND", "tableIds")
-    made = guest.book(sectorId=None, tableIds=["T6"], partySize=2).body
-    assert (made["sectorId"], made["tableIds"]) == ("S2", ["T6"])
+    booking = guest.book(sectorId=None, tableIds=["T6"], partySize=2).body
+    assert (booking["sectorId"], booking["tableIds"]) == ("S2", ["T6"])
 
 
 def test_a_retired_table_cannot_be_named_and_is_not_offered(guest: Api) -> None:
@@ -346,18 +348,18 @@ def test_a_returning_guest_is_one_row(staff: Api) -> None:
 
 
 def test_a_booking_without_contact_data_has_no_guest(guest: Api) -> None:
-    made = guest.book().body
-    assert Booking.objects.get(pk=made["id"]).guest is None
+    booking = guest.book().body
+    assert Booking.objects.get(pk=booking["id"]).guest is None
 
 
 def test_guest_fields_are_null_without_guest_read(guest: Api) -> None:
     contact = {"guestName": "Ana", "guestEmail": "ana@example.com", "guestPhone": "+34 600 000 000"}
-    made = guest.book(**contact, notes="Quiet table").body
-    assert [made[name] for name in contact] == [None, None, None]
-    assert made["notes"] == "Quiet table"
+    booking = guest.book(**contact, notes="Quiet table").body
+    assert [booking[name] for name in contact] == [None, None, None]
+    assert booking["notes"] == "Quiet table"
     client = api_as(Role.API_CLIENT, "R1")
     assert [client.book(date="2025-10-23", **contact).body[name] for name in contact] == [None, None, None]
-    seen = api_as(Role.STAFF, "R1").get(f"/woki/bookings/{made['id']}").body
+    seen = api_as(Role.STAFF, "R1").get(f"/woki/bookings/{booking['id']}").body
     assert [seen[name] for name in contact] == list(contact.values())
 
 

@@ -67,11 +67,11 @@ def test_completing_before_the_start_frees_the_whole_time(staff: Api) -> None:
 
 
 def test_completing_early_frees_every_table_of_a_combo(staff: Api) -> None:
-    made = staff.book(tableIds=["T1", "T5"], start=at("20:30")).body["reference"]
-    staff.step(made, "seat")
+    reference = staff.book(tableIds=["T1", "T5"], start=at("20:30")).body["reference"]
+    staff.step(reference, "seat")
     with frozen(here(23, 45)):
-        staff.step(made, "complete")
-    assert allocations_of(made) == [("T1", "23:30", "23:45", True), ("T5", "23:30", "23:45", True)]
+        staff.step(reference, "complete")
+    assert allocations_of(reference) == [("T1", "23:30", "23:45", True), ("T5", "23:30", "23:45", True)]
 
 
 def test_a_no_show_frees_the_table(staff: Api) -> None:
@@ -103,13 +103,13 @@ def test_a_no_show_whose_table_is_taken_stays_a_no_show(staff: Api) -> None:
 
 
 def test_a_no_show_of_a_combo_needs_all_of_its_tables(staff: Api) -> None:
-    made = staff.book(tableIds=["T1", "T5"], start=at("20:30")).body["reference"]
-    staff.step(made, "no-show")
+    reference = staff.book(tableIds=["T1", "T5"], start=at("20:30")).body["reference"]
+    staff.step(reference, "no-show")
     other = staff.book(tableIds=["T5"], partySize=2, start=at("21:45")).body["reference"]
-    assert_refused(staff.step(made, "seat"), 409, "CONFLICT")
-    assert allocations_of(made) == [("T1", "23:30", "01:00", False), ("T5", "23:30", "01:00", False)]
+    assert_refused(staff.step(reference, "seat"), 409, "CONFLICT")
+    assert allocations_of(reference) == [("T1", "23:30", "01:00", False), ("T5", "23:30", "01:00", False)]
     staff.cancel(other)
-    assert staff.step(made, "seat").body["status"] == "SEATED"
+    assert staff.step(reference, "seat").body["status"] == "SEATED"
 
 
 ALLOWED = {
@@ -168,9 +168,9 @@ def test_staff_may_take_every_step(guest: Api) -> None:
 
 def test_steps_change_updated_at_and_not_created_at(staff: Api) -> None:
     with frozen(here(22, 0)):
-        made = staff.book(date="2025-10-23").body
-    assert made["createdAt"] == made["updatedAt"] == "2025-10-22T19:00:00.000-03:00"
+        booking = staff.book(date="2025-10-23").body
+    assert booking["createdAt"] == booking["updatedAt"] == "2025-10-22T19:00:00.000-03:00"
     with frozen(here(23, 15)):
-        body = staff.step(made["reference"], "seat").body
+        body = staff.step(booking["reference"], "seat").body
     assert body["createdAt"] == "2025-10-22T19:00:00.000-03:00"
     assert body["updatedAt"] == "2025-10-22T20:15:00.000-03:00"

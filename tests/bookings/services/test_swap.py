@@ -44,7 +44,7 @@ ANA = Caller(CallerKind.USER, "7", {EVERYWHERE: PERMISSIONS[Role.ADMIN]})
 def book(party: int, *tables: str, minutes: int = 0, caller: Caller = ANA) -> BookingRecord:
     """Create a booking of 90 minutes at 20:00, or ``minutes`` later."""
     with frozen(EVENING - timedelta(days=1)):
-        made = create.create_booking(
+        booking = create.create_booking(
             caller=caller,
             new=NewBooking(
                 "R1",
@@ -55,8 +55,8 @@ def book(party: int, *tables: str, minutes: int = 0, caller: Caller = ANA) -> Bo
                 duration_minutes=90,
             ),
         )
-    assert isinstance(made, BookingRecord)
-    return made
+    assert isinstance(booking, BookingRecord)
+    return booking
 
 
 def swap(one: BookingRecord, other: BookingRecord) -> tuple[BookingRecord, BookingRecord]:

@@ -176,8 +176,8 @@ def test_a_change_clears_its_flag_and_undoing_it_restores_the_flag(
     Booking.objects.filter(pk=booking.id).update(attention=[cause])
     with frozen(EVENING):
         changes.update_booking(booking.reference, caller=ANA, change=change)
-    told = events_of(str(booking.id))[-1].payload["changes"].get("attention")
-    assert (attention_of(booking), told) == (left, None if left else {"from": [cause], "to": []})
+    attention = events_of(str(booking.id))[-1].payload["changes"].get("attention")
+    assert (attention_of(booking), attention) == (left, None if left else {"from": [cause], "to": []})
     undo_change(booking, 2, EVENING)
-    told = events_of(str(booking.id))[-1].payload["changes"].get("attention")
-    assert (attention_of(booking), told) == ([cause], None if left else {"from": [], "to": [cause]})
+    attention = events_of(str(booking.id))[-1].payload["changes"].get("attention")
+    assert (attention_of(booking), attention) == ([cause], None if left else {"from": [], "to": [cause]})

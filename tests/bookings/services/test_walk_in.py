@@ -123,13 +123,13 @@ def test_limits_and_foreign_tables_are_refused(guest: Api) -> None:
 
 def test_choices_are_the_tables_that_a_seating_would_take(guest: Api) -> None:
     with frozen(evening(20, 7)):
-        found = walk_in.choices(caller=SYSTEM, party=WalkIn("R1", 4, duration_minutes=60))
-    assert [(each.table_ids, each.score) for each in found[:3]] == [
+        choices = walk_in.choices(caller=SYSTEM, party=WalkIn("R1", 4, duration_minutes=60))
+    assert [(each.table_ids, each.score) for each in choices[:3]] == [
         (("T3",), 100.0),
         (("T1", "T5"), 80.0),
         (("T4",), 53.3),
     ]
-    assert {candidate.end for candidate in found} == {evening(21, 7)}
+    assert {candidate.end for candidate in choices} == {evening(21, 7)}
 
 
 @pytest.mark.parametrize("at", [datetime(2026, 4, 5, 3, minute, tzinfo=UTC) for minute in (5, 50)])

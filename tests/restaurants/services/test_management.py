@@ -70,13 +70,13 @@ def test_a_restaurant_from_creation_to_deletion(owner: APIClient) -> None:
     }
     response = owner.post(f"{API}/restaurants", body, format="json")
     assert response.status_code == 201, response.content
-    shown = owner.get(f"{API}/restaurants/R3").json()
-    assert shown == response.json() | {"updatedAt": shown["updatedAt"]}
+    data = owner.get(f"{API}/restaurants/R3").json()
+    assert data == response.json() | {"updatedAt": data["updatedAt"]}
     row = Restaurant.objects.get(pk="R3")
     for name, at in (("createdAt", row.created_at), ("updatedAt", row.updated_at)):
         told = at.astimezone(ZoneInfo("Europe/Madrid")).isoformat(timespec="milliseconds")
-        assert shown.pop(name) == told
-    assert shown == body | {
+        assert data.pop(name) == told
+    assert data == body | {
         "windows": [{"weekday": 5, "start": "20:00", "end": "01:00", "lastSeating": "23:00"}],
         "specialDays": [
             {
@@ -118,13 +118,13 @@ def test_a_table_accepts_and_returns_both_pairs_of_fields(admin: APIClient, capa
     assert shown["capacity"] == {"min": 2, "max": 6}
     assert [shown[name] for name in ("capacityMin", "capacityMax", "minSize", "maxSize")] == [2, 6, 2, 6]
     assert patch(admin, "tables/T6", {"maxSize": 8}, 200)["capacityMax"] == 8
-    refused = patch(admin, "tables/T6", {"maxSize": 8, "capacityMax": 7}, 400)
-    assert refused["issues"] == [{"path": "maxSize", "message": "This differs from capacityMax."}]
+    data = patch(admin, "tables/T6", {"maxSize": 8, "capacityMax": 7}, 400)
+    assert data["issues"] == [{"path": "maxSize", "message": "This differs from capacityMax."}]
 
 
 def test_a_table_cannot_change_its_sector(admin: APIClient) -> None:
-    refused = patch(admin, "tables/T1", {"sectorId": "S9"}, 400)
-    assert refused["issues"] == [{"path": "sectorId", "message": "Unknown field."}]
+    data = patch(admin, "tables/T1", {"sectorId": "S9"}, 400)
+    assert data["issues"] == [{"path": "sectorId", "message": "Unknown field."}]
 
 
 def test_a_taken_id_is_refused_without_revealing_its_owner(admin: APIClient, owner: APIClient) -> None:
@@ -173,14 +173,14 @@ def test_a_change_that_strands_a_booking_must_be_acknowledged(
 ) -> None:
     with clock.frozen(BEFORE):
         shown = admin.get(f"{API}/{path}").json()
-        refused = patch(admin, path, body, 409)
-        assert refused["error"] == "CONFLICT"
-        assert [issue["path"] for issue in refused["issues"]] == ["bookings.B1"]
+        data = patch(admin, path, body, 409)
+        assert data["error"] == "CONFLICT"
+        assert [issue["path"] for issue in data["issues"]] == ["bookings.B1"]
         now = admin.get(f"{API}/{path}").json()
         assert now == shown | {"updatedAt": now.get("updatedAt")} if "updatedAt" in now else now == shown
         patch(admin, f"{path}?acknowledge=wrong", body, 409)
         assert Booking.objects.get(reference="B1").attention == []
-        patch(admin, f"{path}?acknowledge={refused['acknowledge']}", body, 200)
+        patch(admin, f"{path}?acknowledge={data['acknowledge']}", body, 200)
     booking = Booking.objects.get(reference="B1")
     assert (booking.attention, booking.status, booking.table_ids) == ([cause], "CONFIRMED", ["T2"])
 
@@ -284,9 +284,9 @@ def test_joins_and_combos_of_a_sector(admin: APIClient) -> None:
         "joins": [["T3", "T2"], ["T3", "T4"]],
         "combos": [{"tableIds": ["T3", "T2"], "capacityMin": 5, "capacityMax": 6}],
     }
-    shown = patch(admin, "sectors/S1", body, 200)
-    assert shown["joins"] == [["T2", "T3"], ["T3", "T4"]]
-    assert shown["combos"] == [
+    data = patch(admin, "sectors/S1", body, 200)
+    assert data["joins"] == [["T2", "T3"], ["T3", "T4"]]
+    assert data["combos"] == [
         {"tableIds": ["T2", "T3"], "capacityMin": 5, "capacityMax": 6, "capacity": {"min": 5, "max": 6}}
     ]
     assert patch(admin, "sectors/S1", {"name": "Salón"}, 200)["joins"] == [["T2", "T3"], ["T3", "T4"]]
@@ -319,8 +319,8 @@ def test_blocks(admin: APIClient) -> None:
 def test_a_last_seating_may_be_after_midnight(admin: APIClient, last: str) -> None:
     window = {"start": "20:00", "end": "01:00", "lastSeating": last}
     with clock.frozen(BEFORE):
-        shown = patch(admin, "restaurants/R1", {"windows": [window]}, 409 if last == "20:00" else 200)
-    assert last == "20:00" or {each["lastSeating"] for each in shown["windows"]} == {last}
+        data = patch(admin, "restaurants/R1", {"windows": [window]}, 409 if last == "20:00" else 200)
+    assert last == "20:00" or {each["lastSeating"] for each in data["windows"]} == {last}
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,11 @@ def race() -> tuple[bool, list[str]]:
 
     def book() -> None:
         changing.wait(PATIENCE)
-        wanted = NewBooking(
+        request = NewBooking(
             restaurant_id="R1", sector_id="S1", party_size=2, date=START.date(), duration_minutes=60,
             start=START, table_ids=frozenset({"T2"}),
         )  # fmt: skip
-        create_booking(caller=SYSTEM, new=wanted)
+        create_booking(caller=SYSTEM, new=request)
         booked.set()
 
     with ThreadPoolExecutor(2) as pool:

@@ -140,8 +140,8 @@ def test_changed_special_days_are_audited_without_their_names(owner: APIClient) 
     renamed = party | {"name": "Wedding of A. P."}
     for days in ([party, eve], [party, later], [renamed, later]):
         assert ask(owner, "PATCH", "restaurants/R2", {"specialDays": days}) == 200
-    found = [entry for entry in entries("restaurant", "R2") if entry.action == "RestaurantUpdated"]
-    assert [fields_of(each)[2:] for each in found] == [
+    audit_entries = [entry for entry in entries("restaurant", "R2") if entry.action == "RestaurantUpdated"]
+    assert [fields_of(each)[2:] for each in audit_entries] == [
         ({"specialDays": []}, {"specialDays": ["2031-05-02 12:00-18:00", "2031-12-24"]}, ["specialDayNames"]),
         ({"specialDays": ["2031-12-24"]}, {"specialDays": ["2031-12-24 12:00-16:00"]}, []),
         ({}, {}, ["specialDayNames"]),
@@ -271,8 +271,8 @@ def test_back_office_sign_ins_and_failures_are_audited() -> None:
     _, root = signed_in()
     client = Client()
     client.post("/admin/login/", {"username": "root", "password": "wrong"})
-    found = AuditEntry.objects.filter(action__startswith="sign-in").order_by("id")
-    assert [(entry.action, entry.actor, entry.source) for entry in found] == [
+    audit_entries = AuditEntry.objects.filter(action__startswith="sign-in").order_by("id")
+    assert [(entry.action, entry.actor, entry.source) for entry in audit_entries] == [
         ("sign-in", f"user:{root.pk}", "admin"),
         ("sign-in.failed", "anonymous", "admin"),
     ]
@@ -283,8 +283,8 @@ def test_a_user_whom_the_back_office_refuses_has_not_signed_in() -> None:
     client = Client()
     client.post("/admin/login/", {"username": "ana", "password": "a-long-password"})
     assert "_auth_user_id" not in client.session
-    found = AuditEntry.objects.filter(action__startswith="sign-in")
-    assert [(entry.action, entry.actor, entry.source) for entry in found] == [
+    audit_entries = AuditEntry.objects.filter(action__startswith="sign-in")
+    assert [(entry.action, entry.actor, entry.source) for entry in audit_entries] == [
         ("sign-in.failed", f"user:{ana.pk}", "admin")
     ]
 

@@ -57,8 +57,8 @@ def page(browser: Browser, complaints: list[str]) -> Iterator[Page]:
 
 
 def blocked_by_policy(page: Page) -> list[str]:
-    found: list[str] = page.evaluate("window.refused")
-    return found
+    result: list[str] = page.evaluate("window.refused")
+    return result
 
 
 def test_the_api_reference_renders(page: Page, complaints: list[str], live_server: Any) -> None:

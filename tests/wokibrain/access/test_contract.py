@@ -67,8 +67,8 @@ def fresh() -> Iterator[tuple[Services, Api]]:
 
 def key_of(services: Services, role: Role) -> str:
     place = [] if role is Role.SUPER_ADMIN else ["--restaurant", "R1"]
-    made = manage("apikey", "create", role, "--role", role, *place, environment=services.environment)
-    return made.strip()
+    output = manage("apikey", "create", role, "--role", role, *place, environment=services.environment)
+    return output.strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,9 +196,9 @@ def _erase_and_search(
     assert replay.headers["Idempotent-Replayed"] == "true"
     assert replay.json() == response.json() | dict.fromkeys(GUEST)
     assert staff.get(f"{BOOKINGS}/{other.json()['id']}").json()["guestName"] == OTHER
-    shown = staff.get(f"{BOOKINGS}/{response.json()['id']}").json()
-    assert [shown[field] for field in GUEST] == [None] * 4
-    assert (shown["status"], shown["partySize"]) == ("CONFIRMED", 2)
+    data = staff.get(f"{BOOKINGS}/{response.json()['id']}").json()
+    assert [data[field] for field in GUEST] == [None] * 4
+    assert (data["status"], data["partySize"]) == ("CONFIRMED", 2)
 
 
 def book(**more: Any) -> Booking:

@@ -111,15 +111,15 @@ def talk(live: Live, **headers: str) -> Talk:
 
 
 def test_every_live_message_is_in_the_document(live: Live) -> None:
-    told = talk(live)
-    told.say(type="ping")
-    told.say(type="subscribe", restaurantId="R1")
-    assert told.heard(2) == ["pong", "subscribed"]
+    socket = talk(live)
+    socket.say(type="ping")
+    socket.say(type="subscribe", restaurantId="R1")
+    assert socket.heard(2) == ["pong", "subscribed"]
     body = {"restaurantId": "R1", "date": "2031-05-06", "partySize": 2, "durationMinutes": 60}
-    made = live.call("POST", "woki/bookings", body | {"guestName": "Ana", "guestEmail": "ana@example.com"})
-    path = f"woki/bookings/{made['id']}"
-    first = told.hear()
-    assert (first["event"]["type"], first["event"]["data"]["id"]) == ("BookingCreated", made["id"])
+    reply = live.call("POST", "woki/bookings", body | {"guestName": "Ana", "guestEmail": "ana@example.com"})
+    path = f"woki/bookings/{reply['id']}"
+    first = socket.hear()
+    assert (first["event"]["type"], first["event"]["data"]["id"]) == ("BookingCreated", reply["id"])
     live.call("PATCH", path, {"partySize": 4, "notes": "x", "guestName": "Eva"})
     live.call("POST", f"{path}/no-show")
     live.call("POST", f"{path}/seat")
@@ -131,63 +131,63 @@ def test_every_live_message_is_in_the_document(live: Live) -> None:
         "BookingUpdated", "BookingNoShow", "BookingSeated", "BookingCompleted", "BookingCreated",
         "BookingCancelled", "TableBlocked", "TableUnblocked",
     ]  # fmt: skip
-    assert told.heard(8) == after
-    told.say(type="unsubscribe", restaurantId="R1")
-    told.say(type="subscribe", restaurantId="R1", sectorId="S1", lastEventId=first["event"]["id"])
-    assert told.heard(2 + len(after)) == ["unsubscribed", "subscribed", *after]
-    told.say(type="subscribe", restaurantId="R1", lastEventId=str(uuid4()))
-    told.say(type="subscribe", restaurantId="NOPE")
-    assert told.heard(2) == ["subscribed", "resync"]
-    assert told.hear()["error"] == "NOT_FOUND"
-    told.socket.send('{"type":"dance"}')
-    assert told.hear()["type"] == "error"
+    assert socket.heard(8) == after
+    socket.say(type="unsubscribe", restaurantId="R1")
+    socket.say(type="subscribe", restaurantId="R1", sectorId="S1", lastEventId=first["event"]["id"])
+    assert socket.heard(2 + len(after)) == ["unsubscribed", "subscribed", *after]
+    socket.say(type="subscribe", restaurantId="R1", lastEventId=str(uuid4()))
+    socket.say(type="subscribe", restaurantId="NOPE")
+    assert socket.heard(2) == ["subscribed", "resync"]
+    assert socket.hear()["error"] == "NOT_FOUND"
+    socket.socket.send('{"type":"dance"}')
+    assert socket.hear()["type"] == "error"
     staff = talk(live, Cookie=f"sessionid={live.session}")
     staff.say(type="subscribe", restaurantId="R1", presence=True)
     assert staff.hear()["success"] is True
     assert staff.hear() == {"type": "presence", "restaurantId": "R1", "people": ["Ana"]}
-    told.socket.close()
+    socket.socket.close()
     staff.socket.close()
     documented = {
         message["payload"]["properties"]["type"]["const"]
         for message in staff.document["components"]["messages"].values()
     }
-    assert told.seen | staff.seen == documented
+    assert socket.seen | staff.seen == documented
 
 
 def test_canary_an_undocumented_message_is_reported(live: Live) -> None:
     """The canary: a document without one property or message fails the check."""
-    told = talk(live)
-    del told.document["components"]["messages"]["subscribed"]["payload"]["properties"]["restaurantId"]
-    told.say(type="subscribe", restaurantId="R1")
+    socket = talk(live)
+    del socket.document["components"]["messages"]["subscribed"]["payload"]["properties"]["restaurantId"]
+    socket.say(type="subscribe", restaurantId="R1")
     with pytest.raises(AssertionError, match="restaurantId"):
-        told.hear()
-    told.document["operations"]["tell"]["messages"].clear()
-    told.say(type="ping")
+        socket.hear()
+    socket.document["operations"]["tell"]["messages"].clear()
+    socket.say(type="ping")
     with pytest.raises(ValueError, match="not enough values"):
-        told.hear()
-    told.socket.close()
+        socket.hear()
+    socket.socket.close()
 
 
 def test_a_replay_contains_the_same_events_as_live(live: Live) -> None:
     """Webhook events are in the same store and must not appear here."""
-    made = live.call("POST", "webhooks", {
+    reply = live.call("POST", "webhooks", {
         "url": "https://example.com/hook", "events": ["booking.created"], "restaurantId": "R1",
     })  # fmt: skip
-    told = talk(live)
-    told.say(type="subscribe", restaurantId="R1")
-    told.hear()
+    socket = talk(live)
+    socket.say(type="subscribe", restaurantId="R1")
+    socket.hear()
     body = {"restaurantId": "R1", "date": "2031-06-06", "partySize": 2, "durationMinutes": 60}
     live.call("POST", "woki/bookings", body)
-    last = told.hear()["event"]["id"]
+    last = socket.hear()["event"]["id"]
     give_up = (
         "from webhooks import health; from webhooks.models import Webhook; from django.db import transaction\n"
         "with transaction.atomic():\n"
-        f"    health.deactivate(Webhook.objects.select_for_update().get(pk='{made['id']}'), Webhook.Reason.GONE)"
+        f"    health.deactivate(Webhook.objects.select_for_update().get(pk='{reply['id']}'), Webhook.Reason.GONE)"
     )
     manage("shell", "-v0", "-c", give_up, environment=live.services.environment)
     live.call("POST", "woki/bookings", body)
-    assert told.heard(1) == ["BookingCreated"]
-    told.socket.close()
+    assert socket.heard(1) == ["BookingCreated"]
+    socket.socket.close()
     back = talk(live)
     back.say(type="subscribe", sectorId="S1", restaurantId="R1", lastEventId=last)
     assert back.heard(2) == ["subscribed", "BookingCreated"]
@@ -222,18 +222,18 @@ def test_an_unusual_handshake_is_answered(
 
 
 def test_a_refused_handshake_is_answered_like_a_request(live: Live) -> None:
-    asked = str(uuid4())
-    headers = {"X-API-Key": "wk_wrong", "Accept-Language": "es", "X-Request-ID": asked}
+    request_id = str(uuid4())
+    headers = {"X-API-Key": "wk_wrong", "Accept-Language": "es", "X-Request-ID": request_id}
     with pytest.raises(InvalidStatus) as refused, connect(live.address, additional_headers=headers):
         pass
     response = refused.value.response
     assert json.loads(response.body) == {
         "error": "UNAUTHORIZED",
         "detail": "Se necesitan credenciales válidas.",
-        "requestId": asked,
+        "requestId": request_id,
     }
     told = {name: response.headers[name] for name in ("X-Request-ID", "Content-Language", "Content-Type")}
-    assert told == {"X-Request-ID": asked, "Content-Language": "es", "Content-Type": "application/json"}
+    assert told == {"X-Request-ID": request_id, "Content-Language": "es", "Content-Type": "application/json"}
     foreign = Origin("http://elsewhere.example")
     cookie = {"Cookie": f"sessionid={live.session}"}
     with pytest.raises(InvalidStatus), connect(live.address, additional_headers=cookie, origin=foreign):
@@ -242,8 +242,8 @@ def test_a_refused_handshake_is_answered_like_a_request(live: Live) -> None:
 
 
 def test_an_error_has_the_handshakes_request_id_and_language(live: Live) -> None:
-    asked = str(uuid4())
-    spanish = talk(live, **{"X-API-Key": live.key, "Accept-Language": "es", "X-Request-ID": asked})
+    request_id = str(uuid4())
+    spanish = talk(live, **{"X-API-Key": live.key, "Accept-Language": "es", "X-Request-ID": request_id})
     english = talk(live)
     said = []
     for each in (spanish, english):
@@ -252,7 +252,7 @@ def test_an_error_has_the_handshakes_request_id_and_language(live: Live) -> None
         each.say(type="subscribe", restaurantId="NOPE")
         said.append(each.hear())
     ids = [UUID(each["requestId"]) for each in said]
-    assert ids[0] == ids[1] == UUID(asked) != ids[2] == ids[3]
+    assert ids[0] == ids[1] == UUID(request_id) != ids[2] == ids[3]
     assert [message["detail"] for message in said] == [
         "Se esperaba uno de: subscribe, unsubscribe, ping.",
         "No existe o no tienes acceso.",

@@ -41,7 +41,7 @@ GOOD = {
 @pytest.fixture
 def foreign_booking(example: None) -> Booking:
     """Create a booking with a guest at R2, which R1's callers must not see."""
-    wanted = NewBooking(
+    request = NewBooking(
         restaurant_id="R2",
         party_size=2,
         date=now().date().replace(year=now().year + 1),
@@ -49,7 +49,7 @@ def foreign_booking(example: None) -> Booking:
         contact=Contact(SECRET, "zenobia@example.org", "+34 600 000 001"),
         notes=SECRET,
     )
-    booking = create_booking(caller=SYSTEM, new=wanted)
+    booking = create_booking(caller=SYSTEM, new=request)
     assert Guest.objects.filter(name=SECRET).count() == 1
     return Booking.objects.get(pk=booking.id)  # type: ignore[union-attr]
 

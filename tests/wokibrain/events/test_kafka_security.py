@@ -110,11 +110,11 @@ def test_events_wait_until_wrong_settings_are_corrected(
         pipeline.until(lambda: relay.output().count("events wait: Kafka: ") >= 2)
         for process in started:
             pipeline.until(lambda process=process: all(word in process.output() for word in says))  # type: ignore[misc]
-        shown = manage("status", environment=pipeline.settings | off | broken)
-        (line,) = (line for line in shown.splitlines() if line.startswith("kafka  "))
+        output = manage("status", environment=pipeline.settings | off | broken)
+        (line,) = (line for line in output.splitlines() if line.startswith("kafka  "))
         assert [word for word in says if word not in line] == []
-        assert "outbox       5 events" in shown
-        told = shown + "".join(process.output() for process in started)
+        assert "outbox       5 events" in output
+        told = output + "".join(process.output() for process in started)
         assert "Traceback" not in told
         assert [secret for secret in (PASSWORD, WRONG) if secret in told] == []
         assert [process.stop() for process in started] == [0, 0]

@@ -132,8 +132,8 @@ def test_in_production_only_allowed_hosts_are_served(settings: Any) -> None:
 
 
 def sample(text: str, series: str) -> float:
-    found = re.search(rf"^{re.escape(series)} (\S+)$", text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
+    match = re.search(rf"^{re.escape(series)} (\S+)$", text, re.MULTILINE)
+    return float(match[1]) if match else 0.0
 
 
 def test_metrics_count_bookings_and_requests() -> None:
@@ -152,9 +152,9 @@ def test_metrics_count_bookings_and_requests() -> None:
 
     before = now()
     api.discover()
-    made = [api.book().body["reference"] for _ in range(2)]
-    api.cancel(made[0])
-    api.cancel(made[0])
+    references = [api.book().body["reference"] for _ in range(2)]
+    api.cancel(references[0])
+    api.cancel(references[0])
     assert [after - was for after, was in zip(now(), before, strict=True)] == [2, 1, 1, 2]
 
 

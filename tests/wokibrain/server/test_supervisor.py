@@ -110,8 +110,8 @@ def test_run_serves_and_ends_cleanly_and_a_second_run_keeps_the_data(folder: Pat
     base = f"http://localhost:{first.port}"
     for said in (f"{base}/api/v1", f"{base}/docs", f"{base}/admin/", "API key   wk_", "Login     "):
         assert said in banner
-    found = json.loads(first.get(f"/api/v1/woki/discover?{TOUR}")[1])
-    assert found["slotMinutes"] == 15
+    data = json.loads(first.get(f"/api/v1/woki/discover?{TOUR}")[1])
+    assert data["slotMinutes"] == 15
     booking = urllib.request.Request(
         f"http://127.0.0.1:{first.port}/api/v1/woki/bookings",
         json.dumps(

@@ -79,9 +79,9 @@ def test_request_reaches_the_application_as_sent(web: Web) -> None:
     answer = web.get(
         "/a%20b/%C3%B1?x=%31", "POST", body=b"hello", headers={"X-Api-Key": "k", "Cookie": "a=1"}
     )
-    seen = json.loads(answer.read())
-    assert seen["body"] == "hello"
-    given = seen["environ"]
+    data = json.loads(answer.read())
+    assert data["body"] == "hello"
+    given = data["environ"]
     assert given["REQUEST_METHOD"] == "POST"
     assert given["PATH_INFO"].encode("latin-1").decode() == "/a b/ñ"
     assert given["QUERY_STRING"] == "x=%31"
@@ -96,10 +96,10 @@ def test_header_with_an_underscore_cannot_pass_for_one_with_a_dash(web: Web) -> 
         b"GET / HTTP/1.1\r\nHost: x\r\nX_Forwarded_For: 9.9.9.9\r\nCookie: a=1\r\nCookie: b=2\r\n"
         b"X-Many: 1\r\nX-Many: 2\r\nConnection: close\r\n\r\n"
     )
-    given = json.loads(text.partition(b"\r\n\r\n")[2])["environ"]
-    assert "HTTP_X_FORWARDED_FOR" not in given
-    assert given["HTTP_COOKIE"] == "a=1; b=2"
-    assert given["HTTP_X_MANY"] == "1,2"
+    data = json.loads(text.partition(b"\r\n\r\n")[2])["environ"]
+    assert "HTTP_X_FORWARDED_FOR" not in data
+    assert data["HTTP_COOKIE"] == "a=1; b=2"
+    assert data["HTTP_X_MANY"] == "1,2"
 
 
 def test_head_sends_the_headers_and_no_body(web: Web) -> None:
@@ -158,8 +158,8 @@ def test_streamed_response_is_chunked(web: Web) -> None:
 
 def test_chunked_body_gets_a_length(web: Web) -> None:
     answer = web.get("/", "POST", body=iter([b"abc", b"def"]), encode_chunked=True)
-    seen = json.loads(answer.read())
-    assert (seen["body"], seen["environ"]["CONTENT_LENGTH"]) == ("abcdef", "6")
+    data = json.loads(answer.read())
+    assert (data["body"], data["environ"]["CONTENT_LENGTH"]) == ("abcdef", "6")
 
 
 def test_body_above_the_limit_is_refused_with_413_before_it_is_sent(web: Web) -> None:
