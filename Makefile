@@ -31,8 +31,8 @@ endef
 run: $(VENV)/runtime ## Start everything and print where it is; Ctrl-C stops it
 	@exec $(MANAGE) run
 
-test: $(VENV)/dev ## The tests, on Postgres and Redis of their own, with coverage; ARGS="-n auto": in parallel
-	@$(PYTHON_BIN) -m pytest --cov --cov-report=term -m "not slow" $(ARGS)
+test: $(VENV)/dev ## The tests, on Postgres and Redis of their own, in parallel, with coverage; ARGS="-n 0": in one process
+	@$(PYTHON_BIN) -m pytest -n auto --cov --cov-report=term -m "not slow" $(ARGS)
 
 prove: $(VENV)/dev ## The long forms of the proofs
 	@$(PYTHON_BIN) -m pytest -m "slow or fault" $(ARGS)

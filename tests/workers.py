@@ -1,10 +1,11 @@
 """The pytest plugin that distributes a run over processes (`-p tests.workers`, `pytest -n auto`).
 
 A file is run by one worker, so that what its tests share is started once; so are the files of a group, which share a
-browser. There is one worker more than there are processors, because many tests wait for processes of their own;
-PYTEST_XDIST_AUTO_NUM_WORKERS and `make test ARGS="-n 2"` override it. Without `-n` all tests run in one process.
+browser. There are as many workers as processors; PYTEST_XDIST_AUTO_NUM_WORKERS and `make test ARGS="-n 3"` override
+it, and `ARGS="-n 0"` runs all tests in one process.
 
-A test whose measurements another test on the machine would change is marked `alone`: it runs while no other does.
+A test whose result another test on the machine would change runs while no other does: one that is marked `alone`, and
+one with a browser, a Kafka broker or servers that fail, which has its patience and load measured for a whole machine.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tests.processes import RUN_FOLDER
 GROUPS = ("tests/e2e/",)
 """Folders whose files are run by one worker, one after the other."""
 SLOW = ("browser", "kafka", "fault")
-"""Marks of tests that wait for other processes: their files are begun first, and the run ends with quick ones."""
+"""Marks of tests with many processes of their own: their files are begun first, and the run ends with quick ones."""
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # xdist comes without types
@@ -43,7 +44,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers() -> int:
-    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or (os.cpu_count() or 1) + 1)
+    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or os.cpu_count() or 1)
 
 
 @pytest.hookimpl(trylast=True)
@@ -58,7 +59,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return (yield)
-    with _place(alone=item.get_closest_marker("alone") is not None):
+    with _place(alone=any(item.get_closest_marker(mark) for mark in ("alone", *SLOW))):
         return (yield)
 
 

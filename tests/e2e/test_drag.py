@@ -99,7 +99,7 @@ def test_without_turn_times_the_form_shows_and_books_the_fallback(joined: Produc
     page.goto(f"/admin/floor/?restaurant=JOIN&date={tomorrow()}")
     page.wait_for_selector("#link[data-state=online]")
     page.click("#new")
-    assert page.locator("#drawer [name=minutes] option:checked").inner_text() == "90 min"
+    assert page.locator("#drawer [name=minutes] option:checked").inner_text() == "Usual (90 min)"
     page.select_option("#drawer [name=start]", label="18:00")
     page.fill("#drawer [name=name]", "No Usual")
     page.click("#drawer form button.solid")

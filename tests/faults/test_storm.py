@@ -22,6 +22,7 @@ from tests.processes import Services, manage, private_services
 pytestmark = pytest.mark.fault
 
 HEALED_WITHIN = 60
+STORMS = 4
 
 
 def seed() -> int:
@@ -176,12 +177,16 @@ def test_canary_verify_reports_a_damaged_read_model(weathered: Weathered) -> Non
 def test_canary_without_locks_and_constraint_the_storm_books_tables_twice() -> None:
     number = seed()
     print(f"P1 canary: seed {number}")
-    with private_services() as services:
-        sql(services, WITHOUT_CONSTRAINT)
-        story = unprotected(services, Form(seconds=5, clients=24, without="locks"), number)
-        with psycopg.connect(services.postgres.url) as link:
-            problems = findings(link, story)
-    assert any(one.startswith("overlaps: ") for one in problems), problems
+    # The busier the machine, the fewer requests meet in one storm.
+    for storm in range(STORMS):
+        with private_services() as services:
+            sql(services, WITHOUT_CONSTRAINT)
+            story = unprotected(services, Form(seconds=5, clients=24, without="locks"), number + storm)
+            with psycopg.connect(services.postgres.url) as link:
+                problems = findings(link, story)
+        if any(one.startswith("overlaps: ") for one in problems):
+            return
+    pytest.fail(f"no table was booked twice: {problems}")
 
 
 @pytest.fixture(scope="module")
