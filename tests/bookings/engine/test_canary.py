@@ -44,7 +44,7 @@ def ids_as_text(patch: pytest.MonkeyPatch) -> None:
 
 
 def combos_before_singles(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(search, "_single_first", lambda party, single, combo: False)
+    patch.setattr(search, "single_first", lambda party, single, combo: False)
 
 
 def larger_tables_first(patch: pytest.MonkeyPatch) -> None:
