@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Product, playwright_api, serious
-from tests.e2e.test_board import SignIn, block, drag, iso, open_board, quarter, reads, tomorrow
+from tests.e2e.test_board import SignIn, block, box_of, drag, iso, open_board, quarter, reads, tomorrow
 from tests.processes import manage
 
 pytestmark = pytest.mark.browser
@@ -80,7 +80,7 @@ def test_an_inactive_table_cannot_be_chosen(
     page = open_board(signed_in(), tomorrow())
     drag(page, block(page, other), 4 * 26, -ROW)
     page.wait_for_selector(".toast:has-text('Stays Here: now 21:00, 4.')")
-    row = block(page, stranded).bounding_box()
+    row = box_of(block(page, stranded))
     page.mouse.click(row["x"] - 60, row["y"] + 10)
     assert page.locator("#drawer").is_hidden()
     page.click(".timeline-label.retired")

@@ -47,13 +47,18 @@ def reads(page: Any, booking: dict[str, Any], label: str) -> None:
     playwright_api.expect(block(page, booking).first).to_have_attribute("aria-label", label)
 
 
-def drag(page: Any, piece: Any, dx: float, dy: float) -> None:
+def box_of(piece: Any) -> Any:
+    """Return the piece's place on the page, in view; the board may re-render it at any time."""
     box = None
     while not box:
-        # The board may re-render it at any time.
         with contextlib.suppress(playwright_api.Error):
             piece.scroll_into_view_if_needed()
             box = piece.bounding_box()
+    return box
+
+
+def drag(page: Any, piece: Any, dx: float, dy: float) -> None:
+    box = box_of(piece)
     x, y = box["x"] + min(30, box["width"] / 2), box["y"] + min(20, box["height"] / 2)
     page.mouse.move(x, y)
     page.mouse.down()

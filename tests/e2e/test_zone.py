@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.e2e.conftest import Product, with_restaurant
-from tests.e2e.test_board import SignIn, block, drag, iso, reads
+from tests.e2e.test_board import SignIn, block, box_of, drag, iso, reads
 
 pytestmark = pytest.mark.browser
 MADRID = ZoneInfo("Europe/Madrid")
@@ -102,7 +102,7 @@ def test_clicking_an_empty_slot_uses_the_restaurants_time_zone(madrid: Product, 
     )  # fmt: skip
     page = abroad(signed_in, tomorrow().date().isoformat())
     block(page, booking).scroll_into_view_if_needed()
-    box = block(page, booking).bounding_box()
+    box = box_of(block(page, booking))
     page.mouse.click(box["x"] + 8 * SLOT + 4, box["y"] + 10)
     assert page.locator("#drawer [name=start] option:checked").inner_text() == "11:00"
 
