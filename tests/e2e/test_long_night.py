@@ -91,7 +91,7 @@ def test_a_change_received_while_the_day_loads_is_kept(product: Product, signed_
 
 
 def test_a_double_click_acts_once(product: Product, signed_in: SignIn) -> None:
-    product.book(date=tomorrow(), start=iso(quarter(19)), tableIds=["OPEN-4"], guestName="Twice")
+    product.book(date=tomorrow(), start=iso(quarter(19)), tableIds=["OPEN-6"], guestName="Twice")
     page = open_board(signed_in(), tomorrow())
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/seat") else None)
