@@ -57,10 +57,6 @@ SELECT CASE WHEN shared THEN pg_advisory_xact_lock_shared(number) ELSE pg_adviso
 FROM (SELECT set_config('lock_timeout', %s, true) OFFSET 0) AS timeout,
      unnest(%s::bigint[], %s::bool[]) AS lock (number, shared)
 """
-PLANS: Final = """
-SELECT pg_advisory_xact_lock(number)
-FROM (SELECT set_config('lock_timeout', %s, true) OFFSET 0) AS timeout, unnest(%s::bigint[]) AS number
-"""
 POLL_SECONDS: Final = (0.002, 0.012)
 """Bounds of the random pause between two attempts at the Redis lock."""
 MIN_LOCK_TIMEOUT_MS: Final = 50
@@ -210,15 +206,8 @@ def _advisory_locks(days: Iterable[SectorDay], wait: Wait, *, first: int | None 
     plans = [_plan_number(sector_id) for sector_id in sorted({day.sector_id for day in ordered})]
     numbers = [day.number for day in ordered]
     firsts = [] if first is None else [first]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            ADVISORY,
-            [
-                _timeout(wait),
-                [*firsts, *plans, *numbers],
-                [*[False] * len(firsts), *[True] * len(plans), *[False] * len(numbers)],
-            ],
-        )
+    shared = [*[False] * len(firsts), *[True] * len(plans), *[False] * len(numbers)]
+    _lock([*firsts, *plans, *numbers], shared, wait)
 
 
 def lock_plans(restaurant_id: str) -> None:
@@ -228,15 +217,16 @@ def lock_plans(restaurant_id: str) -> None:
     """
     assert connection.in_atomic_block, "a plan's lock lives in a transaction"
     sectors = Sector.objects.filter(restaurant_id=restaurant_id).values_list("id", flat=True)
+    numbers = [_plan_number(sector_id) for sector_id in sorted(sectors)]
+    _lock(numbers, [False] * len(numbers), Wait.begin())
+
+
+def _lock(numbers: list[int], shared: list[bool], wait: Wait) -> None:
+    """Take the advisory locks of ``numbers``, in this order; ``shared`` says of each whether it is."""
+    timeout = f"{max(int(wait.left * 1000), MIN_LOCK_TIMEOUT_MS)}ms"
     with connection.cursor() as cursor:
-        cursor.execute(
-            PLANS, [_timeout(Wait.begin()), [_plan_number(sector_id) for sector_id in sorted(sectors)]]
-        )
+        cursor.execute(ADVISORY, [timeout, numbers, shared])
 
 
 def _plan_number(sector_id: str) -> int:
     return advisory_number(f"plan:{sector_id}")
-
-
-def _timeout(wait: Wait) -> str:
-    return f"{max(int(wait.left * 1000), MIN_LOCK_TIMEOUT_MS)}ms"

@@ -8,7 +8,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wokibrain.settings")
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
-from django.db import connection
 from django.urls import re_path
 from django.utils.module_loading import import_string
 
@@ -29,17 +28,9 @@ async def unknown_socket(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.close", "code": 4404})
 
 
-def start() -> None:
-    """Run what every process runs at its start, on a connection that is closed again."""
-    try:
-        startup.run()
-    finally:
-        connection.close()
-
-
 async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     """Start before the first request."""
-    await asyncio.to_thread(start)
+    await asyncio.to_thread(startup.run)
     await wsgi_bridge.lifespan(scope, receive, send)
 
 

@@ -17,7 +17,6 @@ from celery.exceptions import SecurityWarning
 from celery.schedules import crontab
 from celery.signals import worker_init
 from django.conf import settings
-from django.db import connection
 from kombu.entity import Queue
 from kombu.transport import redis as transport
 
@@ -102,8 +101,5 @@ app.autodiscover_tasks(["wokibrain.ops"])
 
 @worker_init.connect  # type: ignore[untyped-decorator]
 def start(**_: Any) -> None:
-    """Run what every process runs at its start; the worker's own processes must not inherit the connection."""
-    try:
-        startup.run()
-    finally:
-        connection.close()
+    """Run what every process runs at its start."""
+    startup.run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from django.db import Error
+from django.db import Error, connection
 
 logger = logging.getLogger(__name__)
 
@@ -20,9 +20,14 @@ def register(hook: Hook) -> None:
 
 
 def run() -> None:
-    """Run every hook, until one finds the database away: the process starts anyway, and itself logs the outage."""
+    """Run every hook, until one finds the database away: the process starts anyway, and itself logs the outage.
+
+    Leaves no database connection open, which child processes would inherit.
+    """
     try:
         for hook in _hooks:
             hook()
     except Error as error:
         logger.info("at the start: %s", type(error).__name__)
+    finally:
+        connection.close()
