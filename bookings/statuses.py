@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db.models import TextChoices
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 
@@ -29,17 +31,23 @@ ARRIVED: Final = (Status.SEATED, Status.COMPLETED)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the life-cycle: from any of ``sources`` to ``target``."""
+    """One step of the life-cycle: from any of ``sources`` to ``target``.
 
+    ``on_its_day``: only on the booking's service day. ``from_its_start``: not before the booking's start.
+    """
+
+    label: Promise
     sources: tuple[Status, ...]
     target: Status
+    on_its_day: bool = False
+    from_its_start: bool = False
 
 
-SEAT: Final = Step((Status.CONFIRMED, Status.NO_SHOW), Status.SEATED)
+SEAT: Final = Step(_("Seat"), (Status.CONFIRMED, Status.NO_SHOW), Status.SEATED, on_its_day=True)
 """From NO_SHOW too, for the party that came after all; only where its tables are still free."""
-COMPLETE: Final = Step((Status.SEATED,), Status.COMPLETED)
-MARK_NO_SHOW: Final = Step((Status.CONFIRMED,), Status.NO_SHOW)
-CANCEL: Final = Step((Status.CONFIRMED,), Status.CANCELLED)
+COMPLETE: Final = Step(_("Complete"), (Status.SEATED,), Status.COMPLETED)
+MARK_NO_SHOW: Final = Step(_("No-show"), (Status.CONFIRMED,), Status.NO_SHOW, from_its_start=True)
+CANCEL: Final = Step(_("Cancel booking"), (Status.CONFIRMED,), Status.CANCELLED)
 
 STEPS: Final[Mapping[str, Step]] = {
     "seat": SEAT,
@@ -47,7 +55,24 @@ STEPS: Final[Mapping[str, Step]] = {
     "no-show": MARK_NO_SHOW,
     "cancel": CANCEL,
 }
-"""The table of transitions, by the names that URLs use. (An undo is a correction, not a step.)"""
+"""The table of transitions, by the names that URLs use. (An undo and a put-back are corrections, not steps.)"""
+
+PUT_BACK: Final = _("Put back")
+BEFORE: Final[Mapping[Status, tuple[Status, ...]]] = {
+    Status.SEATED: SEAT.sources,
+    Status.COMPLETED: COMPLETE.sources,
+    Status.CANCELLED: OPEN,
+    Status.NO_SHOW: MARK_NO_SHOW.sources,
+}
+"""Status -> what a booking with it was before, and is again once it is put back: the latest of these."""
+
+
+def possible(status: Status, *, put_back: bool = True) -> Promise:
+    """Return what a booking with this status allows, as words for people."""
+    labels = [step.label for step in STEPS.values() if status in step.sources]
+    if put_back and status in BEFORE:
+        labels.append(PUT_BACK)
+    return format_lazy(", ".join(["{}"] * len(labels)), *labels)
 
 
 def sql(statuses: Iterable[Status]) -> str:

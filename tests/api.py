@@ -126,7 +126,9 @@ def assert_refused(reply: Reply, status: int, code: str, *paths: str) -> str:
     """Assert an error response's shape, code and named fields; return its detail."""
     named = [issue["path"] for issue in reply.body.get("issues", [])]
     assert (reply.status, reply.body["error"], named) == (status, code, list(paths)), reply.body
-    assert set(reply.body) == {"error", "detail", "requestId"} | ({"issues"} if paths else set())
+    assert set(reply.body) - {"alternatives"} == {"error", "detail", "requestId"} | (
+        {"issues"} if paths else set()
+    )
     assert reply.headers["X-Request-ID"] == str(UUID(reply.body["requestId"]))
     assert all(set(issue) == {"path", "message"} for issue in reply.body.get("issues", []))
     detail: str = reply.body["detail"]

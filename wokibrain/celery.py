@@ -92,6 +92,11 @@ app.conf.update(
             "schedule": 5.0,
             "options": {"queue": "webhook-deliveries", "expires": 10},
         },
+        "close-ended-days": {
+            "task": "wokibrain.bookings.close_ended_days",
+            "schedule": crontab(minute=10),
+            "options": {"expires": 1800},
+        },
         "tidy": {"task": "wokibrain.tidy", "schedule": crontab(hour=3, minute=30)},
     },
 )

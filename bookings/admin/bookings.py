@@ -16,9 +16,11 @@ from unfold.contrib.filters.admin import RangeDateFilter
 from bookings import statuses
 from bookings.admin.booking_form import BookingForm
 from bookings.floor import board
-from bookings.models import Booking
+from bookings.models import Booking, Seating
+from bookings.repository.statements import occupied_bookings
 from bookings.selectors.history import story
 from bookings.services import lifecycle
+from bookings.services.reopen import reopen_booking
 from bookings.statuses import Status
 from restaurants.models import Restaurant, Table
 from wokibrain.core import clock
@@ -30,12 +32,10 @@ STEP_BUTTONS: Final = {
     status.value: tuple(
         f"_{name.replace('-', '_')}" for name, step in statuses.STEPS.items() if status in step.sources
     )
+    + (("_put_back",) if status in statuses.BEFORE else ())
     for status in statuses.OPEN
 }
 """Status -> the endings of the names of the buttons offered."""
-STORED_FLAGS: Final = tuple(
-    (flag.value, flag.label) for flag in Booking.Attention if flag is not Booking.Attention.OCCUPIED
-)
 
 
 class AttentionFilter(admin.SimpleListFilter):
@@ -45,12 +45,29 @@ class AttentionFilter(admin.SimpleListFilter):
     parameter_name = "attention"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return list(STORED_FLAGS)
+        return list(Booking.Attention.choices)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Booking]) -> QuerySet[Booking]:
         if not self.value():
             return queryset
+        if self.value() == Booking.Attention.OCCUPIED:
+            return queryset.filter(pk__in=occupied_bookings())
         return queryset.filter(status__in=statuses.OPEN, attention__contains=[self.value()])
+
+
+class ClosedFilter(admin.SimpleListFilter):
+    """Filters for parties that nobody marked as gone, which the end of their day closed."""
+
+    title = _("end of the visit")
+    parameter_name = "closed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("assumed", _("Closed at the end of the day"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Booking]) -> QuerySet[Booking]:
+        if self.value() != "assumed":
+            return queryset
+        return queryset.filter(pk__in=Seating.objects.filter(assumed=True).values("booking"))
 
 
 @admin.register(Booking)
@@ -69,6 +86,7 @@ class BookingAdmin(TenantAdmin):
         "status",
         "channel",
         AttentionFilter,
+        ClosedFilter,
     )
     list_filter_submit = True
     change_form_before_template = "admin/booking_seen.html"
@@ -78,8 +96,8 @@ class BookingAdmin(TenantAdmin):
     search_help_text = _("Guest's name or phone, or the reference")
     ordering = ("-start",)
     readonly_fields = ("reference", "state", "look_at", "story")
-    actions_submit_line = ("seat", "complete", "no_show", "cancel")
-    actions = ("seat_all", "complete_all", "no_show_all", "cancel_all")
+    actions_submit_line = ("seat", "complete", "no_show", "cancel", "put_back")
+    actions = ("seat_all", "complete_all", "no_show_all", "cancel_all", "put_back_all")
 
     def get_fieldsets(self, request: HttpRequest, obj: Booking | None = None) -> Any:
         seat = (("date", "time"), ("party_size", "duration_minutes"), "tables")
@@ -146,7 +164,9 @@ class BookingAdmin(TenantAdmin):
         changelist = super().get_changelist_instance(request)
         rows = list(changelist.result_list)
         tables = Table.objects.in_bulk({table_id for row in rows for table_id in row.table_ids})
+        occupied = set(occupied_bookings())
         for row in rows:
+            row.occupied = row.pk in occupied
             row.table_names = [str(tables.get(table_id, table_id)) for table_id in row.table_ids]
         changelist.result_list = rows
         return changelist
@@ -157,7 +177,9 @@ class BookingAdmin(TenantAdmin):
 
     @display(description=_("needs attention"), ordering="attention", label="warning")
     def look_at(self, obj: Booking) -> str:
-        flags = obj.attention if obj.status in statuses.OPEN else []
+        flags = set(obj.attention) if obj.status in statuses.OPEN else set()
+        if getattr(obj, "occupied", False):
+            flags.add(Booking.Attention.OCCUPIED.value)
         return ", ".join(str(Booking.Attention(flag).label) for flag in sorted(flags))
 
     @display(
@@ -220,6 +242,10 @@ class BookingAdmin(TenantAdmin):
     def cancel(self, request: HttpRequest, obj: Booking) -> None:
         self._act(request, [obj], lifecycle.cancel_booking, _("cancelled."))
 
+    @action(description=_("Put back"))
+    def put_back(self, request: HttpRequest, obj: Booking) -> None:
+        self._act(request, [obj], reopen_booking, _("put back."))
+
     @admin.action(description=_("Seat"), permissions=["change"])
     def seat_all(self, request: HttpRequest, rows: QuerySet[Booking]) -> None:
         self._act(request, rows, lifecycle.seat_booking, _("seated."))
@@ -235,3 +261,7 @@ class BookingAdmin(TenantAdmin):
     @admin.action(description=_("Cancel booking"), permissions=["change"])
     def cancel_all(self, request: HttpRequest, rows: QuerySet[Booking]) -> None:
         self._act(request, rows, lifecycle.cancel_booking, _("cancelled."))
+
+    @admin.action(description=_("Put back"), permissions=["change"])
+    def put_back_all(self, request: HttpRequest, rows: QuerySet[Booking]) -> None:
+        self._act(request, rows, reopen_booking, _("put back."))

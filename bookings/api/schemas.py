@@ -173,6 +173,17 @@ class ChangeBody(BodyModel, Windowed):
         )
 
 
+class SeatBody(BodyModel):
+    """Without tables the party sits down at those of its booking."""
+
+    model_config = example({})
+
+    table_ids: fields.TableIds | None = None
+
+    def tables(self) -> frozenset[str] | None:
+        return frozenset(self.table_ids) if self.table_ids else None
+
+
 BOOKING: Final = {
     "id": "019a0c3e-5b7a-7c1e-9d52-6f0f3f6f2b11",
     "reference": "K7QW2M",

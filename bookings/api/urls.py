@@ -13,4 +13,5 @@ urlpatterns = [
     path("woki/bookings/<str:booking>/seat", views.SeatView.as_view()),
     path("woki/bookings/<str:booking>/complete", views.CompleteView.as_view()),
     path("woki/bookings/<str:booking>/no-show", views.NoShowView.as_view()),
+    path("woki/bookings/<str:booking>/reopen", views.ReopenView.as_view()),
 ]

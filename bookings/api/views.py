@@ -19,6 +19,7 @@ from bookings.api.schemas import (
     HistoryOut,
     ListQuery,
     NewBookingBody,
+    SeatBody,
     booking_out,
     bookings_json,
     discovery_json,
@@ -34,6 +35,7 @@ from bookings.selectors.discover import Search
 from bookings.services.change import update_booking
 from bookings.services.create import create_booking
 from bookings.services.lifecycle import cancel_booking, complete_booking, no_show_booking, seat_booking
+from bookings.services.reopen import reopen_booking
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Code
 from wokibrain.idempotency.keys import Replay
@@ -137,9 +139,11 @@ class BookingView(ApiView):
     @operation(
         "changeBooking",
         "Change a booking",
-        """The party keeps its tables unless they no longer fit or the request names others. The start stays unless the
-        request has a `start`, a window or a `date`; a `start` on another date moves the booking to that date. If the
-        request fails, the booking stays as it was.""",
+        """The party keeps its tables unless they no longer fit or the request names others; one that sits is never
+        moved unless the request names `tableIds`. For another length or another start on its day it keeps them, or
+        the request fails and names the party in the way. The start stays unless the request has a `start`, a window or
+        a `date`; a `start` on another date moves the booking to that date. If the request fails, the booking stays as
+        it was.""",
         body=ChangeBody,
         out=BookingOut,
         errors=(Code.NOT_FOUND, *SEATING, Code.ALREADY_CANCELLED, Code.INVALID_TRANSITION),
@@ -198,19 +202,24 @@ class _StepView(ApiView):
 STEP_ERRORS: Final = (Code.NOT_FOUND, Code.INVALID_TRANSITION, Code.CONFLICT)
 
 
-class SeatView(_StepView):
-    step = staticmethod(seat_booking)
-
+class SeatView(ApiView):
     @operation(
         "seatBooking",
         "Mark a party as seated",
-        "From CONFIRMED, or from NO_SHOW if the party came after all and its tables are still free.",
+        """From CONFIRMED, or from NO_SHOW if the party came after all and its tables are still free; only on the
+        booking's service day. Where another party sits, CONFLICT names it and lists `alternatives`: send one of them
+        as `tableIds` to seat the party there.""",
+        body=SeatBody,
         out=BookingOut,
         errors=STEP_ERRORS,
         idempotency=Idempotency.SERVICE,
     )
     def post(self, request: Request, booking: str) -> HttpResponse:
-        return super().post(request, booking)
+        body = request.data or {}
+        tables = parse_body(SeatBody, body).tables()
+        caller = caller_of(request)
+        ticket = _ticket(self, request, _answer(caller, 200), body)
+        return _response(caller, seat_booking(booking, caller=caller, table_ids=tables, ticket=ticket), 200)
 
 
 class CompleteView(_StepView):
@@ -234,7 +243,23 @@ class NoShowView(_StepView):
     @operation(
         "markNoShow",
         "Mark a party as a no-show",
-        "From CONFIRMED. Frees the tables.",
+        "From CONFIRMED, from the booking's start on. Frees the tables.",
+        out=BookingOut,
+        errors=STEP_ERRORS,
+        idempotency=Idempotency.SERVICE,
+    )
+    def post(self, request: Request, booking: str) -> HttpResponse:
+        return super().post(request, booking)
+
+
+class ReopenView(_StepView):
+    step = staticmethod(reopen_booking)
+
+    @operation(
+        "reopenBooking",
+        "Put a booking back",
+        """Takes back the latest step of a booking that is SEATED, COMPLETED, CANCELLED or NO_SHOW, where its tables
+        allow; back to SEATED only on its own service day. The tables, the time and the guest stay as they are.""",
         out=BookingOut,
         errors=STEP_ERRORS,
         idempotency=Idempotency.SERVICE,

@@ -24,7 +24,7 @@ from wokibrain.core.errors import NotFound
 # An allocation that was derived with another offset than this process has for the day stands twice: at its instants,
 # and where its wall times are by this process's rules. So a table is not offered for a wall time that another guest
 # was promised by other rules, before `manage.py zones --apply` moves the instants or while two releases run.
-# Then the parties that sit there now, as "table since start party".
+# Then the parties that sit there now, as "table since start party reference".
 READ: Final = f"""
 SELECT restaurant.plan_version, concat_ws(',', held.slots, held.moved), room.parties
 FROM {RESTAURANT}
@@ -55,7 +55,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT string_agg(
         concat_ws(' ', seating.table_id, extract(epoch FROM lower(seating.period)),
-                  extract(epoch FROM booking.start), booking.party_size), ',') AS parties
+                  extract(epoch FROM booking.start), booking.party_size, booking.reference), ',') AS parties
     FROM unnest(string_to_array(%(sectors)s, ',')) AS sector (id)
     JOIN bookings_seating AS seating ON seating.sector_id = sector.id AND upper_inf(seating.period)
     JOIN bookings_booking AS booking ON booking.id = seating.booking_id
@@ -89,12 +89,13 @@ class SeatRequest:
 
 @dataclass(frozen=True, slots=True)
 class Sitting:
-    """A party that sits at a table: since when, and the start and size of its booking."""
+    """A party that sits at a table: since when, and the start, size and reference of its booking."""
 
     table_id: str
     since: datetime
     start: datetime
     party: int
+    reference: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,17 @@ class Day:
         if not self.sittings or self.plan.occupied_until() <= self.service.origin:
             return self.planned
         return _without_sittings(self)
+
+    def by_plan(self) -> Day:
+        """Return the day without regard to who sits there: for a booking that keeps its place in the plan."""
+        return replace(self, sittings=())
+
+    def sitting_at(self, table_ids: Iterable[str]) -> list[Sitting]:
+        """Return who sits at any of these tables, in the order of their tables."""
+        return sorted(
+            (sitting for sitting in self.sittings if sitting.table_id in frozenset(table_ids)),
+            key=lambda sitting: sitting.table_id,
+        )
 
     def candidates(self, request: SeatRequest, limit: int) -> list[Candidate]:
         """Return the best ``limit`` candidates over all sectors, best first; each lies in one sector."""
@@ -278,8 +290,8 @@ class _Sent:
             allocations.append((table_id, int(first), int(last)))
         sittings = []
         for sitting in parties.split(",") if parties else ():
-            table_id, since, start, party = sitting.split(" ")
-            sittings.append(Sitting(table_id, _instant(since), _instant(start), int(party)))
+            table_id, since, start, party, reference = sitting.split(" ")
+            sittings.append(Sitting(table_id, _instant(since), _instant(start), int(party), reference))
         return version, allocations, tuple(sittings)
 
 

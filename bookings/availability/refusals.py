@@ -7,7 +7,7 @@ from dataclasses import replace
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from bookings.availability.day import Day, SeatRequest
+from bookings.availability.day import Day, SeatRequest, Sitting
 from bookings.engine import Reason, Refusal
 from wokibrain.core import clock
 from wokibrain.core.errors import (
@@ -97,6 +97,12 @@ def _sentence(day: Day, request: SeatRequest, refusal: Refusal) -> Text:
             )
         case Reason.TOO_SOON:
             text = _("It is too late to book that time.")
+        case Reason.FULL if request.tables is not None and (sitting := _sitting(day, request)):
+            text = format_lazy(
+                _("Another party still sits there, since {time} ({reference})."),
+                time=f"{sitting.since.astimezone(day.plan.zone):%H:%M}",
+                reference=sitting.reference,
+            )
         case Reason.FULL if request.tables is not None:
             text = _("The requested tables are not free at that time.")
         case Reason.FULL:
@@ -104,6 +110,12 @@ def _sentence(day: Day, request: SeatRequest, refusal: Refusal) -> Text:
     if nearest:
         return format_lazy(_("{text} The nearest times that would work: {times}."), text=text, times=nearest)
     return text
+
+
+def _sitting(day: Day, request: SeatRequest) -> Sitting | None:
+    """Return who sits at the tables of the request, if the plan alone would not refuse it."""
+    sitting = next(iter(day.sitting_at(request.tables or ())), None)
+    return sitting if sitting and day.by_plan().best(request) else None
 
 
 def _hours(day: Day) -> Text:

@@ -6,9 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
-
 from bookings import statuses
 from bookings.repository.records import BookingRecord
 from bookings.services import lifecycle
@@ -20,17 +17,16 @@ from wokibrain.idempotency.keys import Replay
 class Action:
     """A step of a booking's life cycle. ``permission`` is the entry of the day's ``may`` that it needs."""
 
-    label: Promise
     service: Callable[..., BookingRecord | Replay]
     step: Step
     permission: Literal["update", "cancel"]
 
 
 ACTIONS: Final = {
-    "seat": Action(_("Seat"), lifecycle.seat_booking, statuses.SEAT, "update"),
-    "complete": Action(_("Complete"), lifecycle.complete_booking, statuses.COMPLETE, "update"),
-    "no-show": Action(_("No-show"), lifecycle.no_show_booking, statuses.MARK_NO_SHOW, "update"),
-    "cancel": Action(_("Cancel booking"), lifecycle.cancel_booking, statuses.CANCEL, "cancel"),
+    "seat": Action(lifecycle.seat_booking, statuses.SEAT, "update"),
+    "complete": Action(lifecycle.complete_booking, statuses.COMPLETE, "update"),
+    "no-show": Action(lifecycle.no_show_booking, statuses.MARK_NO_SHOW, "update"),
+    "cancel": Action(lifecycle.cancel_booking, statuses.CANCEL, "cancel"),
 }
 """By their name in the URL."""
 
@@ -42,6 +38,7 @@ def statuses_json() -> dict[str, Any]:
             "label": str(status.label),
             "open": status in statuses.OPEN,
             "occupies": status in statuses.COUNTED,
+            "reopens": status in statuses.BEFORE,
         }
         for status in Status
     }
@@ -51,7 +48,7 @@ def actions_json() -> dict[str, Any]:
     """Return each action with its label and when it is possible, for the board's scripts."""
     return {
         name: {
-            "label": str(action.label),
+            "label": str(action.step.label),
             "from": [status.value for status in action.step.sources],
             "to": action.step.target.value,
             "permission": action.permission,

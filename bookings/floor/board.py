@@ -12,7 +12,7 @@ from django.db.models import Q
 from bookings import statuses
 from bookings.availability import plan as plans
 from bookings.availability.plan import Plan, service_date_at
-from bookings.floor.bookings import booking_json, departures, milliseconds
+from bookings.floor.bookings import booking_json, milliseconds, stays
 from bookings.models import TableBlock
 from bookings.repository.records import BookingRecord, seen_by
 from bookings.repository.statements import fetch_day
@@ -50,7 +50,7 @@ def day_json(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[
     service = plan.day(service_date)
     bookings = fetch_day(restaurant_id, service_date)
     begin, end = _shown_period(plan, service_date, bookings)
-    left = departures(restaurant_id, service_date)
+    came = stays(restaurant_id, service_date)
     taken = {table for each in bookings if each.status in statuses.COUNTED for table in each.table_ids}
     return {
         "restaurant": {"id": restaurant.pk, "name": restaurant.name, "zone": restaurant.zone},
@@ -65,10 +65,11 @@ def day_json(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[
         ],
         "sectors": _sectors_json(restaurant_id, taken),
         "bookings": [
-            booking_json(each, left.get(each.id)) for each in seen_by(caller, restaurant_id, bookings)
+            booking_json(each, came.get(each.id)) for each in seen_by(caller, restaurant_id, bookings)
         ],
         "blocks": _blocks_json(restaurant_id, begin, end),
         "turns": [list(each) for each in plan.turn_times],
+        "occupiedMarginMinutes": plan.occupied_margin,
         "bounds": {
             "party": [plan.min_party, plan.max_party],
             "minutes": [plan.min_duration, plan.max_duration],

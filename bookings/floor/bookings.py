@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -14,7 +15,7 @@ from bookings.repository.records import BookingRecord, seen_by
 from bookings.repository.statements import fetch
 from bookings.selectors.bookings import get_booking
 from bookings.selectors.history import story
-from bookings.statuses import Status
+from bookings.statuses import ARRIVED, Status, sql
 from wokibrain.core.callers import Caller
 from wokibrain.core.permissions import Permission
 
@@ -22,27 +23,39 @@ MIN_SEARCH_LENGTH: Final = 2
 MAX_RESULTS: Final = 20
 MAX_CANDIDATES: Final = 5 * MAX_RESULTS
 """The newest matches, of which those nearest to the day shown are the results."""
-DEPARTURES: Final = f"""
-SELECT allocation.booking_id, max(upper(allocation.period))
-FROM bookings_allocation AS allocation JOIN bookings_booking AS booking ON booking.id = allocation.booking_id
-WHERE booking.restaurant_id = %s AND booking.service_date = %s AND booking.status = '{Status.COMPLETED.value}'
-GROUP BY allocation.booking_id
-"""  # noqa: S608 - made of a constant
+# Those who left before seatings were written left when the plan freed their tables.
+STAYS: Final = f"""
+SELECT booking.id, min(lower(seating.period)),
+       CASE WHEN booking.status = '{Status.COMPLETED.value}' THEN coalesce(
+           max(upper(seating.period)),
+           (SELECT max(upper(period)) FROM bookings_allocation WHERE booking_id = booking.id)) END
+FROM bookings_booking AS booking LEFT JOIN bookings_seating AS seating ON seating.booking_id = booking.id
+WHERE booking.restaurant_id = %s AND booking.service_date = %s AND booking.status IN ({sql(ARRIVED)})
+GROUP BY booking.id
+"""  # noqa: S608 - made of constants
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """When a party sat down (None if that was not recorded) and when it left (None while it sits)."""
+
+    seated_at: datetime | None = None
+    left_at: datetime | None = None
 
 
 def booking_with_story(*, caller: Caller, booking: str) -> dict[str, Any]:
     """Return one booking as the board draws it, with its story. Raises NotFound, Forbidden."""
     record = get_booking(caller=caller, booking=booking)
-    left = None
-    if record.status == Status.COMPLETED:
-        left = departures(record.restaurant_id, record.service_date).get(record.id)
-    return booking_json(record, left) | {"story": story_json(record.id)}
+    stay = None
+    if record.status in ARRIVED:
+        stay = stays(record.restaurant_id, record.service_date).get(record.id)
+    return booking_json(record, stay) | {"story": story_json(record.id)}
 
 
-def booking_json(booking: BookingRecord, left: datetime | None = None) -> dict[str, Any]:
+def booking_json(booking: BookingRecord, stay: Stay | None = None) -> dict[str, Any]:
     """Return a booking as the board draws it.
 
-    ``left`` is when a completed party freed its tables.
+    ``seatedAt`` is when the party sat down, ``left`` when it left; without the latter it sits until now.
     """
     return {
         "id": str(booking.id),
@@ -53,7 +66,8 @@ def booking_json(booking: BookingRecord, left: datetime | None = None) -> dict[s
         "start": milliseconds(booking.start),
         "end": milliseconds(booking.end),
         "wall": [f"{booking.local(edge):%Y-%m-%dT%H:%M}" for edge in (booking.start, booking.end)],
-        "left": milliseconds(left) if left else None,
+        "seatedAt": milliseconds(stay.seated_at) if stay and stay.seated_at else None,
+        "left": milliseconds(stay.left_at) if stay and stay.left_at else None,
         "minutes": booking.duration_minutes,
         "party": booking.party_size,
         "status": booking.status.value,
@@ -102,11 +116,11 @@ def search(*, caller: Caller, restaurant_id: str, text: str, service_date: date)
     return [booking_json(record) for record in seen_by(caller, restaurant_id, records)]
 
 
-def departures(restaurant_id: str, service_date: date) -> dict[UUID, datetime]:
-    """Return when each completed party of the day freed its tables, by booking."""
+def stays(restaurant_id: str, service_date: date) -> dict[UUID, Stay]:
+    """Return when each party of the day that came sat down and left, by booking."""
     with connection.cursor() as cursor:
-        cursor.execute(DEPARTURES, [restaurant_id, service_date])
-        return dict(cursor.fetchall())
+        cursor.execute(STAYS, [restaurant_id, service_date])
+        return {booking_id: Stay(seated_at, left_at) for booking_id, seated_at, left_at in cursor.fetchall()}
 
 
 def milliseconds(instant: datetime) -> int:

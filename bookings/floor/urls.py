@@ -19,6 +19,7 @@ urlpatterns = [
     path("bookings/<str:booking>/change", views.change),
     path("bookings/<str:booking>/undo", views.undo),
     path("bookings/<str:booking>/swap", views.swap),
+    path("bookings/<str:booking>/reopen", views.reopen),
     path("bookings/<str:booking>/<str:act>", views.act),
     path("block", views.block),
     path("unblock", views.unblock),

@@ -14,7 +14,7 @@ from django.middleware.csrf import get_token
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from bookings.api.schemas import ChangeBody, NewBookingBody
+from bookings.api.schemas import ChangeBody, NewBookingBody, SeatBody
 from bookings.floor.actions import ACTIONS
 from bookings.floor.board import day_json
 from bookings.floor.bookings import booking_with_story
@@ -39,6 +39,7 @@ from bookings.repository.records import BookingRecord
 from bookings.services import swap as swaps
 from bookings.services.change import update_booking
 from bookings.services.create import create_booking
+from bookings.services.reopen import reopen_booking
 from bookings.services.table_blocks import block_table, unblock_table
 from bookings.services.undo import undo_booking
 from bookings.services.walk_in import seat_walk_in
@@ -156,7 +157,18 @@ def change(request: HttpRequest, caller: Caller, booking: str) -> Any:
 def act(request: HttpRequest, caller: Caller, booking: str, act: str) -> Any:
     if act not in ACTIONS:
         raise NotFound
-    return once(request, caller, ACTIONS[act].service, booking)
+    named = (
+        {"table_ids": body_of(SeatBody, request).tables()}
+        if act == "seat" and request.content_type == "application/json"
+        else {}
+    )
+    return once(request, caller, ACTIONS[act].service, booking, **named)
+
+
+@require_POST
+@json_view
+def reopen(request: HttpRequest, caller: Caller, booking: str) -> Any:
+    return once(request, caller, reopen_booking, booking)
 
 
 @require_POST

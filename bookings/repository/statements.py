@@ -16,16 +16,18 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 
+from bookings.event_types import BOOKING_CREATED
 from bookings.models import Booking, Guest
 from bookings.repository.records import BookingRecord, Contact, GuestRecord, Promise, Ticket, plain_offset
 from bookings.statuses import Status
 from restaurants.selectors import RESTAURANT
 from wokibrain.core import clock
-from wokibrain.core.callers import Caller
+from wokibrain.core.callers import Caller, CallerKind
 from wokibrain.core.errors import NotFound
 from wokibrain.core.ids import uuid7
 from wokibrain.core.permissions import Permission
 from wokibrain.events import store
+from wokibrain.events.models import StoredEvent
 from wokibrain.events.sql import APPEND_CTE, append_parameters
 from wokibrain.events.types import EventType
 from wokibrain.idempotency.keys import KEEP
@@ -45,6 +47,16 @@ OCCUPIED: Final = f"""(
 )"""
 """Whether another party still sits at a table of ``booking``, whose start is near or past; ``fetch`` gives ``now``."""
 
+OCCUPIED_NOW: Final = f"""
+SELECT booking.id
+FROM (SELECT DISTINCT sector_id, table_id FROM bookings_seating WHERE upper_inf(period)) AS taken
+JOIN {RESTAURANT} ON restaurant.id = (SELECT restaurant_id FROM restaurants_sector WHERE id = taken.sector_id)
+JOIN bookings_booking AS booking ON booking.restaurant_id = restaurant.id
+ AND booking.service_date BETWEEN %(now)s::date - 2 AND %(now)s::date + 1
+ AND taken.table_id = ANY (booking.table_ids)
+WHERE {OCCUPIED}
+"""  # noqa: S608 - made of constants
+
 READ: Final = f"""
 SELECT booking.id, booking.reference, booking.restaurant_id, restaurant.zone, booking.sector_id,
        booking.table_ids, booking.service_date, booking.start, booking."end", booking.duration_minutes,
@@ -62,6 +74,13 @@ def fetch(rest: str, values: Mapping[str, Any]) -> list[BookingRecord]:
     with connection.cursor() as cursor:
         cursor.execute(READ + rest, {"now": clock.now(), **values})
         return [_record(row) for row in cursor.fetchall()]
+
+
+def occupied_bookings() -> list[UUID]:
+    """Return the ids of all bookings that are flagged because another party still sits at one of their tables."""
+    with connection.cursor() as cursor:
+        cursor.execute(OCCUPIED_NOW, {"now": clock.now()})
+        return [booking_id for (booking_id,) in cursor.fetchall()]
 
 
 def _record(row: tuple[Any, ...]) -> BookingRecord:
@@ -93,18 +112,36 @@ def fetch_day(restaurant_id: str, service_date: date) -> list[BookingRecord]:
     return fetch(f"{OF_DAY} {IN_ORDER}", {"restaurant": restaurant_id, "date": service_date})
 
 
-def find_booking(*, caller: Caller, booking: str, permission: Permission) -> BookingRecord:
+def find_booking(
+    *, caller: Caller, booking: str, permission: Permission, or_own: bool = False
+) -> BookingRecord:
     """Return the booking of that id or reference with its guest, if the caller holds ``permission`` at its restaurant.
 
     Raises NotFound if there is none or the caller holds no permission there at all, Forbidden if only this one is
-    missing, Unauthorized for a caller without credentials.
+    missing, Unauthorized for a caller without credentials. ``or_own``: for a booking that the caller itself made,
+    ``booking:own`` will do.
     """
     caller.require_somewhere(permission)
     records = fetch(*_named(booking))
     if not records or not caller.permissions_at(records[0].restaurant_id):
         raise NotFound
+    if (
+        or_own
+        and caller.may(Permission.BOOKING_OWN, records[0].restaurant_id)
+        and _made_by(caller, records[0])
+    ):
+        return records[0]
     caller.require(permission, records[0].restaurant_id)
     return records[0]
+
+
+def _made_by(caller: Caller, booking: BookingRecord) -> bool:
+    if caller.kind is CallerKind.ANONYMOUS:
+        return False
+    first = StoredEvent.objects.filter(
+        aggregate_type=BOOKING_CREATED.topic, aggregate_id=str(booking.id), version=1
+    )
+    return first.filter(metadata__actor=caller.actor).exists()
 
 
 def _named(booking: str) -> tuple[str, dict[str, Any]]:

@@ -14,14 +14,15 @@ from bookings.availability import plan as plans
 from bookings.availability.day import Day, SeatRequest
 from bookings.availability.plan import service_date_at
 from bookings.availability.refusals import refuse
-from bookings.engine import Candidate
+from bookings.engine import Candidate, Reason
 from bookings.event_types import BOOKING_UPDATED
 from bookings.models import Booking, Guest
 from bookings.repository import statements
 from bookings.repository.records import BookingRecord, GuestRecord, Ticket
 from bookings.repository.statements import locked
 from bookings.services.command import booking_command
-from bookings.statuses import OPEN, Status
+from bookings.services.room import planned_there, sitting_there, with_alternatives
+from bookings.statuses import OPEN, Status, possible
 from bookings.transactions import SectorDay, in_transaction_for
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
@@ -64,7 +65,7 @@ class Change:
         )  # fmt: skip
 
 
-@booking_command(Permission.BOOKING_UPDATE)
+@booking_command(Permission.BOOKING_UPDATE, or_own=True)
 def update_booking(
     seen: BookingRecord,
     *,
@@ -91,6 +92,8 @@ def update_booking(
         if version is not None and before.version != version:
             raise Conflict(CHANGED_SINCE)
         check_open(before)
+        if before.status is Status.SEATED and service_date != before.service_date:
+            raise InvalidTransition(_("A party that sits stays on its service day."))
         after = before
         if change.seating:
             target = replace(
@@ -147,7 +150,11 @@ def check_open(booking: BookingRecord) -> None:
         raise AlreadyCancelled
     if booking.status not in OPEN:
         raise InvalidTransition(
-            format_lazy(_("A booking that is {status} cannot be changed."), status=booking.status.label)
+            format_lazy(
+                _("A booking that is {status} cannot be changed. Possible now: {steps}."),
+                status=booking.status.label,
+                steps=possible(booking.status),
+            )
         )
 
 
@@ -172,8 +179,15 @@ def _seated(day: Day, before: BookingRecord, target: BookingRecord, change: Chan
         and target.service_date == before.service_date
         and target.duration_minutes == before.duration_minutes
     )
-    if same_place and same_time and day.seats(before.table_ids, target.party_size):
+    seats = day.seats(before.table_ids, target.party_size)
+    if same_place and same_time and seats:
         return target
+    sits = before.status is Status.SEATED
+    if sits and change.table_ids is None and (not same_place or not seats):
+        raise _sits_already(day, before, target)
+    any_time = change.window_start is not None or change.window_end is not None
+    if same_place and seats and (sits or (not any_time and target.service_date == before.service_date)):
+        return _at_own_tables(day, before, target, change)
     request = SeatRequest(
         party=target.party_size,
         duration=target.duration_minutes,
@@ -202,6 +216,43 @@ def _seated(day: Day, before: BookingRecord, target: BookingRecord, change: Chan
     if best:
         return replace(target, table_ids=best.table_ids, start=best.start, end=best.end)
     raise refuse(day, request)
+
+
+def _sits_already(day: Day, before: BookingRecord, target: BookingRecord) -> Conflict:
+    """Return the error for a party that would have to leave the tables at which it sits, with those that would do."""
+    conflict = Conflict(_("The party sits already. Name the tables that it moves to."))
+    end = target.start + timedelta(minutes=target.duration_minutes)
+    return with_alternatives(conflict, day, target, before.start, end)
+
+
+def _at_own_tables(day: Day, before: BookingRecord, target: BookingRecord, change: Change) -> BookingRecord:
+    """Return ``target`` at the tables that the booking has, at another time or for longer.
+
+    Raises Conflict that names the party or block in the way, else what ``refuse`` returns.
+    """
+    start = change.start or before.start
+    end = start + timedelta(minutes=target.duration_minutes)
+    request = SeatRequest(
+        party=target.party_size,
+        duration=day.covering(start, target.duration_minutes),
+        window_start=change.window_start,
+        window_end=change.window_end,
+        start=day.aligned(start),
+        standing=start == before.start or before.status is Status.SEATED,
+        tables=frozenset(before.table_ids),
+    )
+    # With its start a booking keeps its place in the plan, even while another party still sits there.
+    room = day.by_plan() if start == before.start else day
+    if room.best(request):
+        return replace(target, start=start, end=end)
+    conflict = None
+    if room.refusal(request).reason is Reason.FULL:
+        conflict = planned_there(before.id, before.table_ids, start, end, day)
+        if conflict is None:
+            conflict = next((sitting_there(day, party) for party in room.sitting_at(before.table_ids)), None)
+    if conflict is None:
+        raise refuse(day, request, named=change.start is not None)
+    raise with_alternatives(conflict, day, target, start, end)
 
 
 def _best(day: Day, request: SeatRequest, own_tables: frozenset[str] | None) -> Candidate | None:

@@ -51,7 +51,7 @@ def command(
 
 
 def booking_command(
-    permission: Permission, *, metric: Counter | None = None
+    permission: Permission, *, metric: Counter | None = None, or_own: bool = False
 ) -> Callable[
     [Callable[Concatenate[BookingRecord, Parameters], Result]],
     Callable[Concatenate[str, Parameters], Result],
@@ -70,7 +70,7 @@ def booking_command(
         def run(booking: str, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
             def act() -> Result:
                 caller = cast(Caller, kwargs["caller"])
-                record = find_booking(caller=caller, booking=booking, permission=permission)
+                record = find_booking(caller=caller, booking=booking, permission=permission, or_own=or_own)
                 return service(record, *args, **kwargs)
 
             return _run(act, kwargs, metric)

@@ -6,20 +6,27 @@ events. Each raises DomainErrors and leaves nothing half done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bookings import metrics
+from bookings.availability import day as days
+from bookings.availability import plan as plans
+from bookings.availability.plan import Plan, service_date_at
+from bookings.engine import SLOT_MINUTES
 from bookings.event_types import BOOKING_CANCELLED, BOOKING_COMPLETED, BOOKING_NO_SHOW, BOOKING_SEATED
 from bookings.repository import statements
 from bookings.repository.records import BookingRecord, Ticket
 from bookings.repository.statements import locked
+from bookings.services.change import clear_attention
 from bookings.services.command import booking_command
-from bookings.statuses import CANCEL, COMPLETE, MARK_NO_SHOW, SEAT, Status, Step
+from bookings.services.room import in_the_way, seated_from, with_alternatives
+from bookings.statuses import CANCEL, COMPLETE, MARK_NO_SHOW, SEAT, Status, Step, possible
 from bookings.transactions import SectorDay, in_transaction_for
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
@@ -27,8 +34,10 @@ from wokibrain.core.errors import AlreadyCancelled, Conflict, InvalidTransition
 from wokibrain.core.permissions import Permission
 from wokibrain.idempotency.keys import Replay
 
+QUARTER_SECONDS: Final = 60 * SLOT_MINUTES
 
-@booking_command(Permission.BOOKING_DELETE, metric=metrics.BOOKING_CANCELLED)
+
+@booking_command(Permission.BOOKING_DELETE, metric=metrics.BOOKING_CANCELLED, or_own=True)
 def cancel_booking(
     seen: BookingRecord, *, caller: Caller, reason: str = "", ticket: Ticket | None = None
 ) -> BookingRecord | Replay:
@@ -37,27 +46,53 @@ def cancel_booking(
     ``reason`` is one of the product's words, not free text.
     """
 
-    def cancel(before: BookingRecord) -> None:
+    def cancel(before: BookingRecord) -> BookingRecord:
         if before.status is Status.CANCELLED:
             raise AlreadyCancelled
         _expect(before, CANCEL)
         statements.free(before.id)
+        return before
 
     return _step(seen, CANCEL, cancel, caller, ticket, {"reason": reason or "requested"})
 
 
 @booking_command(Permission.BOOKING_UPDATE)
 def seat_booking(
-    seen: BookingRecord, *, caller: Caller, ticket: Ticket | None = None
+    seen: BookingRecord,
+    *,
+    caller: Caller,
+    table_ids: frozenset[str] | None = None,
+    ticket: Ticket | None = None,
 ) -> BookingRecord | Replay:
-    """Seat the party of a CONFIRMED booking, or of a NO_SHOW one whose tables are still free (else Conflict)."""
+    """Seat the party of a CONFIRMED or NO_SHOW booking now, at its own tables or at others that the caller names.
 
-    def seat(before: BookingRecord) -> None:
+    Only on its service day; early is possible where the tables are free from now on. Raises InvalidTransition;
+    NotFound for a table; Conflict, with ``alternatives``, where another party sits or is planned there, or the tables
+    do not seat the party.
+    """
+
+    def seat(before: BookingRecord) -> BookingRecord:
         _expect(before, SEAT)
-        if before.status is Status.NO_SHOW and not statements.hold_again(before.id):
-            raise Conflict(_("Its tables are no longer free for its time."))
+        start = seated_from(before)
+        day = days.read(before.restaurant_id, None, before.service_date, without=(before.id,))
+        check_its_day(before, day.plan)
+        day.check_tables(table_ids)
+        after = before
+        if table_ids is not None and table_ids != frozenset(before.table_ids):
+            after = replace(before, sector_id=day.sector_of(table_ids), table_ids=tuple(sorted(table_ids)))
+        conflict = in_the_way(day, after, start)
+        if after is not before and not day.seats(after.table_ids, after.party_size):
+            conflict = Conflict(
+                format_lazy(_("The tables do not seat a party of {party}."), party=before.party_size)
+            )
+        if conflict:
+            raise with_alternatives(conflict, day, before, start, before.end)
+        if after is not before or before.status is Status.NO_SHOW:
+            statements.reseat(after)
+        return after
 
-    return _step(seen, SEAT, seat, caller, ticket)
+    rooms = plans.current(seen.restaurant_id).sectors if table_ids else (seen.sector_id,)
+    return _step(seen, SEAT, seat, caller, ticket, sectors=rooms)
 
 
 @booking_command(Permission.BOOKING_UPDATE)
@@ -66,9 +101,10 @@ def complete_booking(
 ) -> BookingRecord | Replay:
     """Complete a SEATED booking; before its end this frees the rest of its time. Raises InvalidTransition."""
 
-    def complete(before: BookingRecord) -> None:
+    def complete(before: BookingRecord) -> BookingRecord:
         _expect(before, COMPLETE)
-        statements.shorten(before.id, clock.now_to_millisecond())
+        statements.shorten(before.id, quarter_of(clock.now()))
+        return before
 
     return _step(seen, COMPLETE, complete, caller, ticket)
 
@@ -77,11 +113,12 @@ def complete_booking(
 def no_show_booking(
     seen: BookingRecord, *, caller: Caller, ticket: Ticket | None = None
 ) -> BookingRecord | Replay:
-    """Mark a CONFIRMED booking as a no-show, which frees its tables. Raises InvalidTransition."""
+    """Mark a CONFIRMED booking as a no-show from its start on, which frees its tables. Raises InvalidTransition."""
 
-    def no_show(before: BookingRecord) -> None:
+    def no_show(before: BookingRecord) -> BookingRecord:
         _expect(before, MARK_NO_SHOW)
         statements.free(before.id)
+        return before
 
     return _step(seen, MARK_NO_SHOW, no_show, caller, ticket)
 
@@ -97,27 +134,66 @@ EVENT_OF: Final = {
 def _step(
     seen: BookingRecord,
     step: Step,
-    effect: Callable[[BookingRecord], None],
+    effect: Callable[[BookingRecord], BookingRecord],
     caller: Caller,
     ticket: Ticket | None,
-    more: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
+    *,
+    sectors: Iterable[str] = (),
 ) -> BookingRecord | Replay:
-    """Take one step of the life-cycle under the lock of the booking's sector-day."""
+    """Take one step of the life-cycle under the locks of the booking's sector-day and of others of that day."""
 
     def write() -> BookingRecord:
         before = locked(seen.id)
-        effect(before)
+        moved = effect(before)
+        changes = {"changes": moved.changes_from(before)} if moved != before else {}
         after = replace(
-            before, status=step.target, version=before.version + 1, updated_at=clock.now_to_millisecond()
+            clear_attention(before, moved),
+            status=step.target,
+            version=before.version + 1,
+            updated_at=clock.now_to_millisecond(),
         )
-        statements.update(after, event_type=EVENT_OF[step.target], actor=caller, more=more, ticket=ticket)
+        statements.update(
+            after,
+            event_type=EVENT_OF[step.target],
+            actor=caller,
+            more={**(more or {}), **changes},
+            ticket=ticket,
+        )
         return after
 
-    return in_transaction_for([SectorDay(seen.sector_id, seen.service_date)], write, ticket)
+    sector_days = {SectorDay(sector_id, seen.service_date) for sector_id in (seen.sector_id, *sectors)}
+    return in_transaction_for(sector_days, write, ticket)
 
 
 def _expect(booking: BookingRecord, step: Step) -> None:
     if booking.status not in step.sources:
         raise InvalidTransition(
-            format_lazy(_("A booking that is {status} does not allow this."), status=booking.status.label)
+            format_lazy(
+                _("A booking that is {status} does not allow this. Possible now: {steps}."),
+                status=booking.status.label,
+                steps=possible(booking.status),
+            )
         )
+    if step.from_its_start and clock.now() < booking.start:
+        raise InvalidTransition(
+            format_lazy(
+                _("This is possible from the booking's start on, {when}."),
+                when=f"{booking.local(booking.start):%Y-%m-%d %H:%M}",
+            )
+        )
+
+
+def check_its_day(booking: BookingRecord, plan: Plan) -> None:
+    """Raise InvalidTransition unless it is the booking's own service day, on which alone its party can sit."""
+    if service_date_at(plan, clock.now()) != booking.service_date:
+        raise InvalidTransition(
+            format_lazy(
+                _("A party is seated on its own service day, {date}."), date=booking.service_date.isoformat()
+            )
+        )
+
+
+def quarter_of(instant: datetime) -> datetime:
+    """Return the quarter hour that contains ``instant``: what ended in it is not in the way of what begins with it."""
+    return instant - timedelta(seconds=instant.timestamp() % QUARTER_SECONDS)

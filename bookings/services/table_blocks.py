@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
@@ -12,14 +12,14 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bookings.event_types import TABLE_BLOCKED, TABLE_UNBLOCKED
-from bookings.models import Allocation, TableBlock
+from bookings.models import Allocation, Seating, TableBlock
 from bookings.repository import statements
 from bookings.repository.records import Promise, plain_offset
 from restaurants.models import Table
 from restaurants.selectors import Page, get_table
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
-from wokibrain.core.errors import Conflict, NotFound, ValidationFailed
+from wokibrain.core.errors import Conflict, Issue, NotFound, ValidationFailed
 from wokibrain.core.ids import as_uuid, uuid7
 from wokibrain.core.permissions import Permission
 from wokibrain.events.types import EventType
@@ -45,6 +45,7 @@ def block_table(
             ).values_list("booking__reference", flat=True)
             if references := [reference or "" for reference in overlapping]:
                 raise _conflict(references)
+            _check_nobody_sits(table, start, end)
             zone = table.sector.restaurant.zone
             promised_start, promised_end = Promise.of(start, zone), Promise.of(end, zone)
             block = TableBlock.objects.create(
@@ -105,6 +106,21 @@ def lock_table(table_id: str) -> None:
     """Lock the table's events until the transaction ends, so that concurrent writers leave no gap in their versions."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_number(f"table:{table_id}")])
+
+
+def _check_nobody_sits(table: Table, start: datetime, end: datetime) -> None:
+    """Raise Conflict for a block of the present or the near future while a party sits at the table."""
+    sitting = (
+        Seating.objects.filter(table=table, period__upper_inf=True, period__startswith__lt=end)
+        .values_list("booking__reference", flat=True)
+        .first()
+    )
+    margin = timedelta(minutes=table.sector.restaurant.occupied_margin)
+    if sitting and start < clock.now() + margin:
+        raise Conflict(
+            format_lazy(_("A party still sits at the table ({reference})."), reference=sitting),
+            issues=[Issue(f"bookings.{sitting}", _("A party still sits at the table."))],
+        )
 
 
 def _conflict(references: list[str]) -> Conflict:

@@ -102,6 +102,7 @@ def test_an_anonymous_actor_has_no_address_in_events(guest: Api) -> None:
     assert "127.0.0.1" not in json.dumps(event.metadata)
 
 
+@pytest.mark.usefixtures("evening")
 def test_the_versions_of_a_whole_life_have_no_gap(staff: Api) -> None:
     booking_id = staff.book().body["id"]
     staff.change(booking_id, partySize=3)
@@ -201,6 +202,7 @@ def test_repeated_seeding_writes_the_example_bookings_event_once(guest: Api) -> 
     assert event_types_of(str(Booking.objects.get(reference="B1").id)) == [(1, "BookingCreated")]
 
 
+@pytest.mark.usefixtures("evening")
 def test_no_event_contains_personal_data(staff: Api) -> None:
     made = staff.book(key="k", **CONTACT).body
     booking = made["id"]

@@ -145,7 +145,7 @@ def race(shape: Shape, without: str = "") -> tuple[Entry, Entry, Entry, int, int
         mine = place.book(partySize=3, tableIds=["G2"])
         path = shape.path.format(mine=mine)
         if shape is CANCEL:
-            assert place.send(place.other, "POST", f"/{mine}/seat", None).status == 200
+            sql(place.services, "UPDATE bookings_booking SET status = 'NO_SHOW' WHERE reference = %s", [mine])
         thread, entries = place.begin(lambda: place.send(place.first, shape.method, path, "k", shape.json))
         until_locks_ran_out(place.services)
         repeat = place.send(place.other, shape.method, path, "k", shape.json)

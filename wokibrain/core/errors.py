@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -53,7 +53,7 @@ class DomainError(Exception):
 
     code: ClassVar[Code] = Code.INTERNAL_SERVER_ERROR
     message: ClassVar[Text] = _("Something went wrong on our side.")
-    extra: Mapping[str, str] = MappingProxyType({})
+    extra: Mapping[str, Any] = MappingProxyType({})
     """Additional fields of the error body, e.g. the token that acknowledges stranded bookings."""
     reason: str = ""
     """One word for metrics that tells apart several reasons for the same code."""

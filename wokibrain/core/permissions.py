@@ -15,6 +15,8 @@ class Permission(StrEnum):
     BOOKING_READ = "booking:read"
     BOOKING_UPDATE = "booking:update"
     BOOKING_DELETE = "booking:delete"
+    BOOKING_OWN = "booking:own"
+    """Change and cancel the bookings that the caller itself made."""
     GUEST_READ = "guest:read"
     RESTAURANT_CREATE = "restaurant:create"
     RESTAURANT_READ = "restaurant:read"
@@ -38,17 +40,16 @@ class Role(models.TextChoices):
 
 _P = Permission
 _STAFF = {
-    _P.BOOKING_CREATE, _P.BOOKING_READ, _P.BOOKING_UPDATE, _P.GUEST_READ,
+    _P.BOOKING_CREATE, _P.BOOKING_READ, _P.BOOKING_UPDATE, _P.BOOKING_DELETE, _P.GUEST_READ,
     _P.RESTAURANT_READ, _P.TABLE_READ, _P.ANALYTICS_READ,
 }  # fmt: skip
-_MANAGER = _STAFF | {_P.BOOKING_DELETE}
 _ADMIN = frozenset(Permission) - {_P.RESTAURANT_CREATE}
 
 PERMISSIONS: Final[Mapping[str, frozenset[Permission]]] = {
     Role.SUPER_ADMIN: frozenset(Permission),
     Role.ADMIN: _ADMIN,
-    Role.MANAGER: frozenset(_MANAGER),
+    Role.MANAGER: frozenset(_STAFF),
     Role.STAFF: frozenset(_STAFF),
-    Role.API_CLIENT: frozenset({_P.BOOKING_CREATE, _P.BOOKING_READ, _P.RESTAURANT_READ}),
+    Role.API_CLIENT: frozenset({_P.BOOKING_CREATE, _P.BOOKING_READ, _P.BOOKING_OWN, _P.RESTAURANT_READ}),
 }
 """The permissions of each role at the restaurants where a caller has it."""

@@ -33,6 +33,11 @@ class IssueOut(ApiModel):
     message: str = Field(examples=["Must be at most 50."])
 
 
+class Alternative(ApiModel):
+    sector_id: str = Field(examples=["S1"])
+    table_ids: list[str] = Field(examples=[["T5"]])
+
+
 class Error(ApiModel):
     """Every error. `error` is a stable code; `detail` is in the language of Accept-Language (en, es)."""
 
@@ -43,13 +48,17 @@ class Error(ApiModel):
         "",
         description="With CONFLICT, when bookings would lose their place: send it as `?acknowledge=` to confirm.",
     )
+    alternatives: list[Alternative] = Field(
+        default=[],
+        description="With CONFLICT at tables: free ones that would do, best first; absent when not looked for.",
+    )
     request_id: str = Field(examples=["5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"])
 
 
 EXAMPLES: Final[Mapping[Code, str]] = {
     Code.VALIDATION_ERROR: "partySize: Must be at most 50.",
     Code.NO_CAPACITY: "No table for 4 is free at that time. The nearest times that would work: 22:15.",
-    Code.INVALID_TRANSITION: "A booking that is Completed does not allow this.",
+    Code.INVALID_TRANSITION: "A booking that is Completed does not allow this. Possible now: Put back.",
     Code.OUTSIDE_SERVICE_WINDOW: "The restaurant is closed on that date.",
 }
 """Details for codes whose usual sentence is more specific than the error's own message."""

@@ -41,7 +41,8 @@ import { get } from './server.js';
  * @property {string} date
  * @property {number} start
  * @property {number} end
- * @property {number | null} left when a completed party freed its tables
+ * @property {number | null} seatedAt when the party sat down
+ * @property {number | null} left when the party left its tables
  * @property {number} minutes
  * @property {number} party
  * @property {Status} status

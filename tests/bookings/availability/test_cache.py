@@ -87,6 +87,7 @@ def test_a_disabled_cache_keeps_nothing_in_memory(guest: Api) -> None:
     assert hits("memory") == hit
 
 
+@pytest.mark.usefixtures("evening")
 def test_every_kind_of_write_is_in_the_next_read(staff: Api) -> None:
     assert free(staff) == [["T3"], ["T1", "T5"], ["T4"]]
     booked = staff.book(windowStart="20:00", windowEnd="21:30").body

@@ -24,6 +24,8 @@ from wokibrain.core.callers import SYSTEM
 from wokibrain.core.permissions import Role
 
 # B1 is on T2 on 2025-10-22 20:30-21:15 for 3.
+DUE = datetime(2025, 10, 22, 23, 30, tzinfo=UTC)
+"""When the example's party is due."""
 BEFORE = datetime(2025, 10, 20, 12, tzinfo=UTC)
 
 
@@ -170,7 +172,8 @@ def test_a_repeated_walk_in_is_seated_once(client: Client) -> None:
 
 def test_a_repeated_action_takes_effect_once(client: Client) -> None:
     pk = Booking.objects.get(reference="B1").pk
-    first, again = (send(client, f"bookings/{pk}/seat", {}, f"seat:{pk}:1") for _ in range(2))
+    with clock.frozen(DUE):
+        first, again = (send(client, f"bookings/{pk}/seat", {}, f"seat:{pk}:1") for _ in range(2))
     assert (first.json()["version"], again.json()["version"], again.json()["again"]) == (2, 2, "same")
     assert send(client, f"bookings/{pk}/seat", {}, f"seat:{pk}:2").status_code == 409
 
@@ -212,7 +215,7 @@ def test_an_action_succeeds_exactly_in_the_statuses_that_the_page_lists(client: 
     possible = {}
     for status in Status.values:
         Booking.objects.filter(pk=pk).update(status=status)
-        with contextlib.suppress(Undone), transaction.atomic():
+        with clock.frozen(DUE), contextlib.suppress(Undone), transaction.atomic():
             possible[status] = client.post(f"/admin/floor/bookings/{pk}/{name}").status_code == 200
             raise Undone
     assert [status for status, is_possible in possible.items() if is_possible] == action["from"]

@@ -126,6 +126,7 @@ def test_a_repeated_patch_that_moved_the_booking_to_another_day(staff: Api) -> N
     same(first, staff.change("B1", key="k", date="2025-10-23"))
 
 
+@pytest.mark.usefixtures("evening")
 @pytest.mark.parametrize("step", ["seat", "no-show"])
 def test_a_repeated_step_is_taken_once(staff: Api, step: str) -> None:
     first = staff.step("B1", step, key="k")
@@ -135,6 +136,7 @@ def test_a_repeated_step_is_taken_once(staff: Api, step: str) -> None:
     assert staff.get("/woki/bookings/B1").body["version"] == 2
 
 
+@pytest.mark.usefixtures("evening")
 def test_a_repeated_completion(staff: Api) -> None:
     staff.step("B1", "seat")
     first = staff.step("B1", "complete", key="k")

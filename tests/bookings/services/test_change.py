@@ -82,10 +82,13 @@ def test_a_shorter_stay_frees_the_rest(staff: Api) -> None:
     assert staff.book(tableIds=["T2"], start=at("21:00")).status == 201
 
 
-def test_a_longer_stay_that_meets_the_next_booking_moves(staff: Api) -> None:
-    staff.book(tableIds=["T2"], start=at("21:30"))
-    body = staff.change("B1", durationMinutes=90).body
-    assert seat_of(body) == (["T3"], "20:30", "22:00")
+def test_a_longer_stay_that_meets_the_next_booking_is_refused_by_name(staff: Api) -> None:
+    following = staff.book(tableIds=["T2"], start=at("21:30")).body["reference"]
+    reply = staff.change("B1", durationMinutes=90)
+    assert assert_refused(reply, 409, "CONFLICT", f"bookings.{following}") == (
+        f"Its tables are booked for another party at 21:30 ({following})."
+    )
+    assert reply.body["alternatives"][0] == {"sectorId": "S1", "tableIds": ["T3"]}
 
 
 def test_a_longer_stay_up_to_the_next_booking_keeps_its_table(staff: Api) -> None:
@@ -153,9 +156,11 @@ def test_another_start_on_the_same_table(staff: Api) -> None:
     }
 
 
-def test_another_start_moves_the_booking_if_its_table_is_taken(staff: Api) -> None:
-    staff.book(tableIds=["T2"], start=at("21:30"))
-    assert seat_of(staff.change("B1", start=at("21:15")).body) == (["T3"], "21:15", "22:00")
+def test_another_start_is_refused_by_name_if_the_table_is_taken(staff: Api) -> None:
+    following = staff.book(tableIds=["T2"], start=at("21:30")).body["reference"]
+    assert_refused(staff.change("B1", start=at("21:15")), 409, "CONFLICT", f"bookings.{following}")
+    moved = staff.change("B1", start=at("21:15"), tableIds=["T3"])
+    assert seat_of(moved.body) == (["T3"], "21:15", "22:00")
 
 
 def test_a_start_inside_the_requested_window_stays(staff: Api) -> None:
@@ -245,11 +250,11 @@ def test_a_booking_that_has_begun_may_be_changed_though_the_past_is_refused(db: 
     with frozen(datetime(2025, 10, 23, 0, tzinfo=UTC)):  # 21:00 in Buenos Aires
         staff.step(booking["id"], "seat")
         assert seat_of(staff.change(booking["id"], durationMinutes=120).body) == (["H-A"], "20:30", "22:30")
-        assert seat_of(staff.change(booking["id"], partySize=5).body) == (["H-B"], "20:30", "22:30")
-        detail = assert_refused(
-            staff.change(booking["id"], start=at("20:45")), 400, "VALIDATION_ERROR", "start"
+        assert assert_refused(staff.change(booking["id"], partySize=5), 409, "CONFLICT") == (
+            "The party sits already. Name the tables that it moves to."
         )
-        assert detail.startswith("It is too late to book that time.")
+        moved = staff.change(booking["id"], partySize=5, tableIds=["H-B"])
+        assert seat_of(moved.body) == (["H-B"], "20:30", "22:30")
 
 
 def test_changed_hours_do_not_affect_a_booking_until_its_time_changes(staff: Api) -> None:
@@ -289,17 +294,20 @@ def test_an_off_grid_booking_keeps_its_minute(staff: Api, walk_in: str) -> None:
     assert seat_of(staff.change(walk_in, partySize=4).body) == (["T3"], "20:37", "21:37")
     assert seat_of(staff.change(walk_in, durationMinutes=90).body) == (["T3"], "20:37", "22:07")
     assert seat_of(staff.change(walk_in, tableIds=["T1", "T5"]).body) == (["T1", "T5"], "20:37", "22:07")
-    assert seat_of(staff.change(walk_in, partySize=6).body) == (["T4"], "20:37", "22:07")
+    moved = staff.change(walk_in, partySize=6, tableIds=["T4"])
+    assert seat_of(moved.body) == (["T4"], "20:37", "22:07")
     begin = datetime(2025, 10, 22, 23, 37, tzinfo=UTC)
     assert allocations_of(walk_in) == [("T4", begin, begin + timedelta(minutes=90), True)]
 
 
 def test_an_off_grid_longer_stay_respects_the_next_booking(staff: Api, walk_in: str) -> None:
-    staff.book(tableIds=["T3"], start=at("21:45"))
-    assert seat_of(staff.change(walk_in, durationMinutes=75).body) == (["T1"], "20:37", "21:52")
+    following = staff.book(tableIds=["T3"], start=at("21:45")).body["reference"]
+    assert_refused(staff.change(walk_in, durationMinutes=75), 409, "CONFLICT", f"bookings.{following}")
+    assert seat_of(staff.change(walk_in, durationMinutes=60).body) == (["T3"], "20:37", "21:37")
 
 
 def test_an_off_grid_booking_keeps_its_minute_on_another_date(staff: Api, walk_in: str) -> None:
+    Booking.objects.filter(pk=walk_in).update(status=Status.CONFIRMED)
     assert staff.change(walk_in, date="2025-10-23").body["start"] == at("20:37", "2025-10-23")
 
 
@@ -351,7 +359,8 @@ def test_a_taken_start_names_the_nearest_free_ones(staff: Api) -> None:
     for tables in (["T3"], ["T4"], ["T1", "T5"]):
         staff.book(tableIds=tables, start=at("21:30"))
     staff.book(tableIds=["T2"], start=at("21:15"))
-    assert assert_refused(staff.change("B1", start=at("21:30")), 409, "CONFLICT") == (
+    window = {"windowStart": "20:00", "windowEnd": "22:15", "start": at("21:30")}
+    assert assert_refused(staff.change("B1", **window), 409, "CONFLICT") == (
         "No table for 3 is free at that time. The nearest times that would work: 20:45, 20:30, 20:15."
     )
 
@@ -367,18 +376,21 @@ def test_the_restaurants_own_limits(staff: Api) -> None:
         )
 
 
+@pytest.mark.usefixtures("evening")
 def test_a_closed_booking_cannot_be_changed(staff: Api) -> None:
     staff.cancel("B1")
     assert_refused(staff.change("B1", partySize=2), 409, "ALREADY_CANCELLED")
-    for steps, label in ((("no-show",), "No-show"), (("seat", "complete"), "Completed")):
-        reference = staff.book().body["reference"]
+    cases = ((("no-show",), "No-show", "Seat, Put back"), (("seat", "complete"), "Completed", "Put back"))
+    for steps, label, possible in cases:
+        reference = staff.book(windowEnd="22:00").body["reference"]
         for step in steps:
             staff.step(reference, step)
         assert assert_refused(staff.change(reference, notes="x"), 409, "INVALID_TRANSITION") == (
-            f"A booking that is {label} cannot be changed."
+            f"A booking that is {label} cannot be changed. Possible now: {possible}."
         )
 
 
+@pytest.mark.usefixtures("evening")
 def test_a_seated_party_may_stay_longer(staff: Api) -> None:
     staff.step("B1", "seat")
     body = staff.change("B1", durationMinutes=90).body

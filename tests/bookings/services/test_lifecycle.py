@@ -52,10 +52,10 @@ def test_completing_early_frees_the_rest(staff: Api) -> None:
         body = staff.step("B1", "complete").body
     # The booked duration stays on record; only the table becomes free.
     assert (body["start"], body["end"], body["durationMinutes"]) == (at("20:30"), at("21:15"), 45)
-    assert allocations_of("B1") == [("T2", "23:30", "23:52", True)]
-    # 20:52 touches the quarter of 20:45.
-    assert staff.book(tableIds=["T2"], start=at("20:45"), durationMinutes=30).status == 409
-    assert staff.book(tableIds=["T2"], start=at("21:00"), durationMinutes=30).status == 201
+    # The plan frees the quarter hour in which they left.
+    assert allocations_of("B1") == [("T2", "23:30", "23:45", True)]
+    assert staff.book(tableIds=["T2"], start=at("20:30"), durationMinutes=30).status == 409
+    assert staff.book(tableIds=["T2"], start=at("20:45"), durationMinutes=30).status == 201
 
 
 def test_completing_before_the_start_frees_the_whole_time(staff: Api) -> None:
@@ -91,10 +91,9 @@ def test_a_late_no_show_gets_its_table_back(staff: Api) -> None:
 
 def test_a_no_show_whose_table_is_taken_stays_a_no_show(staff: Api) -> None:
     staff.step("B1", "no-show")
-    staff.book(tableIds=["T2"], start=at("21:00"))
-    assert (
-        assert_refused(staff.step("B1", "seat"), 409, "CONFLICT")
-        == "Its tables are no longer free for its time."
+    other = staff.book(tableIds=["T2"], start=at("21:00")).body["reference"]
+    assert assert_refused(staff.step("B1", "seat"), 409, "CONFLICT", f"bookings.{other}") == (
+        f"Its tables are booked for another party at 21:00 ({other})."
     )
     body = staff.get("/woki/bookings/B1").body
     assert (body["status"], body["version"]) == ("NO_SHOW", 2)
@@ -106,7 +105,7 @@ def test_a_no_show_of_a_combo_needs_all_of_its_tables(staff: Api) -> None:
     reference = staff.book(tableIds=["T1", "T5"], start=at("20:30")).body["reference"]
     staff.step(reference, "no-show")
     other = staff.book(tableIds=["T5"], partySize=2, start=at("21:45")).body["reference"]
-    assert_refused(staff.step(reference, "seat"), 409, "CONFLICT")
+    assert_refused(staff.step(reference, "seat"), 409, "CONFLICT", f"bookings.{other}")
     assert allocations_of(reference) == [("T1", "23:30", "01:00", False), ("T5", "23:30", "01:00", False)]
     staff.cancel(other)
     assert staff.step(reference, "seat").body["status"] == "SEATED"
@@ -118,6 +117,13 @@ ALLOWED = {
     "COMPLETED": {},
     "CANCELLED": {},
     "NO_SHOW": {"seat": "SEATED"},
+}
+POSSIBLE = {
+    "CONFIRMED": "Seat, No-show, Cancel booking",
+    "SEATED": "Complete, Put back",
+    "COMPLETED": "Put back",
+    "CANCELLED": "Put back",
+    "NO_SHOW": "Seat, Put back",
 }
 PATHS: dict[str, tuple[str, ...]] = {
     "CONFIRMED": (),
@@ -144,9 +150,8 @@ def test_every_step_from_every_status(staff: Api, status: str, step: str) -> Non
         assert reply.body["version"] == before["version"] + 1
     else:
         label = Status(status).label
-        assert (
-            assert_refused(reply, 409, "INVALID_TRANSITION")
-            == f"A booking that is {label} does not allow this."
+        assert assert_refused(reply, 409, "INVALID_TRANSITION") == (
+            f"A booking that is {label} does not allow this. Possible now: {POSSIBLE[status]}."
         )
         assert staff.get("/woki/bookings/B1").body == before
 
@@ -168,7 +173,7 @@ def test_staff_may_take_every_step(guest: Api) -> None:
 
 def test_steps_change_updated_at_and_not_created_at(staff: Api) -> None:
     with frozen(here(22, 0)):
-        booking = staff.book(date="2025-10-23").body
+        booking = staff.book(start=at("20:30")).body
     assert booking["createdAt"] == booking["updatedAt"] == "2025-10-22T19:00:00.000-03:00"
     with frozen(here(23, 15)):
         body = staff.step(booking["reference"], "seat").body

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from wokibrain.access.credentials import digest_of
 from wokibrain.access.keys import create_key
 from wokibrain.access.models import ApiKey
 from wokibrain.core.callers import SYSTEM, CallerKind
+from wokibrain.core.clock import frozen
 from wokibrain.core.permissions import Role
 from wokibrain.events.models import AuditEntry
 
@@ -137,7 +139,8 @@ def test_the_board_names_who_made_a_change(two_restaurants: None) -> None:
     for kind, id_ in ((CallerKind.API_KEY, str(key.pk)), (CallerKind.ANONYMOUS, "192.0.2.7")):
         caller = replace(SYSTEM, kind=kind, id=id_)
         change.update_booking(booking, caller=caller, change=Change(notes=id_))
-    assert post(client, f"bookings/{booking}/seat", {}).status_code == 200
+    with frozen(datetime(2025, 10, 22, 23, 30, tzinfo=UTC)):
+        assert post(client, f"bookings/{booking}/seat", {}).status_code == 200
     story = client.get(f"/admin/floor/bookings/{booking}").json()["story"]
     assert [each["by"] for each in story] == ["WokiBrain", "API key Till", "without sign-in", "Ana"]
 

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db
 NEVER = {"login", "refresh", "logout"}
 SECRET = {"X-Admin-Secret": settings.ADMIN_SECRET}
 HOOK = {"url": "http://127.0.0.1:8080/hook", "events": ["booking.created"]}
-OPENED = datetime(2025, 10, 20, 12, tzinfo=UTC)
+OPENED = datetime(2025, 10, 22, 23, 30, tzinfo=UTC)
 SHUT = {"start": "2025-10-23T12:00:00-03:00", "end": "2025-10-23T16:00:00-03:00"}
 BOOK = {"restaurantId": "R1", "sectorId": "S1", "date": "2025-10-22", "partySize": 4, "durationMinutes": 90}
 
@@ -87,9 +87,10 @@ CASES = {
     "createBooking": Case("/woki/bookings", BOOK, {"partySize": 2}),
     "changeBooking": Case("/woki/bookings/B1", {"partySize": 4}, {"partySize": 2}),
     "cancelBooking": Case("/woki/bookings/B1"),
-    "seatBooking": Case("/woki/bookings/B1/seat"),
+    "seatBooking": Case("/woki/bookings/B1/seat", {}, {"tableIds": ["T3"]}),
     "completeBooking": Case("/woki/bookings/B1/complete", before=seat_b1),
     "markNoShow": Case("/woki/bookings/B1/no-show"),
+    "reopenBooking": Case("/woki/bookings/B1/reopen", before=seat_b1),
 }
 CHANGING = {
     each["operationId"]: (method.upper(), each)

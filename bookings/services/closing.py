@@ -1,0 +1,62 @@
+"""Close what a day left open: parties that nobody marked as gone before their service day ended."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from bookings.availability import plan as plans
+from bookings.availability.plan import service_date_at
+from bookings.event_types import BOOKING_COMPLETED
+from bookings.models import Booking, Seating
+from bookings.repository import statements
+from bookings.repository.records import BookingRecord
+from bookings.repository.statements import locked
+from bookings.services.command import booking_command
+from bookings.services.lifecycle import quarter_of
+from bookings.statuses import Status
+from bookings.transactions import SectorDay, in_transaction_for
+from wokibrain.core import clock
+from wokibrain.core.callers import SYSTEM, Caller
+from wokibrain.core.permissions import Permission
+
+END_OF_DAY: Final = "end of day"
+"""The reason in the event."""
+
+
+def close_ended_days() -> int:
+    """Complete each SEATED booking whose service day is over; return how many there were.
+
+    Their seatings end now and are marked as assumed: the back office lists them, and the usual stays leave them out.
+    """
+    tomorrow = clock.now().date() + timedelta(days=1)
+    open_bookings: dict[str, list[Booking]] = defaultdict(list)
+    for booking in Booking.objects.filter(status=Status.SEATED, service_date__lte=tomorrow).order_by("id"):
+        open_bookings[booking.restaurant_id].append(booking)
+    closed = 0
+    for restaurant_id, bookings in open_bookings.items():
+        today = service_date_at(plans.current(restaurant_id), clock.now())
+        for booking in bookings:
+            if booking.service_date < today:
+                closed += _close(str(booking.id), caller=SYSTEM)
+    return closed
+
+
+@booking_command(Permission.BOOKING_UPDATE)
+def _close(seen: BookingRecord, *, caller: Caller) -> bool:
+    """Complete the booking; return False if its party is no longer seated."""
+
+    def write() -> bool:
+        before = locked(seen.id)
+        if before.status is not Status.SEATED:
+            return False
+        now = clock.now_to_millisecond()
+        statements.shorten(before.id, quarter_of(now))
+        after = replace(before, status=Status.COMPLETED, version=before.version + 1, updated_at=now)
+        statements.update(after, event_type=BOOKING_COMPLETED, actor=caller, more={"reason": END_OF_DAY})
+        Seating.objects.filter(booking=before.id).update(assumed=True)
+        return True
+
+    return in_transaction_for([SectorDay(seen.sector_id, seen.service_date)], write)

@@ -1,0 +1,275 @@
+"""The rules of the room: seating, lengthening, steps at their times, and putting back."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bookings import invariants
+from bookings.models import Seating
+from tests.api import Api, api_as, assert_refused, at, events_of
+from wokibrain.core.clock import frozen
+from wokibrain.core.permissions import Role
+
+EVENING = datetime.fromisoformat(at("20:00"))
+
+
+def minutes(count: int) -> datetime:
+    return EVENING + timedelta(minutes=count)
+
+
+def book(staff: Api, table: str, start: str, *, party: int = 2, stay: int = 90) -> str:
+    with frozen(EVENING - timedelta(days=1)):
+        made = staff.book(tableIds=[table], start=at(start), partySize=party, durationMinutes=stay)
+    assert made.status == 201, made.body
+    return str(made.body["reference"])
+
+
+def step(staff: Api, booking: str, name: str, moment: datetime, body: Any = None) -> Any:
+    with frozen(moment):
+        return staff.post(f"/woki/bookings/{booking}/{name}", body)
+
+
+def change(staff: Api, booking: str, moment: datetime, **fields: Any) -> Any:
+    with frozen(moment):
+        return staff.change(booking, **fields)
+
+
+def clean() -> bool:
+    """Return whether ``verify`` finds nothing wrong in room and plan."""
+    return not any(
+        check()
+        for check in (
+            invariants.two_parties, invariants.wrongly_seated, invariants.wrongly_held, invariants.overlaps,
+            invariants.not_the_fold,
+        )
+    )  # fmt: skip
+
+
+# --- Seating -----------------------------------------------------------------------------------------------------
+
+
+def test_seating_at_an_occupied_table_names_the_party_and_offers_free_tables(staff: Api) -> None:
+    first, second = book(staff, "T1", "20:00"), book(staff, "T1", "21:30")
+    step(staff, first, "seat", minutes(5))
+    reply = step(staff, second, "seat", minutes(92))
+    text = f"Another party still sits there, since 20:05 ({first})."
+    assert assert_refused(reply, 409, "CONFLICT", f"bookings.{first}") == text
+    assert reply.body["alternatives"][0] == {"sectorId": "S1", "tableIds": ["T5"]}
+    assert all("T1" not in each["tableIds"] for each in reply.body["alternatives"])
+    seated = step(staff, second, "seat", minutes(93), {"tableIds": ["T5"]})
+    assert (seated.status, seated.body["status"], seated.body["tableIds"]) == (200, "SEATED", ["T5"])
+    event = events_of(seated.body["id"])[-1]
+    assert (event.event_type, event.payload["changes"]) == (
+        "BookingSeated",
+        {"tableIds": {"from": ["T1"], "to": ["T5"]}},
+    )
+    assert sorted(Seating.objects.values_list("table_id", flat=True)) == ["T1", "T5"]
+    assert clean()
+
+
+def test_a_party_is_seated_on_its_own_service_day_only(staff: Api) -> None:
+    booking = book(staff, "T1", "20:00")
+    for moment in (EVENING - timedelta(days=1), EVENING + timedelta(days=1)):
+        detail = assert_refused(step(staff, booking, "seat", moment), 409, "INVALID_TRANSITION")
+        assert detail == "A party is seated on its own service day, 2025-10-22."
+    assert step(staff, booking, "seat", minutes(0)).status == 200
+
+
+def test_an_early_party_holds_its_table_from_now(staff: Api) -> None:
+    booking = book(staff, "T1", "21:00")
+    assert step(staff, booking, "seat", minutes(5)).status == 200
+    with frozen(minutes(5)):
+        candidates = staff.discover(partySize=2, duration=30, windowStart="20:15", limit=50).body[
+            "candidates"
+        ]
+    offered = [each["start"] for each in candidates if "T1" in each["tableIds"]]
+    assert min(offered) == at("22:30")
+    assert clean()
+
+
+def test_an_early_party_does_not_take_the_place_of_another(staff: Api) -> None:
+    due, early = book(staff, "T1", "20:00"), book(staff, "T1", "21:30")
+    reply = step(staff, early, "seat", minutes(70))
+    text = f"Its tables are booked for another party at 20:00 ({due})."
+    assert assert_refused(reply, 409, "CONFLICT", f"bookings.{due}") == text
+
+
+def test_a_no_show_that_comes_after_its_table_was_given_away_gets_choices(staff: Api) -> None:
+    late = book(staff, "T1", "20:00")
+    step(staff, late, "no-show", minutes(20))
+    given = book(staff, "T1", "20:30")
+    reply = step(staff, late, "seat", minutes(25))
+    text = f"Its tables are booked for another party at 20:30 ({given})."
+    assert assert_refused(reply, 409, "CONFLICT", f"bookings.{given}") == text
+    assert reply.body["alternatives"][0] == {"sectorId": "S1", "tableIds": ["T5"]}
+    assert step(staff, late, "seat", minutes(26), {"tableIds": ["T5"]}).body["status"] == "SEATED"
+    assert clean()
+
+
+# --- Changes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seated", [True, False])
+def test_a_longer_stay_keeps_the_table_or_names_the_next_party(staff: Api, seated: bool) -> None:
+    booking, following = book(staff, "T1", "20:00"), book(staff, "T1", "21:45")
+    if seated:
+        step(staff, booking, "seat", minutes(0))
+    longer = change(staff, booking, minutes(30), durationMinutes=105)
+    assert (longer.status, longer.body["tableIds"], longer.body["end"]) == (200, ["T1"], at("21:45"))
+    reply = change(staff, booking, minutes(31), durationMinutes=120)
+    text = f"Its tables are booked for another party at 21:45 ({following})."
+    assert assert_refused(reply, 409, "CONFLICT", f"bookings.{following}") == text
+    later = change(staff, booking, minutes(-5), start=at("20:15"), durationMinutes=105)
+    assert assert_refused(later, 409, "CONFLICT", f"bookings.{following}") == text
+    shorter = change(staff, booking, minutes(32), durationMinutes=60)
+    assert (shorter.body["tableIds"], shorter.body["end"]) == (["T1"], at("21:00"))
+    assert clean()
+
+
+def test_a_party_that_sits_moves_only_where_somebody_says(staff: Api) -> None:
+    booking = book(staff, "T1", "20:00")
+    step(staff, booking, "seat", minutes(0))
+    reply = change(staff, booking, minutes(10), partySize=4)
+    assert (
+        assert_refused(reply, 409, "CONFLICT") == "The party sits already. Name the tables that it moves to."
+    )
+    assert {"sectorId": "S1", "tableIds": ["T3"]} in reply.body["alternatives"]
+    moved = change(staff, booking, minutes(11), partySize=4, tableIds=["T3"])
+    assert (moved.status, moved.body["tableIds"]) == (200, ["T3"])
+    rows = [(row.table_id, row.period.upper) for row in Seating.objects.order_by("table")]
+    assert rows == [("T1", minutes(11)), ("T3", None)]
+
+
+def test_a_party_that_sits_stays_on_its_day(staff: Api) -> None:
+    booking = book(staff, "T1", "20:00")
+    step(staff, booking, "seat", minutes(0))
+    reply = change(staff, booking, minutes(10), date="2025-10-23")
+    assert assert_refused(reply, 409, "INVALID_TRANSITION") == "A party that sits stays on its service day."
+
+
+def test_the_next_booking_keeps_its_place_while_the_party_before_overstays(staff: Api) -> None:
+    first, second = book(staff, "T1", "20:00"), book(staff, "T1", "21:30")
+    step(staff, first, "seat", minutes(0))
+    longer = change(staff, second, minutes(85), durationMinutes=105)
+    assert (longer.status, longer.body["tableIds"], longer.body["attention"]) == (200, ["T1"], ["occupied"])
+    other = book(staff, "T5", "21:30")
+    named = change(staff, other, minutes(95), tableIds=["T1"])
+    assert_refused(named, 409, "CONFLICT")
+
+
+# --- Steps at their times ----------------------------------------------------------------------------------------
+
+
+def test_a_no_show_is_one_from_the_start_on(staff: Api) -> None:
+    booking = book(staff, "T1", "20:00")
+    detail = assert_refused(step(staff, booking, "no-show", minutes(-1)), 409, "INVALID_TRANSITION")
+    assert detail == "This is possible from the booking's start on, 2025-10-22 20:00."
+    assert step(staff, booking, "no-show", minutes(0)).body["status"] == "NO_SHOW"
+
+
+def test_a_refused_step_says_what_is_possible_instead(staff: Api) -> None:
+    booking = book(staff, "T1", "20:00")
+    detail = assert_refused(step(staff, booking, "complete", minutes(0)), 409, "INVALID_TRANSITION")
+    assert detail == (
+        "A booking that is Confirmed does not allow this. Possible now: Seat, No-show, Cancel booking."
+    )
+
+
+def test_a_table_just_left_can_be_blocked_from_its_quarter_hour(staff: Api) -> None:
+    booking = book(staff, "T1", "20:00")
+    step(staff, booking, "seat", minutes(0))
+    block = {"start": at("21:15"), "end": at("22:00")}
+    with frozen(minutes(82)):
+        reply = staff.post("/tables/T1/blocks", {"start": at("21:30"), "end": at("22:00")})
+        assert assert_refused(reply, 409, "CONFLICT", f"bookings.{booking}") == (
+            f"A party still sits at the table ({booking})."
+        )
+    step(staff, booking, "complete", minutes(82))
+    with frozen(minutes(83)):
+        assert staff.post("/tables/T1/blocks", block).status == 201
+    (row,) = Seating.objects.all()
+    assert row.period.upper == minutes(82)
+
+
+# --- Putting back ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steps", "back"),
+    [
+        (("seat",), "CONFIRMED"),
+        (("seat", "complete"), "SEATED"),
+        (("no-show",), "CONFIRMED"),
+        (("no-show", "seat"), "NO_SHOW"),
+        (("seat", "reopen", "seat"), "CONFIRMED"),
+    ],
+)
+def test_each_step_can_be_put_back(staff: Api, steps: tuple[str, ...], back: str) -> None:
+    booking = book(staff, "T1", "20:00")
+    for count, name in enumerate(steps):
+        assert step(staff, booking, name, minutes(10 + count)).status == 200
+    reply = step(staff, booking, "reopen", minutes(60))
+    assert (reply.status, reply.body["status"], reply.body["version"]) == (200, back, len(steps) + 2)
+    event = events_of(reply.body["id"])[-1]
+    assert (event.event_type, event.payload["undoes"]["version"]) == ("BookingUpdated", len(steps) + 1)
+    assert clean()
+
+
+def test_a_cancelled_booking_is_put_back_where_its_table_is_free(staff: Api) -> None:
+    booking = book(staff, "T1", "20:00")
+    with frozen(minutes(-60)):
+        staff.cancel(booking)
+    other = book(staff, "T1", "20:30")
+    reply = step(staff, booking, "reopen", minutes(-50))
+    text = f"Its tables are booked for another party at 20:30 ({other})."
+    assert assert_refused(reply, 409, "CONFLICT", f"bookings.{other}") == text
+    with frozen(minutes(-40)):
+        staff.cancel(other)
+    assert step(staff, booking, "reopen", minutes(-30)).body["status"] == "CONFIRMED"
+    assert clean()
+
+
+def test_back_to_seated_only_on_the_booking_s_day_and_where_nobody_sits(staff: Api) -> None:
+    booking = book(staff, "T1", "20:00")
+    for name, moment in (("seat", minutes(0)), ("complete", minutes(60))):
+        step(staff, booking, name, moment)
+    assert_refused(step(staff, booking, "reopen", EVENING + timedelta(days=1)), 409, "INVALID_TRANSITION")
+    following = book(staff, "T1", "21:30")
+    step(staff, following, "seat", minutes(91))
+    reply = step(staff, booking, "reopen", minutes(95))
+    assert_refused(reply, 409, "CONFLICT", f"bookings.{following}")
+    step(staff, following, "reopen", minutes(96))
+    assert step(staff, booking, "reopen", minutes(97)).body["status"] == "SEATED"
+    assert clean()
+
+
+def test_what_was_never_anything_else_is_not_put_back(staff: Api) -> None:
+    booking = book(staff, "T1", "20:00")
+    detail = assert_refused(step(staff, booking, "reopen", minutes(0)), 409, "INVALID_TRANSITION")
+    assert detail == (
+        "There is nothing to put this booking back to. Possible now: Seat, No-show, Cancel booking."
+    )
+
+
+# --- Who may -----------------------------------------------------------------------------------------------------
+
+
+def test_a_host_cancels_and_puts_back(guest: Api) -> None:
+    host = api_as(Role.STAFF, "R1")
+    assert host.cancel("B1").status == 204
+    assert host.step("B1", "reopen").body["status"] == "CONFIRMED"
+
+
+def test_an_api_client_changes_and_cancels_what_it_booked_itself(guest: Api) -> None:
+    client, other = api_as(Role.API_CLIENT, "R1"), api_as(Role.API_CLIENT, "R1")
+    own = client.book().body["id"]
+    assert client.change(own, partySize=3).status == 200
+    for booking, caller in ((own, other), ("B1", client)):
+        assert_refused(caller.change(booking, partySize=3), 403, "FORBIDDEN")
+        assert_refused(caller.cancel(booking), 403, "FORBIDDEN")
+    for name in ("seat", "no-show", "complete", "reopen"):
+        assert_refused(client.step(own, name), 403, "FORBIDDEN")
+    assert client.cancel(own).status == 204
