@@ -225,7 +225,7 @@ class TableBlock(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.table_id} {self.start:%Y-%m-%d %H:%M}"
+        return f"{self.table_id} {self.promised_start or self.start:%Y-%m-%d %H:%M}"
 
 
 class Allocation(models.Model):

@@ -50,12 +50,21 @@ def get_restaurant(
 def zone_of(restaurant_id: str) -> ZoneInfo | None:
     """Return the restaurant's time zone, without a check of permissions; None if there is no such restaurant."""
     name = _by_id(Restaurant, restaurant_id).values_list("zone", flat=True).first()
-    return None if name is None else clock.zone(name)
+    return None if name is None else clock.zone_or_utc(name)
 
 
 def zone_names() -> dict[str, str]:
     """Return the name of each sector's time zone, by the sector's id."""
     return dict(Sector.objects.values_list("id", "restaurant__zone"))
+
+
+def unknown_zones() -> dict[str, str]:
+    """Return the time zone of each restaurant that has one which this host's rules lack, by the restaurant's id."""
+    names = Restaurant.objects.order_by().values_list("zone", flat=True).distinct()
+    unknown = [name for name in names if not clock.is_known_zone(name)]
+    if not unknown:
+        return {}
+    return dict(Restaurant.objects.filter(zone__in=unknown).order_by("pk").values_list("pk", "zone"))
 
 
 def derived_with() -> str | None:

@@ -125,7 +125,7 @@ def last_day(webhook_ids: Sequence[UUID]) -> dict[UUID, list[Hour]]:
 
 def zone_of(webhook: Webhook) -> ZoneInfo:
     """Return the zone of the webhook's restaurant; UTC for a webhook of all restaurants."""
-    return clock.zone(webhook.restaurant.zone) if webhook.restaurant else payload.UTC
+    return clock.zone_or_utc(webhook.restaurant.zone) if webhook.restaurant else payload.UTC
 
 
 def attempts_made() -> dict[str, int]:

@@ -19,6 +19,7 @@ from prometheus_client import Counter, Histogram
 
 from wokibrain.core import context, metrics
 from wokibrain.core.context import request_id
+from wokibrain.core.errors import UnknownZone
 from wokibrain.rest.views import bad_request, domain_error, error_response
 
 logger = logging.getLogger("wokibrain.requests")
@@ -47,7 +48,10 @@ def _is_served(hosts: tuple[str, ...], host: str) -> bool:
 
 
 class RequestMiddleware:
-    """Gives a request its context, measures and logs it, and refuses unknown hosts; reports a database that is away."""
+    """Gives a request its context, measures and logs it, and refuses unknown hosts.
+
+    Reports a database that is away, and a time zone without rules.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -81,7 +85,7 @@ class RequestMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, OperationalError | InterfaceError):
+        if isinstance(exception, OperationalError | InterfaceError | UnknownZone):
             return error_response(domain_error(exception), request)
         return None
 

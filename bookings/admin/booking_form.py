@@ -24,12 +24,11 @@ from unfold.widgets import (
 
 from bookings.availability import plan as plans
 from bookings.models import Booking, Guest
-from bookings.repository.records import BookingRecord, Contact
+from bookings.repository.records import BookingRecord, Contact, local_start
 from bookings.services import change, create
 from bookings.services.change import CHANGED_SINCE, Change
 from bookings.services.create import NewBooking
 from restaurants.models import MAX_PARTY, Restaurant, Table
-from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Conflict, DomainError, ValidationFailed
 from wokibrain.office.base import show_at_fields
@@ -143,11 +142,10 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields["duration_minutes"].validators = []
 
     def _initial_values(self, booking: Booking) -> dict[str, Any]:
-        start = booking.start.astimezone(clock.zone(booking.restaurant.zone))
         guest = booking.guest or Guest()
         return {
             "date": booking.service_date,
-            "time": start.time().replace(second=0, microsecond=0),
+            "time": local_start(booking).time().replace(second=0, microsecond=0),
             "party_size": booking.party_size,
             "duration_minutes": booking.duration_minutes,
             # Only selectable tables, or a table retired since would count as removed by hand.

@@ -17,6 +17,7 @@ from bookings import statuses
 from bookings.admin.booking_form import BookingForm
 from bookings.floor import board
 from bookings.models import Booking, Seating
+from bookings.repository.records import local_start
 from bookings.repository.statements import occupied_bookings
 from bookings.selectors.history import story
 from bookings.services import lifecycle
@@ -131,7 +132,9 @@ class BookingAdmin(TenantAdmin):
         caller = caller_for(request)
         restaurants = visible(Restaurant.objects.all(), caller, Permission.BOOKING_CREATE)
         restaurant = restaurants.filter(pk=initial.get("restaurant")).first() or restaurants.first()
-        today = {"date": board.today(restaurant.pk)} if restaurant else {}
+        if restaurant is None or not clock.is_known_zone(restaurant.zone):
+            return {"party_size": 2} | initial
+        today = {"date": board.today(restaurant.pk)}
         return today | {"party_size": 2} | initial
 
     def save_model(self, request: HttpRequest, obj: Booking, form: Any, change: bool) -> None:
@@ -157,7 +160,7 @@ class BookingAdmin(TenantAdmin):
 
     @display(description=_("when"), ordering="start")
     def when(self, obj: Booking) -> str:
-        return f"{obj.start.astimezone(clock.zone(obj.restaurant.zone)):%d/%m/%Y %H:%M}"
+        return f"{local_start(obj):%d/%m/%Y %H:%M}"
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Look up the names of all the page's tables with one query."""
@@ -201,7 +204,7 @@ class BookingAdmin(TenantAdmin):
 
     @display(description=_("what happened"))
     def story(self, obj: Booking) -> SafeString:
-        zone = clock.zone(obj.restaurant.zone)
+        zone = clock.zone_or_utc(obj.restaurant.zone)
         return format_html_join(
             "",
             "<div>{} · {} · {}</div>",

@@ -19,6 +19,7 @@ from bookings.selectors.dashboard import DayAhead, Outlook, outlook
 from restaurants.models import Restaurant, Table
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
+from wokibrain.core.errors import UnknownZone
 from wokibrain.core.permissions import Permission
 from wokibrain.office.base import caller_for, visible
 
@@ -79,6 +80,13 @@ def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     chosen = chosen or next(iter(restaurants), None)
     if chosen is None:
         return context | {"may_create_restaurant": caller.restaurants(Permission.RESTAURANT_CREATE) is None}
+    if not clock.is_known_zone(chosen.zone):
+        return context | {
+            "restaurants": restaurants,
+            "show_links": len(restaurants) <= MAX_LINKS,
+            "chosen_restaurant": chosen,
+            "unknown_zone": UnknownZone(chosen.zone).detail,
+        }
     data = outlook(caller=caller, restaurant_id=chosen.pk)
     return context | {
         "title": _("Dashboard"),

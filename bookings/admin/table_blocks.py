@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, ClassVar
 
 from django import forms
@@ -15,6 +14,7 @@ from unfold.widgets import (
 )
 
 from bookings.models import TableBlock
+from bookings.repository.records import local_period
 from bookings.services import table_blocks
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
@@ -39,9 +39,9 @@ class BlockForm(forms.ModelForm):  # type: ignore[type-arg]
         data = super().clean() or {}
         if self.errors:
             return data
-        zone = clock.zone(data["table"].sector.restaurant.zone)
-        start, end = (data[name].replace(tzinfo=zone) for name in ("start", "end"))
         try:
+            zone = clock.zone(data["table"].sector.restaurant.zone)
+            start, end = (data[name].replace(tzinfo=zone) for name in ("start", "end"))
             self.block = table_blocks.block_table(
                 caller=self.caller, table_id=data["table"].pk, start=start, end=end, reason=data["reason"]
             )
@@ -68,8 +68,13 @@ class TableBlockAdmin(TenantAdmin):
     may_view = Permission.TABLE_READ
     may_add = may_delete = Permission.TABLE_UPDATE
     list_display = ("table", "from_", "to", "reason")
+    readonly_fields = ("from_", "to")
     list_filter = (("table__sector__restaurant", TenantRelatedFilter), ("table__sector", TenantRelatedFilter))
     list_select_related = ("table__sector__restaurant",)
+
+    def get_fields(self, request: HttpRequest, obj: TableBlock | None = None) -> tuple[str, ...]:
+        """Show an existing block by the restaurant's clocks; Django would show instants in the server's zone."""
+        return ("table", "start", "end", "reason") if obj is None else ("table", "from_", "to", "reason")
 
     def get_form(self, request: HttpRequest, obj: TableBlock | None = None, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, **kwargs)
@@ -88,12 +93,12 @@ class TableBlockAdmin(TenantAdmin):
 
     @display(description=_("start"), ordering="start")
     def from_(self, obj: TableBlock) -> str:
-        return self._local(obj, obj.start)
+        return self._local(obj)[0]
 
     @display(description=_("end"), ordering="end")
     def to(self, obj: TableBlock) -> str:
-        return self._local(obj, obj.end)
+        return self._local(obj)[1]
 
     @staticmethod
-    def _local(obj: TableBlock, instant: datetime) -> str:
-        return f"{instant.astimezone(clock.zone(obj.table.sector.restaurant.zone)):%d/%m/%Y %H:%M}"
+    def _local(obj: TableBlock) -> list[str]:
+        return [f"{at:%d/%m/%Y %H:%M}" for at in local_period(obj, obj.table.sector.restaurant.zone)]

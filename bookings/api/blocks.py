@@ -11,6 +11,7 @@ from pydantic import Field
 from rest_framework.request import Request
 
 from bookings.models import TableBlock
+from bookings.repository.records import local_period
 from bookings.services import table_blocks as blocks
 from restaurants.models import Table
 from restaurants.selectors import get_table
@@ -70,14 +71,15 @@ class BlocksOut(ApiModel):
 
 
 def block_out(block: TableBlock, table: Table) -> BlockOut:
-    zone = clock.zone(table.sector.restaurant.zone)
+    restaurant = table.sector.restaurant
+    start, end = local_period(block, restaurant.zone)
     return BlockOut(
         id=block.id,
         table_id=block.table_id,
-        start=block.start.astimezone(zone),
-        end=block.end.astimezone(zone),
+        start=start,
+        end=end,
         reason=block.reason,
-        created_at=block.created_at.astimezone(zone),
+        created_at=block.created_at.astimezone(clock.zone_or_utc(restaurant.zone)),
     )
 
 

@@ -301,7 +301,7 @@ def discovery_json(discovery: Discovery) -> bytes:
 
 def booking_out(booking: BookingRecord) -> dict[str, object]:
     """Return ``BookingOut`` as JSON values."""
-    zone, clocks, guest = clock.zone(booking.zone), booking.clocks, booking.guest
+    zone, clocks, guest = clock.zone_or_utc(booking.zone), booking.clocks, booking.guest
     return {
         "id": str(booking.id),
         "reference": booking.reference,

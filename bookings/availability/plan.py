@@ -72,7 +72,12 @@ class Plan:
 
     @cached_property
     def zone(self) -> ZoneInfo:
+        """Return the restaurant's zone. Raises UnknownZone."""
         return clock.zone(self.zone_name)
+
+    @property
+    def zone_is_known(self) -> bool:
+        return clock.is_known_zone(self.zone_name)
 
     def day(self, service_date: date) -> ServiceDay:
         """Return the service day: the special day's windows where there is one, else the weekday's."""
@@ -165,6 +170,10 @@ class _Plans:
     def read(self, restaurant_id: str) -> Plan:
         plan = load(restaurant_id)
         with self._lock:
+            if not plan.zone_is_known:
+                # Without a day no read can tell that the plan is out of date, so it is read for each request.
+                self._plans.pop(restaurant_id, None)
+                return plan
             self._plans[restaurant_id] = plan
             self._plans.move_to_end(restaurant_id)
             while len(self._plans) > MAX_PLANS:

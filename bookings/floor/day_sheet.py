@@ -62,7 +62,7 @@ class Sheet:
 
     @property
     def read_at(self) -> str:
-        return f"{clock.now().astimezone(clock.zone(self.restaurant.zone)):%Y-%m-%d %H:%M}"
+        return f"{clock.now().astimezone(clock.zone_or_utc(self.restaurant.zone)):%Y-%m-%d %H:%M}"
 
     @property
     def covers(self) -> int:

@@ -20,7 +20,8 @@ from bookings.floor.actions import actions_json, statuses_json
 from bookings.floor.board import restaurants
 from bookings.floor.schemas import SheetQuery
 from wokibrain.access.staff import is_staff
-from wokibrain.core.errors import DomainError
+from wokibrain.core import clock
+from wokibrain.core.errors import DomainError, UnknownZone
 from wokibrain.office.actors import display_name
 from wokibrain.office.base import caller_for
 from wokibrain.rest.views import error_response, parse_query
@@ -68,7 +69,13 @@ def board(request: HttpRequest) -> HttpResponseBase:
         "statuses": statuses_json(),
         "actions": actions_json(),
     }
-    context = {"restaurants": visible, "chosen": chosen, "page_data": page_data, "modules": MODULES}
+    context = {
+        "restaurants": visible,
+        "chosen": chosen,
+        "page_data": page_data,
+        "modules": MODULES,
+        "unknown_zone": chosen and not clock.is_known_zone(chosen.zone) and UnknownZone(chosen.zone).detail,
+    }
     return render(request, "floor/board.html", context)
 
 

@@ -75,4 +75,4 @@ def missed(last: UUID, restaurant_id: str, sector_id: str | None) -> list[dict[s
     if len(events) > MAX_REPLAYED_EVENTS:
         return None
     zone = Restaurant.objects.values_list("zone", flat=True).get(pk=restaurant_id)
-    return [client_event(Envelope.from_row(event), clock.zone(zone)) for event in events]
+    return [client_event(Envelope.from_row(event), clock.zone_or_utc(zone)) for event in events]

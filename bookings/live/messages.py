@@ -47,7 +47,7 @@ def zones_of(events: Iterable[Envelope]) -> Mapping[str, ZoneInfo]:
     """Return the time zone of each event's restaurant, by id; UTC for a restaurant that was deleted."""
     ids = {event.payload["restaurantId"] for event in events}
     zones = Restaurant.objects.filter(pk__in=ids).values_list("pk", "zone")
-    return dict.fromkeys(ids, ZoneInfo("UTC")) | {id_: clock.zone(name) for id_, name in zones}
+    return dict.fromkeys(ids, ZoneInfo("UTC")) | {id_: clock.zone_or_utc(name) for id_, name in zones}
 
 
 def groups_of(payload: Mapping[str, Any]) -> Sequence[str]:

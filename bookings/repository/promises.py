@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
-from zoneinfo import ZoneInfoNotFoundError
 
 import orjson
 from django.db import IntegrityError, connection, transaction
@@ -23,6 +22,7 @@ from bookings.statuses import Status
 from restaurants.selectors import RESTAURANT, derived_with, zone_names
 from restaurants.services.zones import record_release
 from wokibrain.core import clock, zones
+from wokibrain.core.errors import UnknownZone
 from wokibrain.events.sql import FIRST
 
 BATCH: Final = 1_000
@@ -128,7 +128,7 @@ def differing() -> Iterator[tuple[str, UUID]]:
         try:
             if Promise(instant, wall, zone, fold).derived() != instant:
                 differ[kind, id_] = None
-        except ZoneInfoNotFoundError:
+        except UnknownZone:
             continue
     yield from differ
 
@@ -172,7 +172,7 @@ def _span(
 ) -> Iterator[Span]:
     try:
         clock.zone(zone)
-    except ZoneInfoNotFoundError:
+    except UnknownZone:
         return
     texts = orjson.loads(told) if isinstance(told, str) else told or {}
     closing = _told(end, zone, texts.get("end")) if whole else None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from bookings.models import Booking
+from bookings.models import Booking, TableBlock
 from bookings.statuses import OPEN, Status
 from wokibrain.core import clock, ids
 from wokibrain.core.callers import Caller
@@ -16,6 +16,9 @@ from wokibrain.core.ids import uuid7
 from wokibrain.core.permissions import Permission
 from wokibrain.idempotency import keys
 from wokibrain.idempotency.keys import Replay
+
+MAX_OFFSET: Final = timedelta(days=1)
+"""No clock is that far from UTC: an instant and a wall time further apart do not belong together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,49 @@ class Promise:
         instant = self.wall.replace(tzinfo=clock.zone(self.zone), fold=self.fold).astimezone(UTC)
         there = instant.astimezone(clock.zone(self.zone)).replace(tzinfo=None, fold=0)
         return instant if there == self.wall else None
+
+
+def clocks_of(instant: datetime, zone_name: str, promise: Promise | None) -> tzinfo:
+    """Return the zone, or where its rules changed or are lacking here, the offset by which ``instant`` was promised.
+
+    So a guest who was told 20:00 is shown at 20:00, whether or not the instants were derived anew yet.
+    """
+    zone = clock.zone_or_utc(zone_name)
+    if promise is None or promise.instant != instant or abs(promise.offset) >= MAX_OFFSET:
+        return zone
+    if promise.zone != zone_name and clock.is_known_zone(zone_name):
+        # Staff gave the restaurant another zone since.
+        return zone
+    return zone if instant.astimezone(zone).utcoffset() == promise.offset else timezone(promise.offset)
+
+
+def local_start(booking: Booking) -> datetime:
+    """Return a booking's start as its restaurant's clocks show it: the wall time that was promised."""
+    promise = None
+    if booking.promised_start is not None:
+        promise = Promise(
+            booking.start, booking.promised_start, booking.promised_zone or "", booking.promised_fold or 0
+        )
+    return booking.start.astimezone(clocks_of(booking.start, booking.restaurant.zone, promise))
+
+
+def block_promises(block: TableBlock) -> tuple[Promise, Promise] | None:
+    """Return the wall times from which and until which a block was meant; None where none are stored."""
+    if block.promised_zone is None:
+        return None
+    return (
+        Promise(block.start, block.promised_start, block.promised_zone, block.promised_start_fold or 0),
+        Promise(block.end, block.promised_end, block.promised_zone, block.promised_end_fold or 0),
+    )
+
+
+def local_period(block: TableBlock, zone: str) -> tuple[datetime, datetime]:
+    """Return a block's start and end as the restaurant's clocks show them: the wall times that were meant."""
+    opening, closing = block_promises(block) or (None, None)
+    return (
+        block.start.astimezone(clocks_of(block.start, zone, opening)),
+        block.end.astimezone(clocks_of(block.end, zone, closing)),
+    )
 
 
 def plain_offset(promise: Promise, end: datetime) -> int | None:
@@ -132,15 +178,8 @@ class BookingRecord:
 
     @property
     def clocks(self) -> tzinfo:
-        """Return the restaurant's zone, or where its rules changed since the promise, the offset promised by.
-
-        So a guest who was told 20:00 is shown at 20:00, whether or not the instants were derived anew yet.
-        """
-        zone, promise = clock.zone(self.zone), self.promise
-        if promise is None or promise.instant != self.start or promise.zone != self.zone:
-            return zone
-        offset = promise.offset
-        return zone if self.start.astimezone(zone).utcoffset() == offset else timezone(offset)
+        """Return the restaurant's zone, or the offset of the promise where the zone's rules say another (clocks_of)."""
+        return clocks_of(self.start, self.zone, self.promise)
 
     def local(self, instant: datetime) -> datetime:
         """Return the instant as the restaurant's clocks show it; for its start, the wall time that was promised."""
@@ -171,7 +210,7 @@ class BookingRecord:
             "status": self.status.value,
             "channel": self.channel.value,
             "guestId": str(self.guest.id) if self.guest else None,
-            "createdAt": clock.iso_milliseconds(self.created_at, clock.zone(self.zone)),
+            "createdAt": clock.iso_milliseconds(self.created_at, clock.zone_or_utc(self.zone)),
             "attention": list(self.attention),
         }
 

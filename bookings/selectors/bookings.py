@@ -53,7 +53,10 @@ def list_rendered(*, caller: Caller, day_list: DayList, render: Callable[[DayLis
     with_guests = caller.may(Permission.GUEST_READ, day_list.restaurant_id)
     # A flag by the clock changes on the minute at most, and only near the day itself.
     now = clock.now()
-    near = abs((now.astimezone(cached.plan.zone).date() - day_list.service_date).days) <= 1
+    near = (
+        abs((now.astimezone(clock.zone_or_utc(cached.plan.zone_name)).date() - day_list.service_date).days)
+        <= 1
+    )
     minute = now.replace(second=0, microsecond=0) if near else None
     return cached.answer(
         (minute, render.__qualname__, with_guests, day_list.status, day_list.page, day_list.limit),

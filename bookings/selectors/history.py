@@ -118,7 +118,7 @@ def day_as_of(restaurant_id: str, sector_id: str | None, day: date, instant: dat
 def booking_history(*, caller: Caller, booking: str) -> tuple[list[Envelope], ZoneInfo]:
     """Return the booking's events, oldest first, and its time zone. Raises as ``find_booking``."""
     record = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_READ)
-    return history(record.id), clock.zone(record.zone)
+    return history(record.id), clock.zone_or_utc(record.zone)
 
 
 def booking_as_of(*, caller: Caller, booking: str, instant: datetime) -> tuple[Payload, ZoneInfo]:
@@ -130,7 +130,7 @@ def booking_as_of(*, caller: Caller, booking: str, instant: datetime) -> tuple[P
     state = as_of(record.id, instant)
     if state is None:
         raise NotFound
-    return state, clock.zone(record.zone)
+    return state, clock.zone_or_utc(record.zone)
 
 
 def list_as_of(
@@ -149,4 +149,4 @@ def list_as_of(
         if day_list.status is None or booking["status"] == day_list.status
     ]
     first = (day_list.page - 1) * day_list.limit
-    return bookings[first : first + day_list.limit], len(bookings), plan.zone
+    return bookings[first : first + day_list.limit], len(bookings), clock.zone_or_utc(plan.zone_name)

@@ -37,7 +37,11 @@ def close_ended_days() -> int:
         open_bookings[booking.restaurant_id].append(booking)
     closed = 0
     for restaurant_id, bookings in open_bookings.items():
-        today = service_date_at(plans.current(restaurant_id), clock.now())
+        plan = plans.current(restaurant_id)
+        if not plan.zone_is_known:
+            # When its day ends, only a host that has the zone's rules can tell.
+            continue
+        today = service_date_at(plan, clock.now())
         for booking in bookings:
             if booking.service_date < today:
                 closed += _close(str(booking.id), caller=SYSTEM)

@@ -41,7 +41,7 @@ def find_guests(*, caller: Caller, contact: str, restaurant_id: str | None = Non
 def export_guest(*, caller: Caller, guest_id: UUID) -> dict[str, Any]:
     """Return all data stored about a guest, as JSON values. Raises NotFound, Forbidden."""
     guest = _guest(caller, guest_id, Permission.GUEST_READ)
-    zone = clock.zone(guest.restaurant.zone)
+    zone = clock.zone_or_utc(guest.restaurant.zone)
     return {
         "id": str(guest.id),
         "restaurantId": guest.restaurant_id,

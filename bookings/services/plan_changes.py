@@ -24,7 +24,7 @@ from bookings.transactions import lock_plans
 from restaurants.services.plan_guard import Stranded
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
-from wokibrain.core.errors import Text
+from wokibrain.core.errors import Text, UnknownZone
 
 Cause = Booking.Attention
 SLOT: Final = timedelta(minutes=SLOT_MINUTES)
@@ -49,7 +49,11 @@ class PlanWatch:
         lock_plans(restaurant_id)
         self.before = plans.load(restaurant_id)
         self.future = fetch(FUTURE, {"restaurant_id": restaurant_id, "now": clock.now()})
-        self.misfits = {str(booking.id) for booking, _, _ in self._misfits(self.before)}
+        try:
+            self.misfits = {str(booking.id) for booking, _, _ in self._misfits(self.before)}
+        except UnknownZone:
+            # The change gives the restaurant a zone that this host knows: nothing fitted before.
+            self.misfits = set()
 
     def stranded(self) -> list[Stranded]:
         """Return the future bookings that fit the plan before the change and do not fit the present one."""
@@ -99,11 +103,10 @@ def _misfit(before: Plan, plan: Plan, booking: BookingRecord) -> tuple[Booking.A
 
     Limits on party, duration, lead time and horizon apply to new bookings only.
     """
-    local = booking.start.astimezone(plan.zone)
-    previous = booking.start.astimezone(before.zone)
-    if local.replace(tzinfo=None) != previous.replace(tzinfo=None):
+    told, local = booking.local(booking.start), booking.start.astimezone(plan.zone)
+    if plan.zone_name != before.zone_name and local.replace(tzinfo=None) != told.replace(tzinfo=None):
         why = _("The guest was told {old}; the time would become {new}.")
-        return Cause.ZONE, format_lazy(why, old=f"{previous:%Y-%m-%d %H:%M}", new=f"{local:%Y-%m-%d %H:%M}")
+        return Cause.ZONE, format_lazy(why, old=f"{told:%Y-%m-%d %H:%M}", new=f"{local:%Y-%m-%d %H:%M}")
     room = plan.sectors.get(booking.sector_id)
     if room is None or not all(table_id in room.engine.index for table_id in booking.table_ids):
         why = _("{when}: one of its tables would be out of use ({tables}).")

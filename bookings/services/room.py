@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.availability.day import Day, SeatRequest, Sitting
 from bookings.models import Allocation
-from bookings.repository.records import BookingRecord
+from bookings.repository.records import BookingRecord, local_start
 from wokibrain.core import clock
 from wokibrain.core.errors import Conflict, Issue, Text
 
@@ -39,7 +39,7 @@ def planned_there(
         Allocation.objects.filter(table__in=list(table_ids), active=True, period__overlap=(start, end))
         .filter(~Q(booking=booking_id) | Q(booking__isnull=True))
         .order_by("period", "table")
-        .select_related("booking")
+        .select_related("booking__restaurant")
         .first()
     )
     if first is None:
@@ -51,7 +51,7 @@ def planned_there(
         )
     text = format_lazy(
         _("Its tables are booked for another party at {time} ({reference})."),
-        time=f"{first.booking.start.astimezone(day.plan.zone):%H:%M}",
+        time=f"{local_start(first.booking):%H:%M}",
         reference=first.booking.reference,
     )
     return _naming(first.booking.reference, text)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from bookings.event_types import TABLE_BLOCKED, TABLE_UNBLOCKED
 from bookings.models import Allocation, Seating, TableBlock
 from bookings.repository import statements
-from bookings.repository.records import Promise, plain_offset
+from bookings.repository.records import Promise, local_period, plain_offset
 from restaurants.models import Table
 from restaurants.selectors import Page, get_table
 from wokibrain.core import clock
@@ -138,14 +138,14 @@ def append_event(
     more: Mapping[str, str] | None = None,
 ) -> None:
     """Append the event of a block, with ``more`` in its payload; the caller holds the table's lock."""
-    zone = clock.zone(table.sector.restaurant.zone)
+    start, end = local_period(block, table.sector.restaurant.zone)
     payload: dict[str, Any] = dict(more or {}) | {
         "tableId": table.id,
         "sectorId": table.sector_id,
         "restaurantId": table.sector.restaurant_id,
         "blockId": str(block.id),
-        "start": clock.iso(block.start, zone),
-        "end": clock.iso(block.end, zone),
+        "start": clock.iso_local(start),
+        "end": clock.iso_local(end),
     }
     statements.append(
         aggregate_id=table.id,

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, cast
 from uuid import UUID
-from zoneinfo import ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -22,7 +21,7 @@ from bookings.availability.plan import Plan
 from bookings.event_types import BOOKING_UPDATED, TABLE_BLOCKED
 from bookings.models import Allocation, Booking, TableBlock
 from bookings.repository import promises, statements
-from bookings.repository.records import BookingRecord, Promise, plain_offset
+from bookings.repository.records import BookingRecord, Promise, block_promises, plain_offset
 from bookings.repository.statements import fetch
 from bookings.services.plan_changes import is_served
 from bookings.services.table_blocks import append_event, lock_table
@@ -32,6 +31,7 @@ from restaurants.selectors import derived_with
 from restaurants.services.zones import record_release
 from wokibrain.core import clock, zones
 from wokibrain.core.callers import SYSTEM, Caller
+from wokibrain.core.errors import UnknownZone
 from wokibrain.events.invariants import register
 
 logger = logging.getLogger(__name__)
@@ -195,7 +195,9 @@ class _Derivation:
             table__sector__restaurant_id=self.restaurant_id, end__gt=self.now, promised_zone__isnull=False
         )
         for block in blocks.order_by("table_id", "start"):
-            opening, closing = block_promises(block)
+            wall_times = block_promises(block)
+            assert wall_times, "only blocks with promises are read"
+            opening, closing = wall_times
             # A block that has begun is a fact; only its end is to come.
             start = block.start if block.start <= self.now else _derived(opening)
             end = _derived(closing)
@@ -247,7 +249,7 @@ class _Derivation:
                 item.name,
                 item.promise.zone,
                 item.promise.wall,
-                item.promise.instant.astimezone(clock.zone(item.promise.zone)).replace(tzinfo=None),
+                item.promise.instant.astimezone(clock.zone_or_utc(item.promise.zone)).replace(tzinfo=None),
                 item.start if item.moves else None,
                 item.problem,
             )
@@ -302,17 +304,9 @@ class _Derivation:
         append_event(caller, TABLE_BLOCKED, block, block.table, {"reason": REASON})
 
 
-def block_promises(block: TableBlock) -> tuple[Promise, Promise]:
-    """Return the wall times from which and until which a block was meant."""
-    return (
-        Promise(block.start, block.promised_start, block.promised_zone or "", block.promised_start_fold or 0),
-        Promise(block.end, block.promised_end, block.promised_zone or "", block.promised_end_fold or 0),
-    )
-
-
 def _derived(promise: Promise) -> datetime | None:
     """Return the promise's instant by this process's rules; the present one where this host lacks its zone."""
     try:
         return promise.derived()
-    except ZoneInfoNotFoundError:
+    except UnknownZone:
         return promise.instant

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin, messages
@@ -13,6 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import format_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelect2Widget
 
@@ -40,6 +40,7 @@ from restaurants.services.restaurants import (
     update_restaurant,
     update_sector,
 )
+from wokibrain.core import clock
 from wokibrain.core.permissions import Permission
 from wokibrain.office.base import TenantInline, TenantRelatedFilter, caller_for, display
 from wokibrain.office.service_admin import changed_values, submitted_rows
@@ -73,8 +74,9 @@ class SectorInline(TenantInline):
 
 
 def zones() -> list[tuple[str, str]]:
-    """Return the choices of time zones."""
-    return [(name, name.replace("_", " ")) for name in sorted(available_timezones()) if "/" in name]
+    """Return the choices of time zones: all that a restaurant may have, first those named for a place."""
+    names = sorted(clock.known_zones(), key=lambda name: ("/" not in name, name))
+    return [(name, name.replace("_", " ")) for name in names]
 
 
 class RestaurantForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -84,13 +86,24 @@ class RestaurantForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Restaurant
         fields = "__all__"  # noqa: DJ007 - the admin lists them
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        name = self.instance.zone
+        if name and not clock.is_known_zone(name) and "zone" in self.fields:
+            # Shown as it is: a select without its value would send the first of the list.
+            self.fields["zone"].choices = [(name, _unknown(name)), *zones()]  # type: ignore[attr-defined]
+
+
+def _unknown(name: str) -> str:
+    return gettext("{zone} (unknown to this server)").format(zone=name)
+
 
 @admin.register(Restaurant)
 class RestaurantAdmin(PlanAdmin):
     form = RestaurantForm
     may_add = Permission.RESTAURANT_CREATE
     may_change = Permission.RESTAURANT_UPDATE
-    list_display = ("name", "zone", "tables", "seats", "board")
+    list_display = ("name", "zone_name", "tables", "seats", "board")
     search_fields = ("name", "id")
     inlines = (WindowInline, SectorInline, TurnTimeInline)
 
@@ -119,6 +132,10 @@ class RestaurantAdmin(PlanAdmin):
                 },
             ),
         )
+
+    @display(description=_("time zone"), ordering="zone")
+    def zone_name(self, obj: Restaurant) -> str:
+        return obj.zone if clock.is_known_zone(obj.zone) else _unknown(obj.zone)
 
     def get_inlines(self, request: HttpRequest, obj: Restaurant | None) -> Any:
         return () if obj is None else self.inlines

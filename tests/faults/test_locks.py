@@ -185,7 +185,7 @@ def test_creates_succeed_without_redis_and_use_it_again_afterwards() -> None:
         assert client.get("/health/ready").json() == {
             "status": "degraded",
             "checks": {"database": "ok", "redis": "degraded", "kafka": "off"},
-            "zones": {"release": "2026f"},
+            "zones": {"release": "2026f", "unknown": 0},
         }
         assert not locked_by_redis(client)
         services.redis.start()

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from wokibrain.core.errors import UnknownZone
 
 _frozen: ContextVar[datetime | None] = ContextVar("wokibrain_clock", default=None)
 
@@ -40,22 +42,38 @@ def iso_milliseconds(instant: datetime, zone: tzinfo) -> str:
 
 def iso(instant: datetime, zone: tzinfo) -> str:
     """Return the start or end of a booking or block: ISO 8601 in ``zone``, with milliseconds only if there are any."""
-    local = instant.astimezone(zone)
+    return iso_local(instant.astimezone(zone))
+
+
+def iso_local(local: datetime) -> str:
+    """Return a time with its offset as ISO 8601, with milliseconds only if there are any."""
     return local.isoformat(timespec="milliseconds") if local.microsecond else local.isoformat()
 
 
 @cache
-def _zones() -> frozenset[str]:
+def known_zones() -> frozenset[str]:
+    """Return the names of all zones that a restaurant may have."""
     # These mean the zone of the machine, or that it has none: they differ between machines.
     return frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
 
 
 def is_known_zone(name: str) -> bool:
     """Return whether ``name`` is an IANA zone, and not a path that ZoneInfo would open all the same."""
-    return name in _zones()
+    return name in known_zones()
 
 
 @cache
 def zone(name: str) -> ZoneInfo:
-    """Return the zone of that IANA name. Raises KeyError for an unknown one."""
-    return ZoneInfo(name)
+    """Return the zone of that IANA name. Raises UnknownZone for one that this host's rules lack."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UnknownZone(name) from error
+
+
+def zone_or_utc(name: str) -> ZoneInfo:
+    """Return the zone of that name, or UTC for an unknown one: to show what must be shown, never to decide."""
+    try:
+        return zone(name)
+    except UnknownZone:
+        return zone("UTC")

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeAlias
 
 from django.utils.functional import Promise
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 Text: TypeAlias = str | Promise
@@ -154,3 +155,11 @@ class CannotStart(Exception):
 class ServiceUnavailable(DomainError):
     code = Code.SERVICE_UNAVAILABLE
     message = _("The service is briefly unavailable; try again shortly.")
+
+
+class UnknownZone(ServiceUnavailable):
+    """This host's time-zone rules lack a restaurant's zone: a newer release, or a write by hand, brought it."""
+
+    def __init__(self, name: str) -> None:
+        text = _("This server does not know the restaurant's time zone, {zone}.")
+        super().__init__(format_lazy(text, zone=name))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -23,8 +23,10 @@ logger = logging.getLogger(__name__)
 ZONEINFO_DIR = env.text("ZONEINFO_DIR")
 
 DerivedWith = Callable[[], str | None]
+UnknownZones = Callable[[], Mapping[str, str]]
 
 _derived_with: DerivedWith | None = None
+_unknown_zones: UnknownZones = dict
 
 
 def install() -> None:
@@ -54,10 +56,13 @@ def _folder() -> Path:
     return (env.ROOT / ZONEINFO_DIR).resolve()
 
 
-def register(derived_with: DerivedWith) -> None:
-    """Have ``derived_with`` say by which release the stored instants were last derived; None where none is known."""
-    global _derived_with
-    _derived_with = derived_with
+def register(derived_with: DerivedWith, unknown_zones: UnknownZones) -> None:
+    """Have ``derived_with`` say by which release the stored instants were last derived, None where none is known.
+
+    ``unknown_zones`` names the restaurants, by id, whose zone this host's rules lack.
+    """
+    global _derived_with, _unknown_zones
+    _derived_with, _unknown_zones = derived_with, unknown_zones
 
 
 def derived_with() -> str | None:
@@ -65,8 +70,13 @@ def derived_with() -> str | None:
     return _derived_with() if _derived_with else None
 
 
+def unknown() -> Mapping[str, str]:
+    """Return the zone of each restaurant that has one which this host's rules lack, by the restaurant's id."""
+    return _unknown_zones()
+
+
 def warn_of_difference() -> None:
-    """Log a warning where this process's rules are of another release than those the instants were derived with."""
+    """Log a warning where this process's rules are not those that the stored instants follow, or lack a zone."""
     stored = derived_with()
     if stored is not None and stored != release():
         logger.warning(
@@ -75,3 +85,5 @@ def warn_of_difference() -> None:
             release(),
             stored,
         )
+    if names := unknown():
+        logger.warning("this process has no time-zone rules for the restaurants %s", ", ".join(sorted(names)))

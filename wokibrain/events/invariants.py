@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from django.conf import settings
 from django.db import connection
@@ -12,7 +12,9 @@ from django.db import connection
 from wokibrain.events import deadletters, readmodels, registry, sweeper
 from wokibrain.postgres import limits
 
-Check = Callable[[], int]
+Check = Callable[[], int | list[str]]
+
+Registered = TypeVar("Registered", bound=Check)
 
 _checks: dict[str, Check] = {}
 
@@ -28,10 +30,10 @@ WHERE NOT indisvalid AND relnamespace = current_schema()::regnamespace
 """
 
 
-def register(name: str) -> Callable[[Check], Check]:
-    """Register a check under that name. It returns how many violations there are."""
+def register(name: str) -> Callable[[Registered], Registered]:
+    """Register a check under that name. It returns how many violations there are, or the name of each."""
 
-    def add(check: Check) -> Check:
+    def add(check: Registered) -> Registered:
         _checks[name] = check
         return check
 
@@ -43,7 +45,8 @@ def run() -> Iterator[tuple[str, int]]:
     with limits.lifted(connection):
         yield "versions of every aggregate count 1..n", count(VERSION_GAPS)
         for name, check in _checks.items():
-            yield name, check()
+            violations = check()
+            yield (name, violations) if isinstance(violations, int) else _named(name, violations)
         for name in readmodels.names():
             yield f"read model {name} is the fold of the events", readmodels.differences(name)
         # Twice the time after which the sweeper hands on again what was lost.
@@ -53,6 +56,10 @@ def run() -> Iterator[tuple[str, int]]:
         yield "dead letters", deadletters.dead().count()
         # A concurrent build that was interrupted leaves one; `REINDEX INDEX CONCURRENTLY` repairs it.
         yield "every index is valid", count(INVALID_INDEXES)
+
+
+def _named(name: str, violations: list[str]) -> tuple[str, int]:
+    return f"{name} ({', '.join(violations)})" if violations else name, len(violations)
 
 
 def count(sql: str) -> int:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse
 
+from wokibrain.access.authentication import token_in
+from wokibrain.access.credentials import caller_of
 from wokibrain.core import clock, readiness, zones
+from wokibrain.core.errors import Unauthorized
+from wokibrain.core.permissions import Permission
 from wokibrain.core.readiness import State
 from wokibrain.core.redis import Away, ask
 from wokibrain.ops import metrics
@@ -32,10 +38,30 @@ def ready(request: HttpRequest) -> HttpResponse:
     """Readiness, for the load balancer: 503 without Postgres; without any other service degraded, and still 200."""
     checks = readiness.states()
     status = readiness.overall(checks)
+    facts: dict[str, Any] = {"release": zones.release()}
+    if status is not State.UNAVAILABLE:
+        facts |= _unknown_zones(request)
     return json_response(
-        {"status": status, "checks": checks, "zones": {"release": zones.release()}},
-        503 if status is State.UNAVAILABLE else 200,
+        {"status": status, "checks": checks, "zones": facts}, 503 if status is State.UNAVAILABLE else 200
     )
+
+
+def _unknown_zones(request: HttpRequest) -> dict[str, Any]:
+    """Return how many restaurants have a zone that this host lacks, and which of them the caller may read."""
+    unknown = zones.unknown()
+    facts: dict[str, Any] = {"unknown": len(unknown)}
+    try:
+        token = token_in(request.META)
+        caller = caller_of(token) if token and unknown else None
+    except Unauthorized:
+        caller = None
+    if caller:
+        facts["restaurants"] = {
+            restaurant_id: zone
+            for restaurant_id, zone in unknown.items()
+            if caller.may(Permission.RESTAURANT_READ, restaurant_id)
+        }
+    return facts
 
 
 def database() -> State:

@@ -176,6 +176,7 @@ RESTAURANT: Final = {
     "id": "R2",
     "name": "Bistro Norte",
     "timezone": "Europe/Madrid",
+    "timezoneKnown": True,
     "minPartySize": 1,
     "maxPartySize": 50,
     "minDurationMinutes": 30,
@@ -222,6 +223,11 @@ class RestaurantOut(ApiModel):
     id: str = Field(examples=["R1"])
     name: str = Field(examples=["Bistro Central"])
     timezone: str = Field(examples=["America/Argentina/Buenos_Aires"])
+    timezone_known: bool = Field(
+        description="Whether the server has rules for the time zone. Without, instants are shown in UTC or at the "
+        "offset they were promised by, and nothing can be booked (503).",
+        examples=[True],
+    )
     min_party_size: int = Field(examples=[1])
     max_party_size: int = Field(examples=[50])
     min_duration_minutes: int = Field(examples=[30])
@@ -249,11 +255,12 @@ def _clock(wall: time | None) -> str | None:
 
 
 def restaurant_out(restaurant: Restaurant) -> RestaurantOut:
-    zone = clock.zone(restaurant.zone)
+    zone = clock.zone_or_utc(restaurant.zone)
     return RestaurantOut(
         id=restaurant.id,
         name=restaurant.name,
         timezone=restaurant.zone,
+        timezone_known=clock.is_known_zone(restaurant.zone),
         min_party_size=restaurant.min_party,
         max_party_size=restaurant.max_party,
         min_duration_minutes=restaurant.min_duration,

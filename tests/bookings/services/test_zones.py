@@ -70,7 +70,7 @@ def problems(moves: list[service.Move]) -> list[tuple[str, str | None]]:
     return [(move.name, move.problem) for move in moves]
 
 
-def wrong() -> dict[str, int]:
+def wrong() -> dict[str, int | list[str]]:
     return {name: count for name, check in invariants._checks.items() if (count := check())}
 
 

@@ -77,6 +77,7 @@ def test_a_restaurant_from_creation_to_deletion(owner: APIClient) -> None:
         told = at.astimezone(ZoneInfo("Europe/Madrid")).isoformat(timespec="milliseconds")
         assert data.pop(name) == told
     assert data == body | {
+        "timezoneKnown": True,
         "windows": [{"weekday": 5, "start": "20:00", "end": "01:00", "lastSeating": "23:00"}],
         "specialDays": [
             {

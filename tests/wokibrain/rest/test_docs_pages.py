@@ -50,7 +50,7 @@ def test_ready_with_postgres_and_redis(root: str) -> None:
     body = response.json()
     assert (response.status_code, body["status"]) == (200, "ok")
     assert body["checks"] == {"database": "ok", "redis": "ok", "kafka": "off"}
-    assert body["zones"] == {"release": "2026f"}
+    assert body["zones"] == {"release": "2026f", "unknown": 0}
 
 
 NAMES = (
