@@ -145,6 +145,10 @@ class Booking(models.Model):
         indexes = [
             models.Index(fields=["restaurant", "service_date", "start", "id"], name="booking_by_service_day"),
             models.Index(fields=["restaurant", "start"], name="booking_flagged", condition=~Q(attention=[])),
+            # Empty but for what was over before promises were stored; so a start need not look at all bookings.
+            models.Index(
+                fields=["end", "id"], name="booking_not_promised", condition=Q(promised_start__isnull=True)
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["reference"], name="booking_reference_once"),
@@ -199,6 +203,13 @@ class TableBlock(models.Model):
         verbose_name = _("table block")
         verbose_name_plural = _("table blocks")
         ordering = ["start", "id"]
+        indexes = [
+            models.Index(
+                fields=["end", "id"],
+                name="table_block_not_promised",
+                condition=Q(promised_start__isnull=True),
+            ),
+        ]
         constraints = [
             models.CheckConstraint(
                 name="table_block_ends_after_start",

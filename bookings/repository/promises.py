@@ -29,6 +29,7 @@ BATCH: Final = 1_000
 """Rows read and written at a time."""
 MAX_SHIFT: Final = timedelta(hours=3)
 """By how much a change of rules moves an instant at most; by more, it was the restaurant's zone that was changed."""
+LAST_ID: Final = UUID(int=2**128 - 1)
 UNKNOWN: Final = "unknown"
 """The release of instants that do not follow from their promises by this process's rules."""
 
@@ -44,8 +45,8 @@ LEFT JOIN LATERAL ({
         condition="(payload ->> 'start')::timestamptz = booking.start",
     )
 }) AS told ON true
-WHERE booking.promised_start IS NULL AND booking."end" > %(now)s AND booking.id > %(after)s
-ORDER BY booking.id LIMIT %(limit)s
+WHERE booking.promised_start IS NULL AND (booking."end", booking.id) > (%(end)s, %(id)s)
+ORDER BY booking."end", booking.id LIMIT %(limit)s
 """  # noqa: S608 - made of constants
 
 BLOCKS: Final = f"""
@@ -59,9 +60,14 @@ LEFT JOIN LATERAL ({
         condition="payload ->> 'blockId' = block.id::text AND (payload ->> 'start')::timestamptz = block.start",
     )
 }) AS told ON true
-WHERE block.promised_start IS NULL AND block."end" > %(now)s AND block.id > %(after)s
-ORDER BY block.id LIMIT %(limit)s
+WHERE block.promised_start IS NULL AND (block."end", block.id) > (%(end)s, %(id)s)
+ORDER BY block."end", block.id LIMIT %(limit)s
 """  # noqa: S608 - made of constants
+
+MISSING: Final = """
+SELECT (SELECT count(*) FROM bookings_booking WHERE promised_start IS NULL AND "end" > %(now)s)
+     + (SELECT count(*) FROM bookings_tableblock WHERE promised_start IS NULL AND "end" > %(now)s)
+"""
 
 KEEP_BOOKING: Final = """
 UPDATE bookings_booking SET promised_start = %(wall)s, promised_zone = %(zone)s, promised_fold = %(fold)s
@@ -136,11 +142,7 @@ def differing() -> Iterator[tuple[str, UUID]]:
 def missing() -> int:
     """Return how many bookings and blocks to come have no promise stored."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            'SELECT (SELECT count(*) FROM bookings_booking WHERE promised_start IS NULL AND "end" > %(now)s) '
-            '+ (SELECT count(*) FROM bookings_tableblock WHERE promised_start IS NULL AND "end" > %(now)s)',
-            {"now": clock.now()},
-        )
+        cursor.execute(MISSING, {"now": clock.now()})
         return int(cursor.fetchone()[0])
 
 
@@ -156,15 +158,15 @@ def _blocks_without() -> Iterator[Span]:
 
 
 def _rows(sql: str) -> Iterator[Sequence[Any]]:
-    after, now = UUID(int=0), clock.now()
+    end, id_ = clock.now(), LAST_ID
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(sql, {"now": now, "after": after, "limit": BATCH})
+            cursor.execute(sql, {"end": end, "id": id_, "limit": BATCH})
             rows = cursor.fetchall()
         yield from rows
         if len(rows) < BATCH:
             return
-        after = rows[-1][0]
+        id_, _start, end, *_ = rows[-1]
 
 
 def _span(
