@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
+from icalendar import Calendar, Event, Timezone
 
 from bookings import statuses
 from bookings.repository.records import BookingRecord, seen_by
@@ -18,8 +20,8 @@ from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.permissions import Permission
 
-MAX_LINE_OCTETS: Final = 75
-"""Of a line of an iCalendar file, by RFC 5545."""
+DAYS_AROUND: Final = (-1, 3)
+"""From when until when, in days after the service date, the clocks must not change for a calendar to name the zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,39 +128,45 @@ def _without_formula(cell: str) -> str:
 
 
 def as_ical(sheet: Sheet) -> str:
-    """Return an iCalendar file (RFC 5545) with times in UTC."""
-    stamp = f"{clock.now():%Y%m%dT%H%M%SZ}"
-    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//WokiBrain//Floor//EN", "CALSCALE:GREGORIAN"]
+    """Return an iCalendar file (RFC 5545).
+
+    Times are wall times in the restaurant's zone, so that every calendar shows what the guest was told, whatever rules
+    it has. Around a change of the clocks they are in UTC: calendars disagree on an hour that comes twice.
+    """
+    zone = _zone_without_change(sheet)
+    calendar = Calendar()
+    calendar.add("version", "2.0")
+    calendar.add("prodid", "-//WokiBrain//Floor//EN")
+    calendar.add("calscale", "GREGORIAN")
     for line in sheet.lines:
-        booking = line.booking
-        title = f"{booking.party_size} · {line.name or booking.reference} · {line.tables}"
-        lines += [
-            "BEGIN:VEVENT",
-            f"UID:{booking.id}@wokibrain",
-            f"SEQUENCE:{booking.version}",
-            f"DTSTAMP:{stamp}",
-            f"DTSTART:{booking.start.astimezone(UTC):%Y%m%dT%H%M%SZ}",
-            f"DTEND:{booking.end.astimezone(UTC):%Y%m%dT%H%M%SZ}",
-            f"SUMMARY:{_escaped(title)}",
-            f"LOCATION:{_escaped(f'{sheet.restaurant.name}, {line.sector}')}",
-            *([f"DESCRIPTION:{_escaped(booking.notes)}"] if booking.notes else []),
-            "END:VEVENT",
-        ]
-    lines.append("END:VCALENDAR")
-    return "".join(f"{folded}\r\n" for line in lines for folded in _folded(line))
+        calendar.add_component(_event(sheet, line, zone))
+    if zone and zone.key in calendar.get_missing_tzids():
+        first, last = (sheet.date + timedelta(days=days) for days in DAYS_AROUND)
+        rules = Timezone.from_tzinfo(zone, zone.key, first_date=first, last_date=last)
+        calendar.subcomponents.insert(0, rules)
+    return str(calendar.to_ical(sorted=False), "utf-8")
 
 
-def _escaped(text: str) -> str:
-    text = text.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,")
-    return "\\n".join(text.splitlines())
+def _zone_without_change(sheet: Sheet) -> ZoneInfo | None:
+    """Return the restaurant's zone; None if its clocks change around the day, or this host lacks the zone's rules."""
+    if not clock.is_known_zone(sheet.restaurant.zone):
+        return None
+    zone = clock.zone(sheet.restaurant.zone)
+    noons = [datetime.combine(sheet.date + timedelta(days=days), time(12), zone) for days in DAYS_AROUND]
+    return zone if len({noon.utcoffset() for noon in noons}) == 1 else None
 
 
-def _folded(line: str) -> list[str]:
-    """Return the line as several if it is too long; each but the first begins with a space."""
-    parts, part = [], ""
-    for character in line:
-        if len((part + character).encode()) > MAX_LINE_OCTETS:
-            parts.append(part)
-            part = " "
-        part += character
-    return [*parts, part]
+def _event(sheet: Sheet, line: Line, zone: ZoneInfo | None) -> Event:
+    booking = line.booking
+    start, end = (at.replace(tzinfo=zone) if zone else at.astimezone(UTC) for at in (line.start, line.end))
+    event = Event()
+    event.add("uid", f"{booking.id}@wokibrain")
+    event.add("sequence", booking.version)
+    event.add("dtstamp", clock.now())
+    event.add("dtstart", start)
+    event.add("dtend", end)
+    event.add("summary", f"{booking.party_size} · {line.name or booking.reference} · {line.tables}")
+    event.add("location", f"{sheet.restaurant.name}, {line.sector}")
+    if booking.notes:
+        event.add("description", "\n".join(booking.notes.splitlines()))
+    return event

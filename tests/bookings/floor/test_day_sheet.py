@@ -83,7 +83,7 @@ def test_the_spreadsheet_lists_the_bookings_by_time(night: list[BookingRecord]) 
         )
 
 
-def test_the_calendar_is_in_utc_escaped_and_folded(night: list[BookingRecord]) -> None:
+def test_the_calendar_of_a_night_of_change_is_in_utc_escaped_and_folded(night: list[BookingRecord]) -> None:
     late, early = night
     update_booking(late.reference, caller=SYSTEM, change=Change(notes="ä" * 60))
     with frozen(READ_AT):

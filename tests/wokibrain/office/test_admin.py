@@ -244,5 +244,5 @@ def test_exports_contain_no_spreadsheet_formulas(two_restaurants: None) -> None:
     text = client.get(f"/admin/floor/export.csv?restaurant=R1&date={DAY}").content.decode()
     assert '"\'=HYPERLINK(""http://evil.example"")",+54 11 4000 0000' in text
     calendar = client.get(f"/admin/floor/export.ics?restaurant=R1&date={DAY}").content.decode()
-    assert "DTSTART:20251022T233000Z\r\n" in calendar
+    assert "DTSTART;TZID=America/Argentina/Buenos_Aires:20251022T203000\r\n" in calendar
     assert max(len(line.encode()) for line in calendar.split("\r\n")) <= 75
