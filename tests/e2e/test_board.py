@@ -27,6 +27,17 @@ def tomorrow() -> str:
     return quarter(0).date().isoformat()
 
 
+def now_or_late() -> datetime:
+    """Return the present quarter hour in UTC, at the latest 22:30: 90 minutes from it end today."""
+    now = datetime.now(UTC)
+    quarter_hour = now.replace(minute=now.minute - now.minute % 15, second=0, microsecond=0)
+    return min(quarter_hour, now.replace(hour=22, minute=30, second=0, microsecond=0))
+
+
+def today() -> str:
+    return now_or_late().date().isoformat()
+
+
 def iso(instant: datetime) -> str:
     return instant.isoformat().replace("+00:00", "Z")
 
@@ -229,8 +240,8 @@ def test_a_walk_in_and_a_conflict_are_reported_in_spanish(product: Product, sign
 
 
 def test_the_board_fits_a_phone(product: Product, signed_in: SignIn) -> None:
-    product.book(date=tomorrow(), start=iso(quarter(18)), tableIds=["OPEN-6"], guestName="On The Phone")
-    page = open_board(signed_in(viewport={"width": 390, "height": 844}, has_touch=True), tomorrow())
+    product.book(date=today(), start=iso(now_or_late()), tableIds=["OPEN-6"], guestName="On The Phone")
+    page = open_board(signed_in(viewport={"width": 390, "height": 844}, has_touch=True))
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.tap("#list .row:has-text('On The Phone')")
     box = page.locator("#drawer").bounding_box()

@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Product, playwright_api, with_restaurant
-from tests.e2e.test_board import SignIn, block, drag, iso, open_board, quarter, reads, tomorrow
+from tests.e2e.test_board import (
+    SignIn,
+    block,
+    drag,
+    iso,
+    now_or_late,
+    open_board,
+    quarter,
+    reads,
+    today,
+    tomorrow,
+)
 from tests.processes import manage
 
 pytestmark = pytest.mark.browser
@@ -195,9 +206,9 @@ HOSTILE = "<img src=x onerror=\"document.title='owned'\">'\"&lt;/script>{table}"
 
 def test_hostile_names_and_notes_are_shown_as_text(product: Product, signed_in: SignIn) -> None:
     booking = product.book(
-        date=tomorrow(), start=iso(quarter(18.5)), tableIds=["OPEN-5"], guestName=HOSTILE, notes=HOSTILE
+        date=today(), start=iso(now_or_late()), tableIds=["OPEN-5"], guestName=HOSTILE, notes=HOSTILE
     )
-    page = open_board(signed_in(), tomorrow())
+    page = open_board(signed_in())
     title = page.title()
     assert block(page, booking).locator(".name").inner_text() == HOSTILE
     block(page, booking).click()
@@ -209,7 +220,7 @@ def test_hostile_names_and_notes_are_shown_as_text(product: Product, signed_in: 
     page.keyboard.press("Escape")
     page.click("#drawer [data-act=seat]")
     page.wait_for_selector(".toast:has-text('onerror')")
-    page.goto(f"/admin/floor/sheet?restaurant=OPEN&date={tomorrow()}")
+    page.goto(f"/admin/floor/sheet?restaurant=OPEN&date={today()}")
     page.wait_for_selector("main td")
     assert page.locator("img").count() == 0
     assert "owned" not in (title, page.title())

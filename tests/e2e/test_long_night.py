@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Product, identify, playwright_api
-from tests.e2e.test_board import SignIn, block, iso, open_board, quarter, reads, tomorrow
+from tests.e2e.test_board import SignIn, block, iso, now_or_late, open_board, quarter, reads, today, tomorrow
 
 pytestmark = pytest.mark.browser
 
@@ -72,8 +72,9 @@ def test_events_received_during_a_failed_load_are_not_replayed(product: Product,
 
 
 def test_a_change_received_while_the_day_loads_is_kept(product: Product, signed_in: SignIn) -> None:
-    booking = product.book(date=tomorrow(), start=iso(quarter(17)), tableIds=["OPEN-4"], guestName="Crossed")
-    page = open_board(signed_in(), tomorrow())
+    start = now_or_late()
+    booking = product.book(date=today(), start=iso(start), tableIds=["OPEN-4"], guestName="Crossed")
+    page = open_board(signed_in())
     held: list[tuple[Any, Any]] = []
     # The response is from before the change and arrives after it.
     page.route("**/floor/data?*", lambda route: held.append((route, route.fetch())))
@@ -87,12 +88,13 @@ def test_a_change_received_while_the_day_loads_is_kept(product: Product, signed_
     with page.expect_response("**/floor/data?*"):
         route.fulfill(response=answer)
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    reads(page, booking, "2 Crossed, 17:00–18:30, Table 4, Seated")
+    end = start + timedelta(minutes=90)
+    reads(page, booking, f"2 Crossed, {start:%H:%M}–{end:%H:%M}, Table 4, Seated")
 
 
 def test_a_double_click_acts_once(product: Product, signed_in: SignIn) -> None:
-    product.book(date=tomorrow(), start=iso(quarter(19)), tableIds=["OPEN-6"], guestName="Twice")
-    page = open_board(signed_in(), tomorrow())
+    product.book(date=today(), start=iso(now_or_late()), tableIds=["OPEN-6"], guestName="Twice")
+    page = open_board(signed_in())
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/seat") else None)
     page.click("#list .row:has-text('Twice')")
@@ -159,9 +161,9 @@ def test_a_repeated_walk_in_and_completion_take_effect_once(signed_in: SignIn) -
     page.route("**/complete", lost, times=1)
     # No live message announces it either.
     page.route("**/floor/bookings/*", lambda route: route.abort())
-    page.click("#list .quick")
+    page.click("#list li:has-text('Walk-in') .quick")
     page.wait_for_selector(".toast.bad:has-text('The server did not answer.')")
-    page.click("#list .quick")
+    page.click("#list li:has-text('Walk-in') .quick")
     page.wait_for_selector(".toast:has-text('Walk-in: completed.')")
     page.click("#filters button:has-text('Done')")
     assert page.locator("#list .row:has-text('Walk-in')").count() == done + 1
@@ -178,8 +180,8 @@ def in_another_tab(page: Any, username: str) -> None:
 def test_a_board_continues_after_its_user_signs_in_again_in_another_tab(
     product: Product, signed_in: SignIn
 ) -> None:
-    product.book(date=tomorrow(), start=iso(quarter(12)), tableIds=["OPEN-1"], guestName="Still Here")
-    page = open_board(signed_in(), tomorrow())
+    product.book(date=today(), start=iso(now_or_late()), tableIds=["OPEN-1"], guestName="Still Here")
+    page = open_board(signed_in())
     page.click("#new")
     page.fill("#drawer [name=name]", "Typed Before")
     in_another_tab(page, "ana")
