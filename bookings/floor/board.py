@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -12,8 +12,9 @@ from django.db.models import Q
 from bookings import statuses
 from bookings.availability import plan as plans
 from bookings.availability.plan import Plan, service_date_at
-from bookings.floor.bookings import booking_json, milliseconds, stays
-from bookings.models import TableBlock
+from bookings.floor.bookings import Stay, booking_json, milliseconds, stays
+from bookings.floor.offsets import offsets_json
+from bookings.models import Seating, TableBlock
 from bookings.repository.records import BookingRecord, seen_by
 from bookings.repository.statements import fetch_day
 from restaurants.models import ComboTable, Restaurant, Sector, Table, TableJoin
@@ -49,14 +50,18 @@ def day_json(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[
     plan = plans.current(restaurant_id)
     service = plan.day(service_date)
     bookings = fetch_day(restaurant_id, service_date)
-    begin, end = _shown_period(plan, service_date, bookings)
     came = stays(restaurant_id, service_date)
+    now, present_date = clock.now(), service_date_at(plan, clock.now())
+    begin, end = _shown_period(plan, service_date, bookings, came.values())
+    if service_date == present_date and any(stay.left_at is None for stay in came.values()):
+        end = max(end, now + MARGIN)
     taken = {table for each in bookings if each.status in statuses.COUNTED for table in each.table_ids}
     return {
         "restaurant": {"id": restaurant.pk, "name": restaurant.name, "zone": restaurant.zone},
         "date": service_date.isoformat(),
-        "today": today(restaurant_id).isoformat(),
-        "now": milliseconds(clock.now()),
+        "today": present_date.isoformat(),
+        "now": milliseconds(now),
+        "offsets": offsets_json(plan.zone, (begin, end), (now, now)),
         "from": milliseconds(begin.astimezone(UTC).replace(minute=0, second=0, microsecond=0)),
         "to": milliseconds(end),
         "open": [
@@ -67,6 +72,7 @@ def day_json(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[
         "bookings": [
             booking_json(each, came.get(each.id)) for each in seen_by(caller, restaurant_id, bookings)
         ],
+        "heldTables": _held_tables(restaurant_id, service_date),
         "blocks": _blocks_json(restaurant_id, begin, end),
         "turns": [list(each) for each in plan.turn_times],
         "occupiedMarginMinutes": plan.occupied_margin,
@@ -91,16 +97,29 @@ def latest_event_id() -> str | None:
 
 
 def _shown_period(
-    plan: Plan, service_date: date, bookings: Collection[BookingRecord]
+    plan: Plan, service_date: date, bookings: Collection[BookingRecord], came: Iterable[Stay]
 ) -> tuple[datetime, datetime]:
-    """Return what the timeline spans: the opening hours with a margin, and every booking."""
+    """Return what the timeline spans: the opening hours with a margin, every booking, and every party's stay."""
     service = plan.day(service_date)
     if service.spans:
         begin, end = service.origin - MARGIN, service.instant_of(service.slots) + MARGIN
     else:
         begin = datetime.combine(service_date, CLOSED_DAY_FROM, plan.zone)
         end = datetime.combine(service_date, CLOSED_DAY_TO, plan.zone)
-    return min([begin, *(each.start for each in bookings)]), max([end, *(each.end for each in bookings)])
+    begins = [begin, *(each.start for each in bookings)]
+    ends = [end, *(each.end for each in bookings)]
+    for stay in came:
+        begins += [stay.seated_at] if stay.seated_at else []
+        ends += [stay.left_at] if stay.left_at else []
+    return min(begins), max(ends)
+
+
+def _held_tables(restaurant_id: str, service_date: date) -> list[str]:
+    """Return the tables at which a party of another service day still sits."""
+    sitting = Seating.objects.filter(booking__restaurant=restaurant_id, period__upper_inf=True)
+    return list(
+        sitting.exclude(booking__service_date=service_date).order_by("table").values_list("table", flat=True)
+    )
 
 
 def _sectors_json(restaurant_id: str, taken: Collection[str]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from bookings.repository.statements import fetch
 from bookings.selectors.bookings import get_booking
 from bookings.selectors.history import story
 from bookings.statuses import ARRIVED, Status, sql
+from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.permissions import Permission
 
@@ -49,7 +50,7 @@ def booking_with_story(*, caller: Caller, booking: str) -> dict[str, Any]:
     stay = None
     if record.status in ARRIVED:
         stay = stays(record.restaurant_id, record.service_date).get(record.id)
-    return booking_json(record, stay) | {"story": story_json(record.id)}
+    return booking_json(record, stay) | {"story": story_json(record)}
 
 
 def booking_json(booking: BookingRecord, stay: Stay | None = None) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def booking_json(booking: BookingRecord, stay: Stay | None = None) -> dict[str, 
         "date": booking.service_date.isoformat(),
         "start": milliseconds(booking.start),
         "end": milliseconds(booking.end),
-        "wall": [f"{booking.local(edge):%Y-%m-%dT%H:%M}" for edge in (booking.start, booking.end)],
+        "wall": [wall(booking.local(edge)) for edge in (booking.start, booking.end)],
         "seatedAt": milliseconds(stay.seated_at) if stay and stay.seated_at else None,
         "left": milliseconds(stay.left_at) if stay and stay.left_at else None,
         "minutes": booking.duration_minutes,
@@ -81,18 +82,19 @@ def booking_json(booking: BookingRecord, stay: Stay | None = None) -> dict[str, 
     }
 
 
-def story_json(booking_id: UUID) -> list[dict[str, Any]]:
+def story_json(booking: BookingRecord) -> list[dict[str, Any]]:
     """Return the booking's story as the board shows it."""
+    zone = clock.zone(booking.zone)
     return [
         {
             "event": entry.event_type,
             "label": str(entry.label),
-            "at": milliseconds(entry.occurred_at),
+            "wall": wall(entry.occurred_at.astimezone(zone)),
             "by": entry.actor,
             "undone": entry.is_undo,
             "changed": list(entry.changed),
         }
-        for entry in story(booking_id)
+        for entry in story(booking.id)
     ]
 
 
@@ -121,6 +123,11 @@ def stays(restaurant_id: str, service_date: date) -> dict[UUID, Stay]:
     with connection.cursor() as cursor:
         cursor.execute(STAYS, [restaurant_id, service_date])
         return {booking_id: Stay(seated_at, left_at) for booking_id, seated_at, left_at in cursor.fetchall()}
+
+
+def wall(local: datetime) -> str:
+    """Return what the clocks show, to the minute. The browser needs no zone data to show it."""
+    return f"{local:%Y-%m-%dT%H:%M}"
 
 
 def milliseconds(instant: datetime) -> int:

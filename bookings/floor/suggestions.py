@@ -9,7 +9,7 @@ from typing import Any, Final
 from bookings.availability import day as days
 from bookings.availability.day import SeatRequest
 from bookings.availability.refusals import refuse
-from bookings.floor.bookings import milliseconds
+from bookings.floor.bookings import milliseconds, wall
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import DomainError
 from wokibrain.core.permissions import Permission
@@ -41,7 +41,10 @@ def suggest(*, caller: Caller, inquiry: Inquiry) -> dict[str, Any]:
         if not candidates:
             raise refuse(day, request)
     except DomainError as error:
-        nearest = [milliseconds(start) for start in day.refusal(request).nearest]
+        nearest = [
+            {"start": milliseconds(start), "wall": wall(start.astimezone(day.plan.zone))}
+            for start in day.refusal(request).nearest
+        ]
         return {"minutes": minutes, "candidates": [], "why": str(error.detail), "nearest": nearest}
     return {
         "minutes": minutes,

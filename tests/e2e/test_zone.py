@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 
-from tests.e2e.conftest import Product, with_restaurant
+from tests.e2e.conftest import Product, playwright_api, with_restaurant
 from tests.e2e.test_board import SignIn, block, box_of, drag, iso, reads
 
 pytestmark = pytest.mark.browser
+expect = playwright_api.expect
 MADRID = ZoneInfo("Europe/Madrid")
 ROW, SLOT = 42, 26
 
@@ -47,6 +49,10 @@ def tomorrow(hour: int = 0) -> datetime:
     return datetime(day.year, day.month, day.day, hour, tzinfo=MADRID)
 
 
+def now() -> datetime:
+    return datetime.now(MADRID)
+
+
 def abroad(signed_in: SignIn, day: str = "") -> Any:
     """Return Ana's board in a browser set to New York's time zone."""
     page = signed_in(timezone_id="America/New_York")
@@ -64,6 +70,89 @@ def starts(page: Any) -> dict[str, datetime]:
         booking["name"]: datetime.fromtimestamp(booking["start"] / 1000, MADRID)
         for booking in data["bookings"]
     }
+
+
+UNKNOWN = """
+const Known = Intl.DateTimeFormat;
+Intl.DateTimeFormat = function (locales, options) {
+  const { timeZone } = options ?? {};
+  if (timeZone?.includes('/')) throw new RangeError(`Invalid time zone specified: ${timeZone}`);
+  return new Known(locales, options);
+};
+Intl.DateTimeFormat.prototype = Known.prototype;
+"""
+"""A browser whose zone data lack every zone but UTC."""
+OLDER = UNKNOWN.replace(
+    "throw new RangeError", "return new Known(locales, { ...options, timeZone: 'Asia/Tokyo' }); void"
+)
+"""A browser whose zone data say something else than the server's."""
+
+
+MIDNIGHT_UTC = """() => {
+  const options = { timeZone: 'Europe/Madrid', timeStyle: 'short' };
+  try { return new Intl.DateTimeFormat('en-GB', options).format(0); } catch (error) { return error.name; }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("zone_data", "midnight"), [(UNKNOWN, "RangeError"), (OLDER, "09:00")], ids=["unknown", "older"]
+)
+def test_no_time_depends_on_the_browsers_zone_data(
+    madrid: Product, signed_in: SignIn, zone_data: str, midnight: str
+) -> None:
+    day = tomorrow().date().isoformat()
+    booking = madrid.book(
+        restaurantId="MADRID", date=day, start=iso(tomorrow(17)), tableIds=["M2"], guestName="Told Five",
+        durationMinutes=45,
+    )  # fmt: skip
+    booked = now()
+    page = signed_in(timezone_id="Pacific/Kiritimati")
+    page.add_init_script(zone_data)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"/admin/floor/?restaurant=MADRID&date={day}")
+    page.wait_for_selector("#link[data-state=online]")
+    assert page.evaluate(MIDNIGHT_UTC) == midnight
+    reads(page, booking, "2 Told Five, 17:00–17:45, Table M2, Confirmed")
+    # The ruler says the same as the card.
+    hour = page.locator(".timeline-hour", has_text="17:00")
+    assert abs(box_of(hour)["x"] - box_of(block(page, booking))["x"]) < 2
+    assert page.locator("#list .row:has-text('Told Five') .start b").inner_text() == "17:00"
+    block(page, booking).click()
+    assert page.locator("#drawer [name=start] option:checked").inner_text() == "17:00"
+    page.wait_for_selector(f".story li:has-text('{booked:%H:%M}'), .story li:has-text('{now():%H:%M}')")
+    page.select_option("#drawer [name=start]", label="18:30")
+    page.click("#drawer form button.solid")
+    page.wait_for_selector(".toast:has-text('Told Five: saved.')")
+    assert starts(page)["Told Five"] == tomorrow(18) + timedelta(minutes=30)
+    page.click("[data-table=M2]")
+    page.click("#drawer [data-act=block]")
+    assert page.locator("#drawer [name=from] option").first.inner_text() == "23:00"
+    page.click("#today")
+    expect(page.locator("#today")).to_be_disabled()
+    page.keyboard.press("p")
+    before = now()
+    text = page.locator(".planbar output").inner_text()
+    assert text in {f"Now · {each:%H:%M}" for each in (before - timedelta(minutes=1), before, now())}
+    assert errors == []
+    httpx.delete(f"{madrid.url}/api/v1/woki/bookings/{booking['id']}").raise_for_status()
+
+
+def test_a_night_whose_clocks_go_back_is_drawn_with_its_double_hour(
+    madrid: Product, signed_in: SignIn
+) -> None:
+    day = tomorrow(3)
+    while (day - timedelta(hours=6)).utcoffset() == (day + timedelta(hours=18)).utcoffset() or day.month < 7:
+        day += timedelta(days=1)
+    booking = madrid.book(
+        restaurantId="MADRID", date=day.date().isoformat(), start=iso(day), tableIds=["M1"], guestName="Late"
+    )
+    page = abroad(signed_in, day.date().isoformat())
+    reads(page, booking, "2 Late, 03:00–04:30, Table M1, Confirmed")
+    hours = page.locator(".timeline-hour").all_inner_texts()
+    assert hours[:6] == ["23:00", "00:00", "01:00", "02:00", "02:00", "03:00"]
+    hour = page.locator(".timeline-hour", has_text="03:00")
+    assert abs(box_of(hour)["x"] - box_of(block(page, booking))["x"]) < 2
 
 
 def test_times_and_drags_are_in_the_restaurants_time_zone(madrid: Product, signed_in: SignIn) -> None:

@@ -1,15 +1,16 @@
 // What the board changes: every change of a booking or block, shown at once, sent, and undone on demand.
 
-import { displayName, tableNames } from './bookings.js';
-import { isoInstant, MINUTE, timeText } from './clock.js';
+import { displayName, startText, tableNames, tableText } from './bookings.js';
+import { isoInstant, MINUTE, wallAt } from './clock.js';
 import { coversText, fill, gettext } from './i18n.js';
 import { page } from './page.js';
-import { get, messageOf, post } from './server.js';
+import { get, messageOf, post, Refusal } from './server.js';
 import { board, boardChanged, mergeBooking, reloadDay } from './store.js';
-import { askToConfirm, errorToast, forgetUndo, toast } from './ui.js';
+import { askToConfirm, errorToast, forgetOffers, toast } from './ui.js';
 
 /** @import { Action } from './page.js' */
 /** @import { Block, Booking } from './store.js' */
+/** @import { Choice } from './ui.js' */
 
 /**
  * @typedef {object} Target where a booking goes; what is missing stays
@@ -27,13 +28,14 @@ const BOUNCE_MS = 500;
  * @param {Partial<Booking>} preview
  * @param {() => Promise<Booking>} send
  * @param {(after: Booking) => string} message
+ * @param {(tables: string[]) => void} [choose] tried with free tables that the refusal names, if the person picks them
  */
-async function change(outdated, preview, send, message) {
+async function change(outdated, preview, send, message, choose) {
   const booking = board.bookings.get(outdated.id) ?? outdated;
   if (booking.pending) return;
   const before = { ...booking };
   Object.assign(booking, preview, { pending: true });
-  forgetUndo();
+  forgetOffers();
   boardChanged();
   try {
     const after = await send();
@@ -42,9 +44,24 @@ async function change(outdated, preview, send, message) {
   } catch (refusal) {
     if (board.bookings.get(booking.id) === booking) Object.assign(booking, before, { pending: false, bounced: true });
     boardChanged();
-    errorToast(messageOf(refusal));
+    errorToast(messageOf(refusal), choose ? choicesOf(refusal, choose) : []);
     endBounce([booking]);
   }
+}
+
+/**
+ * The free tables that a refusal names.
+ * @param {unknown} refusal
+ * @param {(tables: string[]) => void} choose
+ * @returns {Choice[]}
+ */
+function choicesOf(refusal, choose) {
+  if (!(refusal instanceof Refusal)) return [];
+  return refusal.alternatives.map(({ sectorId, tableIds }) => {
+    const sector = board.day.sectors.length > 1 ? board.day.sectors.find(({ id }) => id === sectorId) : null;
+    const text = sector ? `${sector.name} · ${tableNames(tableIds)}` : tableText(tableIds);
+    return { text, choose: () => choose(tableIds) };
+  });
 }
 
 /** @param {Booking[]} bookings */
@@ -89,6 +106,42 @@ export function changeStatus(booking, action) {
     { status: page.actions[action].to },
     () => post(`bookings/${booking.id}/${action}`, {}, key),
     (after) => fill(DONE[action](), { name: displayName(after) }),
+    action === 'seat' ? (tables) => seatAt(booking, tables) : undefined,
+  );
+}
+
+/**
+ * Seat a party at other tables than its own.
+ * @param {Booking} booking
+ * @param {string[]} tables
+ */
+function seatAt(booking, tables) {
+  const key = `seat:${booking.id}:${booking.version}:${tables}`;
+  const sector = board.tables.get(tables[0])?.sector ?? booking.sector;
+  return change(
+    booking,
+    { status: page.actions.seat.to, tables, sector },
+    () => post(`bookings/${booking.id}/seat`, { tableIds: tables }, key),
+    (after) =>
+      fill(gettext('%(name)s seated at %(tables)s.'), { name: displayName(after), tables: tableNames(after.tables) }),
+    (others) => seatAt(booking, others),
+  );
+}
+
+/**
+ * Put a booking back to the status that it had before.
+ * @param {Booking} booking
+ */
+export function putBack(booking) {
+  return change(
+    booking,
+    {},
+    () => post(`bookings/${booking.id}/reopen`, {}, `reopen:${booking.id}:${booking.version}`),
+    (after) =>
+      fill(gettext('%(name)s is back to: %(status)s.'), {
+        name: displayName(after),
+        status: page.statuses[after.status].label,
+      }),
   );
 }
 
@@ -121,6 +174,7 @@ export function move(booking, target) {
     }
   }
   if (!Object.keys(body).length) return;
+  if (preview.end !== undefined) preview.wall = [wallAt(preview.start ?? booking.start), wallAt(preview.end)];
   change(
     booking,
     preview,
@@ -128,9 +182,10 @@ export function move(booking, target) {
     (after) =>
       fill(gettext('%(name)s: now %(time)s, %(tables)s.'), {
         name: displayName(after),
-        time: timeText(after.start),
+        time: startText(after),
         tables: tableNames(after.tables),
       }),
+    (tables) => move(booking, { ...target, tables }),
   );
 }
 
@@ -143,7 +198,7 @@ export async function offerSwap(one, other) {
   /** @type {(booking: Booking, to: Booking) => string} */
   const line = (booking, to) =>
     fill(gettext('%(time)s %(name)s (%(party)s): table %(from)s → %(to)s'), {
-      time: timeText(booking.start),
+      time: startText(booking),
       name: displayName(booking),
       party: booking.party,
       from: tableNames(booking.tables),
@@ -158,7 +213,7 @@ export async function offerSwap(one, other) {
   both.forEach((booking, index) => {
     Object.assign(booking, before[1 - index], { pending: true });
   });
-  forgetUndo();
+  forgetOffers();
   boardChanged();
   try {
     const body = { version: one.version, withBooking: other.id, withVersion: other.version };
@@ -209,7 +264,7 @@ function showNew(booking, message) {
     name: displayName(booking),
     party: booking.party,
     covers: coversText(booking.party),
-    time: timeText(booking.start),
+    time: startText(booking),
     tables: tableNames(booking.tables),
   };
   if (booking.again === 'other') {

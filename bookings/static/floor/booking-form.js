@@ -1,8 +1,8 @@
 // The drawer's forms for a booking: to change one, and to make a new one at a suggested table.
 
 import { createBooking, saveBooking } from './actions.js';
-import { seatsText, tableNames } from './bookings.js';
-import { floorToQuarter, isoInstant, now, QUARTER, timeText } from './clock.js';
+import { seatsText, startText, tableNames } from './bookings.js';
+import { floorToQuarter, isoInstant, now, QUARTER, timeText, wallTimeText } from './clock.js';
 import { fieldOf, labelled, numberOrText, partyStepper, submit, valuesOf } from './forms.js';
 import { fill, gettext } from './i18n.js';
 import { page } from './page.js';
@@ -22,10 +22,12 @@ import { h } from './ui.js';
  * @property {string} sector
  * @property {number} score from 0 to 100
  *
+ * @typedef {{ start: number, wall: string }} NearestStart
+ *
  * @typedef {object} Suggestions
  * @property {Candidate[]} candidates
  * @property {string} why why there is no candidate
- * @property {number[]} nearest start times that would work
+ * @property {NearestStart[]} nearest start times that would work
  */
 
 const STEP_MINUTES = 15;
@@ -46,20 +48,24 @@ const GUEST_FIELDS = /** @type {const} */ ([
  * The service day's quarter hours in which one may start. A wall-clock time that comes twice that night is offered
  * once, the first time.
  * @param {number} start
- * @param {boolean} mustKeep whether `start` must be offered as it is, even if it comes twice or is outside the hours
+ * @param {string | null} text that of a start which must be offered as it is, even if it comes twice, is outside the
+ *   hours, or was promised by other rules of the time zone than the day's
  */
-function startSelect(start, mustKeep) {
+function startSelect(start, text) {
   /** @type {Map<string, number>} */
   const times = new Map();
   for (const [opens, closes] of board.day.open) {
     for (let at = opens; at < closes; at += QUARTER) if (!times.has(timeText(at))) times.set(timeText(at), at);
   }
-  const chosen = mustKeep ? start : (times.get(timeText(start)) ?? start);
+  const chosen = text === null ? (times.get(timeText(start)) ?? start) : start;
   const offered = [...new Set([...times.values(), chosen])].sort((a, b) => a - b);
   return h(
     'select',
     { name: 'start' },
-    ...offered.map((at) => h('option', { value: at, selected: at === chosen }, timeText(at))),
+    ...offered.map((at) => {
+      const isChosen = at === chosen;
+      return h('option', { value: at, selected: isChosen }, (isChosen && text) || timeText(at));
+    }),
   );
 }
 
@@ -155,6 +161,8 @@ const isSameSet = (one, other) => [...one].sort().join() === [...other].sort().j
 export function changeForm(booking, done) {
   const date = h('input', { type: 'date', name: 'date', value: booking.date, min: '2000-01-01', max: '2099-12-31' });
   const tables = tableSelect(booking.tables);
+  const start = floorToQuarter(booking.start);
+  const startsAtQuarter = start === booking.start;
   const onsubmit = async (/** @type {Event} */ event) => {
     event.preventDefault();
     const body = changedFields(booking, valuesOf(form), selectedTables(tables));
@@ -175,7 +183,7 @@ export function changeForm(booking, done) {
     'form',
     { class: 'fields', novalidate: true, oninput, onsubmit },
     labelled(gettext('Party'), 'party', partyStepper(booking.party, false), 'wide'),
-    labelled(gettext('Time'), 'start', startSelect(floorToQuarter(booking.start), true)),
+    labelled(gettext('Time'), 'start', startSelect(start, startsAtQuarter ? startText(booking) : timeText(start))),
     labelled(gettext('Duration'), 'minutes', durationSelect(booking.minutes)),
     labelled(gettext('Tables'), 'tables', tables, 'wide'),
     ...guestFields(booking),
@@ -238,7 +246,7 @@ export function newBookingForm(proposal, done) {
     'form',
     { class: 'fields', novalidate: true, onsubmit },
     labelled(gettext('Party'), 'party', stepper, 'wide'),
-    labelled(gettext('Time'), 'start', startSelect(floorToQuarter(proposal.start ?? nextStart()), false)),
+    labelled(gettext('Time'), 'start', startSelect(floorToQuarter(proposal.start ?? nextStart()), null)),
     labelled(gettext('Duration'), 'minutes', duration),
     h('div', { class: 'wide' }, tables.element),
     ...guestFields({ name: '', phone: '', email: '', notes: '' }),
@@ -344,21 +352,21 @@ class TableChoice {
   }
 
   /**
-   * @param {number[]} instants
+   * @param {NearestStart[]} nearest
    * @param {HTMLFormElement} form
    */
-  offerTimes(instants, form) {
+  offerTimes(nearest, form) {
     /** @type {HTMLSelectElement} */
     const select = fieldOf(form, 'start');
-    const buttons = instants.map((at) => {
+    const buttons = nearest.map(({ start, wall }) => {
       const onclick = () => {
-        if (![...select.options].some((option) => Number(option.value) === at)) {
-          select.append(h('option', { value: at }, timeText(at)));
+        if (![...select.options].some((option) => Number(option.value) === start)) {
+          select.append(h('option', { value: start }, wallTimeText(wall)));
         }
-        select.value = String(at);
+        select.value = String(start);
         this.suggest(form);
       };
-      return h('button', { type: 'button', onclick }, timeText(at));
+      return h('button', { type: 'button', onclick }, wallTimeText(wall));
     });
     this.element.append(
       h('span', {}, gettext('Other times that are free')),

@@ -1,6 +1,6 @@
 // Facts about one booking or table: how it looks now, what it is called, when it frees its tables.
 
-import { MINUTE, now, QUARTER } from './clock.js';
+import { MINUTE, now, QUARTER, timeText, wallTimeText } from './clock.js';
 import { fill, gettext } from './i18n.js';
 import { page } from './page.js';
 import { board } from './store.js';
@@ -58,13 +58,40 @@ export function isAllowed(booking, action) {
 }
 
 /** @param {Booking} booking */
+export const mayPutBack = (booking) => page.statuses[booking.status].reopens && board.day.may.update;
+
+/** @param {Booking} booking */
 export const isInShownSector = (booking) => !board.sector || booking.sector === board.sector;
 
 /**
- * When the party leaves, or is drawn to leave.
+ * When the party has its tables from: its start, or when it sat down if that was earlier.
  * @param {Booking} booking
  */
-export const leavesAt = (booking) => Math.max(booking.left ?? booking.end, booking.start + SHORTEST_DRAWN_MS);
+export const beginsAt = (booking) => Math.min(booking.start, booking.seatedAt ?? booking.start);
+
+/**
+ * Until when the party has its tables: until it left, and while it sits, at least until now.
+ * @param {Booking} booking
+ */
+export function endsAt(booking) {
+  const planned = booking.status === 'SEATED' ? Math.max(booking.end, now()) : booking.end;
+  return Math.max(booking.left ?? planned, beginsAt(booking) + SHORTEST_DRAWN_MS);
+}
+
+/** @param {Booking} booking */
+export const startText = (booking) => wallTimeText(booking.wall[0]);
+
+/**
+ * The planned end, or when the party left.
+ * @param {Booking} booking
+ */
+export const endText = (booking) => (booking.left === null ? wallTimeText(booking.wall[1]) : timeText(endsAt(booking)));
+
+/** @param {Booking} booking */
+export function timesText(booking) {
+  const isEarly = booking.left !== null && beginsAt(booking) < booking.start;
+  return `${isEarly ? timeText(beginsAt(booking)) : startText(booking)}–${endText(booking)}`;
+}
 
 /** @param {Booking} booking */
 export function displayName(booking) {
@@ -91,30 +118,79 @@ export function isInUse(id) {
 export const seatsText = ({ min, max }) => (min === max ? `${max}` : `${min}-${max}`);
 
 /**
- * What a change of the restaurant's set-up did to the booking, and what to do about it; empty for most.
+ * Whether another party still sits at one of the booking's tables, which it needs soon or already. What the server
+ * said of that is as old as the reading of the day.
  * @param {Booking} booking
  */
-export const attentionText = (booking) => (isOpen(booking) ? booking.attention.map(causeText).join(' ') : '');
+function isOccupied({ id, status, start, end, tables }) {
+  if (status !== 'CONFIRMED' || start > now() + board.day.occupiedMarginMinutes * MINUTE) return false;
+  if (tables.some((table) => board.day.heldTables.includes(table))) return true;
+  return [...board.bookings.values()].some(
+    (other) =>
+      other.id !== id &&
+      other.status === 'SEATED' &&
+      (other.seatedAt ?? other.start) < end &&
+      other.tables.some((table) => tables.includes(table)),
+  );
+}
 
-/** @param {string} cause */
-function causeText(cause) {
-  switch (cause) {
+/**
+ * Why staff must look at the booking now; empty for most.
+ * @param {Booking} booking
+ * @returns {string[]}
+ */
+export function flagsOf(booking) {
+  if (!isOpen(booking)) return [];
+  if (booking.date !== board.day.date) return booking.attention;
+  const flags = booking.attention.filter((flag) => flag !== 'occupied');
+  return isOccupied(booking) ? ['occupied', ...flags] : flags;
+}
+
+/**
+ * @param {string} flag
+ * @returns {{ label: string, meaning: string }} in a word; and what happened, and what to do about it
+ */
+export function flagTexts(flag) {
+  switch (flag) {
     case 'occupied':
-      return gettext('Another party still sits at its table. Choose another table, or wait until they leave.');
+      return {
+        label: gettext('Occupied'),
+        meaning: gettext('Another party still sits at its table. Choose another table, or wait until they leave.'),
+      };
     case 'tables':
-      return gettext('Its table was taken out of use or no longer seats the party. Choose another table.');
+      return {
+        label: gettext('No table'),
+        meaning: gettext('Its table was taken out of use or no longer seats the party. Choose another table.'),
+      };
     case 'hours':
-      return gettext('The restaurant is now closed at that time. Agree on another time with the guest.');
+      return {
+        label: gettext('Closed then'),
+        meaning: gettext('The restaurant is now closed at that time. Agree on another time with the guest.'),
+      };
+    case 'zone':
+      return {
+        label: gettext('Clock changed'),
+        meaning: gettext(
+          'The time zone was changed: the guest was given another time. Set the time agreed with the guest.',
+        ),
+      };
     default:
-      return gettext(
-        'The time zone was changed: the guest was given another time. Set the time agreed with the guest.',
-      );
+      return { label: gettext('Needs attention'), meaning: gettext('Needs attention') };
   }
 }
 
 /** @param {Booking} booking */
-export const attentionFlag = (booking) =>
-  attentionText(booking) ? h('span', { class: 'flag' }, icon('flag', gettext('Needs attention'))) : null;
+export const attentionText = (booking) =>
+  flagsOf(booking)
+    .map((flag) => flagTexts(flag).meaning)
+    .join(' ');
+
+/** @param {Booking} booking */
+export const flagChips = (booking) =>
+  flagsOf(booking).map((flag) => {
+    const { label, meaning } = flagTexts(flag);
+    return h('span', { class: 'flag', 'data-flag': flag, title: meaning }, icon('flag', meaning), h('span', {}, label));
+  });
 
 /**
  * The guests of each quarter hour.
@@ -125,8 +201,8 @@ export function coversByQuarter(from, to) {
   const covers = /** @type {number[]} */ (new Array(Math.ceil((to - from) / QUARTER)).fill(0));
   for (const booking of board.bookings.values()) {
     if (!occupiesTables(booking) || !isInShownSector(booking)) continue;
-    const first = Math.max(0, Math.floor((booking.start - from) / QUARTER));
-    const end = Math.min(covers.length, Math.ceil((leavesAt(booking) - from) / QUARTER));
+    const first = Math.max(0, Math.floor((beginsAt(booking) - from) / QUARTER));
+    const end = Math.min(covers.length, Math.ceil((endsAt(booking) - from) / QUARTER));
     for (let index = first; index < end; index += 1) covers[index] += booking.party;
   }
   return covers;

@@ -1,23 +1,26 @@
 // The drawer: one booking with its actions, a new booking, a walk-in, a table or a block.
 
-import { blockTable, changeStatus, seatWalkIn, unblockTable } from './actions.js';
+import { blockTable, changeStatus, putBack, seatWalkIn, unblockTable } from './actions.js';
 import { changeForm, newBookingForm } from './booking-form.js';
 import {
-  attentionFlag,
-  attentionText,
   displayName,
+  flagChips,
+  flagsOf,
+  flagTexts,
   isAllowed,
   isChangeable,
   isInUse,
   isOpen,
-  leavesAt,
+  mayPutBack,
   seatsText,
+  startText,
   tableText,
+  timesText,
   tone,
   toneIcon,
   toneLabel,
 } from './bookings.js';
-import { dateText, dateTimeText, floorToQuarter, now, QUARTER, timeText } from './clock.js';
+import { dateText, dateTimeText, floorToQuarter, now, QUARTER, timeText, wallDateTimeText } from './clock.js';
 import { labelled, submit, valuesOf } from './forms.js';
 import { coversText, fill, gettext } from './i18n.js';
 import { page } from './page.js';
@@ -53,6 +56,8 @@ export class Drawer {
     this.bookingId = null;
     /** The version of it that is shown. */
     this.version = 0;
+    /** How its head looks: that changes by the clock too. */
+    this.look = '';
     this.bookingHead = h('div', {});
     /** @type {HTMLElement | null} Where the focus was before. */
     this.opener = null;
@@ -115,16 +120,20 @@ export class Drawer {
     }
     /** @type {Booking | null} */
     const complete = await get(`bookings/${booking.id}`).catch(() => null);
-    for (const { label, undone, at, by } of complete?.story ?? []) {
+    for (const { label, undone, wall, by } of complete?.story ?? []) {
       const remark = undone ? ` (${gettext('undone')})` : '';
-      story.append(h('li', {}, h('b', {}, label), `${remark} · ${dateTimeText(at)} · ${by}`));
+      story.append(h('li', {}, h('b', {}, label), `${remark} · ${wallDateTimeText(wall)} · ${by}`));
     }
   }
 
   /** Show the booking as it is now. What is being typed in its form stays. */
   refresh() {
     const booking = board.bookings.get(this.bookingId ?? '');
-    if (!booking || booking.version === this.version) return;
+    if (!booking) return;
+    if (booking.version === this.version) {
+      if (lookOf(booking) !== this.look) this.fillBookingHead(booking);
+      return;
+    }
     if (this.element.querySelector('form')?.dataset.touched) {
       this.version = booking.version;
       this.fillBookingHead(booking);
@@ -137,25 +146,33 @@ export class Drawer {
 
   /** @param {Booking} booking */
   fillBookingHead(booking) {
+    const focused = focusedElement()?.dataset.act;
+    this.look = lookOf(booking);
     const look = tone(booking);
-    const attention = attentionText(booking);
     const actions = ACTION_STYLES.filter(([action]) => isAllowed(booking, action)).map(([action, style]) => {
       const onclick = () => changeStatus(booking, action);
       return h('button', { type: 'button', class: style, 'data-act': action, onclick }, page.actions[action].label);
     });
-    const facts = [
-      `${timeText(booking.start)}–${timeText(leavesAt(booking))}`,
-      coversText(booking.party),
-      tableText(booking.tables),
-      booking.reference,
-    ];
+    if (mayPutBack(booking)) {
+      const properties = { type: 'button', class: 'soft', 'data-act': 'reopen', onclick: () => putBack(booking) };
+      actions.push(h('button', properties, gettext('Put back')));
+    }
+    const facts = [timesText(booking), coversText(booking.party), tableText(booking.tables), booking.reference];
     this.bookingHead.replaceChildren(
       details([h('span', { class: `chip ${look}` }, icon(toneIcon(look)), toneLabel(look)), ...facts]),
-      attention
-        ? h('p', { class: 'attention' }, icon('flag', gettext('Needs attention')), h('span', {}, attention))
-        : '',
+      ...flagsOf(booking).map((flag) => {
+        const { label, meaning } = flagTexts(flag);
+        return h(
+          'p',
+          { class: 'attention', 'data-flag': flag },
+          icon('flag'),
+          h('b', {}, label),
+          h('span', {}, meaning),
+        );
+      }),
       h('div', { class: 'actions' }, ...actions),
     );
+    if (focused) actions.find((button) => button.dataset.act === focused)?.focus({ preventScroll: true });
   }
 
   /** @param {Booking} booking */
@@ -255,12 +272,12 @@ export class Drawer {
       .filter((booking) => booking.tables.includes(table.id) && isOpen(booking))
       .sort((a, b) => a.start - b.start);
     const buttons = bookings.map((booking) => {
-      const text = `${timeText(booking.start)} · ${displayName(booking)}`;
+      const text = `${startText(booking)} · ${displayName(booking)}`;
       const onclick = () => this.showBooking(booking);
       return h(
         'button',
         { type: 'button', onclick },
-        h('span', {}, attentionFlag(booking), text),
+        h('span', {}, ...flagChips(booking), text),
         h('small', {}, `${booking.party} · ${toneLabel(tone(booking))}`),
       );
     });
@@ -325,6 +342,9 @@ export class Drawer {
     );
   }
 }
+
+/** @param {Booking} booking */
+const lookOf = (booking) => [tone(booking), ...flagsOf(booking)].join();
 
 /** @param {Booking} booking */
 const contactDetails = ({ phone, email, notes }) => details([phone, email, notes]);

@@ -2,20 +2,21 @@
 
 import { changeStatus } from './actions.js';
 import {
-  attentionFlag,
-  attentionText,
   displayName,
+  endText,
+  flagChips,
+  flagsOf,
   isAllowed,
   isInShownSector,
   isOpen,
-  leavesAt,
   occupiesTables,
+  startText,
   tableText,
   tone,
   toneIcon,
   toneLabel,
 } from './bookings.js';
-import { dateText, timeText } from './clock.js';
+import { dateText } from './clock.js';
 import { fill, gettext } from './i18n.js';
 import { page } from './page.js';
 import { get } from './server.js';
@@ -38,7 +39,7 @@ const FILTERS = {
   seated: (booking) => booking.status === 'SEATED',
   done: (booking) => occupiesTables(booking) && !isOpen(booking),
   out: (booking) => !occupiesTables(booking),
-  attention: (booking) => attentionText(booking) !== '',
+  attention: (booking) => flagsOf(booking).length > 0,
 };
 
 export class List {
@@ -134,6 +135,7 @@ export class List {
   /** @param {Booking} booking */
   row(booking) {
     const look = tone(booking);
+    const chips = flagChips(booking);
     const isOfShownDay = booking.date === board.day.date;
     const onclick = async () => {
       if (!isOfShownDay && !(await this.navigation.goTo(booking.date))) return;
@@ -148,13 +150,12 @@ export class List {
         h(
           'span',
           { class: 'start' },
-          h('b', {}, timeText(booking.start)),
+          h('b', {}, startText(booking)),
           h('span', { class: `tone-${look}` }, icon(toneIcon(look)), h('span', { class: 'sr-only' }, toneLabel(look))),
         ),
         h(
           'span',
           { class: 'who' },
-          attentionFlag(booking),
           displayName(booking),
           booking.notes ? ' ' : '',
           booking.notes ? icon('note') : null,
@@ -166,6 +167,7 @@ export class List {
           icon('people'),
           [tableText(booking.tables), this.remark(booking, isOfShownDay)].filter(Boolean).join(' · '),
         ),
+        chips.length > 0 && h('span', { class: 'flags' }, ...chips),
       ),
       isOfShownDay ? this.quickAction(booking) : null,
     );
@@ -180,7 +182,7 @@ export class List {
     const look = tone(booking);
     if (!isOfShownDay) return dateText(booking.date, false);
     if (look === 'late' || look === 'over') return toneLabel(look);
-    return look === 'SEATED' ? fill(gettext('until %(time)s'), { time: timeText(leavesAt(booking)) }) : '';
+    return look === 'SEATED' ? fill(gettext('until %(time)s'), { time: endText(booking) }) : '';
   }
 
   /** @param {Booking} booking */

@@ -200,7 +200,8 @@ export class Live {
     const shown = board.bookings.get(booking.id);
     if (shown && shown.version >= booking.version && !shown.pending) return;
     // A booking that newly needs attention mostly does because the restaurant's set-up was changed.
-    if (booking.attention.some((cause) => !shown?.attention.includes(cause))) this.reloadSoon();
+    const isNew = (/** @type {string} */ flag) => flag !== 'occupied' && !shown?.attention.includes(flag);
+    if (booking.attention.some(isNew)) this.reloadSoon();
     booking.flash = true;
     if (!mergeBooking(booking)) return;
     setTimeout(() => {

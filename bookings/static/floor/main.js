@@ -1,6 +1,6 @@
 // The board: puts the toolbar, the list, the views, the drawer and the live connection together.
 
-import { tone } from './bookings.js';
+import { flagsOf, tone } from './bookings.js';
 import { addDays } from './clock.js';
 import { Drawer } from './drawer.js';
 import { gettext } from './i18n.js';
@@ -107,13 +107,13 @@ function showNotice() {
   }
 }
 
-let lastTones = '';
+let lastLooks = '';
 setInterval(() => {
   if (!board.loaded || document.hidden) return;
-  // A party turns late, or stays over its time, by the clock alone.
-  const tones = [...board.bookings.values()].map(tone).join();
-  if (tones !== lastTones) {
-    lastTones = tones;
+  // A party turns late, stays over its time, or finds its table occupied by the clock alone.
+  const looks = [...board.bookings.values()].map((booking) => [tone(booking), ...flagsOf(booking)].join()).join(' ');
+  if (looks !== lastLooks) {
+    lastLooks = looks;
     boardChanged();
     return;
   }

@@ -8,6 +8,7 @@
  * @property {string} label
  * @property {boolean} open the visit is still to come or under way, so the booking may be changed
  * @property {boolean} occupies its tables are, or were, used by the party
+ * @property {boolean} reopens a booking with it may be put back to what it was before
  *
  * @typedef {object} ActionFacts
  * @property {string} label

@@ -1,17 +1,20 @@
 // The room plan: tables where they stand, coloured by their state now or at another time of the day.
 
 import {
-  attentionFlag,
-  attentionText,
+  beginsAt,
   displayName,
-  leavesAt,
+  endsAt,
+  endText,
+  flagChips,
+  flagsOf,
   occupiesTables,
   seatsText,
+  startText,
   tone,
   toneIcon,
   toneLabel,
 } from './bookings.js';
-import { HOUR, now, QUARTER, timeText } from './clock.js';
+import { HOUR, MINUTE, now, QUARTER, timeText } from './clock.js';
 import { fill, gettext } from './i18n.js';
 import { page } from './page.js';
 import { messageOf, post } from './server.js';
@@ -116,24 +119,35 @@ export class RoomPlan {
     const { at } = this;
     const block = board.day.blocks.find((each) => each.table === table.id && each.start <= at && at < each.end);
     if (block)
-      return { kind: 'block', booking: null, label: gettext('Blocked'), line: block.reason, ...until(block.end) };
+      return {
+        kind: 'block',
+        booking: null,
+        label: gettext('Blocked'),
+        line: block.reason,
+        ...until(timeText(block.end)),
+      };
     const bookings = [...board.bookings.values()]
       .filter((booking) => occupiesTables(booking) && booking.tables.includes(table.id))
       .sort((a, b) => a.start - b.start);
     const isNow = this.shownAt === null;
     const current =
       bookings.find((booking) => isNow && booking.status === 'SEATED') ??
-      bookings.find((booking) => booking.start <= at && at < leavesAt(booking) && booking.status !== 'COMPLETED');
+      bookings.find((booking) => beginsAt(booking) <= at && at < endsAt(booking) && booking.status !== 'COMPLETED');
     if (current) {
       const kind = isNow ? tone(current) : current.status;
       const name = displayName(current);
       const shortName = table.w < WIDE_ENOUGH_FOR_NAMES ? name.split(' ')[0] : name;
       const line = `${current.party} · ${shortName}`;
-      return { kind, booking: current, label: toneLabel(kind), line, ...until(current.end) };
+      const lasts = kind === 'over' ? overTime(at - current.end) : until(endText(current));
+      return { kind, booking: current, label: toneLabel(kind), line, ...lasts };
+    }
+    if (isNow && board.day.heldTables.includes(table.id)) {
+      const line = gettext('Party of another day');
+      return { kind: 'SEATED', booking: null, label: toneLabel('SEATED'), line, until: '', shortUntil: '' };
     }
     const next = bookings.find((booking) => booking.start > at && booking.status === 'CONFIRMED');
     if (next) {
-      const time = timeText(next.start);
+      const time = startText(next);
       return {
         kind: table.retired ? 'retired' : next.start - at < SOON_MS ? 'soon' : '',
         booking: null,
@@ -155,7 +169,7 @@ export class RoomPlan {
     const state = this.state(table);
     const isSelected = state.booking !== null && board.selected === state.booking.id;
     const flagged = [...board.bookings.values()].find(
-      (booking) => attentionText(booking) && booking.tables.includes(table.id),
+      (booking) => flagsOf(booking).length > 0 && booking.tables.includes(table.id),
     );
     const hasIcon = state.kind && !['soon', 'retired'].includes(state.kind);
     const text = table.w * scale < WIDE_ENOUGH_FOR_SENTENCES_PX ? state.shortUntil : state.until;
@@ -176,13 +190,8 @@ export class RoomPlan {
         },
       },
       h('span', { class: 'sr-only' }, gettext('Table')),
-      h(
-        'span',
-        { class: 'name' },
-        flagged ? attentionFlag(flagged) : null,
-        hasIcon ? icon(toneIcon(state.kind)) : null,
-        table.name,
-      ),
+      h('span', { class: 'name' }, hasIcon ? icon(toneIcon(state.kind)) : null, table.name),
+      ...(flagged ? flagChips(flagged) : []),
       h(
         'span',
         { class: 'sr-only' },
@@ -304,8 +313,11 @@ export class RoomPlan {
 /** @param {number} instant */
 const roomAt = (instant) => fill(gettext('Room at %(time)s'), { time: timeText(instant) });
 
-/** @param {number} instant */
-function until(instant) {
-  const time = timeText(instant);
-  return { until: fill(gettext('until %(time)s'), { time }), shortUntil: time };
+/** @param {string} time */
+const until = (time) => ({ until: fill(gettext('until %(time)s'), { time }), shortUntil: time });
+
+/** @param {number} milliseconds */
+function overTime(milliseconds) {
+  const minutes = Math.floor(milliseconds / MINUTE);
+  return { until: fill(gettext('%(minutes)s min over'), { minutes }), shortUntil: `+${minutes}′` };
 }

@@ -11,10 +11,11 @@ const NO_ANSWER = 0;
 export class Refusal extends Error {
   /**
    * @param {number} status the HTTP status
-   * @param {{ detail?: string, issues?: Issue[] } | null} body
+   * @param {{ detail?: string, issues?: Issue[], alternatives?: Alternative[] } | null} body
    * @param {string} fallback the message if the body has none
    *
    * @typedef {{ path: string, message: string }} Issue what is wrong with one field
+   * @typedef {{ sectorId: string, tableIds: string[] }} Alternative free tables that would do
    */
   constructor(status, body, fallback) {
     super(
@@ -24,6 +25,7 @@ export class Refusal extends Error {
     );
     this.status = status;
     this.issues = body?.issues ?? [];
+    this.alternatives = body?.alternatives ?? [];
   }
 }
 

@@ -29,7 +29,7 @@ import { get } from './server.js';
  *
  * @typedef {object} StoryEntry
  * @property {string} label
- * @property {number} at
+ * @property {string} wall when it happened, on the restaurant's clocks
  * @property {string} by
  * @property {boolean} undone
  *
@@ -41,6 +41,7 @@ import { get } from './server.js';
  * @property {string} date
  * @property {number} start
  * @property {number} end
+ * @property {[string, string]} wall start and end as the guest was told, on the restaurant's clocks
  * @property {number | null} seatedAt when the party sat down
  * @property {number | null} left when the party left its tables
  * @property {number} minutes
@@ -70,13 +71,16 @@ import { get } from './server.js';
  * @property {string} date
  * @property {string} today
  * @property {number} now
+ * @property {[number, number][]} offsets of the restaurant's clocks, for setClock
  * @property {number} from the first instant that the timeline shows
  * @property {number} to the last one
  * @property {[number, number][]} open opening and closing instants of each service window
  * @property {Sector[]} sectors
  * @property {Booking[]} bookings
+ * @property {string[]} heldTables those at which a party of another service day still sits
  * @property {Block[]} blocks
  * @property {[number, number][]} turns turn times as [party up to, minutes]
+ * @property {number} occupiedMarginMinutes how near a booking's start is when its table counts as occupied
  * @property {{ party: [number, number], minutes: [number, number] }} bounds
  * @property {string | null} cursor the event that the day is as new as
  * @property {{ create: boolean, update: boolean, cancel: boolean, tables: boolean }} may
@@ -88,13 +92,16 @@ const NO_DAY = {
   date: '',
   today: '',
   now: 0,
+  offsets: [],
   from: 0,
   to: 0,
   open: [],
   sectors: [],
   bookings: [],
+  heldTables: [],
   blocks: [],
   turns: [],
+  occupiedMarginMinutes: 0,
   bounds: { party: [1, 1], minutes: [0, 0] },
   cursor: null,
   may: { create: false, update: false, cancel: false, tables: false },
@@ -206,7 +213,7 @@ function readDay(date) {
 /** @param {Day} day */
 function showDay(day) {
   const newer = [...mergedMeanwhile.values()];
-  setClock(day.restaurant.zone, day.now);
+  setClock(day.now, day.offsets);
   board.loaded = true;
   board.day = day;
   board.tables = new Map();

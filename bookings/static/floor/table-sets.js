@@ -1,6 +1,6 @@
 // Which tables a booking gets when it is dragged over a table: one for one, a set as a set.
 
-import { isInUse, isOpen, leavesAt, occupiesTables } from './bookings.js';
+import { beginsAt, endsAt, isInUse, isOpen, occupiesTables } from './bookings.js';
 import { MINUTE } from './clock.js';
 import { board } from './store.js';
 
@@ -123,8 +123,8 @@ export function swapPartner(booking, target) {
     (other) =>
       other.id !== booking.id &&
       occupiesTables(other) &&
-      other.start < end &&
-      leavesAt(other) > target.start &&
+      beginsAt(other) < end &&
+      endsAt(other) > target.start &&
       other.tables.some((id) => target.tables.includes(id)),
   );
   if (there.length !== 1) return null;

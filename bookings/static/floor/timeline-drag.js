@@ -1,7 +1,7 @@
 // Dragging on the timeline: a booking to another table or time, or its end to make it longer or shorter.
 
 import { move, offerSwap } from './actions.js';
-import { bookingAt, isChangeable, isInUse } from './bookings.js';
+import { beginsAt, bookingAt, endsAt, isChangeable, isInUse } from './bookings.js';
 import { floorToQuarter, MINUTE, QUARTER, timeText } from './clock.js';
 import { fill, gettext } from './i18n.js';
 import { board, boardChanged } from './store.js';
@@ -121,10 +121,12 @@ export class TimelineDrag {
     const shift = Math.round((under.instant - grabbed.instant) / QUARTER) * QUARTER;
     setStyle(drag.tip, { left: `${event.clientX + 14}px`, top: `${event.clientY + 16}px` });
     if (drag.isResize) {
-      const quarters = Math.max(1, Math.round((booking.minutes * MINUTE + shift) / QUARTER));
+      // The edge that was grabbed follows the pointer: of a party that stays over its time, it is at the present.
+      const quarters = Math.max(1, Math.round((endsAt(booking) - booking.start + shift) / QUARTER));
       const length = quarters * QUARTER;
       drag.target = { minutes: length / MINUTE };
-      setStyle(drag.card, { width: `${quarters * this.timeline.slotWidth - 2}px` });
+      const width = this.timeline.x(booking.start + length) - this.timeline.x(beginsAt(booking)) - 2;
+      setStyle(drag.card, { width: `${width}px` });
       drag.tip.textContent = fill(gettext('until %(time)s'), { time: timeText(booking.start + length) });
       return;
     }

@@ -1,19 +1,22 @@
 // The timeline: tables as rows, quarter hours across, bookings over their tables.
 
 import {
-  attentionFlag,
   attentionText,
+  beginsAt,
   bookingAt,
   coversByQuarter,
   displayName,
+  endsAt,
+  flagChips,
+  flagsOf,
   isChangeable,
   isInShownSector,
   isInUse,
-  leavesAt,
   occupiesTables,
   seatsText,
   tableNames,
   tableText,
+  timesText,
   tone,
   toneIcon,
   toneLabel,
@@ -37,6 +40,7 @@ import { focusedElement, h, icon, setStyle } from './ui.js';
 /** The height of a sector's heading, as .timeline-sector has it. */
 const SECTOR_PX = 28;
 const MIN_CARD_PX = 14;
+const OCCUPIED_INSET_PX = 9;
 const CHART_PX = 22;
 /** A quarter hour with more of its seats taken is marked. */
 const NEARLY_FULL = 0.85;
@@ -82,10 +86,14 @@ export class Timeline {
     if (focused) this.cardsOf(focused)[0]?.focus({ preventScroll: true });
   }
 
-  /** Move the line of the present. */
+  /** Move the line of the present, and with it the end of the parties that stay over their time. */
   tick() {
     const { from, to } = board.day;
     const at = now();
+    for (const booking of this.drawn) {
+      if (tone(booking) !== 'over' || this.drag.isLifted) continue;
+      for (const card of this.cardsOf(booking.id)) setStyle(card, { width: `${this.widthOf(booking)}px` });
+    }
     this.nowLine.hidden = at < from || at > to;
     setStyle(this.nowLine, { left: `${this.x(at)}px` });
     this.nowLine.replaceChildren(h('span', {}, timeText(at)));
@@ -272,8 +280,10 @@ export class Timeline {
       booking.flash && 'flash',
       board.selected === booking.id && 'selected',
     ];
-    const left = this.x(booking.start);
-    const width = Math.max(this.x(leavesAt(booking)) - left - 2, MIN_CARD_PX);
+    const left = this.x(beginsAt(booking));
+    const width = this.widthOf(booking);
+    // Above it, the bar of the party that still sits there is seen.
+    const inset = flagsOf(booking).includes('occupied') ? OCCUPIED_INSET_PX : 0;
     this.runsOf(booking.tables).forEach((run, index) => {
       const properties = {
         type: 'button',
@@ -286,14 +296,14 @@ export class Timeline {
         style: {
           left: `${left + 1}px`,
           width: `${width}px`,
-          top: `${run.top + 3}px`,
-          height: `${run.height - 7}px`,
+          top: `${run.top + 3 + inset}px`,
+          height: `${run.height - 7 - inset}px`,
         },
       };
       const card = h(
         'button',
         properties,
-        attentionFlag(booking),
+        ...flagChips(booking),
         icon(toneIcon(look)),
         h('b', {}, String(booking.party)),
         ' ',
@@ -306,6 +316,15 @@ export class Timeline {
   }
 
   /**
+   * The width of a booking's cards: to its end, or for a party that stays over its time, to the present.
+   * @param {Booking} booking
+   */
+  widthOf(booking) {
+    const end = Math.min(endsAt(booking), Math.max(booking.end, board.day.to));
+    return Math.max(this.x(end) - this.x(beginsAt(booking)) - 2, MIN_CARD_PX);
+  }
+
+  /**
    * A booking in words. It begins with the text on the card, for those who control the page by voice.
    * @param {Booking} booking
    */
@@ -313,7 +332,7 @@ export class Timeline {
     const attention = attentionText(booking);
     const parts = [
       `${booking.party} ${displayName(booking)}`,
-      `${timeText(booking.start)}–${timeText(leavesAt(booking))}`,
+      timesText(booking),
       tableText(booking.tables),
       toneLabel(tone(booking)),
       attention && `${gettext('Needs attention')}: ${attention}`,

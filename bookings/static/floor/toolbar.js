@@ -73,7 +73,8 @@ const sumOfCovers = (bookings) => bookings.reduce((sum, booking) => sum + bookin
 /** @param {Booking[]} bookings */
 function freeTablesNow(bookings) {
   const at = now();
-  const taken = new Set(board.day.blocks.filter(({ start, end }) => start <= at && at < end).map(({ table }) => table));
+  const blocks = board.day.blocks.filter(({ start, end }) => start <= at && at < end);
+  const taken = new Set([...blocks.map(({ table }) => table), ...board.day.heldTables]);
   for (const { status, start, end, tables } of bookings) {
     const isExpected = status === 'CONFIRMED' && start <= at && at < end;
     if (status === 'SEATED' || isExpected) for (const id of tables) taken.add(id);

@@ -156,16 +156,31 @@ export function toast(text, undo = null) {
   box.append(h('button', { type: 'button', onclick }, gettext('Undo')), h('i'));
 }
 
-/** @param {string} text */
-export function errorToast(text) {
+/**
+ * Say what is wrong, and what would do instead: that stays until it is chosen or closed.
+ * @param {string} text
+ * @param {Choice[]} choices
+ *
+ * @typedef {{ text: string, choose: () => void }} Choice
+ */
+export function errorToast(text, choices = []) {
   const box = h('div', { class: 'toast bad' }, h('span', {}, text));
-  const close = showToast(box, ERROR_TOAST_MS);
+  const close = showToast(box, choices.length ? null : ERROR_TOAST_MS);
   box.append(h('button', { type: 'button', 'aria-label': gettext('Close'), onclick: close }, '×'));
+  if (!choices.length) return;
+  const buttons = choices.map(({ text, choose }) => {
+    const onclick = () => {
+      close();
+      choose();
+    };
+    return h('button', { type: 'button', onclick }, text);
+  });
+  box.append(h('div', { class: 'choices', role: 'group', 'aria-label': gettext('Free tables') }, ...buttons));
 }
 
 /**
  * @param {HTMLElement} box
- * @param {number} milliseconds
+ * @param {number | null} milliseconds until it closes by itself, null for never
  */
 function showToast(box, milliseconds) {
   const close = () => {
@@ -173,7 +188,7 @@ function showToast(box, milliseconds) {
     box.remove();
     if (latestUndo?.close === close) latestUndo = null;
   };
-  const timer = setTimeout(close, milliseconds);
+  const timer = milliseconds === null ? undefined : setTimeout(close, milliseconds);
   const toasts = byId('toasts');
   while (toasts.children.length >= MAX_TOASTS) toasts.firstElementChild?.remove();
   toasts.append(box);
@@ -187,9 +202,10 @@ export function undoLatest() {
   offer.undo();
 }
 
-/** A new change is under way: Ctrl+Z must not undo the one before it. */
-export function forgetUndo() {
+/** A new change is under way: neither Ctrl+Z nor a choice of tables may be about the one before it. */
+export function forgetOffers() {
   latestUndo = null;
+  for (const choices of document.querySelectorAll('.toast .choices')) choices.parentElement?.remove();
 }
 
 /**

@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -107,6 +107,10 @@ NEW = {
 }
 
 
+NEXT = NEW | {"start": "2025-10-22T21:30:00-03:00", "tableIds": ["T2"], "guestName": "Next"}
+"""The booking after B1 at its table."""
+
+
 def send(client: Client, path: str, body: dict[str, Any], key: str) -> Any:
     return client.post(
         f"/admin/floor/{path}", json.dumps(body), "application/json", headers={"Idempotency-Key": key}
@@ -184,6 +188,102 @@ def test_a_malformed_key_is_refused(client: Client) -> None:
     assert Booking.objects.filter(channel="staff").count() == 0
 
 
+def at(time: str, day: str = DAY) -> int:
+    """Return an instant of the restaurant's day in milliseconds."""
+    return int(datetime.fromisoformat(f"{day}T{time}-03:00").timestamp() * 1000)
+
+
+def test_the_board_says_who_sits_where_and_when(client: Client) -> None:
+    """The party of B1 came early and stays over its time: its bar and the next booking's flag follow."""
+    following = send(client, "bookings", NEXT, "k1").json()
+    pk = Booking.objects.get(reference="B1").pk
+    with clock.frozen(DUE - timedelta(minutes=10)):
+        send(client, f"bookings/{pk}/seat", {}, "k2")
+    with clock.frozen(DUE + timedelta(minutes=50)):
+        shown = day(client)
+    facts = ("id", "start", "end", "wall", "seatedAt", "left", "status", "attention")
+    assert [{name: each[name] for name in facts} for each in shown["bookings"]] == [
+        {
+            "id": str(pk),
+            "start": at("20:30"),
+            "end": at("21:15"),
+            "wall": ["2025-10-22T20:30", "2025-10-22T21:15"],
+            "seatedAt": at("20:20"),
+            "left": None,
+            "status": "SEATED",
+            "attention": [],
+        },
+        {
+            "id": following["id"],
+            "start": at("21:30"),
+            "end": at("22:30"),
+            "wall": ["2025-10-22T21:30", "2025-10-22T22:30"],
+            "seatedAt": None,
+            "left": None,
+            "status": "CONFIRMED",
+            "attention": ["occupied"],
+        },
+    ]
+    assert (shown["occupiedMarginMinutes"], shown["heldTables"]) == (15, [])
+    assert (shown["offsets"], shown["today"]) == ([[at("11:15", "2025-10-21"), -10800]], DAY)
+    with clock.frozen(DUE + timedelta(minutes=55)):
+        send(client, f"bookings/{pk}/complete", {}, "k3")
+        shown = day(client)
+    assert [(each["left"], each["attention"]) for each in shown["bookings"]] == [
+        (at("21:25"), []),
+        (None, []),
+    ]
+
+
+def test_the_timeline_spans_a_stay_beyond_the_hours(client: Client) -> None:
+    assert (day(client)["from"], day(client)["to"]) == (at("11:00"), at("00:30", "2025-10-23"))
+    pk = Booking.objects.get(reference="B1").pk
+    with clock.frozen(datetime(2025, 10, 22, 13, 20, tzinfo=UTC)):
+        send(client, f"bookings/{pk}/seat", {}, "k1")
+    with clock.frozen(datetime(2025, 10, 23, 2, 55, tzinfo=UTC)):
+        shown = day(client)
+    assert (shown["from"], shown["to"]) == (at("10:00"), at("00:40", "2025-10-23"))
+
+
+def test_the_next_day_lists_tables_at_which_a_party_of_the_day_before_still_sits(client: Client) -> None:
+    pk = Booking.objects.get(reference="B1").pk
+    with clock.frozen(DUE):
+        send(client, f"bookings/{pk}/seat", {}, "k1")
+    parameters = {"restaurant": "R1", "date": "2025-10-23"}
+    with clock.frozen(datetime(2025, 10, 23, 15, tzinfo=UTC)):
+        assert client.get("/admin/floor/data", parameters).json()["heldTables"] == ["T2"]
+        assert day(client)["heldTables"] == []
+        send(client, f"bookings/{pk}/complete", {}, "k2")
+        assert client.get("/admin/floor/data", parameters).json()["heldTables"] == []
+
+
+def test_a_story_and_suggested_times_are_on_the_restaurants_clocks(client: Client) -> None:
+    made = send(client, "bookings", NEW, "k1").json()
+    assert [entry["wall"] for entry in made["story"]] == ["2025-10-20T09:00"]
+    inquiry: dict[str, str | int] = {
+        "restaurant": "R1",
+        "date": DAY,
+        "start": "2025-10-22T23:30:00-03:00",
+        "party": 2,
+        "minutes": 60,
+    }
+    nearest = client.get("/admin/floor/suggest", inquiry).json()["nearest"]
+    assert nearest[0] == {"start": at("22:45"), "wall": "2025-10-22T22:45"}
+
+
+def test_a_booking_is_put_back_and_a_refusal_says_why(client: Client) -> None:
+    pk = Booking.objects.get(reference="B1").pk
+    with clock.frozen(DUE):
+        send(client, f"bookings/{pk}/seat", {}, "k1")
+        made = send(client, f"bookings/{pk}/reopen", {}, "k2")
+        assert (made.status_code, made.json()["status"], made.json()["seatedAt"]) == (200, "CONFIRMED", None)
+        refused = send(client, f"bookings/{pk}/reopen", {}, "k3")
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409,
+        "There is nothing to put this booking back to. Possible now: Seat, No-show, Cancel booking.",
+    )
+
+
 def page_data(client: Client) -> Any:
     page = client.get("/admin/floor/", {"restaurant": "R1", "date": DAY}).content.decode()
     match = re.search(r'<script id="page-data" type="application/json">(.*?)</script>', page)
@@ -193,12 +293,15 @@ def page_data(client: Client) -> Any:
 
 def test_the_page_gives_its_scripts_the_actions_of_each_status(client: Client) -> None:
     data = page_data(client)
-    assert {name: (facts["open"], facts["occupies"]) for name, facts in data["statuses"].items()} == {
-        "CONFIRMED": (True, True),
-        "SEATED": (True, True),
-        "COMPLETED": (False, True),
-        "CANCELLED": (False, False),
-        "NO_SHOW": (False, False),
+    facts = ("open", "occupies", "reopens")
+    assert {
+        status: tuple(data["statuses"][status][fact] for fact in facts) for status in data["statuses"]
+    } == {
+        "CONFIRMED": (True, True, False),
+        "SEATED": (True, True, True),
+        "COMPLETED": (False, True, True),
+        "CANCELLED": (False, False, True),
+        "NO_SHOW": (False, False, True),
     }
     assert {name: (action["from"], action["to"]) for name, action in data["actions"].items()} == {
         "seat": (["CONFIRMED", "NO_SHOW"], "SEATED"),

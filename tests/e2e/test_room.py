@@ -1,0 +1,230 @@
+"""Who sits where, on the board: a party that overstays, the choices at an occupied table, and putting back."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Product, playwright_api, serious, with_restaurant
+from tests.e2e.test_board import SignIn, block, box_of, iso, reads
+
+pytestmark = pytest.mark.browser
+expect = playwright_api.expect
+SLOT = 26
+AHEAD = 13 - datetime.now(UTC).hour
+"""Hours by which the restaurant's clocks are ahead of UTC: it is early afternoon there whenever the tests run."""
+OCCUPIED = "Another party still sits at its table. Choose another table, or wait until they leave."
+
+MADE = """
+from datetime import time
+from django.contrib.auth.models import User
+from restaurants.models import TurnTime
+from restaurants.services.calendar import Hours
+from restaurants.services.restaurants import create_restaurant, create_sector, create_table
+from wokibrain.access.models import Membership
+from wokibrain.core.callers import SYSTEM
+from wokibrain.core.permissions import Role
+create_restaurant(caller=SYSTEM, id="ROOM", name="Room", zone="{zone}", hours=[Hours(time(0), time(0))],
+                  refuse_past=False)
+create_sector(caller=SYSTEM, id="ROOM-S", restaurant_id="ROOM", name="Main room")
+for number in range(1, 9):
+    create_table(caller=SYSTEM, id=f"ROOM-{number}", sector_id="ROOM-S", capacity_min=1, capacity_max=2,
+                 combinable=False, name=f"R{number}", position=number, x=60 + 170 * ((number - 1) % 4),
+                 y=80 + 170 * ((number - 1) // 4))
+TurnTime.objects.create(restaurant_id="ROOM", party_up_to=50, minutes=90)
+Membership.objects.create(user=User.objects.get(username="ana"), restaurant_id="ROOM", role=Role.ADMIN)
+"""
+
+
+@pytest.fixture(scope="module")
+def room(product: Product) -> Iterator[Product]:
+    with with_restaurant(
+        product, "ROOM", MADE.replace("{zone}", f"Etc/GMT{-AHEAD:+d}" if AHEAD else "Etc/GMT")
+    ):
+        yield product
+
+
+@functools.cache
+def this_quarter() -> datetime:
+    """Return the start of the quarter hour in which these tests began."""
+    now = datetime.now(timezone(timedelta(hours=AHEAD)))
+    return now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
+
+
+def quarter(minutes: int = 0) -> datetime:
+    return this_quarter() + timedelta(minutes=minutes)
+
+
+def book(room: Product, table: int, minutes: int, name: str, *, stay: int = 60) -> dict[str, Any]:
+    """Book a table from so many minutes after this quarter hour began, for ``stay`` minutes."""
+    start = quarter(minutes)
+    return room.book(
+        restaurantId="ROOM", date=start.date().isoformat(), start=iso(start), durationMinutes=stay,
+        tableIds=[f"ROOM-{table}"], guestName=name,
+    )  # fmt: skip
+
+
+def step(page: Any, booking: dict[str, Any], name: str) -> Any:
+    """Take a step of a booking by a request beside the open page, as another board would."""
+    token = page.locator("meta[name=csrf]").get_attribute("content")
+    path = f"/admin/floor/bookings/{booking['id']}/{name}"
+    reply = page.request.post(path, data={}, headers={"X-CSRFToken": token})
+    assert reply.status == 200, reply.text()
+    return reply.json()
+
+
+def times(start: int, end: int) -> str:
+    return f"{quarter(start):%H:%M}–{quarter(end):%H:%M}"
+
+
+def open_room(page: Any) -> Any:
+    page.goto("/admin/floor/?restaurant=ROOM")
+    page.wait_for_selector("#stage:not([aria-busy])", state="attached")
+    page.wait_for_selector("#link[data-state=online]")
+    return page
+
+
+def test_the_next_booking_at_an_overstayed_table_is_flagged_everywhere(
+    room: Product, signed_in: SignIn
+) -> None:
+    lingers = book(room, 1, -90, "Lingers")
+    following = book(room, 1, 0, "Follows")
+    page = open_room(signed_in())
+    reads(page, following, f"2 Follows, {times(0, 60)}, Table R1, Confirmed")
+    step(page, lingers, "seat")
+    # Live, by the event of the other booking.
+    reads(page, following, f"2 Follows, {times(0, 60)}, Table R1, Confirmed, Needs attention: {OCCUPIED}")
+    reads(page, lingers, f"2 Lingers, {times(-90, -30)}, Table R1, Over time")
+    chip = block(page, following).locator("[data-flag=occupied]")
+    assert (chip.get_attribute("title"), chip.locator("svg").get_attribute("aria-label")) == (
+        OCCUPIED,
+        OCCUPIED,
+    )
+    # The bar of the party that overstays ends at the present.
+    bar, line = box_of(block(page, lingers)), box_of(page.locator(".timeline-now"))
+    assert abs(bar["x"] + bar["width"] - line["x"]) < 6
+    row = page.locator("#list .row:has-text('Follows')")
+    assert row.locator("[data-flag=occupied]").inner_text() == "Occupied"
+    row.click()
+    assert page.locator("#drawer .attention").inner_text().split("\n") == ["Occupied", OCCUPIED]
+    assert serious(page) == {}
+    page.keyboard.press("p")
+    table = page.locator("[data-table=ROOM-1]")
+    expect(table).to_have_class("table square over")
+    assert table.locator("[data-flag=occupied]").inner_text() == "Occupied"
+    assert serious(page) == {}
+    step(page, lingers, "complete")
+    expect(page.locator("[data-flag=occupied]")).to_have_count(0)
+
+
+def test_a_table_becomes_occupied_as_time_passes(room: Product, signed_in: SignIn) -> None:
+    lingers = book(room, 2, -60, "Stays", stay=30)
+    following = book(room, 2, 60, "Due Later")
+    page = signed_in()
+    step(open_room(page), lingers, "seat")
+    now = quarter()
+    page.clock.install(time=now)
+    shown = {"now": int(now.timestamp() * 1000)}
+    page.route("**/floor/data?*", lambda route: route.fulfill(json=route.fetch().json() | shown))
+    open_room(page)
+    label = f"2 Due Later, {times(60, 120)}, Table R2, Confirmed"
+    reads(page, following, label)
+    page.route("**/floor/data?*", lambda route: route.abort())
+    page.clock.run_for(44 * 60_000)
+    reads(page, following, label)
+    page.clock.run_for(2 * 60_000)
+    reads(page, following, f"{label}, Needs attention: {OCCUPIED}")
+    step(page, lingers, "complete")
+
+
+def test_seating_at_an_occupied_table_offers_free_tables_to_choose(room: Product, signed_in: SignIn) -> None:
+    sits = book(room, 3, -60, "Sits Here")
+    following = book(room, 3, 0, "Wants In")
+    page = open_room(signed_in(locale="es-ES"))
+    since = step(page, sits, "seat")["seatedAt"]
+    block(page, following).click()
+    page.click("#drawer [data-act=seat]")
+    refusal = page.locator(".toast.bad")
+    clock = datetime.fromtimestamp(since / 1000, quarter().tzinfo)
+    assert refusal.locator("> span").inner_text() == (
+        f"Allí sigue sentado otro grupo, desde las {clock:%H:%M} ({sits['reference']})."
+    )
+    choices = refusal.get_by_role("group", name="Mesas libres").get_by_role("button")
+    tables = choices.all_inner_texts()
+    assert (len(tables), "Mesa R3" in tables) == (6, False)
+    assert serious(page) == {}
+    choices.first.click()
+    page.wait_for_selector(f".toast:has-text('Wants In: en la {tables[0].lower()}.')")
+    expect(block(page, following)).to_have_attribute("aria-label", re.compile(f"{tables[0]}, En mesa"))
+    for each in (sits, following):
+        step(page, each, "complete")
+
+
+def test_a_no_show_whose_table_was_given_away_is_seated_at_another(room: Product, signed_in: SignIn) -> None:
+    late = book(room, 4, -30, "Came Late")
+    page = open_room(signed_in())
+    step(page, late, "no-show")
+    given = book(room, 4, 0, "Got It")
+    page.click("[data-filter=out]")
+    page.click("#list .row:has-text('Came Late')")
+    page.click("#drawer [data-act=seat]")
+    refusal = page.locator(".toast.bad")
+    assert refusal.locator("> span").inner_text() == (
+        f"Its tables are booked for another party at {quarter():%H:%M} ({given['reference']})."
+    )
+    refusal.get_by_role("button", name="Table R").first.click()
+    expect(page.locator("#drawer .chip")).to_have_text("Seated")
+    assert page.locator(".toast.bad").count() == 0
+    step(page, late, "complete")
+
+
+def test_a_booking_is_put_back_from_the_drawer(room: Product, signed_in: SignIn) -> None:
+    booking = book(room, 5, -15, "Not Gone")
+    page = open_room(signed_in())
+    step(page, booking, "seat")
+    step(page, booking, "complete")
+    block(page, booking).click()
+    page.click("#drawer [data-act=reopen]")
+    page.wait_for_selector(".toast:has-text('Not Gone is back to: Seated.')")
+    expect(page.locator("#drawer .chip")).to_have_text("Seated")
+    page.click("#drawer [data-act=reopen]")
+    page.wait_for_selector(".toast:has-text('Not Gone is back to: Confirmed.')")
+    expect(page.locator("#drawer [data-act=reopen]")).to_have_count(0)
+    page.click("#drawer [data-act=cancel]")
+    page.wait_for_selector(".toast:has-text('Not Gone: cancelled.')")
+    other = book(room, 5, 0, "Has It Now")
+    page.click("#drawer [data-act=reopen]")
+    refusal = page.locator(".toast.bad > span")
+    expect(refusal).to_have_text(
+        f"Its tables are booked for another party at {quarter():%H:%M} ({other['reference']})."
+    )
+    expect(page.locator("#drawer .chip")).to_have_text("Cancelled")
+
+
+def test_a_drag_that_runs_into_the_next_party_snaps_back_and_names_it(
+    room: Product, signed_in: SignIn
+) -> None:
+    booking, following = book(room, 6, 30, "Longer"), book(room, 6, 90, "In The Way")
+    page = open_room(signed_in())
+    label = f"2 Longer, {times(30, 90)}, Table R6, Confirmed"
+    reads(page, booking, label)
+    text = f"Its tables are booked for another party at {quarter(90):%H:%M} ({following['reference']})."
+    box = box_of(block(page, booking))
+    edge, middle = box["x"] + box["width"] - 4, box["y"] + box["height"] / 2
+    page.mouse.move(edge, middle)
+    page.mouse.down()
+    page.mouse.move(edge + 2 * SLOT, middle, steps=4)
+    page.mouse.up()
+    expect(page.locator(".toast.bad > span")).to_have_text(text)
+    reads(page, booking, label)
+    assert box_of(block(page, booking))["width"] == box["width"]
+    page.click(".toast.bad [aria-label=Close]")
+    block(page, booking).focus()
+    page.keyboard.press("+")
+    expect(page.locator(".toast.bad > span")).to_have_text(text)
+    reads(page, booking, label)
