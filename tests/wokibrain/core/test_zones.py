@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import zoneinfo
@@ -22,6 +23,14 @@ WINTER = (
     "at = datetime(2026, 12, 24, 20, tzinfo=clock.zone('America/Vancouver'));"
     "print(zones.release(), at.isoformat())"
 )
+NEEDS_UNSHARE = pytest.mark.skipif(shutil.which("unshare") is None, reason="needs Linux's unshare")
+HIDE = """
+mount --bind /usr/share "$0/share"
+mount -t tmpfs none "$0/links"
+for entry in "$0"/share/*; do [ "${entry##*/}" = zoneinfo ] || ln -s "$entry" "$0/links/"; done
+mount --bind "$0/links" /usr/share
+exec "$@"
+"""
 
 
 def python(code: str, **environment: str) -> str:
@@ -51,6 +60,39 @@ def test_canary_python_alone_reads_the_hosts_zones(older: str) -> None:
         "import zoneinfo, datetime as d; print(d.datetime(2026, 12, 24, 20, tzinfo=zoneinfo.ZoneInfo('{}')))"
     )
     assert python(alone.format("America/Vancouver"), PYTHONTZPATH=older) == "2026-12-24 20:00:00-08:00"
+
+
+def without_host_zones(tmp_path: Path, code: str) -> str:
+    """Return what Python prints where /usr/share/zoneinfo is missing: in a mount namespace, with links to the rest."""
+    for name in ("share", "links"):
+        (tmp_path / name).mkdir()
+    mapped = [] if os.geteuid() == 0 else ["--map-root-user"]
+    result = subprocess.run(
+        ["unshare", *mapped, "--mount", "sh", "-euc", HIDE, str(tmp_path), sys.executable, "-c", code],
+        cwd=env.ROOT,
+        env=os.environ | {"ENVIRONMENT": "test", "PYTHONTZPATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "unshare:" in result.stderr or "mount:" in result.stderr:
+        pytest.skip("needs the right to mount")
+    assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout.strip()
+
+
+@NEEDS_UNSHARE
+def test_a_host_needs_no_zone_files(tmp_path: Path) -> None:
+    assert without_host_zones(tmp_path, f"import django; django.setup(); {WINTER}") == (
+        "2026f 2026-12-24T20:00:00-07:00"
+    )
+
+
+@NEEDS_UNSHARE
+def test_canary_there_are_no_zone_files(tmp_path: Path) -> None:
+    alone = "import zoneinfo; print(len(zoneinfo.available_timezones() - {'localtime'}))"
+    hidden = f"import sys; sys.modules['tzdata'] = None; {alone}"
+    assert without_host_zones(tmp_path, hidden) == "0"
 
 
 def test_the_operators_folder_takes_precedence_over_the_package(older: str) -> None:
