@@ -72,14 +72,19 @@ def clocks_of(instant: datetime, zone_name: str, promise: Promise | None) -> tzi
     return zone if instant.astimezone(zone).utcoffset() == promise.offset else timezone(promise.offset)
 
 
-def local_start(booking: Booking) -> datetime:
-    """Return a booking's start as its restaurant's clocks show it: the wall time that was promised."""
+def booking_clocks(booking: Booking) -> tzinfo:
+    """Return the zone or offset by which a booking's times are shown (``clocks_of``)."""
     promise = None
     if booking.promised_start is not None:
         promise = Promise(
             booking.start, booking.promised_start, booking.promised_zone or "", booking.promised_fold or 0
         )
-    return booking.start.astimezone(clocks_of(booking.start, booking.restaurant.zone, promise))
+    return clocks_of(booking.start, booking.restaurant.zone, promise)
+
+
+def local_start(booking: Booking) -> datetime:
+    """Return a booking's start as its restaurant's clocks show it: the wall time that was promised."""
+    return booking.start.astimezone(booking_clocks(booking))
 
 
 def block_promises(block: TableBlock) -> tuple[Promise, Promise] | None:

@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Booking, Guest
+from bookings.repository.records import booking_clocks
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Conflict, NotFound
@@ -55,15 +56,15 @@ def export_guest(*, caller: Caller, guest_id: UUID) -> dict[str, Any]:
             {
                 "id": str(booking.id),
                 "reference": booking.reference,
-                "start": clock.iso(booking.start, zone),
-                "end": clock.iso(booking.end, zone),
+                "start": clock.iso(booking.start, booking_clocks(booking)),
+                "end": clock.iso(booking.end, booking_clocks(booking)),
                 "partySize": booking.party_size,
                 "tableIds": booking.table_ids,
                 "status": booking.status,
                 "notes": booking.notes,
                 "createdAt": clock.iso_milliseconds(booking.created_at, zone),
             }
-            for booking in guest.bookings.order_by("start", "id")
+            for booking in guest.bookings.select_related("restaurant").order_by("start", "id")
         ],
     }
 
