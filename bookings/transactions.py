@@ -215,9 +215,13 @@ def lock_plans(restaurant_id: str) -> None:
 
     Raises OperationalError (55P03) when the bookings that are being written take longer than LOCK_WAIT_MS.
     """
+    lock_sectors(Sector.objects.filter(restaurant_id=restaurant_id).values_list("id", flat=True))
+
+
+def lock_sectors(sector_ids: Iterable[str]) -> None:
+    """Keep every booking of these sectors from being written until the transaction ends. Raises as ``lock_plans``."""
     assert connection.in_atomic_block, "a plan's lock lives in a transaction"
-    sectors = Sector.objects.filter(restaurant_id=restaurant_id).values_list("id", flat=True)
-    numbers = [_plan_number(sector_id) for sector_id in sorted(sectors)]
+    numbers = [_plan_number(sector_id) for sector_id in sorted(sector_ids)]
     _lock(numbers, [False] * len(numbers), Wait.begin())
 
 

@@ -87,8 +87,7 @@ def update_booking(
 
     def write() -> BookingRecord:
         before = locked(seen.id)
-        if (before.sector_id, before.service_date) != (seen.sector_id, seen.service_date):
-            raise Conflict(_("The booking was just moved; look at it and try again."))
+        check_not_moved(seen, before)
         if version is not None and before.version != version:
             raise Conflict(CHANGED_SINCE)
         check_open(before)
@@ -142,6 +141,12 @@ def _service_date(booking: BookingRecord, start: datetime | None) -> date:
     if 0 <= own.slot_of(start) < own.slots:
         return booking.service_date
     return service_date_at(plan, start)
+
+
+def check_not_moved(seen: BookingRecord, now: BookingRecord) -> None:
+    """Raise Conflict if the booking left the sector-day as which it was seen, and whose lock is held."""
+    if (now.sector_id, now.service_date) != (seen.sector_id, seen.service_date):
+        raise Conflict(_("The booking was just moved; look at it and try again."))
 
 
 def check_open(booking: BookingRecord) -> None:

@@ -23,9 +23,9 @@ from bookings.event_types import BOOKING_CANCELLED, BOOKING_COMPLETED, BOOKING_N
 from bookings.repository import statements
 from bookings.repository.records import BookingRecord, Ticket
 from bookings.repository.statements import locked
-from bookings.services.change import clear_attention
+from bookings.services.change import check_not_moved, clear_attention
 from bookings.services.command import booking_command
-from bookings.services.room import in_the_way, seated_from, with_alternatives
+from bookings.services.room import in_the_way, needed_until, seated_from, with_alternatives
 from bookings.statuses import CANCEL, COMPLETE, MARK_NO_SHOW, SEAT, Status, Step, possible
 from bookings.transactions import SectorDay, in_transaction_for
 from wokibrain.core import clock
@@ -66,7 +66,8 @@ def seat_booking(
 ) -> BookingRecord | Replay:
     """Seat the party of a CONFIRMED or NO_SHOW booking now, at its own tables or at others that the caller names.
 
-    Only on its service day; early is possible where the tables are free from now on. Raises InvalidTransition;
+    Only on its service day; early is possible where the tables are free from now on, late, even past its end, where
+    they are free now. Raises InvalidTransition;
     NotFound for a table; Conflict, with ``alternatives``, where another party sits or is planned there, or the tables
     do not seat the party.
     """
@@ -80,7 +81,7 @@ def seat_booking(
         after = before
         if table_ids is not None and table_ids != frozenset(before.table_ids):
             after = replace(before, sector_id=day.sector_of(table_ids), table_ids=tuple(sorted(table_ids)))
-        conflict = in_the_way(day, after, start)
+        conflict = in_the_way(day, after, start, needed_until(start, before.end))
         if after is not before and not day.seats(after.table_ids, after.party_size):
             conflict = Conflict(
                 format_lazy(_("The tables do not seat a party of {party}."), party=before.party_size)
@@ -145,6 +146,7 @@ def _step(
 
     def write() -> BookingRecord:
         before = locked(seen.id)
+        check_not_moved(seen, before)
         moved = effect(before)
         changes = {"changes": moved.changes_from(before)} if moved != before else {}
         after = replace(

@@ -17,6 +17,7 @@ from bookings.event_types import BOOKING, BOOKING_UPDATED
 from bookings.repository import statements
 from bookings.repository.records import BookingRecord, Ticket
 from bookings.repository.statements import locked
+from bookings.services.change import check_not_moved
 from bookings.services.command import booking_command
 from bookings.services.lifecycle import check_its_day
 from bookings.services.room import in_the_way, planned_there, seated_from, with_alternatives
@@ -43,6 +44,7 @@ def reopen_booking(
 
     def write() -> BookingRecord:
         before = locked(seen.id)
+        check_not_moved(seen, before)
         target, undone = _before(before)
         if target in OPEN:
             _check_tables(before, target)
@@ -88,7 +90,8 @@ def _check_tables(booking: BookingRecord, target: Status) -> None:
     if target is Status.SEATED:
         check_its_day(booking, day.plan)
         start = seated_from(booking)
-        conflict = in_the_way(day, booking, start)
+        # Past its end it may well sit where the next party is planned: it had not left.
+        conflict = in_the_way(day, booking, start, booking.end)
     else:
         conflict = planned_there(booking.id, booking.table_ids, start, booking.end, day)
     if conflict:

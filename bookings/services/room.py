@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -14,10 +14,13 @@ from django.utils.translation import gettext_lazy as _
 from bookings.availability.day import Day, SeatRequest, Sitting
 from bookings.models import Allocation
 from bookings.repository.records import BookingRecord, local_start
+from bookings.statuses import Status
 from wokibrain.core import clock
 from wokibrain.core.errors import Conflict, Issue, Text
 
 MAX_ALTERNATIVES: Final = 6
+MOMENT: Final = timedelta(minutes=2)
+"""For how long at least a party that is there needs its table; stays are measured in whole minutes."""
 
 
 def sitting_there(day: Day, sitting: Sitting) -> Conflict:
@@ -57,18 +60,23 @@ def planned_there(
     return _naming(first.booking.reference, text)
 
 
-def in_the_way(day: Day, booking: BookingRecord, start: datetime) -> Conflict | None:
-    """Return why a party cannot sit at the booking's tables from ``start`` to its end; None where it can."""
+def in_the_way(day: Day, booking: BookingRecord, start: datetime, end: datetime) -> Conflict | None:
+    """Return why a party cannot sit at the booking's tables from ``start`` to ``end``; None where it can."""
     for sitting in day.sitting_at(booking.table_ids):
         return sitting_there(day, sitting)
-    return planned_there(booking.id, booking.table_ids, start, booking.end, day)
+    return planned_there(booking.id, booking.table_ids, start, end, day)
 
 
 def with_alternatives(
     conflict: Conflict, day: Day, booking: BookingRecord, start: datetime, end: datetime
 ) -> Conflict:
-    """Return the conflict with the free tables that seat the booking's party in that time, best first."""
-    minutes = int((end - start).total_seconds() // 60)
+    """Return the conflict with the free tables that seat the booking's party in that time, best first.
+
+    A party that sits needs them from now on, whatever its times.
+    """
+    if booking.status is Status.SEATED:
+        start = min(start, clock.now_to_millisecond())
+    minutes = int((needed_until(start, end) - start).total_seconds() // 60)
     request = SeatRequest(
         party=booking.party_size,
         duration=day.covering(start, minutes),
@@ -88,6 +96,12 @@ def with_alternatives(
 def seated_from(booking: BookingRecord) -> datetime:
     """Return the instant from which the tables are needed if the party sits down now: at the latest its start."""
     return min(booking.start, clock.now_to_millisecond())
+
+
+def needed_until(start: datetime, end: datetime) -> datetime:
+    """Return until when tables are needed from ``start`` on: what has begun needs them now, though its end be past."""
+    now = clock.now_to_millisecond()
+    return end if start > now else max(end, now + MOMENT)
 
 
 def _naming(reference: str, text: Text) -> Conflict:

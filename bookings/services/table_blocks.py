@@ -15,6 +15,7 @@ from bookings.event_types import TABLE_BLOCKED, TABLE_UNBLOCKED
 from bookings.models import Allocation, Seating, TableBlock
 from bookings.repository import statements
 from bookings.repository.records import Promise, local_period, plain_offset
+from bookings.transactions import lock_sectors
 from restaurants.models import Table
 from restaurants.selectors import Page, get_table
 from wokibrain.core import clock
@@ -39,6 +40,8 @@ def block_table(
         raise ValidationFailed.at("end", _("A block ends after it starts."))
     try:
         with transaction.atomic():
+            # A party may sit at a time for which it holds no allocation; none may sit down while this looks.
+            lock_sectors([table.sector_id])
             lock_table(table_id)
             overlapping = Allocation.objects.filter(
                 table_id=table_id, active=True, period__overlap=(start, end)

@@ -109,6 +109,18 @@ def test_a_no_show_that_comes_after_its_table_was_given_away_gets_choices(staff:
     assert clean()
 
 
+def test_a_party_that_comes_after_its_end_gets_no_table_that_is_another_s_by_now(staff: Api) -> None:
+    late = book(staff, "T1", "20:00", stay=45)
+    there, following = book(staff, "T5", "20:45"), book(staff, "T1", "21:00")
+    step(staff, there, "seat", minutes(46))
+    reply = step(staff, late, "seat", minutes(65))
+    text = f"Its tables are booked for another party at 21:00 ({following})."
+    assert assert_refused(reply, 409, "CONFLICT", f"bookings.{following}") == text
+    assert [each["tableIds"] for each in reply.body["alternatives"]] == [["T3"]]
+    assert step(staff, late, "seat", minutes(66), {"tableIds": ["T3"]}).status == 200
+    assert clean()
+
+
 # --- Changes -----------------------------------------------------------------------------------------------------
 
 
@@ -141,6 +153,16 @@ def test_a_party_that_sits_moves_only_where_somebody_says(staff: Api) -> None:
     assert (moved.status, moved.body["tableIds"]) == (200, ["T3"])
     rows = [(row.table_id, row.period.upper) for row in Seating.objects.order_by("table")]
     assert rows == [("T1", minutes(11)), ("T3", None)]
+
+
+def test_a_party_that_overstays_is_not_offered_the_table_of_another_that_sits(staff: Api) -> None:
+    booking, there = book(staff, "T1", "20:00", stay=45), book(staff, "T3", "20:45")
+    step(staff, booking, "seat", minutes(0))
+    step(staff, there, "seat", minutes(46))
+    for fields in ({"partySize": 4}, {"partySize": 4, "start": at("22:15")}):
+        reply = change(staff, booking, minutes(60), **fields)
+        assert_refused(reply, 409, "CONFLICT")
+        assert all("T3" not in each["tableIds"] for each in reply.body["alternatives"])
 
 
 def test_a_party_that_sits_stays_on_its_day(staff: Api) -> None:
