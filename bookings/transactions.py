@@ -133,11 +133,11 @@ def in_transaction_for(
                 with transaction.atomic():
                     with pipelined():
                         _advisory_locks(days, wait, first=ticket.number if ticket else None)
-                        stored = ticket.ask() if ticket else None
+                        history = ticket.ask() if ticket else None
                         if send:
                             send()
                     metrics.LOCK_ACQUISITIONS.labels("postgres").inc(len(days))
-                    past = ticket.past(stored) if ticket else Past()
+                    past = ticket.past(history) if ticket else Past()
                     if past.replay:
                         return past.replay
                     result = write()
@@ -178,10 +178,10 @@ def _take(keys: list[str], token: str, wait: Wait) -> bool:
     contended = False
     while True:
         try:
-            taken = TAKE.run(keys, token, settings.LOCK_TTL_MS)
+            acquired = TAKE.run(keys, token, settings.LOCK_TTL_MS)
         except Away:
             return False
-        if taken:
+        if acquired:
             metrics.LOCK_ACQUISITIONS.labels("redis").inc()
             return True
         if not contended:

@@ -205,7 +205,7 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
         if data["seen"] != _stamp(booking):
             raise Conflict(CHANGED_SINCE)
         tables = data["tables"] if "tables" in changed_fields else ()
-        changed = change.update_booking(
+        record = change.update_booking(
             str(booking.pk),
             caller=self.caller,
             change=Change(
@@ -222,8 +222,8 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
             ),
             version=booking.version,
         )
-        assert isinstance(changed, BookingRecord), "without a ticket there is nothing to replay"
-        return changed
+        assert isinstance(record, BookingRecord), "without a ticket there is nothing to replay"
+        return record
 
     @staticmethod
     def _start(restaurant_id: str, data: dict[str, Any]) -> datetime:

@@ -34,7 +34,7 @@ class GuestAdmin(ServiceAdmin):
     form = GuestForm
     may_view = Permission.GUEST_READ
     may_change = Permission.BOOKING_UPDATE
-    list_display = ("named", "phone", "email", "restaurant", "visits")
+    list_display = ("display_name", "phone", "email", "restaurant", "visits")
     list_filter = (("restaurant", TenantRelatedFilter),)
     list_select_related = ("restaurant",)
     search_fields = ("name", "phone", "email")
@@ -61,7 +61,7 @@ class GuestAdmin(ServiceAdmin):
         return super().log_change(request, Guest(pk=obj.pk), message)
 
     @display(description=_("name"), ordering="name")
-    def named(self, obj: Guest) -> str:
+    def display_name(self, obj: Guest) -> str:
         return obj.name or str(_("(no name)"))
 
     @display(description=_("visits"), ordering="came")

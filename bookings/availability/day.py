@@ -328,19 +328,19 @@ def _occupied(
     rooms: Sequence[SectorRoom], service: ServiceDay, allocations: Allocations
 ) -> tuple[tuple[SectorRoom, Occupancy], ...]:
     everything = (1 << service.slots) - 1
-    taken: dict[str, int] = {}
+    slots_taken: dict[str, int] = {}
     for table_id, first, last in allocations:
         first = max(first, 0)
         last = min(last, service.slots)
         if first < last:
-            taken[table_id] = taken.get(table_id, 0) | ((1 << last) - (1 << first))
+            slots_taken[table_id] = slots_taken.get(table_id, 0) | ((1 << last) - (1 << first))
     return tuple(
         (
             room,
             Occupancy(
                 room.engine,
                 service,
-                tuple([everything & ~taken.get(table.id, 0) for table in room.engine.tables]),
+                tuple([everything & ~slots_taken.get(table.id, 0) for table in room.engine.tables]),
             ),
         )
         for room in rooms
@@ -351,7 +351,7 @@ def _without_sittings(day: Day) -> tuple[tuple[SectorRoom, Occupancy], ...]:
     """Return the planned rooms without the slots in which a table's party still sits, as far as can be told now."""
     service = day.service
     until = day.plan.occupied_until()
-    taken: dict[str, int] = {}
+    slots_taken: dict[str, int] = {}
     for sitting in day.sittings:
         # One that sat down early stays at least until the plan holds its table.
         free_at = max(until, sitting.start)
@@ -361,14 +361,16 @@ def _without_sittings(day: Day) -> tuple[tuple[SectorRoom, Occupancy], ...]:
         first = max(service.slot_of(sitting.since), 0)
         last = min(-((service.origin - free_at) // SLOT), service.slots)
         if first < last:
-            taken[sitting.table_id] = taken.get(sitting.table_id, 0) | ((1 << last) - (1 << first))
+            slots_taken[sitting.table_id] = slots_taken.get(sitting.table_id, 0) | (
+                (1 << last) - (1 << first)
+            )
     return tuple(
         (
             room,
             replace(
                 occupancy,
                 free=tuple(
-                    free & ~taken.get(table.id, 0)
+                    free & ~slots_taken.get(table.id, 0)
                     for table, free in zip(room.engine.tables, occupancy.free, strict=True)
                 ),
             ),

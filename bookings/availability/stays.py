@@ -17,7 +17,7 @@ DAYS: Final = 90
 """The past days whose visits count."""
 MIN_VISITS: Final = 20
 """Visits of a party size below which nothing is said about it."""
-KEPT: Final = timedelta(hours=1)
+FIGURES_LIFETIME: Final = timedelta(hours=1)
 """How long a process keeps a restaurant's figures, which change by a minute in a week."""
 MAX_RESTAURANTS: Final = 512
 
@@ -36,25 +36,25 @@ FROM (
 GROUP BY visit.party_size HAVING count(*) >= {MIN_VISITS}
 """  # noqa: S608 - made of constants
 
-_kept: Final[OrderedDict[str, tuple[datetime, Mapping[int, int]]]] = OrderedDict()
+_figures: Final[OrderedDict[str, tuple[datetime, Mapping[int, int]]]] = OrderedDict()
 _lock: Final = Lock()
 
 
 def usual_minutes(restaurant_id: str, party: int) -> int | None:
     """Return the median stay of parties of this size in minutes; None with fewer than MIN_VISITS of the last DAYS.
 
-    Read from the database once in KEPT for each restaurant and process.
+    Read from the database once in FIGURES_LIFETIME for each restaurant and process.
     """
     now = clock.now()
     with _lock:
-        kept = _kept.get(restaurant_id)
-    if kept is None or not timedelta() <= now - kept[0] < KEPT:
-        kept = now, usual_stays(restaurant_id)
+        figures = _figures.get(restaurant_id)
+    if figures is None or not timedelta() <= now - figures[0] < FIGURES_LIFETIME:
+        figures = now, usual_stays(restaurant_id)
         with _lock:
-            _kept[restaurant_id] = kept
-            while len(_kept) > MAX_RESTAURANTS:
-                _kept.popitem(last=False)
-    return kept[1].get(party)
+            _figures[restaurant_id] = figures
+            while len(_figures) > MAX_RESTAURANTS:
+                _figures.popitem(last=False)
+    return figures[1].get(party)
 
 
 def usual_stays(restaurant_id: str) -> dict[int, int]:

@@ -317,8 +317,8 @@ def hold_again(booking_id: UUID) -> bool:
             "WHERE own.booking_id = %s AND NOT own.active)",
             [booking_id],
         )
-        (taken,) = cursor.fetchone()
-        if taken:
+        (occupied,) = cursor.fetchone()
+        if occupied:
             return False
         cursor.execute(
             "UPDATE bookings_allocation SET active = true WHERE booking_id = %s AND NOT active", [booking_id]

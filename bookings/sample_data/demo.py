@@ -188,14 +188,14 @@ def demo(progress: Progress = lambda done, total: None) -> int:
     for restaurant in RESTAURANTS:
         _build(restaurant)
         today = clock.now().astimezone(clock.zone(restaurant.zone)).date()
-        booked = set(
+        filled_dates = set(
             Booking.objects.filter(restaurant_id=restaurant.id)
             .values_list("service_date", flat=True)
             .distinct()
         )
         for offset in range(-DAYS_BACK, DAYS_AHEAD + 1):
             service_date = today + timedelta(days=offset)
-            if service_date not in booked:
+            if service_date not in filled_dates:
                 count += _fill(restaurant, service_date, offset)
             done += 1
             progress(done, total)
@@ -304,8 +304,10 @@ def _party(rng: random.Random) -> int:
 def _booking(
     restaurant: DemoRestaurant, rng: random.Random, service_date: date, start: datetime, now: datetime
 ) -> int:
-    booked = min(start - timedelta(days=rng.choices(*DAYS_BOOKED_AHEAD)[0], minutes=rng.randrange(180)), now)
-    wanted = NewBooking(
+    booked_at = min(
+        start - timedelta(days=rng.choices(*DAYS_BOOKED_AHEAD)[0], minutes=rng.randrange(180)), now
+    )
+    request = NewBooking(
         restaurant_id=restaurant.id,
         party_size=_party(rng),
         date=service_date,
@@ -317,11 +319,11 @@ def _booking(
     fate = rng.random()
     late = timedelta(minutes=rng.randrange(14))
     stayed = rng.uniform(0.8, 1.0)
-    if start < now and booked >= start:
+    if start < now and booked_at >= start:
         return 0
     try:
-        with clock.frozen(booked):
-            booking = create.create_booking(caller=SYSTEM, new=wanted)
+        with clock.frozen(booked_at):
+            booking = create.create_booking(caller=SYSTEM, new=request)
     except DomainError:
         return 0
     assert isinstance(booking, BookingRecord), "there is no ticket to replay"

@@ -133,4 +133,4 @@ def _busiest(restaurant_id: str, since: date, today: date) -> list[tuple[str, in
         .filter(taken__gt=0)
         .order_by("-taken", "table_id")
     )
-    return [(table_id, taken) for table_id, taken in rows[:MAX_BUSIEST_TABLES]]
+    return [(table_id, minutes) for table_id, minutes in rows[:MAX_BUSIEST_TABLES]]

@@ -129,17 +129,17 @@ def _minutes(plan: Plan, party: WalkIn, service_date: date, now: datetime) -> in
     """Return how many minutes the party stays. Raises OutsideServiceWindow, ValidationFailed."""
     service = plan.day(service_date)
     slot = service.slot_of(now)
-    serving = [each for each in service.spans if each.lo <= slot < each.hi]
+    serving = [span for span in service.spans if span.lo <= slot < span.hi]
     if not serving:
         raise OutsideServiceWindow(_("The restaurant is not serving now."))
     minutes = party.duration_minutes or plan.turn_time(party.party_size)
     if party.duration_minutes is None:
         # Of overlapping services, the one that still seats and lasts longest.
-        closing = max(serving, key=lambda each: (each.seats >> slot & 1, each.hi)).hi
-        left = int((service.instant_of(closing) - now).total_seconds() // 60)
-        if left < plan.min_duration:
+        closing = max(serving, key=lambda span: (span.seats >> slot & 1, span.hi)).hi
+        minutes_left = int((service.instant_of(closing) - now).total_seconds() // 60)
+        if minutes_left < plan.min_duration:
             raise OutsideServiceWindow(_("The restaurant is about to close."))
-        minutes = min(minutes, left)
+        minutes = min(minutes, minutes_left)
     plan.check(party.party_size, minutes, service_date)
     return minutes
 

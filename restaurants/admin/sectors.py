@@ -271,7 +271,7 @@ class ComboAdmin(PlanAdmin):
     may_view = Permission.TABLE_READ
     may_add = may_change = may_delete = Permission.TABLE_UPDATE
     fields = ("tables", ("capacity_min", "capacity_max"))
-    list_display = ("named", "sector", "seats")
+    list_display = ("table_names", "sector", "seats")
     list_filter = (("sector", TenantRelatedFilter),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Combo]:
@@ -308,7 +308,7 @@ class ComboAdmin(PlanAdmin):
         )
 
     @display(description=_("tables"))
-    def named(self, obj: Combo) -> str:
+    def table_names(self, obj: Combo) -> str:
         return " + ".join(str(member.table) for member in obj.members.all())
 
     @display(description=_("seats"))

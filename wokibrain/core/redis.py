@@ -54,7 +54,7 @@ class CircuitBreaker:
             self._retry_at = now + settings.REDIS_COOL_DOWN_MS / 1000
         return True
 
-    def answered(self) -> None:
+    def record_success(self) -> None:
         self._retry_at = 0.0
         self._cool_down = 1
 
@@ -79,7 +79,7 @@ def ask(question: Callable[[redis.Redis], Answer]) -> Answer:
     except (redis.RedisError, OSError) as error:
         _breaker.failed(error)
         raise Away from error
-    _breaker.answered()
+    _breaker.record_success()
     return answer
 
 
@@ -110,7 +110,7 @@ class ThreadConnections:
             try:
                 answer = self._exchange(fresh, patience, parts)
             except NoScriptError:
-                self.breaker.answered()
+                self.breaker.record_success()
                 raise
             except redis.TimeoutError as error:
                 self.breaker.failed(error)
@@ -121,7 +121,7 @@ class ThreadConnections:
                     self.breaker.failed(error)
                     raise Away from error
             else:
-                self.breaker.answered()
+                self.breaker.record_success()
                 return answer
         raise AssertionError
 

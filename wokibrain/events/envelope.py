@@ -121,12 +121,12 @@ def upcaster_count() -> int:
 
 def upcast(event: Envelope) -> Envelope:
     """Return the event with its payload in the present shape, which its metadata then states."""
-    schema = written = event.metadata.get("schema", 1)
+    schema = schema_written = event.metadata.get("schema", 1)
     payload = event.payload
     while step := _upcasters.get((event.event_type, schema)):
         payload = step(payload)
         schema += 1
-    if schema == written:
+    if schema == schema_written:
         return event
     return replace(event, payload=payload, metadata=event.metadata | {"schema": schema})
 

@@ -46,7 +46,7 @@ def run() -> Iterator[tuple[str, int]]:
         yield "versions of every aggregate count 1..n", count(VERSION_GAPS)
         for name, check in _checks.items():
             violations = check()
-            yield (name, violations) if isinstance(violations, int) else _named(name, violations)
+            yield (name, violations) if isinstance(violations, int) else _with_names(name, violations)
         for name in readmodels.names():
             yield f"read model {name} is the fold of the events", readmodels.differences(name)
         # Twice the time after which the sweeper hands on again what was lost.
@@ -58,7 +58,7 @@ def run() -> Iterator[tuple[str, int]]:
         yield "every index is valid", count(INVALID_INDEXES)
 
 
-def _named(name: str, violations: list[str]) -> tuple[str, int]:
+def _with_names(name: str, violations: list[str]) -> tuple[str, int]:
     return f"{name} ({', '.join(violations)})" if violations else name, len(violations)
 
 

@@ -135,8 +135,8 @@ def differences(name: str) -> int:
 
 def _events(consumer: Consumer) -> models.QuerySet[StoredEvent]:
     """Return the events of the consumer's topics that are of a registered type and have not failed."""
-    known = [event_type.name for event_type in event_types()]
-    events = StoredEvent.objects.filter(aggregate_type__in=consumer.topics, event_type__in=known)
+    type_names = [event_type.name for event_type in event_types()]
+    events = StoredEvent.objects.filter(aggregate_type__in=consumer.topics, event_type__in=type_names)
     return events.exclude(_in(Failure, consumer)).order_by("position")
 
 

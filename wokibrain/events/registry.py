@@ -116,8 +116,8 @@ def get(name: str) -> Consumer:
 
 def consumers(group: Group | None = None) -> list[Consumer]:
     """Return all consumers, or those of one group, sorted by name."""
-    chosen = (consumer for consumer in _consumers.values() if group is None or consumer.group is group)
-    return sorted(chosen, key=lambda consumer: consumer.name)
+    consumers = (consumer for consumer in _consumers.values() if group is None or consumer.group is group)
+    return sorted(consumers, key=lambda consumer: consumer.name)
 
 
 def groups() -> list[Group]:

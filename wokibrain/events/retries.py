@@ -96,8 +96,8 @@ def record_failure(consumer: Consumer, event_id: UUID, error: Exception, origin:
 
 def take_up_known_types() -> None:
     """Make the failures due whose event type an older program did not know and this one knows."""
-    known = [f"{UNKNOWN_TYPE}{event_type.name}" for event_type in types.event_types()]
-    Failure.objects.filter(error__in=known, retry_at__gt=clock.now()).update(retry_at=clock.now())
+    reasons = [f"{UNKNOWN_TYPE}{event_type.name}" for event_type in types.event_types()]
+    Failure.objects.filter(error__in=reasons, retry_at__gt=clock.now()).update(retry_at=clock.now())
 
 
 def _backoff(attempts: int) -> timedelta:

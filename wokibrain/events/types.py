@@ -64,12 +64,12 @@ def label(name: str) -> Text:
 
 def event_types(topic: Topic | None = None) -> list[EventType]:
     """Return all event types, or those of one topic, in the order in which they were registered."""
-    return [known for known in _types.values() if topic is None or known.topic == topic]
+    return [event_type for event_type in _types.values() if topic is None or event_type.topic == topic]
 
 
 def topics() -> list[Topic]:
     """Return the topics of all event types, in the order in which they were registered."""
-    return list(dict.fromkeys(known.topic for known in _types.values()))
+    return list(dict.fromkeys(event_type.topic for event_type in _types.values()))
 
 
 class Group(StrEnum):

@@ -132,12 +132,12 @@ class Ticket:
         cursor.execute(PAST, [clock.now(), self.caller, self.key])
         return cursor
 
-    def past(self, asked: CursorWrapper | None = None) -> Past:
+    def past(self, query: CursorWrapper | None = None) -> Past:
         """Return the history of the key; it is reliable only under the key's lock.
 
         Raises IdempotencyKeyReused when the key was used for another request within RESULT_LIFETIME.
         """
-        with asked or self.ask() as cursor:
+        with query or self.ask() as cursor:
             row = cursor.fetchone()
         if row is None:
             return Past()

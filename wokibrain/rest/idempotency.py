@@ -96,7 +96,7 @@ def once(
     """
 
     @wraps(method)
-    def answered(view: ApiView, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+    def keyed_view(view: ApiView, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         ticket = ticket_of(view, request, request.data if has_body else None)
 
         def work() -> HttpResponse | Replay:
@@ -128,4 +128,4 @@ def once(
             result = Replay(result.status, encryption.unseal(result.body))
         return replayed(result)
 
-    return answered
+    return keyed_view

@@ -243,13 +243,13 @@ def _parameters(model: type[BaseModel]) -> Iterable[OpenApiParameter]:
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})
     required = set(schema.get("required", ()))
-    for name, each in schema["properties"].items():
+    for name, field in schema["properties"].items():
         yield OpenApiParameter(
             name,
-            _plain(each, definitions),
+            _plain(field, definitions),
             OpenApiParameter.QUERY,
             required=name in required,
-            description=each.get("description", ""),
+            description=field.get("description", ""),
         )
 
 
@@ -258,7 +258,7 @@ def _plain(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, 
     if "$ref" in schema:
         return _plain(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     if "anyOf" in schema:
-        (only,) = [each for each in schema["anyOf"] if each.get("type") != "null"]
+        (only,) = [option for option in schema["anyOf"] if option.get("type") != "null"]
         rest = {key: schema[key] for key in ("examples",) if key in schema}
         return _plain(only, definitions) | rest
     # Behind a custom validator, constraints keep pydantic's names.
@@ -284,12 +284,15 @@ class ModelExtension(PydanticExtension):  # type: ignore[no-untyped-call]
             ref_template="#/components/schemas/{model}", mode="serialization"
         )
         definitions = schema.pop("$defs", {})
-        enums = {name: each for name, each in definitions.items() if "enum" in each}
-        for name, each in definitions.items():
+        enums = {name: definition for name, definition in definitions.items() if "enum" in definition}
+        for name, definition in definitions.items():
             if name not in enums:
                 auto_schema.registry.register_on_missing(
                     ResolvedComponent(  # type: ignore[no-untyped-call]
-                        name=name, type=ResolvedComponent.SCHEMA, object=name, schema=_inlined(each, enums)
+                        name=name,
+                        type=ResolvedComponent.SCHEMA,
+                        object=name,
+                        schema=_inlined(definition, enums),
                     )
                 )
         inlined: dict[str, Any] = _inlined(schema, enums)
@@ -298,7 +301,7 @@ class ModelExtension(PydanticExtension):  # type: ignore[no-untyped-call]
 
 def _inlined(part: Any, enums: Mapping[str, Any]) -> Any:
     if isinstance(part, list):
-        return [_inlined(each, enums) for each in part]
+        return [_inlined(item, enums) for item in part]
     if not isinstance(part, dict):
         return part
     name = str(part.get("$ref", "")).rpartition("/")[2]
@@ -326,13 +329,13 @@ def finish(result: dict[str, Any], generator: SchemaGenerator, **_: Any) -> dict
         "service date in its zone; starts lie on quarter hours."
     )
     for path in result["paths"].values():
-        for each in path.values():
-            if "security" in each:
+        for method in path.values():
+            if "security" in method:
                 # Any one is enough; listed in one requirement, all would be required together.
-                names = [name for requirement in each["security"] for name in requirement]
-                each["security"] = [{name: []} for name in names]
+                names = [name for requirement in method["security"] for name in requirement]
+                method["security"] = [{name: []} for name in names]
                 if "adminSecret" not in names and settings.PUBLIC_PERMISSIONS:
-                    each["security"].append({})
+                    method["security"].append({})
     _link(result["paths"])
     result["components"]["securitySchemes"]["adminSecret"] = {
         "type": "apiKey",

@@ -115,10 +115,10 @@ class _SettingsFields(ApiModel):
 
     def settings(self) -> dict[str, Any]:
         """Return the fields that were sent, by the model's names; null only where it means "no such rule"."""
-        sent = {field: getattr(self, field) for field in self.model_fields_set if field in MODEL_FIELDS}
+        values = {field: getattr(self, field) for field in self.model_fields_set if field in MODEL_FIELDS}
         return {
             MODEL_FIELDS[field]: value
-            for field, value in sent.items()
+            for field, value in values.items()
             if value is not None or field in ("lead_minutes", "horizon_days")
         }
 

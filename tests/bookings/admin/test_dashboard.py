@@ -334,5 +334,5 @@ def test_no_request_fails_while_redis_cannot_count(at_noon: None, settings: Any)
         text = open_dashboard(person(Role.STAFF, "H")).content.decode()
         assert "The counts are not available right now." in text
     finally:
-        redis._breaker.answered()
+        redis._breaker.record_success()
     assert refusals() == {}

@@ -151,12 +151,12 @@ def test_the_usual_stay_sharpens_when_a_table_is_free_again(guest: Api) -> None:
         assert stays.usual_stays("R1") == {2: 160}
     booking = book("T1", EVENING)
     with frozen(minutes(0)):
-        stays._kept.clear()
+        stays._figures.clear()
         lifecycle.seat_booking(booking.reference, caller=SYSTEM)
     # 20:00 and 160 minutes: until 22:40.
     assert ["T1"] not in offered(guest, minutes(10), "22:30")
     assert ["T1"] in offered(guest, minutes(10), "22:45")
-    stays._kept.clear()
+    stays._figures.clear()
 
 
 def test_a_walk_in_is_not_seated_where_a_party_still_sits(sits: BookingRecord) -> None:

@@ -79,7 +79,7 @@ def test_retries_of_an_unavailable_redis_back_off_and_reset(
         pauses.append(now - began)
     assert pauses == [1, 2, 4, 8, 8, 8]
     assert not breaker.may_try(), "one caller probes at a time"
-    breaker.answered()
+    breaker.record_success()
     assert breaker.closed
     breaker.failed(OSError())
     now += 1

@@ -69,8 +69,8 @@ def prepare() -> list[str]:
 def address(sock: socket.socket) -> str:
     """Return the URL a browser on this machine reaches the socket at."""
     host, port = sock.getsockname()[:2]
-    shown = {"0.0.0.0": "localhost", "::": "localhost", "127.0.0.1": "localhost"}.get(host, host)  # noqa: S104
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+    name = {"0.0.0.0": "localhost", "::": "localhost", "127.0.0.1": "localhost"}.get(host, host)  # noqa: S104
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def announce(watch: Supervisor, base: str, credentials: list[str]) -> None:

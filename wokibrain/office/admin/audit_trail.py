@@ -54,12 +54,12 @@ class AuditEntryAdmin(TenantAdmin):
     def changes(self, obj: AuditEntry) -> SafeString | str:
         """Show each field before and after; for personal data, only that it changed."""
         fields = sorted({*obj.before, *obj.after})
-        lines = [(field, _shown(obj.before.get(field)), _shown(obj.after.get(field))) for field in fields]
+        lines = [(field, _as_text(obj.before.get(field)), _as_text(obj.after.get(field))) for field in fields]
         hidden = [(field, "…", "…") for field in obj.touched]
         return format_html_join("", "<div>{}: {} → {}</div>", lines + hidden) or "–"
 
 
-def _shown(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if value is None or value == "":
         return "–"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

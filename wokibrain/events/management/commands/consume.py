@@ -27,9 +27,9 @@ class Command(BaseCommand):
             raise CommandError(f"Name groups, or say --all. There are: {', '.join(there)}.")
         if unknown := set(groups) - set(there):
             raise CommandError(f"No such group: {', '.join(sorted(unknown))}. There are: {', '.join(there)}.")
-        chosen = there if options["all"] else [Group(name) for name in groups]
-        self.stderr.write(f"consume: {', '.join(chosen)} from {settings.KAFKA_BROKERS}")
+        selected = there if options["all"] else [Group(name) for name in groups]
+        self.stderr.write(f"consume: {', '.join(selected)} from {settings.KAFKA_BROKERS}")
         stop = signals.until_stopped()
         startup.run()
-        kafka_groups.consume(chosen, stop)
+        kafka_groups.consume(selected, stop)
         self.stderr.write("consume: stopped")

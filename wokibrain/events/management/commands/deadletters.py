@@ -32,7 +32,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         if action == "list":
             return self._list(options["waiting"])
-        letters = self._chosen(options)
+        letters = self._selected(options)
         if action == "show":
             for letter in letters:
                 self._show(letter)
@@ -42,8 +42,8 @@ class Command(BaseCommand):
             if action == "discard":
                 discarded = deadletters.discard(letter)
                 failed += not discarded
-                said = "discarded" if discarded else "not dead: it will be tried again by itself"
-                self.stdout.write(f"{letter.pk}: {said}")
+                result = "discarded" if discarded else "not dead: it will be tried again by itself"
+                self.stdout.write(f"{letter.pk}: {result}")
                 continue
             outcome = deadletters.replay(letter)
             failed += not outcome.done
@@ -68,7 +68,7 @@ class Command(BaseCommand):
             f"{letter.origin}  {letter.error}"
         )
 
-    def _chosen(self, options: dict[str, Any]) -> list[Failure]:
+    def _selected(self, options: dict[str, Any]) -> list[Failure]:
         if bool(options["ids"]) == options.get("all", False):
             raise CommandError("Name the ids that `deadletters list` shows, or say --all; not both.")
         if options.get("consumer") and not options["all"]:
@@ -76,10 +76,10 @@ class Command(BaseCommand):
         if options.get("all"):
             letters = deadletters.dead()
             return list(letters.filter(consumer=options["consumer"]) if options["consumer"] else letters)
-        found = {letter.pk: letter for letter in Failure.objects.filter(pk__in=options["ids"])}
-        if missing := [str(pk) for pk in options["ids"] if pk not in found]:
+        letters_by_id = {letter.pk: letter for letter in Failure.objects.filter(pk__in=options["ids"])}
+        if missing := [str(pk) for pk in options["ids"] if pk not in letters_by_id]:
             raise CommandError(f"No dead letter {', '.join(missing)}.")
-        return [found[pk] for pk in options["ids"]]
+        return [letters_by_id[pk] for pk in options["ids"]]
 
     def _show(self, letter: Failure) -> None:
         self._line(letter, "dead" if letter.dead_at else "waiting")
