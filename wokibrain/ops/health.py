@@ -47,14 +47,21 @@ def ready(request: HttpRequest) -> HttpResponse:
 
 
 def _unknown_zones(request: HttpRequest) -> dict[str, Any]:
-    """Return how many restaurants have a zone that this host lacks, and which of them the caller may read."""
-    unknown = zones.unknown()
-    facts: dict[str, Any] = {"unknown": len(unknown)}
+    """Return how many restaurants have a zone that this host lacks, and which of them the caller may read.
+
+    Nothing if the database does not say, because it went away just now or has no tables yet.
+    """
+    caller = None
     try:
+        unknown = zones.unknown()
         token = token_in(request.META)
         caller = caller_of(token) if token and unknown else None
     except Unauthorized:
-        caller = None
+        pass
+    except Error as error:
+        diagnosis.report(error)
+        return {}
+    facts: dict[str, Any] = {"unknown": len(unknown)}
     if caller:
         facts["restaurants"] = {
             restaurant_id: zone
