@@ -28,7 +28,7 @@ def events() -> list[Envelope]:
     return list(store.stream())
 
 
-def table_event(**changed: Any) -> Envelope:
+def table_event(**fields: Any) -> Envelope:
     payload = {
         "tableId": "T1",
         "sectorId": "S1",
@@ -36,7 +36,7 @@ def table_event(**changed: Any) -> Envelope:
         "blockId": "b",
         "start": "2026-05-04T23:00:00-03:00",
         "end": "2026-05-05T02:00:00-03:00",
-        **changed,
+        **fields,
     }
     return Envelope(uuid7(), "table", "T1", 1, "TableBlocked", support.NOON, payload)
 
@@ -73,8 +73,8 @@ def test_a_booking_evicts_its_day_and_the_adjacent_ones_from_redis() -> None:
 
 @pytest.mark.usefixtures("cached_days")
 def test_a_moved_booking_evicts_the_day_it_left() -> None:
-    moved = {"serviceDate": {"from": "2026-05-09", "to": "2026-05-20"}}
-    support.append("a", serviceDate="2026-05-20", changes=moved)
+    changes = {"serviceDate": {"from": "2026-05-09", "to": "2026-05-20"}}
+    support.append("a", serviceDate="2026-05-20", changes=changes)
     consumers.invalidate(events())
     assert "day:R1:S1:2026-05-09" not in names_in_redis()
     assert len(names_in_redis()) == 3
@@ -106,8 +106,8 @@ def test_an_event_is_published_to_its_restaurant_and_sector(monkeypatch: pytest.
     support.append("a", 1, sectorId="S2", changes={"sectorId": {"from": "S1", "to": "S2"}})
     (event,) = events()
     consumers.fan_out([event])
-    heard = {channel: queue.qsize() for channel, queue in layer.channels.items()}
-    assert heard == {"a": 1, "b": 1, "c": 1}
+    counts = {channel: queue.qsize() for channel, queue in layer.channels.items()}
+    assert counts == {"a": 1, "b": 1, "c": 1}
     message = layer.channels["a"].get_nowait()[1]
     assert message["type"] == "booking.event"
     assert message["event"]["id"] == str(event.event_id)

@@ -57,18 +57,18 @@ def test_every_payload_has_exactly_the_fields_of_its_registered_type(staff: Api)
     staff.change(booking, partySize=3)
     staff.cancel(booking)
     staff.post("/tables/T1/blocks", {"start": at("12:00"), "end": at("13:00")})
-    seen = list(store.stream())
-    assert {event.event_type for event in seen} == {
+    events = list(store.stream())
+    assert {event.event_type for event in events} == {
         "BookingCreated",
         "BookingUpdated",
         "BookingCancelled",
         "TableBlocked",
     }
-    for event in seen:
-        known = types.get(event.event_type)
-        assert known is not None
-        assert known.topic == event.aggregate_type
-        assert event.payload.keys() - {"changes", "reason"} == set(known.fields)
+    for event in events:
+        event_type = types.get(event.event_type)
+        assert event_type is not None
+        assert event_type.topic == event.aggregate_type
+        assert event.payload.keys() - {"changes", "reason"} == set(event_type.fields)
 
 
 def test_metadata_has_actor_source_and_request_id(guest: Api) -> None:
@@ -204,8 +204,8 @@ def test_repeated_seeding_writes_the_example_bookings_event_once(guest: Api) -> 
 
 @pytest.mark.usefixtures("evening")
 def test_no_event_contains_personal_data(staff: Api) -> None:
-    made = staff.book(key="k", **CONTACT).body
-    booking = made["id"]
+    body = staff.book(key="k", **CONTACT).body
+    booking = body["id"]
     staff.change(booking, guestName="Zephyrina Canary", notes="peanut-canary again", partySize=3)
     staff.change(booking, guestEmail=None, guestPhone="", notes=None)
     staff.change(booking, guestName=None)

@@ -113,8 +113,8 @@ def test_a_stale_form_does_not_revert_the_booking(host: Client) -> None:
     assert (form.non_field_errors(), form["notes"].value()) == ([SINCE], "by the window")
     # The page shown again still has the old version.
     assert host.post(path(booking), filled_form(response) | {"_save": "1"}).status_code == 200
-    found = Booking.objects.get(pk=booking.pk)
-    assert (found.table_ids, found.start, found.notes) == (
+    after = Booking.objects.get(pk=booking.pk)
+    assert (after.table_ids, after.start, after.notes) == (
         ["T5"],
         booking.start + timedelta(hours=1),
         "",
@@ -133,9 +133,9 @@ def test_a_stale_form_does_not_restore_an_erased_guest(host: Client) -> None:
 
 def test_a_change_of_an_outdated_version_is_refused(two_restaurants: None) -> None:
     booking = book("20:00", "T3")
-    with pytest.raises(Conflict) as refused:
+    with pytest.raises(Conflict) as refusal:
         change.update_booking(str(booking.pk), caller=SYSTEM, change=Change(notes="x"), version=2)
-    assert str(refused.value.detail) == SINCE
+    assert str(refusal.value.detail) == SINCE
     change.update_booking(str(booking.pk), caller=SYSTEM, change=Change(notes="x"), version=1)
     assert Booking.objects.get(pk=booking.pk).version == 2
 
@@ -144,11 +144,11 @@ def test_the_add_form_starts_with_the_restaurants_local_date(two_restaurants: No
     # 22:30 of the 21st in Buenos Aires, and well into the 22nd in Madrid.
     with clock.frozen(datetime.fromisoformat("2025-10-22T01:30:00+00:00")):
         root = owner()
-        offered = {
+        dates = {
             where: filled_form(root.get("/admin/bookings/booking/add/" + where))["date"]
             for where in ("", "?restaurant=R2", "?restaurant=R2&date=2025-10-30", "?restaurant=none")
         }
-    assert offered == {
+    assert dates == {
         "": ["2025-10-21"],
         "?restaurant=R2": ["2025-10-22"],
         "?restaurant=R2&date=2025-10-30": ["2025-10-30"],

@@ -170,9 +170,9 @@ def test_an_empty_restaurant_and_a_user_without_restaurants(at_noon: None) -> No
     text = open_dashboard(person(Role.STAFF, "H")).content.decode()
     assert "No arrivals today." in text
     assert text.count(">closed<") == 8
-    lost = Client()
-    lost.force_login(User.objects.create_user("lost", is_staff=True))
-    text = open_dashboard(lost).content.decode()
+    client = Client()
+    client.force_login(User.objects.create_user("lost", is_staff=True))
+    text = open_dashboard(client).content.decode()
     assert ("You have no restaurant yet." in text, "Create a restaurant" in text) == (True, False)
 
 
@@ -194,22 +194,22 @@ def test_a_repeated_hour_has_two_sets_of_bars(db: None, redis_empty: None) -> No
 
 def test_a_page_with_lagging_figures_says_so(db: None, redis_empty: None) -> None:
     make_restaurant("H", tables=TABLES)
-    client, said = person(Role.STAFF, "H"), "the workers are still catching up"
+    client, notice = person(Role.STAFF, "H"), "the workers are still catching up"
     with clock.frozen(clock.now() - timedelta(minutes=1)):
         book("H", clock.now().date() + timedelta(days=2), "20:00", 2, "A")
-    assert said in open_dashboard(client).content.decode()
+    assert notice in open_dashboard(client).content.decode()
     ids = list(StoredEvent.objects.values_list("event_id", flat=True))
     for consumer in ("days", "analytics"):
         dispatch.handle(consumer, ids)
-    assert said not in open_dashboard(client).content.decode()
+    assert notice not in open_dashboard(client).content.decode()
 
 
 def test_arrivals_follow_a_moved_booking(at_noon: None) -> None:
     make_restaurant("H", tables=TABLES)
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     booking = Booking.objects.get()
-    moved = api_as(Role.ADMIN, "H").change(booking.reference, start="2026-05-04T21:15:00-03:00", partySize=1)
-    assert moved.status == 200, moved.body
+    reply = api_as(Role.ADMIN, "H").change(booking.reference, start="2026-05-04T21:15:00-03:00", partySize=1)
+    assert reply.status == 200, reply.body
     fold()
     rows = BookingQuarter.objects.order_by("quarter").values_list("quarter", "bookings", "covers")
     assert list(rows) == [
@@ -225,19 +225,19 @@ def test_the_dashboard_needs_few_queries(at_noon: None) -> None:
     user = User.objects.get()
     for number in range(1, 8):
         user.memberships.create(restaurant_id=f"H{number}", role=Role.STAFF)
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         response = open_dashboard(client, "H5")
     assert response.context["chosen_restaurant"].pk == "H5"
     assert 'name="restaurant"' in response.content.decode()
-    assert len(asked) <= 30
+    assert len(queries) <= 30
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
 def refusals(restaurant: str = "H") -> dict[str, dict[Door, int]] | None:
-    found = turned_away.refused(caller=SYSTEM, restaurant_id=restaurant, last=date(2026, 5, 4))
-    return None if found is None else {why: dict(doors) for why, doors in found.items()}
+    counts = turned_away.refused(caller=SYSTEM, restaurant_id=restaurant, last=date(2026, 5, 4))
+    return None if counts is None else {why: dict(doors) for why, doors in counts.items()}
 
 
 def refuse_all() -> None:
@@ -245,11 +245,11 @@ def refuse_all() -> None:
     make_restaurant("H", tables={"A": (1, 2)}, hours=(Hours(time(20), time(21)),))
     book("H", date(2026, 5, 4), "20:00", 2, "A")
     api = api_as(Role.ADMIN, "H")
-    asked: dict[str, Any] = {
+    request: dict[str, Any] = {
         "restaurantId": "H", "sectorId": None, "date": "2026-05-04", "partySize": 2,
     }  # fmt: skip
-    assert api.discover(**asked, duration=60).body["error"] == "NO_CAPACITY"
-    body = asked | {"durationMinutes": 60}
+    assert api.discover(**request, duration=60).body["error"] == "NO_CAPACITY"
+    body = request | {"durationMinutes": 60}
     assert api.book(**body).body["error"] == "NO_CAPACITY"
     assert api.book(**body, start="2026-05-04T20:00:00-03:00", tableIds=["H-A"]).body["error"] == "CONFLICT"
     assert (
@@ -300,8 +300,8 @@ def test_old_refusals_expire_and_unknown_restaurants_are_not_counted(at_noon: No
     assert api.book(restaurantId="NOWHERE", sectorId=None).status == 404
     keys: Any = ask(lambda client: client.keys("refused:*"))
     assert keys == [b"refused:H:2026-05-04"]
-    left: Any = ask(lambda client: client.ttl(keys[0]))
-    assert 0 < left <= turned_away.KEPT_DAYS * 86_400
+    ttl: Any = ask(lambda client: client.ttl(keys[0]))
+    assert 0 < ttl <= turned_away.KEPT_DAYS * 86_400
     with clock.frozen(NOON + timedelta(days=28)):
         assert turned_away.refused(caller=SYSTEM, restaurant_id="H", last=date(2026, 6, 1)) == {}
 

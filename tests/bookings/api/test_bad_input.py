@@ -25,48 +25,50 @@ Cases = list[tuple[Any, str]]
 """Bad values of a field, and what is named below the field (``.0`` for the first entry of a list)."""
 
 
-def each(*values: Any) -> Cases:
+def invalid(*values: Any) -> Cases:
     return [(value, "") for value in values]
 
 
 # JSON bodies. For required fields null is invalid too; that is added below.
-IDENTIFIER = each(1, True, [], {}, 1.5, "", "x" * 51, LONG, NUL, "a b", "ñ", "-a", "a/b", " R1", "R1\n", "🍽")
-PARTY = each("4", True, [], {}, 4.5, 0, -1, 51, HUGE, -HUGE, "")
-DURATION = each("90", True, [], {}, 90.5, 0, -30, 14, 20, 91, 1441, 1455, HUGE)
-DATE = each(
+IDENTIFIER = invalid(
+    1, True, [], {}, 1.5, "", "x" * 51, LONG, NUL, "a b", "ñ", "-a", "a/b", " R1", "R1\n", "🍽"
+)
+PARTY = invalid("4", True, [], {}, 4.5, 0, -1, 51, HUGE, -HUGE, "")
+DURATION = invalid("90", True, [], {}, 90.5, 0, -30, 14, 20, 91, 1441, 1455, HUGE)
+DATE = invalid(
     20251022, True, [], {}, "", "2025-13-01", "2025-02-29", "2025-02-30", "22/10/2025", "2025-10-22T00:00:00",
     "2025-1-2", "20251022", "0000-01-01", "1999-12-31", "2100-01-01", "9999-12-31", " 2025-10-22", "2025-10-22\n",
     "２０２５-10-22", "today", NUL, LONG,
 )  # fmt: skip
-WALL_TIME = each(
+WALL_TIME = invalid(
     20, True, [], {}, "", "24:00", "20:60", "8:00", "20:00:00", "2000", "20:00Z", "-1:00", " 20:00", "20:00\n",
     "noon", NUL, LONG,
 )  # fmt: skip
-START = each(
+START = invalid(
     20251022, True, [], {}, "", "2025-10-22T20:00:00", "2025-10-22 20:00:00-03:00", "2025-10-22",
     "2025-10-22T20:07:00-03:00", "2025-10-22T20:00:01-03:00", "2025-10-22T20:00:00.5-03:00",
     "2025-02-30T20:00:00-03:00", "2025-10-22T25:00:00-03:00", "2025-10-22T20:00:00+25:00",
     "1999-12-31T20:00:00-03:00", "2100-01-01T20:00:00-03:00", "2025-10-22T20:00:00 03:00", "now", NUL, LONG,
 )  # fmt: skip
 TABLE_IDS: Cases = [
-    *each("T1", 1, True, {}, [], ["T1", "T1"], ["T1", "T2", "T3", "T4", "T5"], ["T"] * 1_000),
+    *invalid("T1", 1, True, {}, [], ["T1", "T1"], ["T1", "T2", "T3", "T4", "T5"], ["T"] * 1_000),
     ([1], ".0"), ([None], ".0"), ([""], ".0"), ([NUL], ".0"), ([LONG], ".0"), (["a b"], ".0"), ([["T1"]], ".0"),
     (["T1", 2], ".1"),
 ]  # fmt: skip
-NAME = each(1, True, [], {}, "x" * 201, LONG, NUL)
-EMAIL = each(1, True, [], {}, "x", "a@b", "@b.example", "a@", "a b@c.example", "a@b@c.example", NUL, LONG,
-             "a" * 65 + "@b.example", "a@" + "b" * 250 + ".example")  # fmt: skip
-PHONE = each(1, True, [], {}, "abc", "1234", "+", "1" * 21, "1" * 33, "12345x", "٠١٢٣٤٥", NUL, LONG)
-NOTES = each(1, True, [], {}, "x" * 1_001, LONG, NUL)
+NAME = invalid(1, True, [], {}, "x" * 201, LONG, NUL)
+EMAIL = invalid(1, True, [], {}, "x", "a@b", "@b.example", "a@", "a b@c.example", "a@b@c.example", NUL, LONG,
+                "a" * 65 + "@b.example", "a@" + "b" * 250 + ".example")  # fmt: skip
+PHONE = invalid(1, True, [], {}, "abc", "1234", "+", "1" * 21, "1" * 33, "12345x", "٠١٢٣٤٥", NUL, LONG)
+NOTES = invalid(1, True, [], {}, "x" * 1_001, LONG, NUL)
 WINDOW = {"windowStart": WALL_TIME, "windowEnd": WALL_TIME}
 
 # Query strings, where everything is text.
-QUERY_IDENTIFIER = each("", "x" * 51, LONG, NUL, "a b", "ñ", "-a", "a/b", "R1\n")
-QUERY_WHOLE = each(
+QUERY_IDENTIFIER = invalid("", "x" * 51, LONG, NUL, "a b", "ñ", "-a", "a/b", "R1\n")
+QUERY_WHOLE = invalid(
     "", "x", "4.5", "4.0", "1e1", "0x4", " 4", "4 ", "４", "true", "null", "[4]", str(HUGE), NUL, LONG
 )
-QUERY_DATE = each(*(value for value, _ in DATE if isinstance(value, str)))
-QUERY_TIME = each(*(value for value, _ in WALL_TIME if isinstance(value, str)))
+QUERY_DATE = invalid(*(value for value, _ in DATE if isinstance(value, str)))
+QUERY_TIME = invalid(*(value for value, _ in WALL_TIME if isinstance(value, str)))
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,11 @@ DISCOVER = Endpoint(
         "restaurantId": QUERY_IDENTIFIER,
         "sectorId": QUERY_IDENTIFIER,
         "date": QUERY_DATE,
-        "partySize": QUERY_WHOLE + each("0", "-1", "51"),
-        "duration": QUERY_WHOLE + each("0", "14", "15", "20", "91", "195", "1441", "1455"),
+        "partySize": QUERY_WHOLE + invalid("0", "-1", "51"),
+        "duration": QUERY_WHOLE + invalid("0", "14", "15", "20", "91", "195", "1441", "1455"),
         "windowStart": QUERY_TIME,
         "windowEnd": QUERY_TIME,
-        "limit": QUERY_WHOLE + each("0", "-1", "51"),
+        "limit": QUERY_WHOLE + invalid("0", "-1", "51"),
     },
 )  # fmt: skip
 LIST = Endpoint(
@@ -114,9 +116,9 @@ LIST = Endpoint(
         "restaurantId": QUERY_IDENTIFIER,
         "sectorId": QUERY_IDENTIFIER,
         "date": QUERY_DATE,
-        "status": each("", "confirmed", "OPEN", "CONFIRMED,SEATED", NUL, LONG),
-        "page": QUERY_WHOLE + each("0", "-1", "10001"),
-        "limit": QUERY_WHOLE + each("0", "-1", "201"),
+        "status": invalid("", "confirmed", "OPEN", "CONFIRMED,SEATED", NUL, LONG),
+        "page": QUERY_WHOLE + invalid("0", "-1", "10001"),
+        "limit": QUERY_WHOLE + invalid("0", "-1", "201"),
     },
 )  # fmt: skip
 CREATE = Endpoint(
@@ -127,14 +129,14 @@ CREATE = Endpoint(
         "restaurantId": IDENTIFIER,
         "sectorId": IDENTIFIER,
         "partySize": PARTY,
-        "durationMinutes": [*DURATION, *each(15, 195)],
+        "durationMinutes": [*DURATION, *invalid(15, 195)],
         "date": DATE,
         **WINDOW,
         "start": START,
         "tableIds": TABLE_IDS,
         "guestName": NAME,
-        "guestEmail": [*EMAIL, *each("")],
-        "guestPhone": [*PHONE, *each("")],
+        "guestEmail": [*EMAIL, *invalid("")],
+        "guestPhone": [*PHONE, *invalid("")],
         "notes": NOTES,
     },
     status=201,
@@ -144,10 +146,10 @@ CHANGE = Endpoint(
     {name: cases for name, cases in CREATE.fields.items() if name not in ("restaurantId", "guestEmail", "guestPhone")}
     | {"guestEmail": EMAIL, "guestPhone": PHONE},
 )  # fmt: skip
-SETUP_NAME = each(1, True, [], {}, "", "x" * 101, LONG, NUL)
+SETUP_NAME = invalid(1, True, [], {}, "", "x" * 101, LONG, NUL)
 WINDOWS: Cases = [
-    *each("20:00-23:00", 1, {}, True, [{"start": "20:00", "end": "23:00"}] * 71),
-    *each([{"start": "20:07", "end": "23:00"}], [{"start": "20:00", "end": "23:00"}] * 2),
+    *invalid("20:00-23:00", 1, {}, True, [{"start": "20:00", "end": "23:00"}] * 71),
+    *invalid([{"start": "20:07", "end": "23:00"}], [{"start": "20:00", "end": "23:00"}] * 2),
     *((bad, ".0") for bad in (["20:00"], [1], [None])),
     *(([{"start": bad, "end": "23:00"}], ".0.start") for bad, _ in WALL_TIME),
     *(([{"start": "20:00", "end": bad}], ".0.end") for bad, _ in WALL_TIME),
@@ -160,33 +162,33 @@ WINDOWS: Cases = [
     ([{"start": "20:00"}], ".0.end"),
     ([{"start": "20:00", "end": "23:00", "day": 1}], ".0.day"),
 ]
-SEATS = each("4", True, [], {}, 4.5, 0, -1, 51, HUGE)
+SEATS = invalid("4", True, [], {}, 4.5, 0, -1, 51, HUGE)
 MAKE_RESTAURANT = Endpoint(
     "POST", "/admin/restaurants", {"id": "R2", "name": "Two", "timezone": "Europe/Madrid"}, ("name", "timezone"),
     {
-        "id": [*IDENTIFIER, *each("R1")],
+        "id": [*IDENTIFIER, *invalid("R1")],
         "name": SETUP_NAME,
-        "timezone": each(1, True, [], {}, "", "Mars/Olympus", "../etc/passwd", "europe/madrid", "x" * 65, LONG, NUL),
+        "timezone": invalid(1, True, [], {}, "", "Mars/Olympus", "../etc/passwd", "europe/madrid", "x" * 65, LONG, NUL),
         "windows": WINDOWS,
     },
     SECRET, 201,
 )  # fmt: skip
 MAKE_SECTOR = Endpoint(
     "POST", "/admin/sectors", {"id": "S2", "restaurantId": "R1", "name": "Two"}, ("restaurantId", "name"),
-    {"id": [*IDENTIFIER, *each("S1")], "restaurantId": IDENTIFIER, "name": SETUP_NAME},
+    {"id": [*IDENTIFIER, *invalid("S1")], "restaurantId": IDENTIFIER, "name": SETUP_NAME},
     SECRET, 201,
 )  # fmt: skip
 MAKE_TABLE = Endpoint(
     "POST", "/admin/tables", {"id": "T6", "sectorId": "S1", "capacityMin": 2, "capacityMax": 4},
     ("sectorId", "capacityMin", "capacityMax"),
     {
-        "id": [*IDENTIFIER, *each("T1")],
+        "id": [*IDENTIFIER, *invalid("T1")],
         "sectorId": IDENTIFIER,
-        "name": each(1, True, [], {}, "x" * 101, LONG, NUL),
+        "name": invalid(1, True, [], {}, "x" * 101, LONG, NUL),
         "capacityMin": SEATS,
-        "capacityMax": [*SEATS, *each(1)],
-        "minSize": [*SEATS, *each(3)],
-        "maxSize": [*SEATS, *each(3)],
+        "capacityMax": [*SEATS, *invalid(1)],
+        "minSize": [*SEATS, *invalid(3)],
+        "maxSize": [*SEATS, *invalid(3)],
     },
     SECRET, 201,
 )  # fmt: skip
@@ -195,7 +197,7 @@ ENDPOINTS = {
     "discover": DISCOVER, "list": LIST, "create": CREATE, "change": CHANGE,
     "make restaurant": MAKE_RESTAURANT, "make sector": MAKE_SECTOR, "make table": MAKE_TABLE,
 }  # fmt: skip
-WITH_BODY = {name: each_ for name, each_ in ENDPOINTS.items() if not each_.query}
+WITH_BODY = {name: endpoint for name, endpoint in ENDPOINTS.items() if not endpoint.query}
 MATRIX = [(name, field_) for name, endpoint in ENDPOINTS.items() for field_ in endpoint.fields]
 
 
@@ -226,7 +228,7 @@ def test_a_bad_value_is_refused_and_its_field_named(api: Api, name: str, field_:
     endpoint = ENDPOINTS[name]
     cases = list(endpoint.fields[field_])
     if field_ in endpoint.required and not endpoint.query:
-        cases += each(None)
+        cases += invalid(None)
     before = rows()
     for value, below in cases:
         reply = endpoint.send(api, endpoint.good | {field_: value})
@@ -253,10 +255,10 @@ def test_a_missing_required_field_is_named(api: Api, name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in ENDPOINTS if ENDPOINTS[name].required])
 def test_an_empty_request_names_every_required_field(api: Api, name: str) -> None:
     endpoint = ENDPOINTS[name]
-    wanted = [each_ for each_ in endpoint.required if not each_.startswith("capacity")]
+    required = [field_ for field_ in endpoint.required if not field_.startswith("capacity")]
     reply = endpoint.send(api, {})
     assert reply.status == 400
-    assert sorted(issue_paths(reply)) == sorted(wanted)
+    assert sorted(issue_paths(reply)) == sorted(required)
 
 
 def test_the_sentence_names_every_invalid_field(api: Api) -> None:

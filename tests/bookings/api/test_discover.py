@@ -49,7 +49,7 @@ def test_candidates_lie_wholly_inside_the_requested_window(guest: Api) -> None:
 
 def test_one_edge_alone_bounds_one_side(guest: Api) -> None:
     late = guest.discover(windowStart="22:00", limit=50).body["candidates"]
-    assert {each["start"][11:16] for each in late} == {"22:00", "22:15"}
+    assert {candidate["start"][11:16] for candidate in late} == {"22:00", "22:15"}
     early = guest.discover(windowEnd="13:45", limit=50).body["candidates"]
     assert {candidate["start"][11:16] for candidate in early} == {"12:00", "12:15"}
 
@@ -138,11 +138,11 @@ def test_discover_needs_permission(guest: Api, settings: Any) -> None:
 
 
 def test_each_request_is_counted_by_outcome(guest: Api) -> None:
-    def asked(outcome: str) -> float:
+    def count_of(outcome: str) -> float:
         return REGISTRY.get_sample_value("discovery_requests_total", {"outcome": outcome}) or 0.0
 
-    before = {outcome: asked(outcome) for outcome in ("found", "NO_CAPACITY")}
+    before = {outcome: count_of(outcome) for outcome in ("found", "NO_CAPACITY")}
     guest.discover()
     guest.discover(partySize=17)
-    assert asked("found") == before["found"] + 1
-    assert asked("NO_CAPACITY") == before["NO_CAPACITY"] + 1
+    assert count_of("found") == before["found"] + 1
+    assert count_of("NO_CAPACITY") == before["NO_CAPACITY"] + 1

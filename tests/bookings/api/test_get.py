@@ -75,15 +75,15 @@ def test_callers_without_credentials_see_public_bookings_only(guest: Api, settin
 
 def test_only_callers_who_may_read_guests_see_the_guest(staff: Api) -> None:
     booking = staff.book(guestName="Ana", guestEmail="ana@example.com", guestPhone="+34 600 000 000").body
-    for role, seen in (
+    for role, guest_name in (
         (Role.STAFF, "Ana"),
         (Role.MANAGER, "Ana"),
         (Role.ADMIN, "Ana"),
         (Role.API_CLIENT, None),
     ):
         body = api_as(role, "R1").get(f"/woki/bookings/{booking['id']}").body
-        assert body["guestName"] == seen, role
-        assert (body["guestEmail"] is None) == (body["guestPhone"] is None) == (seen is None)
+        assert body["guestName"] == guest_name, role
+        assert (body["guestEmail"] is None) == (body["guestPhone"] is None) == (guest_name is None)
 
 
 def test_head_returns_the_headers_alone(guest: Api) -> None:

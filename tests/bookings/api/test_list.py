@@ -33,17 +33,17 @@ def test_in_order_of_start(guest: Api) -> None:
 
 
 def test_pages(guest: Api) -> None:
-    made = [
+    references = [
         guest.book(start=at(clock), tableIds=["T3"]).body["reference"]
         for clock in ("12:00", "13:30", "20:00")
     ]
-    everything = [*made, "B1"]
-    seen = []
+    everything = [*references, "B1"]
+    on_pages = []
     for page in (1, 2, 3):
         body = guest.get("/woki/bookings", **DAY, limit=2, page=page).body
         assert body["pagination"] == {"page": page, "limit": 2, "total": 4, "totalPages": 2}
-        seen += [booking["reference"] for booking in body["bookings"]]
-    assert seen == everything
+        on_pages += [booking["reference"] for booking in body["bookings"]]
+    assert on_pages == everything
     assert guest.get("/woki/bookings", **DAY, limit=4).body["pagination"]["totalPages"] == 1
 
 

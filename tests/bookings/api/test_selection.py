@@ -122,8 +122,8 @@ def test_without_a_sector_all_are_searched_and_never_combined(guest: Api) -> Non
         ("single", ["T4"], "21:15", 53.3),
     ]
     terrace = {"T6", "T7"}
-    for each in body["candidates"]:
-        tables = set(each["tableIds"])
+    for candidate in body["candidates"]:
+        tables = set(candidate["tableIds"])
         assert tables <= terrace or not tables & terrace
     # T1 + T6 would fit four exactly, but they are in two sectors.
     assert ["T1", "T6"] not in [candidate["tableIds"] for candidate in body["candidates"]]
@@ -137,10 +137,10 @@ def test_a_window_past_midnight_offers_the_small_hours_of_the_same_service_date(
         *(at(f"00:{minute:02}", "2025-10-23") for minute in (0, 15, 30, 45)),
         at("01:00", "2025-10-23"),
     ]
-    asked = {"restaurantId": "N", "sectorId": "N-S", "partySize": 2, "duration": 60}
-    late = Api().discover(**asked, windowStart="00:30", windowEnd="02:00").body
+    request = {"restaurantId": "N", "sectorId": "N-S", "partySize": 2, "duration": 60}
+    late = Api().discover(**request, windowStart="00:30", windowEnd="02:00").body
     assert starts(late) == [at(clock, "2025-10-23") for clock in ("00:30", "00:45", "01:00")]
-    across = Api().discover(**asked, windowStart="23:30", windowEnd="00:45").body
+    across = Api().discover(**request, windowStart="23:30", windowEnd="00:45").body
     assert starts(across) == [at("23:30"), at("23:45")]
 
 
@@ -229,22 +229,22 @@ def test_lord_howe_shifts_by_half_an_hour(db: None) -> None:
 
 def test_a_repeated_time_can_be_booked_only_at_its_first_occurrence(db: None) -> None:
     make_restaurant("D", zone="America/Santiago", hours=(Hours(time(22), time(1)),))
-    wanted: dict[str, Any] = {
+    request: dict[str, Any] = {
         "restaurantId": "D",
         "sectorId": "D-S",
         "date": "2026-04-04",
         "partySize": 2,
         "durationMinutes": 30,
     }
-    second = Api().book(**wanted, start=at("23:15", "2026-04-04", "-04:00"))
+    second = Api().book(**request, start=at("23:15", "2026-04-04", "-04:00"))
     assert second.status == 422
-    first = Api().book(**wanted, start=at("23:15", "2026-04-04", "-03:00"))
+    first = Api().book(**request, start=at("23:15", "2026-04-04", "-03:00"))
     assert first.body["start"] == at("23:15", "2026-04-04", "-03:00")
 
 
 def test_a_special_days_windows_replace_the_weekdays_past_midnight_too(db: None) -> None:
-    made = make_restaurant("H")
-    day = SpecialDay.objects.create(restaurant=made, date=date(2025, 10, 22))
+    restaurant = make_restaurant("H")
+    day = SpecialDay.objects.create(restaurant=restaurant, date=date(2025, 10, 22))
     day.windows.create(opens=time(13), closes=time(14))
     body = Api().discover(restaurantId="H", sectorId="H-S", duration=30, limit=50).body
     assert [seat_of(candidate)[1] for candidate in body["candidates"]] == ["13:00", "13:15", "13:30"]

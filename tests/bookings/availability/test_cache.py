@@ -90,20 +90,20 @@ def test_a_disabled_cache_keeps_nothing_in_memory(guest: Api) -> None:
 @pytest.mark.usefixtures("evening")
 def test_every_kind_of_write_is_in_the_next_read(staff: Api) -> None:
     assert free(staff) == [["T3"], ["T1", "T5"], ["T4"]]
-    booked = staff.book(windowStart="20:00", windowEnd="21:30").body
-    assert booked["tableIds"] == ["T3"]
+    booking = staff.book(windowStart="20:00", windowEnd="21:30").body
+    assert booking["tableIds"] == ["T3"]
     assert free(staff) == [["T1", "T5"], ["T4"]]
-    assert staff.change(booked["reference"], tableIds=["T4"]).status == 200
+    assert staff.change(booking["reference"], tableIds=["T4"]).status == 200
     assert free(staff) == [["T3"], ["T1", "T5"]]
-    assert staff.change(booked["reference"], date="2025-10-23").status == 200
+    assert staff.change(booking["reference"], date="2025-10-23").status == 200
     assert free(staff) == [["T3"], ["T1", "T5"], ["T4"]]
-    assert staff.change(booked["reference"], date="2025-10-22", tableIds=["T3"]).status == 200
+    assert staff.change(booking["reference"], date="2025-10-22", tableIds=["T3"]).status == 200
     assert free(staff) == [["T1", "T5"], ["T4"]]
-    assert staff.step(booked["reference"], "no-show").status == 200
+    assert staff.step(booking["reference"], "no-show").status == 200
     assert free(staff) == [["T3"], ["T1", "T5"], ["T4"]]
-    assert staff.step(booked["reference"], "seat").status == 200
+    assert staff.step(booking["reference"], "seat").status == 200
     assert free(staff) == [["T1", "T5"], ["T4"]]
-    assert staff.step(booked["reference"], "complete").status == 200
+    assert staff.step(booking["reference"], "complete").status == 200
     assert staff.cancel("B1").status == 204
     assert free(staff)[0] == ["T2"]
 
@@ -171,20 +171,20 @@ def test_guests_are_not_stored_in_redis(staff: Api) -> None:
     staff.change("B1", guestName="Anastasia")
     assert names(staff) == ["Anastasia"]
     assert names(Api()) == [None]
-    kept = ask(kept_in_redis)
-    assert len(kept) == 1
-    assert b"Anastasia" not in b"".join(kept)
+    values = ask(kept_in_redis)
+    assert len(values) == 1
+    assert b"Anastasia" not in b"".join(values)
 
 
 def test_a_day_number_is_never_reused(guest: Api) -> None:
     def number() -> int:
         return DayVersion.objects.get(sector_id="S1", service_date="2025-10-22").version
 
-    seen = [number()]
+    numbers = [number()]
     for notes in ("a", "b", "a"):
         Booking.objects.update(notes=notes)
-        seen.append(number())
-    assert seen == sorted(set(seen))
+        numbers.append(number())
+    assert numbers == sorted(set(numbers))
 
 
 @pytest.mark.parametrize("change", [{"windowEnd": "22:00"}, {"partySize": 2}, {"limit": 1}, {"duration": 60}])

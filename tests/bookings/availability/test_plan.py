@@ -62,9 +62,9 @@ def join() -> None:
 
 
 def combo() -> None:
-    made = Combo.objects.create(sector_id="S1", key="T2+T3", capacity_min=5, capacity_max=10)
+    row = Combo.objects.create(sector_id="S1", key="T2+T3", capacity_min=5, capacity_max=10)
     for table in ("T2", "T3"):
-        ComboTable.objects.create(combo=made, sector_id="S1", table_id=table)
+        ComboTable.objects.create(combo=row, sector_id="S1", table_id=table)
 
 
 def special_closed() -> None:
@@ -104,7 +104,7 @@ CHANGES: list[tuple[str, Callable[[], object], set[str]]] = [
 
 
 @pytest.mark.parametrize(
-    ("change", "expected"), [each[1:] for each in CHANGES], ids=[each[0] for each in CHANGES]
+    ("change", "expected"), [case[1:] for case in CHANGES], ids=[case[0] for case in CHANGES]
 )
 def test_a_change_is_seen_by_the_next_discover(
     guest: Api, change: Callable[[], object], expected: set[str]
@@ -119,7 +119,7 @@ def test_a_change_is_seen_by_the_next_discover(
 
 
 @pytest.mark.parametrize(
-    ("change", "expected"), [each[1:] for each in CHANGES], ids=[each[0] for each in CHANGES]
+    ("change", "expected"), [case[1:] for case in CHANGES], ids=[case[0] for case in CHANGES]
 )
 def test_a_change_is_seen_by_the_next_booking(
     guest: Api, change: Callable[[], object], expected: set[str]

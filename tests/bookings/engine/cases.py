@@ -12,7 +12,7 @@ from bookings.engine import Busy, Candidate, Refusal, Sector, ServiceDay, Table,
 from tests.bookings.engine.oracle import Case
 
 QUARTERS = [time(hour, minute) for hour in range(24) for minute in (0, 15, 30, 45)]
-LATE = [each for each in QUARTERS if each.hour in (0, 1, 2, 3, 20, 21, 22, 23)]
+LATE = [quarter for quarter in QUARTERS if quarter.hour in (0, 1, 2, 3, 20, 21, 22, 23)]
 
 PLAIN = [("America/Argentina/Buenos_Aires", date(2025, 10, 22)), ("Asia/Kathmandu", date(2026, 2, 28))]
 CHANGES = [
@@ -88,8 +88,8 @@ def case(
             smallest = dice.randint(1, 8)
             members = dice.sample(ids, min(len(ids), dice.randint(2, 4)))
             own[frozenset(members)] = (smallest, dice.randint(smallest, 12))
-    asked = [*quarters, time(20, 7), time(23, 50), time(0, 20)]
-    window_start, window_end = (dice.choice(asked) if dice.random() < 0.2 else None for _ in range(2))
+    times = [*quarters, time(20, 7), time(23, 50), time(0, 20)]
+    window_start, window_end = (dice.choice(times) if dice.random() < 0.2 else None for _ in range(2))
     if window_start == window_end:
         window_end = None
     instants = [midnight + n * timedelta(minutes=15) for n in range(-4, 111)]
@@ -115,12 +115,12 @@ def case(
 
 def ask(case: Case) -> list[Candidate]:
     """Return the engine's candidates."""
-    return find(_plan(case), _day(case), case.busy, limit=case.limit, **_asked(case))
+    return find(_plan(case), _day(case), case.busy, limit=case.limit, **_request(case))
 
 
 def ask_why(case: Case) -> Refusal:
     """Return the engine's explanation when nothing fits."""
-    return explain(_day(case), [(_plan(case), case.busy)], **_asked(case))
+    return explain(_day(case), [(_plan(case), case.busy)], **_request(case))
 
 
 def _day(case: Case) -> ServiceDay:
@@ -131,7 +131,7 @@ def _plan(case: Case) -> Sector:
     return Sector.build(case.tables, case.joins, case.combos)
 
 
-def _asked(case: Case) -> dict[str, Any]:
+def _request(case: Case) -> dict[str, Any]:
     return {
         "party": case.party,
         "duration_minutes": case.duration,

@@ -71,7 +71,7 @@ def opened(case: Case) -> list[tuple[Window, datetime, datetime]]:
     return spans
 
 
-def asked(case: Case) -> list[tuple[datetime, datetime]]:
+def requested_windows(case: Case) -> list[tuple[datetime, datetime]]:
     """Return the requested window in each of its readings, or all time if none was requested."""
     spans = opened(case)
     if not spans or (case.window_start is None and case.window_end is None):
@@ -97,9 +97,9 @@ def asked(case: Case) -> list[tuple[datetime, datetime]]:
 
 
 def starts(case: Case) -> list[datetime]:
-    """The starts on offer, in order: each of a window in which, and in the asked one, the booking ends too."""
+    """The starts on offer, in order: each of a window in which, and in the requested one, the booking ends too."""
     length = timedelta(minutes=case.duration)
-    found = set()
+    instants = set()
     for window, begin, end in opened(case):
         opens = datetime.combine(case.date, window.opens)
         closes = datetime.combine(case.date, window.closes)
@@ -114,14 +114,17 @@ def starts(case: Case) -> list[datetime]:
         while wall < closes:
             instant, exists = clock(case.zone, case.date, wall)
             inside = begin <= instant and instant + length <= end
-            inside = inside and any(a <= instant and instant + length <= b for a, b in asked(case))
+            inside = inside and any(
+                a <= instant and instant + length <= b for a, b in requested_windows(case)
+            )
             if exists and inside and (last is None or wall <= last):
-                found.add(instant)
+                instants.add(instant)
             wall += QUARTER
     return sorted(
-        each
-        for each in found
-        if (case.not_before is None or each >= case.not_before) and (case.start is None or each == case.start)
+        start
+        for start in instants
+        if (case.not_before is None or start >= case.not_before)
+        and (case.start is None or start == case.start)
     )
 
 
@@ -185,7 +188,7 @@ def natural(text: str) -> tuple[list[tuple[int, str]], str]:
 def answer(case: Case) -> list[Candidate]:
     """Return what `find` must return."""
     length = timedelta(minutes=case.duration)
-    found = []
+    ranked = []
     whens = starts(case)
     at = {table.id: {when for when in whens if free(case, table, when)} for table in case.tables}
     for size in (1, 2, 3, 4):
@@ -198,23 +201,23 @@ def answer(case: Case) -> list[Candidate]:
             score = Fraction(50 * case.party, capacity[1])
             score += 20 if size == 1 else 0
             score += 30 if case.party == capacity[1] else 0
-            shown = (Decimal(score.numerator) / Decimal(score.denominator)).quantize(
+            rounded_score = (Decimal(score.numerator) / Decimal(score.denominator)).quantize(
                 Decimal("0.1"), ROUND_HALF_UP
             )
             for when in whens:
                 if all(when in at[table.id] for table in tables):
-                    found.append(
-                        (-score, size > 1, when, size, [natural(t.id) for t in tables], tables, shown)
+                    ranked.append(
+                        (-score, size > 1, when, size, [natural(t.id) for t in tables], tables, rounded_score)
                     )
-    found.sort(key=lambda each: each[:5])
+    ranked.sort(key=lambda entry: entry[:5])
     return [
         Candidate(
             "combo" if combo else "single",
             tuple(table.id for table in tables),
             when,
             when + length,
-            float(shown),
+            float(rounded_score),
             0,
         )
-        for _, combo, when, _, _, tables, shown in found[: case.limit]
+        for _, combo, when, _, _, tables, rounded_score in ranked[: case.limit]
     ]

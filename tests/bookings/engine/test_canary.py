@@ -66,7 +66,9 @@ def first_starts_only(patch: pytest.MonkeyPatch) -> None:
 
 def sets_of_four_forgotten(patch: pytest.MonkeyPatch) -> None:
     connected = listing.connected_sets
-    patch.setattr(sector, "connected_sets", lambda near: (each for each in connected(near) if len(each) < 4))
+    patch.setattr(
+        sector, "connected_sets", lambda near: (tables for tables in connected(near) if len(tables) < 4)
+    )
 
 
 def own_capacities_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -120,7 +122,7 @@ PLAIN, CHANGES, JOINS = {"combos": True}, {"changes": True}, {"joins": True}
         (second_of_a_repeated_hour, CHANGES),
         (missing_hour_pushed_on, CHANGES),
     ],
-    ids=lambda each: getattr(each, "__name__", ""),
+    ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_broken_engine_is_caught(
     sabotage: Break, kinds: dict[str, bool], monkeypatch: pytest.MonkeyPatch

@@ -28,12 +28,12 @@ def offered_starts(
     day: str,
     *windows: str,
     minutes: int = 15,
-    asked: str = "-",
+    between: str = "-",
     busy: tuple[Busy, ...] = (),
     not_before: datetime | None = None,
     start: datetime | None = None,
 ) -> list[datetime]:
-    first, last = asked.split("-")
+    first, last = between.split("-")
     built = ServiceDay.build(date.fromisoformat(day), ZoneInfo(zone), tuple(w(window) for window in windows))
     candidates = find(
         SECTOR,
@@ -75,7 +75,9 @@ def test_a_repeated_edge_is_its_first_occurrence() -> None:
     assert (walls(closing), utc(closing)) == ("22:45 23:00 23:15", "01:45 02:00 02:15")
     opening = offered_starts(SANTIAGO, "2026-04-04", "23:30-00:15", minutes=105)
     assert (walls(opening), utc(opening)) == ("23:30", "02:30")
-    assert walls(offered_starts(SANTIAGO, "2026-04-04", "22:00-01:00", asked="22:45-23:15")) == "22:45 23:00"
+    assert (
+        walls(offered_starts(SANTIAGO, "2026-04-04", "22:00-01:00", between="22:45-23:15")) == "22:45 23:00"
+    )
 
 
 def test_santiago_skips_the_missing_hour_of_6_september_2026() -> None:
@@ -92,7 +94,9 @@ def test_a_service_day_without_local_midnight() -> None:
 def test_a_missing_edge_is_the_instant_of_the_change() -> None:
     assert walls(offered_starts(SANTIAGO, "2026-09-05", "23:00-00:30")) == "23:00 23:15 23:30 23:45"
     assert offered_starts(SANTIAGO, "2026-09-06", "00:15-00:45") == []
-    assert walls(offered_starts(SANTIAGO, "2026-09-05", "22:00-02:00", asked="00:15-01:30")) == "01:00 01:15"
+    assert (
+        walls(offered_starts(SANTIAGO, "2026-09-05", "22:00-02:00", between="00:15-01:30")) == "01:00 01:15"
+    )
 
 
 def test_last_seating_in_the_missing_hour_allows_no_later_reading() -> None:
@@ -107,11 +111,11 @@ def test_beirut_offers_the_repeated_hour_of_24_october_2026_once() -> None:
 
 def test_lord_howe_shifts_by_half_an_hour() -> None:
     back = offered_starts(
-        "Australia/Lord_Howe", "2026-04-04", "01:15-02:15", "23:45-02:30", asked="01:15-02:30"
+        "Australia/Lord_Howe", "2026-04-04", "01:15-02:15", "23:45-02:30", between="01:15-02:30"
     )
     assert walls(back) == "01:15 01:30 01:45 02:00 01:15 01:30 01:45 02:00 02:15"
     assert utc(back) == "14:15 14:30 14:45 15:00 14:15 14:30 14:45 15:30 15:45"
-    forward = offered_starts("Australia/Lord_Howe", "2026-10-03", "23:30-03:00", asked="01:30-03:00")
+    forward = offered_starts("Australia/Lord_Howe", "2026-10-03", "23:30-03:00", between="01:30-03:00")
     assert walls(forward) == "01:30 01:45 02:30 02:45"
     assert utc(forward) == "15:00 15:15 15:30 15:45"
 
@@ -133,8 +137,8 @@ def test_a_window_may_last_until_midnight_or_around_the_clock() -> None:
 def test_back_to_back_bookings_share_a_table() -> None:
     start = datetime(2025, 10, 22, 23, tzinfo=UTC)
     busy = (Busy("T1", start, start + timedelta(minutes=90)),)
-    taken = offered_starts(BUENOS_AIRES, "2025-10-22", "19:00-23:00", minutes=60, busy=busy)
-    assert walls(taken) == "19:00 21:30 21:45 22:00"
+    starts = offered_starts(BUENOS_AIRES, "2025-10-22", "19:00-23:00", minutes=60, busy=busy)
+    assert walls(starts) == "19:00 21:30 21:45 22:00"
 
 
 def test_yesterdays_booking_still_blocks() -> None:
@@ -202,7 +206,7 @@ def test_no_candidate_spans_two_separate_windows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("between", "expected"),
     [
         ("00:30-01:30", "00:30 00:45 01:00"),
         ("23:30-00:15", "23:30 23:45"),
@@ -216,15 +220,17 @@ def test_no_candidate_spans_two_separate_windows() -> None:
         ("12:45-20:30", "12:45 13:00 13:15 13:30 20:00"),
     ],
 )
-def test_requested_windows(asked: str, expected: str) -> None:
-    starts = offered_starts(BUENOS_AIRES, "2025-10-22", "12:00-14:00", "20:00-02:00", minutes=30, asked=asked)
-    shown = walls(starts)
-    assert shown.startswith(expected) if asked == "10:00-" else shown == expected
+def test_requested_windows(between: str, expected: str) -> None:
+    starts = offered_starts(
+        BUENOS_AIRES, "2025-10-22", "12:00-14:00", "20:00-02:00", minutes=30, between=between
+    )
+    times = walls(starts)
+    assert times.startswith(expected) if between == "10:00-" else times == expected
 
 
 def test_equal_requested_edges_are_refused() -> None:
     with pytest.raises(ValueError, match="same time"):
-        offered_starts(BUENOS_AIRES, "2025-10-22", "12:00-14:00", asked="13:00-13:00")
+        offered_starts(BUENOS_AIRES, "2025-10-22", "12:00-14:00", between="13:00-13:00")
 
 
 def test_windows_off_the_quarter_hour_are_refused() -> None:

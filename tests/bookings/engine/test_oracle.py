@@ -17,17 +17,17 @@ from tests.bookings.engine.oracle import Case, answer
 
 def compare(questions: Iterable[Case]) -> Counter[int]:
     """Assert that engine and oracle agree on every case; count the results by size of table set (0: nothing)."""
-    held: Counter[int] = Counter()
+    sizes: Counter[int] = Counter()
     for case in questions:
         expected = answer(case)
         assert ask(case) == expected, case
-        held.update({len(candidate.table_ids) for candidate in expected} or {0})
+        sizes.update({len(candidate.table_ids) for candidate in expected} or {0})
         if not expected:
             freely = replace(case, window_start=None, window_end=None, start=None, limit=10_000)
             works = {candidate.start for candidate in answer(freely)}
             nearest = ask_why(case).nearest
             assert len(nearest) == len(set(nearest) & works) == min(3, len(works)), case
-    return held
+    return sizes
 
 
 @settings(max_examples=5000, derandomize=True, deadline=None, database=None)

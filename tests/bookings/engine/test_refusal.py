@@ -25,7 +25,7 @@ def refusal_of(
     *,
     party: int = 4,
     minutes: int = 90,
-    asked: tuple[time, time] | None = None,
+    between: tuple[time, time] | None = None,
     start: datetime | None = None,
     not_before: datetime | None = None,
     busy: list[Busy] | None = None,
@@ -34,7 +34,7 @@ def refusal_of(
     sector: Sector = SECTOR,
 ) -> tuple[str, list[str], int | None]:
     """Return reason, nearest starts (wall time) and largest party; assert that `find` returns nothing."""
-    first, last = asked or (None, None)
+    first, last = between or (None, None)
     assert (
         find(
             sector,
@@ -62,8 +62,8 @@ def refusal_of(
         start=start,
         tables=tables,
     )
-    assert all(each.tzinfo is UTC for each in refusal.nearest)
-    near = [each.astimezone(ZONE).strftime("%H:%M") for each in refusal.nearest]
+    assert all(instant.tzinfo is UTC for instant in refusal.nearest)
+    near = [instant.astimezone(ZONE).strftime("%H:%M") for instant in refusal.nearest]
     return refusal.reason.value, near, refusal.largest_party
 
 
@@ -72,7 +72,7 @@ def test_closed() -> None:
 
 
 def test_requested_window_between_services() -> None:
-    assert refusal_of(asked=(time(17), time(19))) == ("OUTSIDE_WINDOW", ["14:30", "20:00", "14:15"], 6)
+    assert refusal_of(between=(time(17), time(19))) == ("OUTSIDE_WINDOW", ["14:30", "20:00", "14:15"], 6)
 
 
 def test_a_start_that_is_not_offered() -> None:
@@ -82,7 +82,7 @@ def test_a_start_that_is_not_offered() -> None:
 
 
 def test_duration_longer_than_the_meeting() -> None:
-    late = refusal_of(asked=(time(15), time(20, 30)))
+    late = refusal_of(between=(time(15), time(20, 30)))
     assert late == ("WINDOW_TOO_SHORT", ["14:30", "14:15", "14:00"], 6)
     assert refusal_of(start=at(15)) == ("WINDOW_TOO_SHORT", ["14:30", "14:15", "14:00"], 6)
     assert refusal_of(minutes=255) == ("WINDOW_TOO_SHORT", [], 6)
@@ -122,7 +122,7 @@ def test_the_refusal_of_named_tables_concerns_these_tables() -> None:
 
 
 def test_too_soon() -> None:
-    early = refusal_of(asked=(time(12), time(14)), not_before=at(14))
+    early = refusal_of(between=(time(12), time(14)), not_before=at(14))
     assert early == ("TOO_SOON", ["14:00", "14:15", "14:30"], 6)
     assert refusal_of(not_before=at(23)) == ("TOO_SOON", [], 6)
     busy = busy_tables(at(20), at(23, 45))
@@ -131,7 +131,7 @@ def test_too_soon() -> None:
 
 def test_full_before_and_after_the_lead_time() -> None:
     busy = busy_tables(at(12), at(16)) + busy_tables(at(20), at(21, 45))
-    assert refusal_of(not_before=at(13), asked=(time(12), time(22)), busy=busy) == (
+    assert refusal_of(not_before=at(13), between=(time(12), time(22)), busy=busy) == (
         "FULL",
         ["21:45", "22:00"],
         6,
@@ -140,7 +140,7 @@ def test_full_before_and_after_the_lead_time() -> None:
 
 def test_full_names_the_nearest_free_times() -> None:
     busy = busy_tables(at(20), at(21, 15))
-    assert refusal_of(asked=(time(20), time(22)), busy=busy) == ("FULL", ["21:15", "21:30", "21:45"], 6)
+    assert refusal_of(between=(time(20), time(22)), busy=busy) == ("FULL", ["21:15", "21:30", "21:45"], 6)
     assert refusal_of(start=at(20), busy=busy) == ("FULL", ["21:15", "21:30", "21:45"], 6)
 
 

@@ -34,10 +34,10 @@ SEEDED = Sector.build(TABLES)
 B1 = Busy("T2", datetime(2025, 10, 22, 20, 30, tzinfo=ZONE), datetime(2025, 10, 22, 21, 15, tzinfo=ZONE))
 
 
-def summarize(found: list[Candidate]) -> list[tuple[str, str, float]]:
+def summarize(candidates: list[Candidate]) -> list[tuple[str, str, float]]:
     return [
         ("+".join(candidate.table_ids), candidate.start.astimezone(ZONE).strftime("%H:%M"), candidate.score)
-        for candidate in found
+        for candidate in candidates
     ]
 
 
@@ -176,8 +176,12 @@ def test_every_connected_set_is_listed_once() -> None:
 def test_a_chain_of_500_tables() -> None:
     joins = [(f"T{n}", f"T{n + 1}") for n in range(1, 500)]
     sector = Sector.build([Table(f"T{n}", 1, 1 + (n > 480)) for n in range(1, 501)], joins)
-    found = names(sector, 3, limit=3000)
-    assert (len(found), found[:2], found[-1]) == (518, ["T480+T481", "T1+T2+T3"], "T498+T499+T500")
+    table_sets = names(sector, 3, limit=3000)
+    assert (len(table_sets), table_sets[:2], table_sets[-1]) == (
+        518,
+        ["T480+T481", "T1+T2+T3"],
+        "T498+T499+T500",
+    )
     assert names(sector, 8)[-2:] == ["T496+T497+T498+T499", "T497+T498+T499+T500"]
 
 
@@ -297,7 +301,7 @@ def test_sectors_merge_by_the_exact_rank() -> None:
     halves = [Sector.build(TABLES[:3]), Sector.build(TABLES[3:])]
     lists = [find(sector, DAY, (), party=4, duration_minutes=90, limit=50) for sector in halves]
     merged = merge(lists, 4, 60)
-    assert merged == sorted(lists[0] + lists[1], key=lambda each: rank_key(each, 4))[:60]
+    assert merged == sorted(lists[0] + lists[1], key=lambda candidate: rank_key(candidate, 4))[:60]
     assert (
         merged
         == [

@@ -59,10 +59,10 @@ class Client:
     async def messages_until_pong(self) -> list[str]:
         """Return the types of all messages up to the reply to a ping; of events, the ids."""
         self.say(type="ping")
-        heard = []
+        messages = []
         while (message := await self.hear())["type"] != "pong":
-            heard.append(message["event"]["id"] if "event" in message else message["type"])
-        return heard
+            messages.append(message["event"]["id"] if "event" in message else message["type"])
+        return messages
 
     async def leave(self) -> None:
         self._said.put_nowait({"type": "websocket.disconnect"})
@@ -124,13 +124,13 @@ def test_a_client_that_missed_too_many_events_is_told_to_reload(monkeypatch: pyt
     """Most of them may be other restaurants' events: reading through them is what costs."""
     monkeypatch.setattr(catch_up, "MAX_POSITIONS_AFTER", 2)
     first, second, third = book(0), book(1), book(2)
-    assert [each["id"] for each in catch_up.missed(UUID(first["id"]), "R1", None) or ()] == [
+    assert [message["id"] for message in catch_up.missed(UUID(first["id"]), "R1", None) or ()] == [
         second["id"],
         third["id"],
     ]
-    told = catch_up.missed(UUID(second["id"]), "R1", None) or []
+    messages = catch_up.missed(UUID(second["id"]), "R1", None) or []
     event = StoredEvent.objects.get(event_id=third["id"])
-    assert [message["timestamp"] for message in told] == [event.payload["createdAt"]]
+    assert [message["timestamp"] for message in messages] == [event.payload["createdAt"]]
     book(3)
     assert catch_up.missed(UUID(first["id"]), "R1", None) is None
 
@@ -173,17 +173,17 @@ def test_a_first_subscriber_during_a_redis_outage_gets_all_events_afterwards(
 
     async def talk(client: Client) -> None:
         other = Client()
-        for each in (client, other):
-            each.say(type="subscribe", restaurantId="R1")
-            assert await each.hear() == {"type": "subscribed", "success": True, "restaurantId": "R1"}
+        for subscriber in (client, other):
+            subscriber.say(type="subscribe", restaurantId="R1")
+            assert await subscriber.hear() == {"type": "subscribed", "success": True, "restaurantId": "R1"}
         await asyncio.to_thread(redis.resume if frozen else redis.start)
-        for each in (client, other):
-            assert await each.hear() == {"type": "resync"}
+        for subscriber in (client, other):
+            assert await subscriber.hear() == {"type": "resync"}
         layer = get_channel_layer()
         await layer.group_send(restaurant_group("R1"), {"type": "booking.event", "event": event})
-        for each in (client, other):
+        for subscriber in (client, other):
             # On a busy machine Redis may time out once more: then the message comes again, and nothing is lost.
-            while (message := await each.hear()) == {"type": "resync"}:
+            while (message := await subscriber.hear()) == {"type": "resync"}:
                 pass
             assert message == {"type": "booking-event", "event": event}
         # Leftovers of attempts would fill the memory of a process that waits for long.
@@ -198,7 +198,7 @@ def test_presence_is_restored_after_a_redis_outage(redis: Redis, settings: Setti
     settings.LIVE_ANNOUNCE_SECONDS = 0.2
     redis.start()
 
-    async def shown(client: Client) -> list[str]:
+    async def presence(client: Client) -> list[str]:
         while (message := await client.hear())["type"] != "presence":
             pass
         people: list[str] = message["people"]
@@ -206,11 +206,11 @@ def test_presence_is_restored_after_a_redis_outage(redis: Redis, settings: Setti
 
     async def talk(client: Client) -> None:
         client.say(type="subscribe", restaurantId="R1", presence=True)
-        assert await shown(client) == ["Ana"]
+        assert await presence(client) == ["Ana"]
         await asyncio.to_thread(redis.kill)
-        assert await shown(client) == []
+        assert await presence(client) == []
         await asyncio.to_thread(redis.start)
-        assert await shown(client) == ["Ana"]
+        assert await presence(client) == ["Ana"]
 
     with_client(talk)
 

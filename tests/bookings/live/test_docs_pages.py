@@ -30,7 +30,7 @@ def test_json_and_yaml_documents_name_the_host_that_serves_them(root: str) -> No
 
 
 def event_schemas() -> list[dict[str, Any]]:
-    (message,) = (each for each in asyncapi.messages("tell") if each["name"] == "bookingEvent")
+    (message,) = (message for message in asyncapi.messages("tell") if message["name"] == "bookingEvent")
     schemas: list[dict[str, Any]] = message["payload"]["properties"]["event"]["oneOf"]
     return schemas
 

@@ -60,8 +60,8 @@ def test_reordered_fields_are_the_same_body(guest: Api) -> None:
 
 def test_another_callers_key_is_another_key(guest: Api) -> None:
     one, other = api_as(Role.API_CLIENT, "R1"), api_as(Role.API_CLIENT, "R1")
-    made = {api.book(key="k").body["id"] for api in (one, other, guest)}
-    assert len(made) == 3
+    ids = {api.book(key="k").body["id"] for api in (one, other, guest)}
+    assert len(ids) == 3
 
 
 def test_anonymous_callers_are_distinguished_by_address(guest: Api) -> None:
@@ -86,10 +86,10 @@ def test_a_day_later_the_key_is_free_again(guest: Api) -> None:
 
 
 def test_a_refusal_is_not_stored(guest: Api) -> None:
-    taken = {"tableIds": ["T2"], "start": at("20:30")}
-    assert_refused(guest.book(key="k", **taken), 409, "CONFLICT")
+    request = {"tableIds": ["T2"], "start": at("20:30")}
+    assert_refused(guest.book(key="k", **request), 409, "CONFLICT")
     guest.cancel("B1")
-    reply = guest.book(key="k", **taken)
+    reply = guest.book(key="k", **request)
     assert reply.status == 201
     assert "Idempotent-Replayed" not in reply.headers
 

@@ -64,25 +64,30 @@ def test_creation_time_is_the_same_in_every_representation(db: None) -> None:
     with frozen(NOON + timedelta(microseconds=289_574)):
         example.example()
         staff = api_as()
-        made = staff.book(partySize=2).body
+        new = staff.book(partySize=2).body
     noon = "2025-10-01T09:00:00.289-03:00"
-    for booking in ("B1", made["id"]):
+    for booking in ("B1", new["id"]):
         path = f"/woki/bookings/{booking}"
         now, past = staff.get(path).body, staff.get(path, asOf=at(1)).body
         listed = staff.get("/woki/bookings", restaurantId="R1", date="2025-10-22", asOf=at(1)).body
         (event,) = staff.get(f"{path}/history").body["events"]
         (row,) = events_of(now["id"])
         zones = messages.zones_of([Envelope.from_row(row)])
-        told = messages.message(Envelope.from_row(row), zones["R1"])["event"]
+        live_event = messages.message(Envelope.from_row(row), zones["R1"])["event"]
         data = json.loads(
             payload.body(
                 WebhookEvent.BOOKING_CREATED, row.payload, event_id=uuid7(), at=NOON, zone=zones["R1"]
             )
         )
         assert now["createdAt"] == now["updatedAt"] == past["createdAt"] == past["updatedAt"] == noon
-        assert {each["createdAt"] for each in listed["bookings"]} == {noon}
-        assert event["occurredAt"] == told["timestamp"] == noon
-        assert event["payload"]["createdAt"] == told["data"]["createdAt"] == data["data"]["createdAt"] == noon
+        assert {entry["createdAt"] for entry in listed["bookings"]} == {noon}
+        assert event["occurredAt"] == live_event["timestamp"] == noon
+        assert (
+            event["payload"]["createdAt"]
+            == live_event["data"]["createdAt"]
+            == data["data"]["createdAt"]
+            == noon
+        )
 
 
 def test_an_old_event_with_microseconds_reads_the_same() -> None:
@@ -90,8 +95,8 @@ def test_an_old_event_with_microseconds_reads_the_same() -> None:
         "createdAt": "2025-10-01T09:00:00.289574-03:00",
         "updatedAt": "2025-10-01T12:00:00.289000+00:00",
     }
-    shown = past_booking_out(state, ZoneInfo("America/Argentina/Buenos_Aires"))
-    assert shown["createdAt"] == shown["updatedAt"] == "2025-10-01T09:00:00.289-03:00"
+    booking = past_booking_out(state, ZoneInfo("America/Argentina/Buenos_Aires"))
+    assert booking["createdAt"] == booking["updatedAt"] == "2025-10-01T09:00:00.289-03:00"
 
 
 def test_a_booking_is_not_found_before_its_creation(staff: Api) -> None:
@@ -104,7 +109,7 @@ def test_the_bookings_of_a_day_as_of_an_instant(staff: Api) -> None:
     def book(day: str, hours: float) -> list[str]:
         reply = staff.get("/woki/bookings", restaurantId="R1", sectorId="S1", date=day, asOf=at(hours))
         assert reply.body["pagination"]["total"] == len(reply.body["bookings"])
-        return [each["id"] for each in reply.body["bookings"]]
+        return [booking["id"] for booking in reply.body["bookings"]]
 
     assert (book("2025-10-22", 0.5), book("2025-10-23", 0.5)) == ([booking], [])
     assert (book("2025-10-22", 1.5), book("2025-10-23", 1.5)) == ([], [booking])

@@ -159,8 +159,8 @@ def test_another_start_on_the_same_table(staff: Api) -> None:
 def test_another_start_is_refused_by_name_if_the_table_is_taken(staff: Api) -> None:
     following = staff.book(tableIds=["T2"], start=at("21:30")).body["reference"]
     assert_refused(staff.change("B1", start=at("21:15")), 409, "CONFLICT", f"bookings.{following}")
-    moved = staff.change("B1", start=at("21:15"), tableIds=["T3"])
-    assert seat_of(moved.body) == (["T3"], "21:15", "22:00")
+    reply = staff.change("B1", start=at("21:15"), tableIds=["T3"])
+    assert seat_of(reply.body) == (["T3"], "21:15", "22:00")
 
 
 def test_a_start_inside_the_requested_window_stays(staff: Api) -> None:
@@ -253,8 +253,8 @@ def test_a_booking_that_has_begun_may_be_changed_though_the_past_is_refused(db: 
         assert assert_refused(staff.change(booking["id"], partySize=5), 409, "CONFLICT") == (
             "The party sits already. Name the tables that it moves to."
         )
-        moved = staff.change(booking["id"], partySize=5, tableIds=["H-B"])
-        assert seat_of(moved.body) == (["H-B"], "20:30", "22:30")
+        reply = staff.change(booking["id"], partySize=5, tableIds=["H-B"])
+        assert seat_of(reply.body) == (["H-B"], "20:30", "22:30")
 
 
 def test_changed_hours_do_not_affect_a_booking_until_its_time_changes(staff: Api) -> None:
@@ -294,8 +294,8 @@ def test_an_off_grid_booking_keeps_its_minute(staff: Api, walk_in: str) -> None:
     assert seat_of(staff.change(walk_in, partySize=4).body) == (["T3"], "20:37", "21:37")
     assert seat_of(staff.change(walk_in, durationMinutes=90).body) == (["T3"], "20:37", "22:07")
     assert seat_of(staff.change(walk_in, tableIds=["T1", "T5"]).body) == (["T1", "T5"], "20:37", "22:07")
-    moved = staff.change(walk_in, partySize=6, tableIds=["T4"])
-    assert seat_of(moved.body) == (["T4"], "20:37", "22:07")
+    reply = staff.change(walk_in, partySize=6, tableIds=["T4"])
+    assert seat_of(reply.body) == (["T4"], "20:37", "22:07")
     begin = datetime(2025, 10, 22, 23, 37, tzinfo=UTC)
     assert allocations_of(walk_in) == [("T4", begin, begin + timedelta(minutes=90), True)]
 
@@ -462,14 +462,14 @@ def test_changing_one_bookings_guest_leaves_the_others_alone(staff: Api) -> None
     one = staff.book(date="2025-10-23", **ana).body
     two = staff.book(date="2025-10-24", **ana).body
     shared = Booking.objects.get(pk=one["id"]).guest_id
-    changed = staff.change(one["id"], guestName="Max").body
-    assert (changed["guestName"], changed["guestEmail"]) == ("Max", "ana@example.com")
+    after = staff.change(one["id"], guestName="Max").body
+    assert (after["guestName"], after["guestEmail"]) == ("Max", "ana@example.com")
     assert staff.get(f"/woki/bookings/{two['id']}").body == two
     own = Booking.objects.get(pk=one["id"]).guest_id
-    assert changes_of(changed)["guestId"] == {"from": str(shared), "to": str(own)}
+    assert changes_of(after)["guestId"] == {"from": str(shared), "to": str(own)}
     # Their common contact finds both guests, to be exported or erased.
-    found = find_guests(caller=SYSTEM, contact="ana@example.com")
-    assert {guest.pk for guest in found} == {shared, own}
+    guests = find_guests(caller=SYSTEM, contact="ana@example.com")
+    assert {guest.pk for guest in guests} == {shared, own}
     # Each guest now has one booking and is updated in place.
     staff.change(one["id"], guestName="Maxi")
     staff.change(two["id"], guestName="Ana García")

@@ -68,10 +68,10 @@ def test_fills_a_slot_in_the_contracts_order_then_refuses_with_the_next_times(gu
 
 def test_the_allocations_are_the_bookings_tables_and_period(guest: Api) -> None:
     booking = guest.book(partySize=4, tableIds=["T1", "T5"], start=at("21:00")).body
-    held = Allocation.objects.filter(booking_id=booking["id"]).order_by("table_id")
+    rows = Allocation.objects.filter(booking_id=booking["id"]).order_by("table_id")
     begin, end = datetime(2025, 10, 23, 0, 0, tzinfo=UTC), datetime(2025, 10, 23, 1, 30, tzinfo=UTC)
     assert [
-        (row.table_id, row.sector_id, row.period.lower, row.period.upper, row.active) for row in held
+        (row.table_id, row.sector_id, row.period.lower, row.period.upper, row.active) for row in rows
     ] == [
         ("T1", "S1", begin, end, True),
         ("T5", "S1", begin, end, True),
@@ -183,14 +183,14 @@ def test_a_start_outside_the_requested_window_is_refused(guest: Api, window: dic
 def test_no_booking_runs_from_one_service_into_the_next(db: None) -> None:
     make_restaurant(hours=(Hours(time(12), time(16)), Hours(time(16), time(20))))
     guest = Api()
-    asked: dict[str, Any] = {"restaurantId": "H", "sectorId": "H-S", "partySize": 2}
-    across = guest.book(**asked, start=at("15:30"))
+    request: dict[str, Any] = {"restaurantId": "H", "sectorId": "H-S", "partySize": 2}
+    across = guest.book(**request, start=at("15:30"))
     assert assert_refused(across, 409, "CONFLICT") == (
         "From that start 90 minutes do not fit before closing. "
         "The nearest times that would work: 16:00, 16:15, 14:30."
     )
-    assert guest.book(**asked, windowStart="15:00", windowEnd="17:00").status == 409
-    assert guest.book(**asked, windowStart="15:00", windowEnd="18:00").body["start"] == at("16:00")
+    assert guest.book(**request, windowStart="15:00", windowEnd="17:00").status == 409
+    assert guest.book(**request, windowStart="15:00", windowEnd="18:00").body["start"] == at("16:00")
 
 
 def test_a_start_on_another_date_is_outside_its_windows(guest: Api) -> None:
@@ -275,9 +275,9 @@ def test_the_example_accepts_bookings_in_2025(guest: Api) -> None:
 
 
 def test_without_a_duration_the_turn_times_decide(db: None) -> None:
-    made = make_restaurant("H")
-    made.turn_times.create(party_up_to=2, minutes=75)
-    made.turn_times.create(party_up_to=4, minutes=120)
+    restaurant = make_restaurant("H")
+    restaurant.turn_times.create(party_up_to=2, minutes=75)
+    restaurant.turn_times.create(party_up_to=4, minutes=120)
     api = Api()
     small = api.book(restaurantId="H", sectorId="H-S", partySize=2, durationMinutes=None).body
     assert (small["durationMinutes"], seat_of(small)[1:]) == (75, ("20:00", "21:15"))
@@ -359,8 +359,8 @@ def test_guest_fields_are_null_without_guest_read(guest: Api) -> None:
     assert booking["notes"] == "Quiet table"
     client = api_as(Role.API_CLIENT, "R1")
     assert [client.book(date="2025-10-23", **contact).body[name] for name in contact] == [None, None, None]
-    seen = api_as(Role.STAFF, "R1").get(f"/woki/bookings/{booking['id']}").body
-    assert [seen[name] for name in contact] == list(contact.values())
+    staff_view = api_as(Role.STAFF, "R1").get(f"/woki/bookings/{booking['id']}").body
+    assert [staff_view[name] for name in contact] == list(contact.values())
 
 
 def test_booking_needs_permission_at_the_restaurant(guest: Api, settings: Any) -> None:

@@ -137,11 +137,11 @@ PATHS: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("status", list(ALLOWED))
 def test_every_step_from_every_status(staff: Api, status: str, step: str) -> None:
-    for each in PATHS[status]:
-        if each == "cancel":
+    for earlier_step in PATHS[status]:
+        if earlier_step == "cancel":
             staff.cancel("B1")
         else:
-            staff.step("B1", each)
+            staff.step("B1", earlier_step)
     before = staff.get("/woki/bookings/B1").body
     assert before["status"] == status
     reply = staff.step("B1", step)

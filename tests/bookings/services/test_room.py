@@ -22,9 +22,9 @@ def minutes(count: int) -> datetime:
 
 def book(staff: Api, table: str, start: str, *, party: int = 2, stay: int = 90) -> str:
     with frozen(EVENING - timedelta(days=1)):
-        made = staff.book(tableIds=[table], start=at(start), partySize=party, durationMinutes=stay)
-    assert made.status == 201, made.body
-    return str(made.body["reference"])
+        reply = staff.book(tableIds=[table], start=at(start), partySize=party, durationMinutes=stay)
+    assert reply.status == 201, reply.body
+    return str(reply.body["reference"])
 
 
 def step(staff: Api, booking: str, name: str, moment: datetime, body: Any = None) -> Any:
@@ -58,7 +58,7 @@ def test_seating_at_an_occupied_table_names_the_party_and_offers_free_tables(sta
     text = f"Another party still sits there, since 20:05 ({first})."
     assert assert_refused(reply, 409, "CONFLICT", f"bookings.{first}") == text
     assert reply.body["alternatives"][0] == {"sectorId": "S1", "tableIds": ["T5"]}
-    assert all("T1" not in each["tableIds"] for each in reply.body["alternatives"])
+    assert all("T1" not in alternative["tableIds"] for alternative in reply.body["alternatives"])
     seated = step(staff, second, "seat", minutes(93), {"tableIds": ["T5"]})
     assert (seated.status, seated.body["status"], seated.body["tableIds"]) == (200, "SEATED", ["T5"])
     event = events_of(seated.body["id"])[-1]
@@ -85,8 +85,8 @@ def test_an_early_party_holds_its_table_from_now(staff: Api) -> None:
         candidates = staff.discover(partySize=2, duration=30, windowStart="20:15", limit=50).body[
             "candidates"
         ]
-    offered = [each["start"] for each in candidates if "T1" in each["tableIds"]]
-    assert min(offered) == at("22:30")
+    starts = [candidate["start"] for candidate in candidates if "T1" in candidate["tableIds"]]
+    assert min(starts) == at("22:30")
     assert clean()
 
 
@@ -100,10 +100,10 @@ def test_an_early_party_does_not_take_the_place_of_another(staff: Api) -> None:
 def test_a_no_show_that_comes_after_its_table_was_given_away_gets_choices(staff: Api) -> None:
     late = book(staff, "T1", "20:00")
     step(staff, late, "no-show", minutes(20))
-    given = book(staff, "T1", "20:30")
+    next_booking = book(staff, "T1", "20:30")
     reply = step(staff, late, "seat", minutes(25))
-    text = f"Its tables are booked for another party at 20:30 ({given})."
-    assert assert_refused(reply, 409, "CONFLICT", f"bookings.{given}") == text
+    text = f"Its tables are booked for another party at 20:30 ({next_booking})."
+    assert assert_refused(reply, 409, "CONFLICT", f"bookings.{next_booking}") == text
     assert reply.body["alternatives"][0] == {"sectorId": "S1", "tableIds": ["T5"]}
     assert step(staff, late, "seat", minutes(26), {"tableIds": ["T5"]}).body["status"] == "SEATED"
     assert clean()
@@ -149,8 +149,8 @@ def test_a_party_that_sits_moves_only_where_somebody_says(staff: Api) -> None:
         assert_refused(reply, 409, "CONFLICT") == "The party sits already. Name the tables that it moves to."
     )
     assert {"sectorId": "S1", "tableIds": ["T3"]} in reply.body["alternatives"]
-    moved = change(staff, booking, minutes(11), partySize=4, tableIds=["T3"])
-    assert (moved.status, moved.body["tableIds"]) == (200, ["T3"])
+    reply = change(staff, booking, minutes(11), partySize=4, tableIds=["T3"])
+    assert (reply.status, reply.body["tableIds"]) == (200, ["T3"])
     rows = [(row.table_id, row.period.upper) for row in Seating.objects.order_by("table")]
     assert rows == [("T1", minutes(11)), ("T3", None)]
 
@@ -178,8 +178,8 @@ def test_the_next_booking_keeps_its_place_while_the_party_before_overstays(staff
     longer = change(staff, second, minutes(85), durationMinutes=105)
     assert (longer.status, longer.body["tableIds"], longer.body["attention"]) == (200, ["T1"], ["occupied"])
     other = book(staff, "T5", "21:30")
-    named = change(staff, other, minutes(95), tableIds=["T1"])
-    assert_refused(named, 409, "CONFLICT")
+    reply = change(staff, other, minutes(95), tableIds=["T1"])
+    assert_refused(reply, 409, "CONFLICT")
 
 
 # --- Steps at their times ----------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def test_verify_sees_a_party_that_sits_and_is_not_seated(sits: BookingRecord) ->
     assert invariants.wrongly_seated() == 1
 
 
-def offered(guest: Api, moment: datetime, start: str) -> list[list[str]]:
+def offers(guest: Api, moment: datetime, start: str) -> list[list[str]]:
     with frozen(moment):
         answer = guest.discover(partySize=2, duration=45, windowStart=start, limit=50)
     return [
@@ -108,21 +108,21 @@ def offered(guest: Api, moment: datetime, start: str) -> list[list[str]]:
 def test_a_table_is_not_offered_while_its_party_sits_and_the_margin_runs(
     guest: Api, sits: BookingRecord
 ) -> None:
-    assert ["T1"] in offered(guest, minutes(75), "21:45")
+    assert ["T1"] in offers(guest, minutes(75), "21:45")
     # 21:31 and a quarter of an hour: 21:45 is too soon, 22:00 is not.
-    assert ["T1"] not in offered(guest, minutes(91), "21:45")
-    assert ["T1"] in offered(guest, minutes(91), "22:00")
+    assert ["T1"] not in offers(guest, minutes(91), "21:45")
+    assert ["T1"] in offers(guest, minutes(91), "22:00")
     with frozen(minutes(91)):
         lifecycle.complete_booking(sits.reference, caller=SYSTEM)
-    assert ["T1"] in offered(guest, minutes(91), "21:45")
+    assert ["T1"] in offers(guest, minutes(91), "21:45")
 
 
 def test_the_margin_is_the_restaurants(guest: Api, sits: BookingRecord) -> None:
     Restaurant.objects.filter(pk="R1").update(occupied_margin=60)
-    assert ["T1"] not in offered(guest, minutes(91), "22:15")
-    assert ["T1"] in offered(guest, minutes(91), "22:45")
+    assert ["T1"] not in offers(guest, minutes(91), "22:15")
+    assert ["T1"] in offers(guest, minutes(91), "22:45")
     Restaurant.objects.filter(pk="R1").update(occupied_margin=0)
-    assert ["T1"] in offered(guest, minutes(91), "21:45")
+    assert ["T1"] in offers(guest, minutes(91), "21:45")
     with pytest.raises(IntegrityError, match="restaurant_occupied_margin"), transaction.atomic():
         Restaurant.objects.filter(pk="R1").update(occupied_margin=121)
 
@@ -130,7 +130,7 @@ def test_the_margin_is_the_restaurants(guest: Api, sits: BookingRecord) -> None:
 def test_canary_a_day_without_its_sittings_offers_the_occupied_table(guest: Api, sits: BookingRecord) -> None:
     Seating.objects.all().delete()
     Booking.objects.filter(pk=sits.id).update(notes="so that the day is read again")
-    assert ["T1"] in offered(guest, minutes(91), "21:45")
+    assert ["T1"] in offers(guest, minutes(91), "21:45")
 
 
 def test_the_usual_stay_sharpens_when_a_table_is_free_again(guest: Api) -> None:
@@ -138,8 +138,8 @@ def test_the_usual_stay_sharpens_when_a_table_is_free_again(guest: Api) -> None:
         booking = book("T1", EVENING)
         sat = EVENING - timedelta(days=21 - day)
         Booking.objects.filter(pk=booking.id).update(status="SEATED", updated_at=sat)
-        left = sat + timedelta(minutes=150 + day)
-        Booking.objects.filter(pk=booking.id).update(status="COMPLETED", updated_at=left)
+        departure = sat + timedelta(minutes=150 + day)
+        Booking.objects.filter(pk=booking.id).update(status="COMPLETED", updated_at=departure)
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE bookings_allocation SET active = false WHERE booking_id = %s", [booking.id]
@@ -154,8 +154,8 @@ def test_the_usual_stay_sharpens_when_a_table_is_free_again(guest: Api) -> None:
         stays._figures.clear()
         lifecycle.seat_booking(booking.reference, caller=SYSTEM)
     # 20:00 and 160 minutes: until 22:40.
-    assert ["T1"] not in offered(guest, minutes(10), "22:30")
-    assert ["T1"] in offered(guest, minutes(10), "22:45")
+    assert ["T1"] not in offers(guest, minutes(10), "22:30")
+    assert ["T1"] in offers(guest, minutes(10), "22:45")
     stays._figures.clear()
 
 
@@ -200,7 +200,7 @@ def flags(guest: Api, booking: BookingRecord, moment: datetime) -> list[list[str
         listed = guest.get("/woki/bookings", restaurantId="R1", date=DAY.isoformat()).body["bookings"]
         return [
             list(get_booking(caller=SYSTEM, booking=booking.reference).shown_attention),
-            *(each["attention"] for each in listed if each["id"] == str(booking.id)),
+            *(entry["attention"] for entry in listed if entry["id"] == str(booking.id)),
         ]
 
 

@@ -74,8 +74,8 @@ def allocations_of(booking: BookingRecord) -> list[tuple[str, datetime]]:
 
 
 def reload_booking(booking: BookingRecord) -> BookingRecord:
-    (found,) = fetch("WHERE booking.id = %(id)s", {"id": booking.id})
-    return found
+    (record,) = fetch("WHERE booking.id = %(id)s", {"id": booking.id})
+    return record
 
 
 def test_swapped_bookings_exchange_tables_and_keep_their_times(guest: Api) -> None:
@@ -108,7 +108,7 @@ def test_bookings_of_two_sectors_swap_sectors_too(db: None) -> None:
     make_restaurant("H", tables={"A": (2, 4)})
     create_sector(caller=SYSTEM, id="H-Z", restaurant_id="H", name="Terrace")
     create_table(caller=SYSTEM, id="H-B", sector_id="H-Z", capacity_min=2, capacity_max=4)
-    made = []
+    bookings = []
     for table in ("H-A", "H-B"):
         booking = create.create_booking(
             caller=ANA,
@@ -117,9 +117,9 @@ def test_bookings_of_two_sectors_swap_sectors_too(db: None) -> None:
             ),
         )
         assert isinstance(booking, BookingRecord)
-        made.append(booking)
-    first, second = swap(*made)
-    assert [(each.sector_id, each.table_ids) for each in (first, second)] == [
+        bookings.append(booking)
+    first, second = swap(*bookings)
+    assert [(booking.sector_id, booking.table_ids) for booking in (first, second)] == [
         ("H-Z", ("H-B",)),
         ("H-S", ("H-A",)),
     ]
@@ -146,17 +146,17 @@ def test_a_refused_swap_changes_neither_booking(guest: Api) -> None:
         swap(one, other)
     assert str(refusal.value.detail) == "The party of 3 at 20:00 does not fit at the other's tables."
     assert (reload_booking(one), reload_booking(other), allocations_of(one), allocations_of(other)) == before
-    assert [len(events_of(str(each.id))) for each in (one, other)] == [1, 1]
+    assert [len(events_of(str(booking.id))) for booking in (one, other)] == [1, 1]
 
 
 def test_a_swap_clears_flags_about_tables_and_not_about_hours(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5")
-    for each, cause in ((one, "tables"), (other, "hours")):
-        Booking.objects.filter(pk=each.id).update(attention=[cause])
+    for booking, cause in ((one, "tables"), (other, "hours")):
+        Booking.objects.filter(pk=booking.id).update(attention=[cause])
     swap(one, other)
-    assert [Booking.objects.get(pk=each.id).attention for each in (one, other)] == [[], ["hours"]]
-    told = [events_of(str(each.id))[-1].payload["changes"].get("attention") for each in (one, other)]
-    assert told == [{"from": ["tables"], "to": []}, None]
+    assert [Booking.objects.get(pk=booking.id).attention for booking in (one, other)] == [[], ["hours"]]
+    changes = [events_of(str(booking.id))[-1].payload["changes"].get("attention") for booking in (one, other)]
+    assert changes == [{"from": ["tables"], "to": []}, None]
 
 
 def test_a_booking_that_changed_meanwhile_is_not_swapped(guest: Api) -> None:
@@ -171,9 +171,9 @@ def test_a_booking_that_changed_meanwhile_is_not_swapped(guest: Api) -> None:
 def test_an_overlapping_third_booking_or_block_refuses_the_swap(guest: Api) -> None:
     one, other = book(2, "T1"), book(2, "T5", minutes=45)
     third = book(2, "T1", minutes=90)
-    with pytest.raises(Conflict) as taken:
+    with pytest.raises(Conflict) as refusal:
         swap(one, other)
-    assert str(taken.value.detail).startswith("The requested tables are not free at that time.")
+    assert str(refusal.value.detail).startswith("The requested tables are not free at that time.")
     with frozen(EVENING):
         lifecycle.cancel_booking(third.reference, caller=ANA)
     table_blocks.block_table(
@@ -231,10 +231,10 @@ def test_undoing_a_swap_restores_both_bookings_or_neither(guest: Api) -> None:
         after = undo.undo_booking(other.reference, caller=ANA, version=2)
     assert (after.id, after.table_ids, after.version) == (other.id, ("T5",), 3)
     assert (allocations_of(one), allocations_of(other)) == ([("T1", EVENING)], [("T5", EVENING)])
-    for each in (one, other):
-        last = events_of(str(each.id))[-1]
+    for booking in (one, other):
+        last = events_of(str(booking.id))[-1]
         assert last.payload["undoes"] == {"version": 2, "eventType": "BookingUpdated"}
-        assert [event.version for event in events_of(str(each.id))] == [1, 2, 3]
+        assert [event.version for event in events_of(str(booking.id))] == [1, 2, 3]
     first, second = swap(reload_booking(one), reload_booking(other))
     with frozen(EVENING):
         lifecycle.seat_booking(str(second.id), caller=SYSTEM)
@@ -254,8 +254,8 @@ def test_a_swap_is_undone_only_by_its_author_and_in_time(guest: Api) -> None:
 
 def test_tables_that_do_not_join_are_refused_as_such(guest: Api) -> None:
     TableJoin.objects.create(sector_id="S1", first_id="T1", second_id="T5")
-    booked = book(4, "T1", "T5")
-    refusal = api_as().change(str(booked.id), tableIds=["T1", "T3"])
+    booking = book(4, "T1", "T5")
+    refusal = api_as().change(str(booking.id), tableIds=["T1", "T3"])
     assert assert_refused(refusal, 409, "CONFLICT") == "The requested tables cannot be combined."
 
 
@@ -312,7 +312,7 @@ def test_of_concurrent_swaps_that_share_a_booking_one_succeeds() -> None:
         partial(swap, one, other), partial(swap, other, third), partial(swap, third, one)
     )
     assert sorted(type(result).__name__ for result in results) == ["Conflict", "Conflict", "tuple"]
-    assert sorted(table for each in (one, other, third) for table, _ in allocations_of(each)) == [
+    assert sorted(table for booking in (one, other, third) for table, _ in allocations_of(booking)) == [
         "T1",
         "T3",
         "T5",
@@ -332,7 +332,7 @@ def test_a_concurrent_swap_and_create_never_share_a_table() -> None:
         )
         check_books(one, other)
         active = Booking.objects.filter(status="CONFIRMED").exclude(reference="B1")
-        check_books(*fetch("WHERE booking.id = ANY (%(ids)s)", {"ids": [each.pk for each in active]}))
+        check_books(*fetch("WHERE booking.id = ANY (%(ids)s)", {"ids": [booking.pk for booking in active]}))
         with frozen(EVENING):
             for booking in active:
                 lifecycle.cancel_booking(booking.reference, caller=ANA)

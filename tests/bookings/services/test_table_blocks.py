@@ -29,17 +29,17 @@ def block(table_id: str, start: datetime, end: datetime, reason: str = "") -> Ta
 def test_a_blocked_table_cannot_be_booked(guest: Api) -> None:
     block("T3", evening(20), evening(22))
     assert guest.book(tableIds=["T3"], start=at("20:30")).body["error"] == "CONFLICT"
-    offered = guest.discover(windowStart="20:00", windowEnd="22:00", limit=50).body["candidates"]
-    assert all("T3" not in candidate["tableIds"] for candidate in offered)
+    candidates = guest.discover(windowStart="20:00", windowEnd="22:00", limit=50).body["candidates"]
+    assert all("T3" not in candidate["tableIds"] for candidate in candidates)
     assert guest.book(tableIds=["T3"], start=at("22:00")).status == 201
 
 
 def test_a_block_over_a_booking_is_refused_and_names_it(guest: Api) -> None:
     other = guest.book(tableIds=["T2"], start=at("21:30")).body["reference"]
-    with pytest.raises(Conflict) as caught:
+    with pytest.raises(Conflict) as refusal:
         block("T2", evening(21), evening(22))
     assert (
-        str(caught.value.detail) == f"The table is booked at that time: {', '.join(sorted(['B1', other]))}."
+        str(refusal.value.detail) == f"The table is booked at that time: {', '.join(sorted(['B1', other]))}."
     )
     assert not TableBlock.objects.exists()
     assert events_of("T2") == []
@@ -47,9 +47,9 @@ def test_a_block_over_a_booking_is_refused_and_names_it(guest: Api) -> None:
 
 def test_a_block_over_a_block_is_refused(guest: Api) -> None:
     block("T3", evening(20), evening(22))
-    with pytest.raises(Conflict) as caught:
+    with pytest.raises(Conflict) as refusal:
         block("T3", evening(21, 59), evening(23))
-    assert str(caught.value.detail) == "The table is taken or blocked at that time."
+    assert str(refusal.value.detail) == "The table is taken or blocked at that time."
     assert TableBlock.objects.count() == 1
 
 
@@ -74,8 +74,8 @@ def test_a_cancelled_booking_does_not_prevent_a_block(guest: Api) -> None:
 
 def test_a_block_removes_only_its_own_table_from_the_offer(guest: Api) -> None:
     block("T5", evening(20), evening(23, 45))
-    offered = guest.discover(windowStart="21:15", windowEnd="22:45", limit=50).body["candidates"]
-    tables = {table for candidate in offered for table in candidate["tableIds"]}
+    candidates = guest.discover(windowStart="21:15", windowEnd="22:45", limit=50).body["candidates"]
+    tables = {table for candidate in candidates for table in candidate["tableIds"]}
     assert tables == {"T1", "T2", "T3", "T4"}
 
 
@@ -87,9 +87,9 @@ def test_a_change_cannot_move_a_booking_onto_a_block(staff: Api) -> None:
 
 def test_a_block_ends_after_it_starts(guest: Api) -> None:
     for end in (evening(20), evening(19)):
-        with pytest.raises(ValidationFailed) as caught:
+        with pytest.raises(ValidationFailed) as refusal:
             block("T3", evening(20), end)
-        assert [(issue.path, str(issue.message)) for issue in caught.value.issues] == [
+        assert [(issue.path, str(issue.message)) for issue in refusal.value.issues] == [
             ("end", "A block ends after it starts.")
         ]
 
@@ -143,13 +143,13 @@ def test_blocking_and_unblocking_are_events_of_the_table(guest: Api) -> None:
     first = about | {"blockId": str(one.id), "start": at("20:00"), "end": at("21:00")}
     second = about | {"blockId": str(two.id), "start": at("22:00"), "end": at("23:00")}
     events = events_of("T3")
-    assert [(each.aggregate_type, each.version, each.event_type, each.payload) for each in events] == [
+    assert [(event.aggregate_type, event.version, event.event_type, event.payload) for event in events] == [
         ("table", 1, "TableBlocked", first),
         ("table", 2, "TableBlocked", second),
         ("table", 3, "TableUnblocked", first),
         ("table", 4, "TableUnblocked", second),
     ]
-    assert {each.occurred_at for each in events} == {datetime(2025, 10, 1, 12, tzinfo=UTC)}
+    assert {event.occurred_at for event in events} == {datetime(2025, 10, 1, 12, tzinfo=UTC)}
     assert {event.metadata["actor"] for event in events} == {"system:wokibrain"}
 
 

@@ -26,14 +26,14 @@ ANA = Caller(CallerKind.USER, "7", {EVERYWHERE: PERMISSIONS[Role.ADMIN]})
 @pytest.fixture
 def booking(guest: Api) -> BookingRecord:
     with frozen(EVENING - timedelta(days=1)):
-        made = create.create_booking(
+        record = create.create_booking(
             caller=ANA,
             new=NewBooking(
                 "R1", 2, EVENING.date(), start=EVENING, table_ids=frozenset({"T1"}), duration_minutes=90
             ),
         )
-    assert isinstance(made, BookingRecord)
-    return made
+    assert isinstance(record, BookingRecord)
+    return record
 
 
 def allocations_of(booking: BookingRecord) -> list[tuple[str, datetime, datetime]]:
@@ -113,10 +113,10 @@ def test_an_undo_is_refused_if_its_tables_were_taken(booking: BookingRecord) -> 
 
 def test_undoing_a_walk_in_cancels_it(guest: Api) -> None:
     with frozen(EVENING):
-        made = walk_in.seat_walk_in(caller=ANA, party=walk_in.WalkIn("R1", 2, duration_minutes=60))
-    assert undo_change(made, 1, EVENING).status == "CANCELLED"
-    assert allocations_of(made) == []
-    last = events_of(str(made.id))[-1]
+        booking = walk_in.seat_walk_in(caller=ANA, party=walk_in.WalkIn("R1", 2, duration_minutes=60))
+    assert undo_change(booking, 1, EVENING).status == "CANCELLED"
+    assert allocations_of(booking) == []
+    last = events_of(str(booking.id))[-1]
     assert (last.event_type, last.payload["reason"]) == ("BookingCancelled", "undone")
 
 
@@ -160,7 +160,7 @@ def test_an_undo_clears_no_flag(booking: BookingRecord) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cause", "change", "left"),
+    ("cause", "change", "remaining"),
     [
         ("tables", Change(table_ids=frozenset({"T5"})), []),
         ("hours", Change(table_ids=frozenset({"T5"})), ["hours"]),
@@ -171,13 +171,16 @@ def test_an_undo_clears_no_flag(booking: BookingRecord) -> None:
     ],
 )
 def test_a_change_clears_its_flag_and_undoing_it_restores_the_flag(
-    booking: BookingRecord, cause: str, change: Change, left: list[str]
+    booking: BookingRecord, cause: str, change: Change, remaining: list[str]
 ) -> None:
     Booking.objects.filter(pk=booking.id).update(attention=[cause])
     with frozen(EVENING):
         changes.update_booking(booking.reference, caller=ANA, change=change)
     attention = events_of(str(booking.id))[-1].payload["changes"].get("attention")
-    assert (attention_of(booking), attention) == (left, None if left else {"from": [cause], "to": []})
+    assert (attention_of(booking), attention) == (
+        remaining,
+        None if remaining else {"from": [cause], "to": []},
+    )
     undo_change(booking, 2, EVENING)
     attention = events_of(str(booking.id))[-1].payload["changes"].get("attention")
-    assert (attention_of(booking), attention) == ([cause], None if left else {"from": [], "to": [cause]})
+    assert (attention_of(booking), attention) == ([cause], None if remaining else {"from": [], "to": [cause]})

@@ -25,17 +25,17 @@ def evening(hour: int, minute: int = 0) -> datetime:
     return datetime(2025, 10, 22 + (hour + 3) // 24, (hour + 3) % 24, minute, tzinfo=UTC)
 
 
-def seat(wanted: WalkIn, at: datetime) -> BookingRecord:
+def seat(party: WalkIn, at: datetime) -> BookingRecord:
     with frozen(at):
-        return walk_in.seat_walk_in(caller=SYSTEM, party=wanted)
+        return walk_in.seat_walk_in(caller=SYSTEM, party=party)
 
 
 def test_a_walk_in_gets_the_best_table_now_to_the_minute(guest: Api) -> None:
     booking = seat(WalkIn("R1", 2, duration_minutes=60), evening(20, 7))
     assert (booking.table_ids, booking.start, booking.end) == (("T1",), evening(20, 7), evening(21, 7))
     assert (booking.status, booking.channel, booking.version) == ("SEATED", "walk_in", 1)
-    held = Allocation.objects.get(booking_id=booking.id).period
-    assert (held.lower, held.upper) == (evening(20, 7), evening(21, 7))
+    period = Allocation.objects.get(booking_id=booking.id).period
+    assert (period.lower, period.upper) == (evening(20, 7), evening(21, 7))
     assert [event.event_type for event in events_of(str(booking.id))] == ["BookingCreated"]
 
 
@@ -49,9 +49,9 @@ def test_a_table_is_free_from_the_minute_of_its_completion(guest: Api) -> None:
 
 
 def test_a_walk_in_never_overlaps_a_coming_booking(guest: Api) -> None:
-    with pytest.raises(Conflict) as caught:
+    with pytest.raises(Conflict) as refusal:
         seat(WalkIn("R1", 3, table_ids=frozenset({"T2"}), duration_minutes=60), evening(20, 7))
-    assert str(caught.value.detail).startswith("The requested tables are not free at that time.")
+    assert str(refusal.value.detail).startswith("The requested tables are not free at that time.")
     assert Booking.objects.count() == 1
 
 
@@ -88,22 +88,22 @@ def test_a_shortened_stay_does_not_prevent_a_change_of_party(guest: Api) -> None
             4, ("T2",), 37, evening(23, 45),
         )  # fmt: skip
         shorter = Change(duration_minutes=30)
-        with pytest.raises(ValidationFailed) as caught:
+        with pytest.raises(ValidationFailed) as refusal:
             change.update_booking(booking.reference, caller=SYSTEM, change=shorter)
-    assert [issue.path for issue in caught.value.issues] == ["durationMinutes"]
+    assert [issue.path for issue in refusal.value.issues] == ["durationMinutes"]
 
 
 @pytest.mark.parametrize(
-    ("at", "said"),
+    ("at", "detail"),
     [
         (evening(17), "The restaurant is not serving now."),
         (evening(23, 30), "The restaurant is about to close."),
     ],
 )
-def test_a_closed_or_closing_restaurant_seats_no_walk_in(guest: Api, at: datetime, said: str) -> None:
-    with pytest.raises(OutsideServiceWindow) as caught:
+def test_a_closed_or_closing_restaurant_seats_no_walk_in(guest: Api, at: datetime, detail: str) -> None:
+    with pytest.raises(OutsideServiceWindow) as refusal:
         seat(WalkIn("R1", 2), at)
-    assert str(caught.value.detail) == said
+    assert str(refusal.value.detail) == detail
 
 
 def test_without_turn_times_or_a_duration_the_party_stays_90_minutes_or_until_closing(guest: Api) -> None:
@@ -112,9 +112,9 @@ def test_without_turn_times_or_a_duration_the_party_stays_90_minutes_or_until_cl
 
 
 def test_limits_and_foreign_tables_are_refused(guest: Api) -> None:
-    with pytest.raises(ValidationFailed) as caught:
+    with pytest.raises(ValidationFailed) as refusal:
         seat(WalkIn("R1", 51, duration_minutes=60), evening(20))
-    assert [issue.path for issue in caught.value.issues] == ["partySize"]
+    assert [issue.path for issue in refusal.value.issues] == ["partySize"]
     with pytest.raises(NotFound):
         seat(WalkIn("R1", 2, table_ids=frozenset({"T9"}), duration_minutes=60), evening(20))
     reader = Caller(CallerKind.USER, "1", {"R1": frozenset()})
@@ -125,7 +125,7 @@ def test_limits_and_foreign_tables_are_refused(guest: Api) -> None:
 def test_choices_are_the_tables_that_a_seating_would_take(guest: Api) -> None:
     with frozen(evening(20, 7)):
         choices = walk_in.choices(caller=SYSTEM, party=WalkIn("R1", 4, duration_minutes=60))
-    assert [(each.table_ids, each.score) for each in choices[:3]] == [
+    assert [(choice.table_ids, choice.score) for choice in choices[:3]] == [
         (("T3",), 100.0),
         (("T1", "T5"), 80.0),
         (("T4",), 53.3),
@@ -156,17 +156,17 @@ def test_a_party_seated_in_the_repeated_hour_can_be_moved(db: None) -> None:
     at = datetime(2026, 4, 5, 3, 5, tzinfo=UTC)
     booking = seat(WalkIn("H", 2, table_ids=frozenset({"H-A"}), duration_minutes=60), at)
     with frozen(at):
-        moved = change.update_booking(
+        after = change.update_booking(
             booking.reference, caller=SYSTEM, change=Change(table_ids=frozenset({"H-B"}))
         )
-    assert isinstance(moved, BookingRecord)
-    assert (moved.table_ids, moved.start) == (("H-B",), at)
+    assert isinstance(after, BookingRecord)
+    assert (after.table_ids, after.start) == (("H-B",), at)
 
 
 def test_a_full_room_is_refused_as_full_though_the_past_is_refused(db: None) -> None:
     """A walk-in is never too late to book."""
     make_restaurant("H", hours=(Hours(time(20), time(23)),), refuse_past=True)
     seat(WalkIn("H", 2, duration_minutes=60), evening(20, 7))
-    with pytest.raises(Conflict) as caught:
+    with pytest.raises(Conflict) as refusal:
         seat(WalkIn("H", 2, duration_minutes=60), evening(20, 20))
-    assert str(caught.value.detail).startswith("No table for 2 is free at that time.")
+    assert str(refusal.value.detail).startswith("No table for 2 is free at that time.")

@@ -166,9 +166,9 @@ def test_a_block_moves_with_its_wall_times_and_one_that_began_only_ends_anew(sta
         period=(start - timedelta(days=3000), start + timedelta(hours=2))
     )
     assert problems(service.apply()) == [("V-U", None), ("V-T", None)]
-    moved, begun = (TableBlock.objects.get(table=table) for table in ("V-T", "V-U"))
-    assert (moved.start, moved.end) == (start - timedelta(hours=1), start + timedelta(hours=1))
-    assert (begun.start, begun.end) == (start - timedelta(days=3000), start + timedelta(hours=1))
+    coming, current = (TableBlock.objects.get(table=table) for table in ("V-T", "V-U"))
+    assert (coming.start, coming.end) == (start - timedelta(hours=1), start + timedelta(hours=1))
+    assert (current.start, current.end) == (start - timedelta(days=3000), start + timedelta(hours=1))
     latest = events_of("V-T")[-1]
     assert (latest.event_type, latest.payload["reason"], latest.payload["start"]) == (
         "TableBlocked", "zone-rules", f"{DAY}T20:00:00-07:00",
