@@ -38,7 +38,7 @@ EVENTS: Final = """
 SELECT event_id::text, aggregate_id, version, event_type, payload FROM events_storedevent
 WHERE aggregate_type = 'booking' ORDER BY position
 """
-TOLD: Final = ("tableIds", "start", "end", "partySize", "sectorId", "status")
+ANSWER_FIELDS: Final = ("tableIds", "start", "end", "partySize", "sectorId", "status")
 """What an answer says of a booking, as the event of its version does."""
 
 
@@ -61,7 +61,7 @@ class Event:
     payload: Mapping[str, Any]
 
 
-def answered(entry: Entry) -> bool:
+def is_final(entry: Entry) -> bool:
     """Return whether the response is final; if it is not, the client repeats the request with the same key."""
     waits = entry.status == 409 and entry.body["error"] == "IDEMPOTENCY_IN_PROGRESS"
     return entry.status not in (0, 503) and not waits
@@ -71,7 +71,7 @@ def findings(link: psycopg.Connection[Any], story: Story) -> list[str]:
     """Yield a sentence for each broken promise."""
     events = [Event(*row) for row in link.execute(EVENTS.encode()).fetchall()]
     return [
-        *_held(link),
+        *_overlaps(link),
         *_answers(story),
         *_bookings(link, story, events),
         *_changes(story, events),
@@ -86,7 +86,7 @@ def _count(link: psycopg.Connection[Any], statement: str) -> int:
     return int(row[0])
 
 
-def _held(link: psycopg.Connection[Any]) -> Iterator[str]:
+def _overlaps(link: psycopg.Connection[Any]) -> Iterator[str]:
     if overlaps := _count(link, OVERLAPS):
         yield f"overlaps: {overlaps}"
 
@@ -103,7 +103,7 @@ def _answers(story: Story) -> Iterator[str]:
         elif entry.status not in (0, 200, 201, 204):
             yield f"unexpected {entry.status}: {entry.operation} {entry.body}"
     open_keys = {entry.key for entry in story.entries} - {
-        entry.key for entry in story.entries if answered(entry)
+        entry.key for entry in story.entries if is_final(entry)
     }
     if open_keys:
         yield f"never answered: {len(open_keys)} requests"
@@ -118,49 +118,51 @@ def _bookings(link: psycopg.Connection[Any], story: Story, events: Sequence[Even
     for key, ids in by_key.items():
         if len(ids) > 1:
             yield f"one key, several bookings: {key}"
-    told = Counter(id for ids in by_key.values() for id in ids)
-    if shared := [id for id, count in told.items() if count > 1]:
+    answers = Counter(id for ids in by_key.values() for id in ids)
+    if shared := [id for id, count in answers.items() if count > 1]:
         yield f"several keys, one booking: {shared[:5]}"
     rows = {row[0] for row in link.execute("SELECT id::text FROM bookings_booking").fetchall()}
-    if lost := told.keys() - rows:
-        yield f"a 201 without its row: {sorted(lost)[:5]}"
-    if extra := rows - told.keys():
+    if missing := answers.keys() - rows:
+        yield f"a 201 without its row: {sorted(missing)[:5]}"
+    if extra := rows - answers.keys():
         yield f"a row nobody was told of: {sorted(extra)[:5]}; their requests were {_asked_for(link, story, extra)}"
     first = Counter(event.booking for event in events if (event.version, event.type) == (1, "BookingCreated"))
-    if wrong := [id for id in told if first[id] != 1]:
+    if wrong := [id for id in answers if first[id] != 1]:
         yield f"a 201 without its one version-1 event: {wrong[:5]}"
 
 
 def _asked_for(link: psycopg.Connection[Any], story: Story, bookings: set[str]) -> list[str]:
     """Describe each attempt at the requests for these bookings, with its seconds from the first."""
-    found = link.execute(
+    keys = link.execute(
         "SELECT key FROM bookings_idempotencykey WHERE booking_id = ANY (%s::uuid[]) AND status = 201",
         [list(bookings)],
     )
-    told = []
-    for (key,) in found.fetchall():
+    descriptions = []
+    for (key,) in keys.fetchall():
         mine = sorted((entry for entry in story.entries if entry.key == key), key=lambda entry: entry.began)
-        told.append(
+        descriptions.append(
             ", ".join(
                 f"{entry.status} {(entry.body or {}).get('error', '')} "
                 f"{entry.began - mine[0].began:.1f}-{entry.ended - mine[0].began:.1f} s"
                 for entry in mine
             )
         )
-    return told
+    return descriptions
 
 
 def _changes(story: Story, events: Sequence[Event]) -> Iterator[str]:
     """Check that the events contain every acknowledged change, and nothing else."""
-    stored = {(event.booking, event.version): event for event in events}
-    told: set[tuple[str, int]] = set()
+    events_by_place = {(event.booking, event.version): event for event in events}
+    answer_places: set[tuple[str, int]] = set()
     cancels: dict[str, set[str | None]] = defaultdict(set)
     for entry in story.entries:
         if entry.status in (200, 201):
             place = entry.body["id"], entry.body["version"]
-            told.add(place)
-            event = stored.get(place)
-            if event is None or any(not _same(entry.body[name], event.payload[name]) for name in TOLD):
+            answer_places.add(place)
+            event = events_by_place.get(place)
+            if event is None or any(
+                not _same(entry.body[name], event.payload[name]) for name in ANSWER_FIELDS
+            ):
                 yield f"an answer that is not what its event says: {entry.operation} v{entry.body['version']}"
         elif entry.status == 204:
             cancels[entry.operation.rpartition("/")[2]].add(entry.key)
@@ -169,15 +171,22 @@ def _changes(story: Story, events: Sequence[Event]) -> Iterator[str]:
     ended = {event.booking for event in events if event.type == "BookingCancelled"}
     if wrong := ended ^ cancels.keys():
         yield f"cancelled and not told, or told and not cancelled: {sorted(wrong)[:5]}"
-    silent = {place for place, event in stored.items() if event.type != "BookingCancelled"} - told
+    silent = {
+        place for place, event in events_by_place.items() if event.type != "BookingCancelled"
+    } - answer_places
     if silent:
         yield f"a change nobody was told of: {sorted(silent)[:5]}"
 
 
-def _same(told: Any, stored: Any) -> bool:
-    if isinstance(told, str) and isinstance(stored, str) and "T" in told and told != stored:
-        return datetime.fromisoformat(told) == datetime.fromisoformat(stored)
-    return bool(told == stored)
+def _same(in_answer: Any, in_event: Any) -> bool:
+    if (
+        isinstance(in_answer, str)
+        and isinstance(in_event, str)
+        and "T" in in_answer
+        and in_answer != in_event
+    ):
+        return datetime.fromisoformat(in_answer) == datetime.fromisoformat(in_event)
+    return bool(in_answer == in_event)
 
 
 def _after(link: psycopg.Connection[Any]) -> Iterator[str]:
@@ -194,20 +203,20 @@ def _after(link: psycopg.Connection[Any]) -> Iterator[str]:
 
 def _deliveries(story: Story, events: Sequence[Event]) -> Iterator[str]:
     """Check that each (event, endpoint) arrived with valid signatures, and that repeats were identical."""
-    known = {event.id for event in events}
+    event_ids = {event.id for event in events}
     arrived: dict[tuple[str, int], set[tuple[str, bytes]]] = defaultdict(set)
     for receipt in story.receipts:
         id = receipt.headers.get("webhook-id", "")
-        if id not in known:
+        if id not in event_ids:
             yield f"a delivery of no event: {id}"
         elif not verified(receipt, story.secrets[receipt.to]):
             yield f"a signature that does not verify: {id} at {receipt.to}"
         else:
             arrived[id, receipt.to].add((receipt.headers["x-wokibrain-delivery-id"], receipt.body))
-    if changed := [pair for pair, forms in arrived.items() if len(forms) > 1]:
-        yield f"a duplicate that is not the same: {changed[:5]}"
-    wanted = {(id, number) for id in known for number in range(len(story.secrets))}
-    if missing := wanted - arrived.keys():
+    if differing := [pair for pair, forms in arrived.items() if len(forms) > 1]:
+        yield f"a duplicate that is not the same: {differing[:5]}"
+    expected = {(id, number) for id in event_ids for number in range(len(story.secrets))}
+    if missing := expected - arrived.keys():
         yield f"never delivered: {len(missing)}, {sorted(missing)[:3]}"
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import httpx
 
-from tests.faults.checker import Story, answered
+from tests.faults.checker import Story, is_final
 from tests.faults.receivers import Receivers, receivers
 from tests.kafka import Kafka
 from tests.ledger import ADMIN, Ledger, percentile, set_up, sql
@@ -104,11 +104,11 @@ class Storm:
         assert pipeline is not None
         with self._connect(self.api.urls[0], 30) as client:
             wish = {"restaurantId": RESTAURANT, "partySize": 2, "durationMinutes": 90, "date": "2025-11-01"}
-            made = self.ledger.send(client, "POST", "/woki/bookings", json=wish, key=f"{self.seed}-first")
-        assert made.status == 201, made
-        heard = "SELECT count(*) FROM webhooks_delivery WHERE status = 'SUCCEEDED'"
-        wanted = self.form.receivers - self.form.hanging
-        pipeline.until(lambda: pipeline.value(heard) == wanted)
+            entry = self.ledger.send(client, "POST", "/woki/bookings", json=wish, key=f"{self.seed}-first")
+        assert entry.status == 201, entry
+        successes = "SELECT count(*) FROM webhooks_delivery WHERE status = 'SUCCEEDED'"
+        expected = self.form.receivers - self.form.hanging
+        pipeline.until(lambda: pipeline.value(successes) == expected)
 
     def run(self) -> None:
         """Run the clients and the chaos; return once the last request is answered and all that was killed is back."""
@@ -174,7 +174,7 @@ class Storm:
                 key = f"{self.seed}-{number}-{count}"
                 first = impatient if rng.random() < IMPATIENT else patient
                 entry = self.ledger.send(rng.choice(first), method, path, json=body, key=key)
-                while not answered(entry) and time.monotonic() < self._ends + LAST_CALL:
+                while not is_final(entry) and time.monotonic() < self._ends + LAST_CALL:
                     time.sleep(rng.uniform(0.05, 0.3))
                     entry = self.ledger.send(rng.choice(patient), method, path, json=body, key=key)
                 if entry.status == 201:
@@ -195,12 +195,12 @@ class Storm:
 
     def _request(self, operation: str, rng: random.Random) -> tuple[str, str, Any]:
         """Return method, path and body. The booking may be any client's: two may change the same one differently."""
-        known = list(self._bookings)
+        bookings = list(self._bookings)
         day, start = rng.choice(DAYS), rng.choice(STARTS)
         at = f"{day}T{start}:00-03:00"
         sector = rng.choice(list(SECTORS))
         tables = sorted(rng.sample(list(SECTORS[sector]), rng.choice((1, 1, 1, 2))))
-        if operation == "create" or not known:
+        if operation == "create" or not bookings:
             party = rng.randint(1, 7)
             wish: dict[str, Any] = {
                 "restaurantId": RESTAURANT,
@@ -218,12 +218,12 @@ class Storm:
             if rng.random() < 0.5:
                 wish |= {"guestName": f"Guest {rng.randrange(50)}", "guestPhone": "+5491155550000"}
             return "POST", "/woki/bookings", wish
-        path = f"/woki/bookings/{rng.choice(known)}"
+        path = f"/woki/bookings/{rng.choice(bookings)}"
         if operation == "cancel":
             return "DELETE", path, None
         if operation == "resize":
-            given = {"partySize": rng.randint(1, 7), "durationMinutes": rng.choice((60, 75, 90))}
-            return "PATCH", path, dict(rng.sample(sorted(given.items()), rng.randint(1, 2)))
+            fields = {"partySize": rng.randint(1, 7), "durationMinutes": rng.choice((60, 75, 90))}
+            return "PATCH", path, dict(rng.sample(sorted(fields.items()), rng.randint(1, 2)))
         moves: list[dict[str, Any]] = [
             {"date": day},
             {"date": day, "start": at},
@@ -322,19 +322,19 @@ def _calm(pipeline: Pipeline, ears: Receivers) -> tuple[float, float]:
     return published, time.monotonic() - healed
 
 
-def _until(pipeline: Pipeline, left: Callable[[], int]) -> None:
+def _until(pipeline: Pipeline, remaining: Callable[[], int]) -> None:
     """Wait until nothing is left. Polls seldom: the work needs the processor too."""
 
     def done() -> bool:
         time.sleep(0.25)
-        return left() == 0
+        return remaining() == 0
 
     pipeline.until(done, MAX_ORDER_WAIT)
 
 
 def _figures(story: Story, form: Form, published: float, settled: float) -> str:
     entries = story.entries
-    finished = [entry for entry in entries if answered(entry)]
+    finished = [entry for entry in entries if is_final(entry)]
     keys = {entry.key for entry in entries}
     methods = {"create": "POST", "change": "PATCH", "cancel": "DELETE"}
     p95 = ", ".join(

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.fault, pytest.mark.usefixtures(
 HEALTHY = 30
 """How many events."""
 EVERY = 0.15
-OTHERS = 3
+OTHER_ENDPOINTS = 3
 PROMISED_TURNS = int(2.0 / sender.POLL_SECONDS)
 """How many turns of the sender a delivery to those who answer may take: 2 s of a machine that is not busy.
 
@@ -98,7 +98,10 @@ def never_accepts() -> Iterator[str]:
 @contextmanager
 def healthy() -> Iterator[Receivers]:
     """Run the other endpoints in a separate process, each with a webhook."""
-    with tempfile.TemporaryDirectory() as folder, receivers(Path(folder) / "log", OTHERS, 0) as there:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        receivers(Path(folder) / "log", OTHER_ENDPOINTS, 0) as there,
+    ):
         for url in there.urls:
             support.webhook(url)
         yield there
@@ -165,31 +168,31 @@ def test_hostile_receivers_are_bounded_and_delay_no_others(
     settings.WEBHOOK_QUICK_ATTEMPTS = [0]
     settings.WEBHOOK_TIMEOUT_SECONDS = TIMEOUT
     with ExitStack() as stack:
-        known: dict[UUID, tuple[str, set[str]]] = {}
+        hooks: dict[UUID, tuple[str, set[str]]] = {}
         for name, recorded in HOSTILE.items():
             hook = support.webhook(hostile[name])
-            known[hook.pk] = (name, recorded)
+            hooks[hook.pk] = (name, recorded)
         hook = support.webhook(stack.enter_context(never_accepts()))
-        known[hook.pk] = ("never_accepts", {"timeout"})
-        others = stack.enter_context(healthy())
+        hooks[hook.pk] = ("never_accepts", {"timeout"})
+        endpoints = stack.enter_context(healthy())
         process = psutil.Process(os.getpid())
         before = peak = process.memory_info().rss
         real, due = happen_over_time()
-        attempts = Attempt.objects.select_related("delivery").filter(delivery__webhook_id__in=list(known))
+        attempts = Attempt.objects.select_related("delivery").filter(delivery__webhook_id__in=list(hooks))
 
         def over() -> bool:
             nonlocal peak
             peak = max(peak, process.memory_info().rss)
             tried = attempts.values("delivery__webhook_id").distinct().count()
-            return tried == len(known) and all_arrived(others, due)
+            return tried == len(hooks) and all_arrived(endpoints, due)
 
         with sender.Sender(sender.make_client) as sending:
             turns = Turns(sending)
             turns.until(over)
-        assert p95(turns, others, real, due) <= PROMISED_TURNS
+        assert p95(turns, endpoints, real, due) <= PROMISED_TURNS
     assert peak - before < 50 * 2**20
     for attempt in attempts:
-        name, expected = known[attempt.delivery.webhook_id]
+        name, expected = hooks[attempt.delivery.webhook_id]
         assert (attempt.error or str(attempt.status_code)) in expected, name
         assert attempt.milliseconds / 1000 <= OVER_WITHIN, name
     assert max(Attempt.objects.values_list("response_head", flat=True), key=len) == "x" * 2048
@@ -213,18 +216,18 @@ def test_canary_without_a_deadline_the_check_fails(settings: Settings, hostile: 
 def test_a_hundred_hanging_endpoints_do_not_delay_the_others(hostile: dict[str, str]) -> None:
     for number in range(100):
         support.webhook(f"{hostile['says_nothing']}{number}")
-    with healthy() as others:
+    with healthy() as endpoints:
         real, due = happen_over_time()
         with sender.Sender(sender.make_client) as sending:
             turns = Turns(sending)
-            turns.until(lambda: all_arrived(others, due))
-        assert p95(turns, others, real, due) <= PROMISED_TURNS
+            turns.until(lambda: all_arrived(endpoints, due))
+        assert p95(turns, endpoints, real, due) <= PROMISED_TURNS
 
 
 PLACES = 40
 
 
-def crowded(hostile: dict[str, str], others: Receivers) -> tuple[Turns, float, dict[str, float]]:
+def crowded(hostile: dict[str, str], endpoints: Receivers) -> tuple[Turns, float, dict[str, float]]:
     """Run more hanging endpoints than there are places, beside some that have responded before.
 
     Ends when all deliveries to the responding ones have arrived, or when the hanging ones give up their places.
@@ -232,11 +235,11 @@ def crowded(hostile: dict[str, str], others: Receivers) -> tuple[Turns, float, d
     with sender.Sender(sender.make_client) as sending:
         turns = Turns(sending)
         support.publish_event()
-        turns.until(lambda: len(others.receipts()) == len(others.urls) and not sending.under_way)
+        turns.until(lambda: len(endpoints.receipts()) == len(endpoints.urls) and not sending.under_way)
         for number in range(2 * PLACES):
             support.webhook(f"{hostile['says_nothing']}{number}")
         real, due = happen_over_time()
-        turns.until(lambda: all_arrived(others, due) or Attempt.objects.filter(error="timeout").exists())
+        turns.until(lambda: all_arrived(endpoints, due) or Attempt.objects.filter(error="timeout").exists())
     return turns, real, due
 
 
@@ -244,9 +247,9 @@ def test_hanging_endpoints_never_take_the_reserved_places(
     hostile: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender, "MAX_UNDER_WAY", PLACES)
-    with healthy() as others:
-        turns, real, due = crowded(hostile, others)
-        assert p95(turns, others, real, due) <= PROMISED_TURNS
+    with healthy() as endpoints:
+        turns, real, due = crowded(hostile, endpoints)
+        assert p95(turns, endpoints, real, due) <= PROMISED_TURNS
 
 
 def test_canary_without_reserved_places_the_check_fails(
@@ -254,7 +257,7 @@ def test_canary_without_reserved_places_the_check_fails(
 ) -> None:
     monkeypatch.setattr(sender, "MAX_UNDER_WAY", PLACES)
     monkeypatch.setattr(sender, "_room", lambda sending: (PLACES - sending.under_way, None))
-    with healthy() as others:
-        turns, real, due = crowded(hostile, others)
-        waits = turns.waits(others, real, due)
-    assert sum(wait <= PROMISED_TURNS for wait in waits) < len(due) * len(others.urls) * 0.95
+    with healthy() as endpoints:
+        turns, real, due = crowded(hostile, endpoints)
+        waits = turns.waits(endpoints, real, due)
+    assert sum(wait <= PROMISED_TURNS for wait in waits) < len(due) * len(endpoints.urls) * 0.95

@@ -45,7 +45,7 @@ def body(**more: Any) -> dict[str, Any]:
     } | more
 
 
-NAMED = {"tableIds": ["P1"], "start": "2025-11-01T20:00:00-03:00"}
+TABLE_P1 = {"tableIds": ["P1"], "start": "2025-11-01T20:00:00-03:00"}
 
 
 def state(pid: int) -> str:
@@ -63,7 +63,7 @@ def until_locks_ran_out(services: Services) -> None:
         assert until(lambda: not client.keys("lock:*"))
 
 
-def race(point: str, wanted: dict[str, Any], *, without: str = "") -> tuple[Entry, Entry, int, Services]:
+def race(point: str, request: dict[str, Any], *, without: str = "") -> tuple[Entry, Entry, int, Services]:
     """Stop a holder at ``point`` past its lock's life, send a rival's equal request, let the holder continue.
 
     Return the holder's and the rival's entries, and the number of overlaps.
@@ -80,39 +80,39 @@ def race(point: str, wanted: dict[str, Any], *, without: str = "") -> tuple[Entr
             if without:
                 sql(services, WITHOUT_CONSTRAINT)
             flag.touch()
-            held: list[Entry] = []
+            entries: list[Entry] = []
             thread = threading.Thread(
-                target=lambda: held.append(ledger.send(holder, "POST", "/woki/bookings", json=wanted))
+                target=lambda: entries.append(ledger.send(holder, "POST", "/woki/bookings", json=request))
             )
             thread.start()
             until_stopped(api.servers[0])
             until_locks_ran_out(services)
-            rivals = ledger.send(rival, "POST", "/woki/bookings", json=wanted)
+            rivals = ledger.send(rival, "POST", "/woki/bookings", json=request)
             api.servers[0].resume()
             thread.join()
-            return held[0], rivals, value(services, OVERLAPS), services
+            return entries[0], rivals, value(services, OVERLAPS), services
 
 
 def test_a_request_paused_past_its_lock_gets_a_conflict_for_the_table_that_a_rival_took() -> None:
-    held, rival, overlaps, _ = race("lock-taken", body(**NAMED))
-    assert (rival.status, held.status, held.body["error"], overlaps) == (201, 409, "CONFLICT", 0)
+    holder, rival, overlaps, _ = race("lock-taken", body(**TABLE_P1))
+    assert (rival.status, holder.status, holder.body["error"], overlaps) == (201, 409, "CONFLICT", 0)
 
 
 def test_a_request_paused_past_its_lock_gets_the_next_table_if_it_named_none() -> None:
-    held, rival, overlaps, _ = race("lock-taken", body())
+    holder, rival, overlaps, _ = race("lock-taken", body())
     assert (rival.status, rival.body["tableIds"]) == (201, ["P1"])
-    assert (held.status, held.body["tableIds"], overlaps) == (201, ["P2"], 0)
+    assert (holder.status, holder.body["tableIds"], overlaps) == (201, ["P2"], 0)
 
 
 def test_the_rival_of_a_request_paused_in_its_transaction_is_told_to_retry() -> None:
-    held, rival, overlaps, _ = race("booking-written", body(**NAMED))
+    holder, rival, overlaps, _ = race("booking-written", body(**TABLE_P1))
     assert (rival.status, rival.body["error"]) == (409, "CONFLICT")
-    assert (held.status, overlaps) == (201, 0)
+    assert (holder.status, overlaps) == (201, 0)
 
 
 def test_canary_without_locks_and_constraint_a_paused_request_books_a_taken_table() -> None:
-    held, rival, overlaps, _ = race("seat-chosen", body(**NAMED), without="locks")
-    assert (rival.status, held.status, overlaps) == (201, 201, 1)
+    holder, rival, overlaps, _ = race("seat-chosen", body(**TABLE_P1), without="locks")
+    assert (rival.status, holder.status, overlaps) == (201, 201, 1)
 
 
 def frozen_redis(creates: int, environment: dict[str, str]) -> tuple[list[Entry], list[Entry]]:

@@ -65,9 +65,9 @@ def _writing(pipeline: Pipeline, pause: float = 0.02) -> Iterator[None]:
 
 def _all_there(pipeline: Pipeline) -> None:
     pipeline.until_settled()
-    stored = pipeline.value("SELECT count(*) FROM events_storedevent")
-    assert pipeline.value("SELECT sum(bookings) FROM bookings_bookinghour") == stored
-    assert pipeline.value("SELECT count(*) FROM events_auditentry") == stored
+    event_count = pipeline.value("SELECT count(*) FROM events_storedevent")
+    assert pipeline.value("SELECT sum(bookings) FROM bookings_bookinghour") == event_count
+    assert pipeline.value("SELECT count(*) FROM events_auditentry") == event_count
     assert pipeline.value("SELECT count(*) FROM events_failure") == 0
     manage("verify", environment=pipeline.settings)
 

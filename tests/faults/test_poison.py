@@ -93,8 +93,8 @@ def test_a_poisonous_event_is_set_aside_and_the_next_one_handled(pipeline: Pipel
         manage("deadletters", "replay", _letter(pipeline, bad), environment=pipeline.settings)
     pipeline.sql("DROP TRIGGER refuse_bad ON bookings_bookinghour")
     pipeline.until_settled()
-    if found := pipeline.sql("SELECT id FROM events_failure WHERE event_id = %s", bad):
-        manage("deadletters", "replay", str(found[0][0]), environment=pipeline.settings)
+    if rows := pipeline.sql("SELECT id FROM events_failure WHERE event_id = %s", bad):
+        manage("deadletters", "replay", str(rows[0][0]), environment=pipeline.settings)
     assert _hours(pipeline, "BAD") == 1
     manage("deadletters", "discard", "--all", environment=pipeline.settings)
     assert "no event" not in manage("deadletters", "list", environment=pipeline.settings)

@@ -26,7 +26,7 @@ def services() -> Iterator[Services]:
 @pytest.mark.parametrize("run", range(3))
 def test_rebuild_during_fifty_writes_a_second(services: Services, run: int) -> None:
     stop = threading.Event()
-    seen: list[int] = []
+    counts: list[int] = []
     errors: list[Exception] = []
     with Pipeline(services) as pipeline:
         pipeline.start("relay", "worker")
@@ -45,7 +45,7 @@ def test_rebuild_during_fifty_writes_a_second(services: Services, run: int) -> N
                     try:
                         row = link.execute(READ).fetchone()
                         assert row is not None
-                        seen.append(row[0])
+                        counts.append(row[0])
                     except Exception as error:
                         errors.append(error)
 
@@ -61,8 +61,8 @@ def test_rebuild_during_fifty_writes_a_second(services: Services, run: int) -> N
             for thread in threads:
                 thread.join()
         pipeline.until_settled()
-        stored = pipeline.value("SELECT count(*) FROM events_storedevent")
-        assert pipeline.sql(READ) == [(stored, 2 * stored)]
+        event_count = pipeline.value("SELECT count(*) FROM events_storedevent")
+        assert pipeline.sql(READ) == [(event_count, 2 * event_count)]
         assert errors == []
-        assert seen == sorted(seen)
+        assert counts == sorted(counts)
         manage("verify", environment=pipeline.settings)

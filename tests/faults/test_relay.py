@@ -64,31 +64,31 @@ class CursorRelay(Relay):
 def _inversions(versions: Sequence[tuple[str, int]]) -> int:
     """Count the versions that first came after a later one of their aggregate."""
     highest: dict[str, int] = defaultdict(int)
-    seen: set[tuple[str, int]] = set()
+    distinct: set[tuple[str, int]] = set()
     inversions = 0
     for aggregate_id, version in versions:
-        if (aggregate_id, version) not in seen:
+        if (aggregate_id, version) not in distinct:
             inversions += version < highest[aggregate_id]
             highest[aggregate_id] = max(highest[aggregate_id], version)
-            seen.add((aggregate_id, version))
+            distinct.add((aggregate_id, version))
     return inversions
 
 
 def _late_commit(relay: Relay, outlet: List, later: int) -> int:
     """Let an event take its position first and commit last; return how many events were lost."""
-    taken, finish = threading.Event(), threading.Event()
+    position_taken, finish = threading.Event(), threading.Event()
     early: list[UUID] = []
 
     def open_long() -> None:
         with transaction.atomic():
             early.append(support.append().event_id)
-            taken.set()
+            position_taken.set()
             finish.wait(PATIENCE)
         connection.close()
 
     writer = threading.Thread(target=open_long)
     writer.start()
-    assert taken.wait(PATIENCE)
+    assert position_taken.wait(PATIENCE)
     ids = set(support.append_many(later))
     while relay.step():
         pass
@@ -141,7 +141,7 @@ def _kill_at_every_point(
     broker.reset()
     with Pipeline(services, broker.address) as pipeline:
         stop = threading.Event()
-        written: set[UUID] = set()
+        event_ids: set[UUID] = set()
 
         def write() -> None:
             with pipeline.connect() as link:
@@ -153,7 +153,7 @@ def _kill_at_every_point(
                         )
                         link.execute(INSERT, row)
                         link.commit()
-                        written.add(row[0])
+                        event_ids.add(row[0])
                     stop.wait(0.01)
 
         writer = threading.Thread(target=write)
@@ -177,19 +177,19 @@ def _kill_at_every_point(
             lambda: pipeline.value("SELECT count(*) FROM events_storedevent WHERE published_at IS NULL") == 0
         )
         messages = broker.read(BOOKING.kafka)
-        (stored,) = pipeline.sql("SELECT count(*) FROM events_storedevent")[0]
-        assert stored >= len(written)
-    return messages, written, kills
+        (count,) = pipeline.sql("SELECT count(*) FROM events_storedevent")[0]
+        assert count >= len(event_ids)
+    return messages, event_ids, kills
 
 
 def _check_kills(services: Services, broker: Broker, folder: Path, times: int) -> None:
-    messages, written, kills = _kill_at_every_point(services, broker, folder, times)
+    messages, event_ids, kills = _kill_at_every_point(services, broker, folder, times)
     read = [Envelope.from_bytes(message.value() or b"") for message in messages]
-    events = [event for event in read if event.event_id in written]
-    assert written - {event.event_id for event in events} == set()
+    events = [event for event in read if event.event_id in event_ids]
+    assert event_ids - {event.event_id for event in events} == set()
     assert _inversions([(event.aggregate_id, event.version) for event in events]) == 0
-    duplicates = len(events) - len(written)
-    print(f"{broker.kind}: {kills} kills, {len(written)} events, {duplicates} duplicates")
+    duplicates = len(events) - len(event_ids)
+    print(f"{broker.kind}: {kills} kills, {len(event_ids)} events, {duplicates} duplicates")
     assert duplicates <= kills * BATCH
 
 

@@ -99,9 +99,11 @@ def test_canary_the_checker_reports_every_damage_to_the_database(weathered: Weat
 
 def _drop(story: Story) -> Story:
     """Remove all deliveries of one event from receiver 0's log."""
-    lost = story.receipts[0].headers["webhook-id"]
-    kept = [one for one in story.receipts if (one.headers["webhook-id"], one.to) != (lost, 0)]
-    return replace(story, receipts=kept)
+    lost_id = story.receipts[0].headers["webhook-id"]
+    receipts = [
+        receipt for receipt in story.receipts if (receipt.headers["webhook-id"], receipt.to) != (lost_id, 0)
+    ]
+    return replace(story, receipts=receipts)
 
 
 def _flip(story: Story) -> Story:
@@ -133,14 +135,14 @@ def _answer(status: int, code: str) -> Callable[[Story], Story]:
 
 
 def _twins(story: Story) -> Story:
-    made = [entry for entry in story.entries if entry.status == 201]
-    other = next(entry for entry in made if entry.body["id"] != made[0].body["id"])
-    return replace(story, entries=[*story.entries, replace(other, key=made[0].key)])
+    creates = [entry for entry in story.entries if entry.status == 201]
+    other = next(entry for entry in creates if entry.body["id"] != creates[0].body["id"])
+    return replace(story, entries=[*story.entries, replace(other, key=creates[0].key)])
 
 
 def _unheard(story: Story) -> Story:
-    lost = next(entry.key for entry in story.entries if entry.status == 409)
-    return replace(story, entries=[replace(e, status=0) if e.key == lost else e for e in story.entries])
+    key = next(entry.key for entry in story.entries if entry.status == 409)
+    return replace(story, entries=[replace(e, status=0) if e.key == key else e for e in story.entries])
 
 
 MISTOLD: dict[str, Callable[[Story], Story]] = {
