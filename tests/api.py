@@ -53,12 +53,12 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Send a request. ``body`` is sent as JSON, ``raw`` unchanged; ``path`` is below /api/v1."""
-        sent = dict(headers or {})
+        all_headers = dict(headers or {})
         if self.key:
-            sent["X-API-Key"] = self.key
+            all_headers["X-API-Key"] = self.key
         content = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
         response = self.client.generic(
-            method, BASE + path, content, content_type, query_params=dict(query or {}), headers=sent
+            method, BASE + path, content, content_type, query_params=dict(query or {}), headers=all_headers
         )
         content = b"".join(response) if response.streaming else response.content
         is_json = response.headers.get("Content-Type") == "application/json"
@@ -69,21 +69,21 @@ class Api:
         return self.call("GET", path, query=query)
 
     def post(self, path: str, body: Any = None, *, key: str | None = None) -> Reply:
-        return self.call("POST", path, body, headers=_keyed(key))
+        return self.call("POST", path, body, headers=_key_header(key))
 
     def patch(self, path: str, body: Any, *, key: str | None = None) -> Reply:
-        return self.call("PATCH", path, body, headers=_keyed(key))
+        return self.call("PATCH", path, body, headers=_key_header(key))
 
     def delete(self, path: str, *, key: str | None = None) -> Reply:
-        return self.call("DELETE", path, headers=_keyed(key))
+        return self.call("DELETE", path, headers=_key_header(key))
 
     def discover(self, **query: Any) -> Reply:
         """Discover in S1 on the example's day for 4, 90 minutes; ``query`` overrides, None omits a parameter."""
-        return self.get("/woki/discover", **_given(DISCOVERY | query))
+        return self.get("/woki/discover", **_without_none(DISCOVERY | query))
 
     def book(self, *, key: str | None = None, **body: Any) -> Reply:
         """Book in S1 on the example's day for 4, 90 minutes; ``body`` overrides, None omits a field."""
-        return self.post("/woki/bookings", _given(BOOKING | body), key=key)
+        return self.post("/woki/bookings", _without_none(BOOKING | body), key=key)
 
     def change(self, booking: str, *, key: str | None = None, **body: Any) -> Reply:
         return self.patch(f"/woki/bookings/{booking}", body, key=key)
@@ -105,11 +105,11 @@ BOOKING = {
 }
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _keyed(key: str | None) -> dict[str, str]:
+def _key_header(key: str | None) -> dict[str, str]:
     return {} if key is None else {"Idempotency-Key": key}
 
 
@@ -124,8 +124,8 @@ def api_as(role: str = Role.SUPER_ADMIN, restaurant_id: str | None = None) -> Ap
 
 def assert_refused(reply: Reply, status: int, code: str, *paths: str) -> str:
     """Assert an error response's shape, code and named fields; return its detail."""
-    named = [issue["path"] for issue in reply.body.get("issues", [])]
-    assert (reply.status, reply.body["error"], named) == (status, code, list(paths)), reply.body
+    issue_paths = [issue["path"] for issue in reply.body.get("issues", [])]
+    assert (reply.status, reply.body["error"], issue_paths) == (status, code, list(paths)), reply.body
     assert set(reply.body) - {"alternatives"} == {"error", "detail", "requestId"} | (
         {"issues"} if paths else set()
     )
@@ -155,7 +155,7 @@ def make_restaurant(
     **bounds: Any,
 ) -> Restaurant:
     """Create a restaurant with sector ``<id>-S`` and tables ``<id>-<name>``, by default T (2-4)."""
-    made = create_restaurant(
+    restaurant = create_restaurant(
         caller=SYSTEM,
         id=restaurant_id,
         name=restaurant_id,
@@ -164,7 +164,7 @@ def make_restaurant(
         refuse_past=refuse_past,
         **bounds,
     )
-    sector = create_sector(caller=SYSTEM, id=f"{restaurant_id}-S", restaurant_id=made.id, name="Room")
+    sector = create_sector(caller=SYSTEM, id=f"{restaurant_id}-S", restaurant_id=restaurant.id, name="Room")
     for name, (least, most) in (tables or {"T": (2, 4)}).items():
         create_table(
             caller=SYSTEM,
@@ -173,7 +173,7 @@ def make_restaurant(
             capacity_min=least,
             capacity_max=most,
         )
-    return made
+    return restaurant
 
 
 def events_of(aggregate_id: str) -> list[StoredEvent]:

@@ -114,26 +114,26 @@ class Broker:
                 "log_level": 0,
             }
         )
-        found: list[Message] = []
+        messages: list[Message] = []
         try:
             partitions = reader.list_topics(topic, timeout=10).topics[topic].partitions
             ends = {
                 number: reader.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
                 for number in partitions
             }
-            left = {number: high for number, (low, high) in ends.items() if high > low}
-            reader.assign([TopicPartition(topic, number, ends[number][0]) for number in left])
+            remaining = {number: high for number, (low, high) in ends.items() if high > low}
+            reader.assign([TopicPartition(topic, number, ends[number][0]) for number in remaining])
             deadline = time.monotonic() + timeout
-            while left and time.monotonic() < deadline:
+            while remaining and time.monotonic() < deadline:
                 for message in reader.consume(1000, 0.2):
                     if message.error() is None:
-                        found.append(message)
-                        if (message.offset() or 0) + 1 >= left.get(message.partition(), 0):
-                            left.pop(message.partition(), None)
-            assert not left, f"{topic} could not be read to its end"
+                        messages.append(message)
+                        if (message.offset() or 0) + 1 >= remaining.get(message.partition(), 0):
+                            remaining.pop(message.partition(), None)
+            assert not remaining, f"{topic} could not be read to its end"
         finally:
             reader.close()
-        return found
+        return messages
 
     def ready(self) -> bool:
         try:

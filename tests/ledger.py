@@ -65,11 +65,11 @@ class Ledger:
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Entry:
-        sent = dict(headers or {}) | ({"Idempotency-Key": key} if key else {})
+        all_headers = dict(headers or {}) | ({"Idempotency-Key": key} if key else {})
         began = time.monotonic()
         status, body, received = 0, None, httpx.Headers()
         with contextlib.suppress(httpx.TransportError):
-            answer = client.request(method, f"/api/v1{path}", json=json, headers=sent)
+            answer = client.request(method, f"/api/v1{path}", json=json, headers=all_headers)
             status, received = answer.status_code, answer.headers
             body = answer.json() if answer.content else None
         entry = Entry(f"{method} {path}", key, began, time.monotonic(), status, body, received)
@@ -85,11 +85,11 @@ class Ledger:
 def clients(api: Api, count: int, *, timeout: float = 30) -> Iterator[list[httpx.Client]]:
     """Yield ``count`` clients, spread evenly over the API's processes."""
     urls = itertools.cycle(api.urls)
-    made = [httpx.Client(base_url=next(urls), timeout=timeout, trust_env=False) for _ in range(count)]
+    new_clients = [httpx.Client(base_url=next(urls), timeout=timeout, trust_env=False) for _ in range(count)]
     try:
-        yield made
+        yield new_clients
     finally:
-        for client in made:
+        for client in new_clients:
             client.close()
 
 

@@ -50,10 +50,10 @@ INSERT: Final = (
 
 
 def event_row(
-    booking_id: str, version: int = 1, event_type: str = "BookingCreated", **changed: Any
+    booking_id: str, version: int = 1, event_type: str = "BookingCreated", **fields: Any
 ) -> tuple[Any, ...]:
     """Return an event's row in the shape that the services write."""
-    body = Jsonb(payload(booking_id, **changed))
+    body = Jsonb(payload(booking_id, **fields))
     meta = Jsonb({"actor": "user:1", "requestId": None, "traceparent": None, "source": "rest"})
     return (uuid7(), "booking", booking_id, version, event_type, datetime.now(UTC), body, meta)
 
@@ -172,10 +172,10 @@ class Pipeline:
         return self.sql(statement, *parameters)[0][0]
 
     def append(
-        self, booking_id: str = "", version: int = 1, event_type: str = "BookingCreated", **changed: Any
+        self, booking_id: str = "", version: int = 1, event_type: str = "BookingCreated", **fields: Any
     ) -> Any:
         """Write one event and return its id."""
-        row = event_row(booking_id or str(uuid7()), version, event_type, **changed)
+        row = event_row(booking_id or str(uuid7()), version, event_type, **fields)
         assert self._link is not None
         self._link.execute(INSERT, row)
         return row[0]

@@ -45,12 +45,12 @@ def _conversions(source: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Constant(value=str(text)):
-                yield from ((node.lineno, found.group()) for found in CONVERSION.finditer(text))
+                yield from ((node.lineno, match.group()) for match in CONVERSION.finditer(text))
             case ast.JoinedStr():
                 text = "".join(
                     str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.values
                 )
-                yield from ((node.lineno, found.group()) for found in CONVERSION.finditer(text))
+                yield from ((node.lineno, match.group()) for match in CONVERSION.finditer(text))
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if OF_DJANGO.match(name):
                 if not any(one.arg == "tzinfo" and ast.unparse(one.value) == "UTC" for one in node.keywords):
                     yield node.lineno, name
@@ -123,4 +123,4 @@ def test_nothing_in_the_database_converts_zones() -> None:
     ],
 )
 def test_canary_a_conversion_is_seen(source: str, text: str | None) -> None:
-    assert [found for _line, found in conversions(source)] == ([text] if text else [])
+    assert [conversion for _line, conversion in conversions(source)] == ([text] if text else [])

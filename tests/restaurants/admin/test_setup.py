@@ -94,8 +94,8 @@ def test_a_change_that_strands_a_booking_lists_it_and_asks(
     body = typed(client.get(page_of(row))) | {"name": "Typed anew", "_save": "1"}
     response = client.post(page_of(row), body)
     assert response.status_code == 200
-    (shown,) = stranded(response)
-    assert (shown.reference, shown.start, shown.party_size) == ("B1", time(20, 30), 3)
+    (booking,) = stranded(response)
+    assert (booking.reference, booking.start, booking.party_size) == ("B1", time(20, 30), 3)
     assert "<td>20:30</td>" in response.content.decode()
     assert f"/admin/bookings/booking/{b1().pk}/change/" in response.content.decode()
     # The form still has the input, and nothing was saved.
@@ -115,7 +115,7 @@ def test_a_change_that_strands_a_booking_lists_it_and_asks(
 
 def test_retiring_two_tables_together_asks_once(client: Client, two_restaurants: None) -> None:
     start = datetime(2025, 10, 23, 0, tzinfo=UTC)
-    made = create_booking(
+    other = create_booking(
         caller=SYSTEM,
         new=NewBooking(
             "R1", 4, date(2025, 10, 22), start=start, table_ids=frozenset({"T3"}), duration_minutes=60
@@ -124,7 +124,7 @@ def test_retiring_two_tables_together_asks_once(client: Client, two_restaurants:
     path = "/admin/restaurants/sector/S1/change/"
     body = inactive(1, 2)(client.get(path)) | {"_save": "1"}
     response = client.post(path, body)
-    assert [booking.reference for booking in stranded(response)] == ["B1", made.reference]  # type: ignore[union-attr]
+    assert [booking.reference for booking in stranded(response)] == ["B1", other.reference]  # type: ignore[union-attr]
     assert client.post(path, body | {"_acknowledge": response.context["acknowledge"]}).status_code == 302
     assert list(Booking.objects.values_list("attention", flat=True)) == [["tables"], ["tables"]]
     assert list(Table.objects.filter(sector="S1", active=False).values_list("pk", flat=True)) == ["T2", "T3"]
@@ -137,7 +137,7 @@ def test_a_special_day_asks_when_added_and_when_deleted(client: Client) -> None:
     }  # fmt: skip
     path = "/admin/restaurants/specialday/add/"
     response = client.post(path, body)
-    assert ([each.label for each in stranded(response)], SpecialDay.objects.count()) == (
+    assert ([booking.label for booking in stranded(response)], SpecialDay.objects.count()) == (
         ["Outside of the opening hours"],
         0,
     )
@@ -164,8 +164,8 @@ def test_a_special_day_keeps_its_row_when_it_changes(client: Client) -> None:
     update_restaurant(caller=SYSTEM, restaurant_id="R1", settings={}, calendar=Calendar(special=(late,)))
     day = SpecialDay.objects.get()
     page = client.get(page_of(day))
-    changed = {"name": "Christmas Eve", "windows-0-closes": "15:00", "_continue": "1"}
-    response = client.post(page_of(day), filled_form(page, **changed))
+    changes = {"name": "Christmas Eve", "windows-0-closes": "15:00", "_continue": "1"}
+    response = client.post(page_of(day), filled_form(page, **changes))
     assert (response.status_code, response["Location"]) == (302, page_of(day))
     day = SpecialDay.objects.get()
     assert (day.name, [str(window) for window in day.windows.all()]) == ("Christmas Eve", ["12:00-15:00"])
@@ -176,7 +176,7 @@ def test_changes_of_joins_and_combinations_ask_too(client: Client) -> None:
     path = "/admin/restaurants/tablejoin/add/"
     body = {"first": "T4", "second": "T1", "_save": "1"}
     response = client.post(path, body)
-    assert [each.label for each in stranded(response)] == ["Its tables are gone or too small"]
+    assert [booking.label for booking in stranded(response)] == ["Its tables are gone or too small"]
     assert client.post(path, body | {"_acknowledge": response.context["acknowledge"]}).status_code == 302
     join = TableJoin.objects.get()
     assert (join.first_id, join.second_id, b1().attention) == ("T1", "T4", ["tables"])
@@ -195,7 +195,7 @@ def test_changes_of_joins_and_combinations_ask_too(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "field", "said"),
+    ("path", "body", "field", "message"),
     [
         ("tablejoin/add", {"first": "T1", "second": "T1"}, "second", "Choose another table."),
         ("combo/add", {"tables": ["T1"], "capacity_min": "1", "capacity_max": "2"}, "tables", "Choose 2 to 4 tables."),
@@ -206,11 +206,11 @@ def test_changes_of_joins_and_combinations_ask_too(client: Client) -> None:
     ],
 )  # fmt: skip
 def test_invalid_input_is_explained_at_its_field(
-    client: Client, path: str, body: dict[str, Any], field: str, said: str
+    client: Client, path: str, body: dict[str, Any], field: str, message: str
 ) -> None:
     url = f"/admin/restaurants/{path}/"
     response = client.post(url, filled_form(client.get(url), **body) | {"_save": "1"})
-    assert response.context["adminform"].form.errors == {field: [said]}
+    assert response.context["adminform"].form.errors == {field: [message]}
 
 
 def test_an_off_grid_window_is_explained_at_its_row_and_other_input_kept(client: Client) -> None:
@@ -228,12 +228,12 @@ def test_an_off_grid_window_is_explained_at_its_row_and_other_input_kept(client:
 
 def test_a_manager_of_one_restaurant_sets_up_from_nothing(two_restaurants: None) -> None:
     client = owner()
-    made = client.post(
+    response = client.post(
         "/admin/restaurants/restaurant/add/",
         {"name": "Nueva", "zone": "Europe/Madrid", "id": "N", "_save": "1"},
     )
     path = "/admin/restaurants/restaurant/N/change/"
-    assert (made.status_code, made["Location"]) == (302, path)
+    assert (response.status_code, response["Location"]) == (302, path)
     assert ServiceWindow.objects.filter(restaurant="N").count() == 14
     assert list(TurnTime.objects.filter(restaurant="N").values_list("party_up_to", "minutes")) == [
         (2, 90), (4, 105), (6, 120), (50, 150),
@@ -302,6 +302,6 @@ def test_a_save_during_a_booking_waits_and_then_asks_to_retry(settings: Any) -> 
         ]
         assert filled_form(response)["capacity_max"] == ["5"]
         # A change that does not matter to bookings does not wait for them.
-        named = filled_form(client.get(path), name="Window") | {"_save": "1"}
-        assert client.post(path, named).status_code == 302
+        rename = filled_form(client.get(path), name="Window") | {"_save": "1"}
+        assert client.post(path, rename).status_code == 302
     assert client.post(path, body).status_code == 302

@@ -75,7 +75,7 @@ def test_the_seed_restores_missing_rows_and_keeps_changed_ones() -> None:
 def test_a_created_restaurant_can_be_booked_at_once_even_in_the_past() -> None:
     reply = make("restaurants", id="R2", name="Segundo", timezone="Europe/Madrid")
     assert reply.status == 201
-    hours = [(each["weekday"], each["start"], each["end"]) for each in reply.body["windows"]]
+    hours = [(window["weekday"], window["start"], window["end"]) for window in reply.body["windows"]]
     assert hours == [
         (weekday, *window) for weekday in range(7) for window in (("12:00", "16:00"), ("20:00", "23:45"))
     ]
@@ -109,8 +109,8 @@ def test_a_created_restaurant_can_be_booked_at_once_even_in_the_past() -> None:
             "shape": "square",
         },
     )
-    booked = Api().book(restaurantId="R2", sectorId="S2")
-    assert (booked.status, booked.body["start"]) == (201, "2025-10-22T12:00:00+02:00")
+    reply = Api().book(restaurantId="R2", sectorId="S2")
+    assert (reply.status, reply.body["start"]) == (201, "2025-10-22T12:00:00+02:00")
 
 
 def test_a_restaurant_may_have_its_own_windows() -> None:
@@ -140,8 +140,8 @@ def test_missing_ids_are_generated() -> None:
     restaurant = make("restaurants", name="A", timezone="UTC").body["id"]
     sector = make("sectors", restaurantId=restaurant, name="B").body["id"]
     table = make("tables", sectorId=sector, capacityMin=1, capacityMax=2, name="Window").body
-    assert [each[:2] for each in (restaurant, sector, table["id"])] == ["R-", "S-", "T-"]
-    assert [len(each) for each in (restaurant, sector, table["id"])] == [10, 10, 10]
+    assert [identifier[:2] for identifier in (restaurant, sector, table["id"])] == ["R-", "S-", "T-"]
+    assert [len(identifier) for identifier in (restaurant, sector, table["id"])] == [10, 10, 10]
     assert table["name"] == "Window"
 
 

@@ -47,8 +47,8 @@ def restaurant(**bounds: Any) -> Write:
 
 
 def window(**fields: Any) -> Write:
-    given = {"restaurant_id": "R1", "weekday": 0, "opens": time(17), "closes": time(18)} | fields
-    return lambda: ServiceWindow.objects.create(**given)
+    values = {"restaurant_id": "R1", "weekday": 0, "opens": time(17), "closes": time(18)} | fields
+    return lambda: ServiceWindow.objects.create(**values)
 
 
 def special(**fields: Any) -> Write:
@@ -82,8 +82,8 @@ def booking(**fields: Any) -> Write:
 def allocation(**fields: Any) -> Write:
     def write() -> None:
         block = TableBlock.objects.create(table_id="T3", start=NINE, end=TEN)
-        given = {"table_id": "T3", "sector_id": "S1", "period": (NINE, TEN), "block": block} | fields
-        Allocation.objects.create(**given)
+        values = {"table_id": "T3", "sector_id": "S1", "period": (NINE, TEN), "block": block} | fields
+        Allocation.objects.create(**values)
 
     return write
 
@@ -259,8 +259,8 @@ def test_an_erased_guests_booking_stays() -> None:
 
 
 def test_generated_ids_sort_by_time() -> None:
-    made = [uuid7() for _ in range(3)]
-    assert [identifier.version for identifier in made] == [7, 7, 7]
-    assert [identifier.int >> 80 for identifier in made] == sorted(
-        identifier.int >> 80 for identifier in made
+    identifiers = [uuid7() for _ in range(3)]
+    assert [identifier.version for identifier in identifiers] == [7, 7, 7]
+    assert [identifier.int >> 80 for identifier in identifiers] == sorted(
+        identifier.int >> 80 for identifier in identifiers
     )

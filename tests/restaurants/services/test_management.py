@@ -74,8 +74,8 @@ def test_a_restaurant_from_creation_to_deletion(owner: APIClient) -> None:
     assert data == response.json() | {"updatedAt": data["updatedAt"]}
     row = Restaurant.objects.get(pk="R3")
     for name, at in (("createdAt", row.created_at), ("updatedAt", row.updated_at)):
-        told = at.astimezone(ZoneInfo("Europe/Madrid")).isoformat(timespec="milliseconds")
-        assert data.pop(name) == told
+        local_time = at.astimezone(ZoneInfo("Europe/Madrid")).isoformat(timespec="milliseconds")
+        assert data.pop(name) == local_time
     assert data == body | {
         "timezoneKnown": True,
         "windows": [{"weekday": 5, "start": "20:00", "end": "01:00", "lastSeating": "23:00"}],
@@ -88,18 +88,18 @@ def test_a_restaurant_from_creation_to_deletion(owner: APIClient) -> None:
             {"date": "2026-12-25", "name": "", "windows": []},
         ],
     }
-    changed = patch(owner, "restaurants/R3", {"leadMinutes": None, "name": "La Tercera"}, 200)
-    assert (changed["leadMinutes"], changed["horizonDays"], changed["name"]) == (None, 90, "La Tercera")
+    after = patch(owner, "restaurants/R3", {"leadMinutes": None, "name": "La Tercera"}, 200)
+    assert (after["leadMinutes"], after["horizonDays"], after["name"]) == (None, 90, "La Tercera")
     assert owner.delete(f"{API}/restaurants/R3").status_code == 204
     assert owner.get(f"{API}/restaurants/R3").status_code == 404
 
 
 def test_lists_come_in_pages(owner: APIClient, admin: APIClient) -> None:
     first = owner.get(f"{API}/restaurants?limit=1").json()
-    assert [each["id"] for each in first["restaurants"]] == ["R1"]
+    assert [restaurant["id"] for restaurant in first["restaurants"]] == ["R1"]
     assert first["pagination"] == {"page": 1, "limit": 1, "total": 2, "totalPages": 2}
     second = owner.get(f"{API}/restaurants?limit=1&page=2").json()
-    assert [each["id"] for each in second["restaurants"]] == ["R2"]
+    assert [restaurant["id"] for restaurant in second["restaurants"]] == ["R2"]
     assert [restaurant["id"] for restaurant in admin.get(f"{API}/restaurants").json()["restaurants"]] == [
         "R1"
     ]
@@ -115,9 +115,9 @@ def test_lists_come_in_pages(owner: APIClient, admin: APIClient) -> None:
 def test_a_table_accepts_and_returns_both_pairs_of_fields(admin: APIClient, capacity: dict[str, int]) -> None:
     response = admin.post(f"{API}/tables", {"id": "T6", "sectorId": "S1", **capacity}, format="json")
     assert response.status_code == 201, response.content
-    shown = admin.get(f"{API}/tables/T6").json()
-    assert shown["capacity"] == {"min": 2, "max": 6}
-    assert [shown[name] for name in ("capacityMin", "capacityMax", "minSize", "maxSize")] == [2, 6, 2, 6]
+    table = admin.get(f"{API}/tables/T6").json()
+    assert table["capacity"] == {"min": 2, "max": 6}
+    assert [table[name] for name in ("capacityMin", "capacityMax", "minSize", "maxSize")] == [2, 6, 2, 6]
     assert patch(admin, "tables/T6", {"maxSize": 8}, 200)["capacityMax"] == 8
     data = patch(admin, "tables/T6", {"maxSize": 8, "capacityMax": 7}, 400)
     assert data["issues"] == [{"path": "maxSize", "message": "This differs from capacityMax."}]
@@ -136,8 +136,8 @@ def test_a_taken_id_is_refused_without_revealing_its_owner(admin: APIClient, own
     assert "R2" not in response.content.decode()
     assert Table.objects.get(pk="T9").sector_id == "S9"
     for path, more in (("restaurants", {"timezone": "Europe/Madrid"}), ("restaurants/R1/sectors", {})):
-        taken = {"restaurants": "R1"}.get(path, "S9")
-        again = owner.post(f"{API}/{path}", {"id": taken, "name": "x", **more}, format="json")
+        taken_id = {"restaurants": "R1"}.get(path, "S9")
+        again = owner.post(f"{API}/{path}", {"id": taken_id, "name": "x", **more}, format="json")
         assert (again.status_code, again.json()["issues"][0]["path"]) == (400, "id")
 
 
@@ -173,12 +173,12 @@ def test_a_change_that_strands_a_booking_must_be_acknowledged(
     admin: APIClient, path: str, body: dict[str, Any], cause: str
 ) -> None:
     with clock.frozen(BEFORE):
-        shown = admin.get(f"{API}/{path}").json()
+        before = admin.get(f"{API}/{path}").json()
         data = patch(admin, path, body, 409)
         assert data["error"] == "CONFLICT"
         assert [issue["path"] for issue in data["issues"]] == ["bookings.B1"]
         now = admin.get(f"{API}/{path}").json()
-        assert now == shown | {"updatedAt": now.get("updatedAt")} if "updatedAt" in now else now == shown
+        assert now == before | {"updatedAt": now.get("updatedAt")} if "updatedAt" in now else now == before
         patch(admin, f"{path}?acknowledge=wrong", body, 409)
         assert Booking.objects.get(reference="B1").attention == []
         patch(admin, f"{path}?acknowledge={data['acknowledge']}", body, 200)
@@ -214,20 +214,20 @@ HARMLESS = [
 def test_a_change_that_cannot_strand_a_booking_reads_no_bookings(
     admin: APIClient, path: str, body: dict[str, Any]
 ) -> None:
-    with clock.frozen(BEFORE), CaptureQueriesContext(connection) as asked:
+    with clock.frozen(BEFORE), CaptureQueriesContext(connection) as queries:
         patch(admin, path, body, 200)
-    looked = [query["sql"] for query in asked if "bookings_" in query["sql"] or "advisory" in query["sql"]]
+    looked = [query["sql"] for query in queries if "bookings_" in query["sql"] or "advisory" in query["sql"]]
     assert looked == []
 
 
 def test_a_change_of_several_tables_is_checked_if_one_may_strand(admin: APIClient) -> None:
     with clock.frozen(BEFORE):
-        moved = {"T1": {"x": 120}, "T3": {"y": 340}}
-        with CaptureQueriesContext(connection) as asked:
-            update_tables(caller=SYSTEM, sector_id="S1", changes=moved)
-        assert not [query for query in asked if "bookings_" in query["sql"]]
+        changes = {"T1": {"x": 120}, "T3": {"y": 340}}
+        with CaptureQueriesContext(connection) as queries:
+            update_tables(caller=SYSTEM, sector_id="S1", changes=changes)
+        assert not [query for query in queries if "bookings_" in query["sql"]]
         with pytest.raises(StrandsBookings):
-            update_tables(caller=SYSTEM, sector_id="S1", changes=moved | {"T2": {"capacity_max": 2}})
+            update_tables(caller=SYSTEM, sector_id="S1", changes=changes | {"T2": {"capacity_max": 2}})
 
 
 def test_moving_a_flagged_booking_clears_its_flag(admin: APIClient) -> None:
@@ -257,9 +257,9 @@ def test_each_booking_that_is_flagged_costs_one_statement(admin: APIClient) -> N
         stranded = watch.stranded()
         costs = []
         for few in (stranded[:1], stranded):
-            with CaptureQueriesContext(connection) as asked:
+            with CaptureQueriesContext(connection) as queries:
                 watch.flag(few, SYSTEM)
-            costs.append(len(asked))
+            costs.append(len(queries))
     assert (len(stranded), costs[1] - costs[0]) == (4, 3)
 
 
@@ -293,8 +293,8 @@ def test_joins_and_combos_of_a_sector(admin: APIClient) -> None:
     assert patch(admin, "sectors/S1", {"name": "Salón"}, 200)["joins"] == [["T2", "T3"], ["T3", "T4"]]
     assert patch(admin, "sectors/S1", {"joins": [["T1", "T9"]]}, 404)["issues"][0]["path"] == "joins"
     assert admin.delete(f"{API}/tables/T3").status_code == 204
-    left = admin.get(f"{API}/sectors/S1").json()
-    assert (left["joins"], left["combos"]) == ([], [])
+    sector = admin.get(f"{API}/sectors/S1").json()
+    assert (sector["joins"], sector["combos"]) == ([], [])
 
 
 def test_blocks(admin: APIClient) -> None:
@@ -311,7 +311,7 @@ def test_blocks(admin: APIClient) -> None:
         assert over.status_code == 409
         assert "B1" in over.json()["detail"]
         listed = admin.get(f"{API}/tables/T2/blocks").json()
-        assert [each["id"] for each in listed["blocks"]] == [block["id"]]
+        assert [entry["id"] for entry in listed["blocks"]] == [block["id"]]
         assert admin.delete(f"{API}/tables/T2/blocks?blockId={block['id']}").status_code == 204
         assert admin.delete(f"{API}/tables/T2/blocks").status_code == 404
 
@@ -321,7 +321,7 @@ def test_a_last_seating_may_be_after_midnight(admin: APIClient, last: str) -> No
     window = {"start": "20:00", "end": "01:00", "lastSeating": last}
     with clock.frozen(BEFORE):
         data = patch(admin, "restaurants/R1", {"windows": [window]}, 409 if last == "20:00" else 200)
-    assert last == "20:00" or {each["lastSeating"] for each in data["windows"]} == {last}
+    assert last == "20:00" or {window["lastSeating"] for window in data["windows"]} == {last}
 
 
 @pytest.mark.parametrize(

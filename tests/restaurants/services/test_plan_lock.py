@@ -37,13 +37,13 @@ def on_a_thread(work: Callable[[], None]) -> Callable[[], None]:
 def race() -> tuple[bool, list[str]]:
     """Retire T2 while T2 is being booked; return whether the booking succeeded, and the unflagged bookings of T2."""
     make_example()
-    changing, booked = Event(), Event()
+    changing, booking_done = Event(), Event()
 
     def change() -> None:
         with guarded("R1", caller=SYSTEM):
             changing.set()
             # With the plan's lock the booking waits for this change; without it, the booking is already done.
-            assert until(lambda: booked.is_set() or waiting_for_locks() > 0)
+            assert until(lambda: booking_done.is_set() or waiting_for_locks() > 0)
             Table.objects.filter(pk="T2").update(active=False)
 
     def book() -> None:
@@ -53,7 +53,7 @@ def race() -> tuple[bool, list[str]]:
             start=START, table_ids=frozenset({"T2"}),
         )  # fmt: skip
         create_booking(caller=SYSTEM, new=request)
-        booked.set()
+        booking_done.set()
 
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.submit(on_a_thread(change)), pool.submit(on_a_thread(book))
