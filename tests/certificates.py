@@ -31,9 +31,9 @@ def authority(path: Path) -> Authority:
     certificate = _builder(name, name, key).add_extension(
         x509.BasicConstraints(ca=True, path_length=0), critical=True
     )
-    signed = certificate.sign(key, SHA256())
-    path.write_bytes(signed.public_bytes(Encoding.PEM))
-    return Authority(path, key, signed)
+    signed_certificate = certificate.sign(key, SHA256())
+    path.write_bytes(signed_certificate.public_bytes(Encoding.PEM))
+    return Authority(path, key, signed_certificate)
 
 
 def server(path: Path, issuer: Authority) -> None:
@@ -42,9 +42,9 @@ def server(path: Path, issuer: Authority) -> None:
     certificate = _builder(_name("127.0.0.1"), issuer.certificate.subject, key).add_extension(
         x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
     )
-    signed = certificate.sign(issuer.key, SHA256())
+    signed_certificate = certificate.sign(issuer.key, SHA256())
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(private + signed.public_bytes(Encoding.PEM))
+    path.write_bytes(private + signed_certificate.public_bytes(Encoding.PEM))
 
 
 def _name(text: str) -> x509.Name:

@@ -172,8 +172,8 @@ def test_new_events_have_the_present_shape_and_are_not_upcast(
         monkeypatch.setitem(envelope._upcasters, key, upcaster)
     new = staff.book().body["id"]
     assert staff.change(new, partySize=3).status == 200
-    shut = {"start": at("12:00"), "end": at("13:00")}
-    assert staff.post("/tables/T1/blocks", shut).status == 201
+    block = {"start": at("12:00"), "end": at("13:00")}
+    assert staff.post("/tables/T1/blocks", block).status == 201
     assert [event.payload["partySize"] for event in store.load("booking", old)] == [-4]
     assert [event.payload["partySize"] for event in store.load("booking", new)] == [4, 3]
     assert "partySize" not in store.load("table", "T1")[0].payload

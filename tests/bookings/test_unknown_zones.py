@@ -181,8 +181,8 @@ def test_a_form_saved_unchanged_keeps_the_zone(office: Client) -> None:
         assert office.post(path, filled_form(office.get(path)) | {"_save": "1"}).status_code == 302
         assert Restaurant.objects.get(pk="Z").zone == zone
     Restaurant.objects.filter(pk="Z").update(zone=NOWHERE)
-    refused = office.post(path, filled_form(office.get(path), name="Zeta") | {"_save": "1"})
-    assert refused.context["adminform"].form.errors == {"zone": ["Unknown time zone."]}
+    response = office.post(path, filled_form(office.get(path), name="Zeta") | {"_save": "1"})
+    assert response.context["adminform"].form.errors == {"zone": ["Unknown time zone."]}
     assert Restaurant.objects.get(pk="Z").zone == NOWHERE
 
 

@@ -119,8 +119,8 @@ def _bookings(link: psycopg.Connection[Any], story: Story, events: Sequence[Even
         if len(ids) > 1:
             yield f"one key, several bookings: {key}"
     answers = Counter(id for ids in by_key.values() for id in ids)
-    if shared := [id for id, count in answers.items() if count > 1]:
-        yield f"several keys, one booking: {shared[:5]}"
+    if repeats := [id for id, count in answers.items() if count > 1]:
+        yield f"several keys, one booking: {repeats[:5]}"
     rows = {row[0] for row in link.execute("SELECT id::text FROM bookings_booking").fetchall()}
     if missing := answers.keys() - rows:
         yield f"a 201 without its row: {sorted(missing)[:5]}"
@@ -139,12 +139,14 @@ def _asked_for(link: psycopg.Connection[Any], story: Story, bookings: set[str]) 
     )
     descriptions = []
     for (key,) in keys.fetchall():
-        mine = sorted((entry for entry in story.entries if entry.key == key), key=lambda entry: entry.began)
+        attempts = sorted(
+            (entry for entry in story.entries if entry.key == key), key=lambda entry: entry.began
+        )
         descriptions.append(
             ", ".join(
                 f"{entry.status} {(entry.body or {}).get('error', '')} "
-                f"{entry.began - mine[0].began:.1f}-{entry.ended - mine[0].began:.1f} s"
-                for entry in mine
+                f"{entry.began - attempts[0].began:.1f}-{entry.ended - attempts[0].began:.1f} s"
+                for entry in attempts
             )
         )
     return descriptions
@@ -168,8 +170,8 @@ def _changes(story: Story, events: Sequence[Event]) -> Iterator[str]:
             cancels[entry.operation.rpartition("/")[2]].add(entry.key)
     if twice := [id for id, keys in cancels.items() if len(keys) > 1]:
         yield f"cancelled twice: {twice[:5]}"
-    ended = {event.booking for event in events if event.type == "BookingCancelled"}
-    if wrong := ended ^ cancels.keys():
+    cancelled_bookings = {event.booking for event in events if event.type == "BookingCancelled"}
+    if wrong := cancelled_bookings ^ cancels.keys():
         yield f"cancelled and not told, or told and not cancelled: {sorted(wrong)[:5]}"
     silent = {
         place for place, event in events_by_place.items() if event.type != "BookingCancelled"
@@ -195,8 +197,8 @@ def _after(link: psycopg.Connection[Any]) -> Iterator[str]:
         yield f"versions with gaps: {gaps}"
     if unaudited := _count(link, UNAUDITED):
         yield f"audit rows that are not the events: {unaudited}"
-    if waiting := _count(link, "SELECT count(*) FROM events_storedevent WHERE published_at IS NULL"):
-        yield f"outbox: {waiting}"
+    if unpublished := _count(link, "SELECT count(*) FROM events_storedevent WHERE published_at IS NULL"):
+        yield f"outbox: {unpublished}"
     if failed := _count(link, "SELECT count(*) FROM events_failure"):
         yield f"dead letters and retries: {failed}"
 
@@ -204,7 +206,7 @@ def _after(link: psycopg.Connection[Any]) -> Iterator[str]:
 def _deliveries(story: Story, events: Sequence[Event]) -> Iterator[str]:
     """Check that each (event, endpoint) arrived with valid signatures, and that repeats were identical."""
     event_ids = {event.id for event in events}
-    arrived: dict[tuple[str, int], set[tuple[str, bytes]]] = defaultdict(set)
+    deliveries: dict[tuple[str, int], set[tuple[str, bytes]]] = defaultdict(set)
     for receipt in story.receipts:
         id = receipt.headers.get("webhook-id", "")
         if id not in event_ids:
@@ -212,11 +214,11 @@ def _deliveries(story: Story, events: Sequence[Event]) -> Iterator[str]:
         elif not verified(receipt, story.secrets[receipt.to]):
             yield f"a signature that does not verify: {id} at {receipt.to}"
         else:
-            arrived[id, receipt.to].add((receipt.headers["x-wokibrain-delivery-id"], receipt.body))
-    if differing := [pair for pair, forms in arrived.items() if len(forms) > 1]:
+            deliveries[id, receipt.to].add((receipt.headers["x-wokibrain-delivery-id"], receipt.body))
+    if differing := [pair for pair, forms in deliveries.items() if len(forms) > 1]:
         yield f"a duplicate that is not the same: {differing[:5]}"
     expected = {(id, number) for id in event_ids for number in range(len(story.secrets))}
-    if missing := expected - arrived.keys():
+    if missing := expected - deliveries.keys():
         yield f"never delivered: {len(missing)}, {sorted(missing)[:3]}"
 
 

@@ -338,9 +338,9 @@ def _figures(story: Story, form: Form, published: float, settled: float) -> str:
     keys = {entry.key for entry in entries}
     methods = {"create": "POST", "change": "PATCH", "cancel": "DELETE"}
     p95 = ", ".join(
-        f"{name} {percentile(mine, 0.95):.0f} ms" if mine else f"{name} -"
+        f"{name} {percentile(entries_of_method, 0.95):.0f} ms" if entries_of_method else f"{name} -"
         for name, method in methods.items()
-        for mine in [[entry for entry in finished if entry.operation.startswith(method)]]
+        for entries_of_method in [[entry for entry in finished if entry.operation.startswith(method)]]
     )
     pairs = {(one.headers.get("webhook-id"), one.to) for one in story.receipts}
     prompt = [

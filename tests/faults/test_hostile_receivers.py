@@ -147,8 +147,8 @@ class Turns:
 
 
 def all_arrived(there: Receivers, due: dict[str, float]) -> bool:
-    arrived = sum(receipt.headers["webhook-id"] in due for receipt in there.receipts())
-    return arrived >= len(due) * len(there.urls)
+    arrivals = sum(receipt.headers["webhook-id"] in due for receipt in there.receipts())
+    return arrivals >= len(due) * len(there.urls)
 
 
 def p95(turns: Turns, there: Receivers, real: float, due: dict[str, float]) -> int:
@@ -169,9 +169,9 @@ def test_hostile_receivers_are_bounded_and_delay_no_others(
     settings.WEBHOOK_TIMEOUT_SECONDS = TIMEOUT
     with ExitStack() as stack:
         hooks: dict[UUID, tuple[str, set[str]]] = {}
-        for name, recorded in HOSTILE.items():
+        for name, outcomes in HOSTILE.items():
             hook = support.webhook(hostile[name])
-            hooks[hook.pk] = (name, recorded)
+            hooks[hook.pk] = (name, outcomes)
         hook = support.webhook(stack.enter_context(never_accepts()))
         hooks[hook.pk] = ("never_accepts", {"timeout"})
         endpoints = stack.enter_context(healthy())
@@ -183,8 +183,8 @@ def test_hostile_receivers_are_bounded_and_delay_no_others(
         def over() -> bool:
             nonlocal peak
             peak = max(peak, process.memory_info().rss)
-            tried = attempts.values("delivery__webhook_id").distinct().count()
-            return tried == len(hooks) and all_arrived(endpoints, due)
+            tried_hooks = attempts.values("delivery__webhook_id").distinct().count()
+            return tried_hooks == len(hooks) and all_arrived(endpoints, due)
 
         with sender.Sender(sender.make_client) as sending:
             turns = Turns(sending)

@@ -68,11 +68,11 @@ def test_a_poisonous_event_is_set_aside_and_the_next_one_handled(pipeline: Pipel
     assert max(attempts for _, _, attempts in letters) == MAX_ATTEMPTS
     assert {consumer for consumer, event_id, _ in letters if event_id == bad} == {"analytics"}
     everyone = {"analytics", "audit", "cache", "days", "webhooks", "websocket"}
-    waiting = pipeline.sql(
+    failures = pipeline.sql(
         "SELECT consumer, attempts, dead_at FROM events_failure WHERE event_id = %s AND retry_at > now()",
         unknown,
     )
-    assert {tuple(row) for row in waiting} == {(consumer, 0, None) for consumer in everyone}
+    assert {tuple(row) for row in failures} == {(consumer, 0, None) for consumer in everyone}
     groups = {
         "analytics-workers",
         "audit-workers",

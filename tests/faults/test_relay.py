@@ -184,8 +184,8 @@ def _kill_at_every_point(
 
 def _check_kills(services: Services, broker: Broker, folder: Path, times: int) -> None:
     messages, event_ids, kills = _kill_at_every_point(services, broker, folder, times)
-    read = [Envelope.from_bytes(message.value() or b"") for message in messages]
-    events = [event for event in read if event.event_id in event_ids]
+    all_events = [Envelope.from_bytes(message.value() or b"") for message in messages]
+    events = [event for event in all_events if event.event_id in event_ids]
     assert event_ids - {event.event_id for event in events} == set()
     assert _inversions([(event.aggregate_id, event.version) for event in events]) == 0
     duplicates = len(events) - len(event_ids)

@@ -55,9 +55,9 @@ def path(booking: Booking) -> str:
     return f"/admin/bookings/booking/{booking.pk}/change/"
 
 
-def save_changes(host: Client, booking: Booking, **typed: Any) -> Booking:
+def save_changes(host: Client, booking: Booking, **changes: Any) -> Booking:
     """Open the booking's page, change fields, save it; return the booking."""
-    response = host.post(path(booking), filled_form(host.get(path(booking)), **typed) | {"_save": "1"})
+    response = host.post(path(booking), filled_form(host.get(path(booking)), **changes) | {"_save": "1"})
     assert response.status_code == 302, response.context["adminform"].form.errors
     return Booking.objects.get(pk=booking.pk)
 

@@ -86,8 +86,8 @@ def test_the_figures_of_a_day(at_noon: None) -> None:
     today = date(2026, 5, 4)
     book("H", today, "20:00", 2, "A")
     book("H", today, "20:00", 4, "B")
-    seated = book("H", today, "20:45", 6, "C")
-    gone = book("H", today, "21:30", 2, "A")
+    third = book("H", today, "20:45", 6, "C")
+    fourth = book("H", today, "21:30", 2, "A")
     book("H", today + timedelta(days=1), "21:00", 3, "B")
     book("H", today + timedelta(days=7), "21:00", 4, "C")
     book("H", today + timedelta(days=8), "21:00", 4, "C")
@@ -96,8 +96,8 @@ def test_the_figures_of_a_day(at_noon: None) -> None:
     past += [book("H", today - timedelta(days=6), f"{hour}:00", 4, "B") for hour in (20, 21)]
     lifecycle.cancel_booking(past[0], caller=SYSTEM)
     lifecycle.no_show_booking(past[3], caller=SYSTEM)
-    lifecycle.seat_booking(seated, caller=SYSTEM)
-    lifecycle.cancel_booking(gone, caller=SYSTEM)
+    lifecycle.seat_booking(third, caller=SYSTEM)
+    lifecycle.cancel_booking(fourth, caller=SYSTEM)
     book("X", today, "20:00", 2, "A")
     fold()
 

@@ -481,13 +481,13 @@ def test_set_up_endpoints_need_the_secret(api: Api, name: str, secret: str | Non
 
 
 @pytest.mark.parametrize(
-    ("accepted", "language"),
+    ("accept_language", "language"),
     [("es", "es"), ("es-AR,es;q=0.9,en;q=0.8", "es"), ("en", "en"), ("de", "en"), ("", "en"), (LONG, "en")],
 )
 def test_an_error_is_in_the_requested_language_and_its_code_never_changes(
-    api: Api, accepted: str, language: str
+    api: Api, accept_language: str, language: str
 ) -> None:
-    reply = api.call("GET", "/woki/bookings/B9", headers={"Accept-Language": accepted})
+    reply = api.call("GET", "/woki/bookings/B9", headers={"Accept-Language": accept_language})
     assert_refused(reply, 404, "NOT_FOUND")
     assert reply.headers["Content-Language"] == language
     assert "Accept-Language" in reply.headers["Vary"]
@@ -506,6 +506,6 @@ def test_an_error_in_spanish_is_spanish_throughout(api: Api) -> None:
         there, here = api.call(method, path, body, headers=spanish), api.call(method, path, body)
         assert (there.status, there.body["error"]) == (here.status, here.body["error"])
         assert there.body["detail"] != here.body["detail"]
-        for mine, other in zip(there.body.get("issues", []), here.body.get("issues", []), strict=True):
-            assert mine["path"] == other["path"]
-            assert mine["message"] != other["message"]
+        for issue, other in zip(there.body.get("issues", []), here.body.get("issues", []), strict=True):
+            assert issue["path"] == other["path"]
+            assert issue["message"] != other["message"]

@@ -87,8 +87,8 @@ def test_the_date_is_the_service_date_not_the_calendars(db: None) -> None:
 
 def test_only_the_requested_restaurant(guest: Api) -> None:
     make_restaurant("H")
-    mine = guest.book(restaurantId="H", sectorId="H-S").body["reference"]
-    assert references(guest, restaurantId="H", date="2025-10-22") == [mine]
+    reference = guest.book(restaurantId="H", sectorId="H-S").body["reference"]
+    assert references(guest, restaurantId="H", date="2025-10-22") == [reference]
     assert references(guest, **DAY) == ["B1"]
 
 

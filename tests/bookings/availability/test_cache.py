@@ -37,18 +37,18 @@ def misses() -> float:
 
 
 def test_a_response_is_computed_once(guest: Api) -> None:
-    first, missed, hit = free(guest), misses(), hits("memory")
+    first, misses_before, hits_before = free(guest), misses(), hits("memory")
     assert first == [["T3"], ["T1", "T5"], ["T4"]]
     assert free(guest) == first
-    assert (misses() - missed, hits("memory") - hit) == (0, 1)
+    assert (misses() - misses_before, hits("memory") - hits_before) == (0, 1)
 
 
 def test_another_process_reads_it_from_redis(guest: Api) -> None:
     first = free(guest)
     cache._entries.clear()
-    missed, hit = misses(), hits("redis")
+    misses_before, hits_before = misses(), hits("redis")
     assert free(guest) == first
-    assert (misses() - missed, hits("redis") - hit) == (0, 1)
+    assert (misses() - misses_before, hits("redis") - hits_before) == (0, 1)
 
 
 @pytest.mark.parametrize("identity", ["another-build-2026f", "{code}-2025b"])
@@ -61,9 +61,9 @@ def test_another_build_or_another_release_of_zones_does_not_find_it(
     cache._entries.clear()
     with monkeypatch.context() as other:
         other.setattr(build, "identity", lambda: identity.format(code=code))
-        missed = misses()
+        misses_before = misses()
         assert free(guest) == first
-        assert misses() - missed == 1
+        assert misses() - misses_before == 1
         cache._entries.clear()
     # Canary: the build itself does find it.
     hit = hits("redis")
@@ -75,9 +75,9 @@ def test_after_redis_is_emptied_it_is_computed_again(guest: Api) -> None:
     first = free(guest)
     cache._entries.clear()
     ask(lambda client: client.flushdb())
-    missed = misses()
+    misses_before = misses()
     assert free(guest) == first
-    assert misses() - missed == 1
+    assert misses() - misses_before == 1
 
 
 @override_settings(DAY_CACHE=False)

@@ -159,10 +159,10 @@ def test_a_deleted_sector_is_unknown_at_once(guest: Api) -> None:
 def test_moving_a_sector_raises_the_plan_version_of_both_restaurants(guest: Api) -> None:
     other = make_restaurant("H")
     create_sector(caller=SYSTEM, id="S2", restaurant_id="R1", name="Terrace")
-    mine, theirs = number(), Restaurant.objects.get(pk=other.pk).plan_version
+    version_before, other_before = number(), Restaurant.objects.get(pk=other.pk).plan_version
     Sector.objects.filter(pk="S2").update(restaurant_id="H")
-    assert number() > mine
-    assert Restaurant.objects.get(pk="H").plan_version > theirs
+    assert number() > version_before
+    assert Restaurant.objects.get(pk="H").plan_version > other_before
 
 
 def test_a_restaurant_recreated_under_its_id_gets_a_new_plan(db: None) -> None:

@@ -79,15 +79,15 @@ def case(
         busy.append(
             Busy(dice.choice(ids), start.astimezone(ZoneInfo(zone)), start + timedelta(minutes=minutes))
         )
-    joined = []
+    pairs = []
     if joins and len(ids) > 1:
-        joined = [(a, b) for a, b in (dice.sample(ids, 2) for _ in range(some(2 * len(ids))))]
-    own = {}
+        pairs = [(a, b) for a, b in (dice.sample(ids, 2) for _ in range(some(2 * len(ids))))]
+    capacities = {}
     if combos and len(ids) > 1:
         for _ in range(1 + some(4)):
             smallest = dice.randint(1, 8)
             members = dice.sample(ids, min(len(ids), dice.randint(2, 4)))
-            own[frozenset(members)] = (smallest, dice.randint(smallest, 12))
+            capacities[frozenset(members)] = (smallest, dice.randint(smallest, 12))
     times = [*quarters, time(20, 7), time(23, 50), time(0, 20)]
     window_start, window_end = (dice.choice(times) if dice.random() < 0.2 else None for _ in range(2))
     if window_start == window_end:
@@ -102,8 +102,8 @@ def case(
         busy=tuple(busy),
         party=dice.randint(1, dice.choice([top, 2 * top])),
         duration=15 * dice.randint(1, 8),
-        joins=tuple(joined),
-        combos=own,
+        joins=tuple(pairs),
+        combos=capacities,
         window_start=window_start,
         window_end=window_end,
         not_before=dice.choice(instants) + off_the_grid if dice.random() < 0.2 else None,

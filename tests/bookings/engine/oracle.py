@@ -46,8 +46,8 @@ class Case:
 def minutes(zone: str, day: date) -> list[tuple[datetime, datetime]]:
     """Return (wall time, UTC) of every minute around ``day``."""
     first = datetime(day.year, day.month, day.day, tzinfo=UTC) - DAY
-    walked = [first + n * MINUTE for n in range(5 * 24 * 60)]
-    return [(instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None), instant) for instant in walked]
+    instants = [first + n * MINUTE for n in range(5 * 24 * 60)]
+    return [(instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None), instant) for instant in instants]
 
 
 @lru_cache(maxsize=20_000)
@@ -148,12 +148,12 @@ def free(case: Case, table: Table, start: datetime) -> bool:
 
 def together(case: Case, tables: Iterable[Table]) -> bool:
     ids = [table.id for table in tables]
-    reached = {ids[0]}
+    connected = {ids[0]}
     for _ in ids:
         for a, b in case.joins:
-            if a in ids and b in ids and (a in reached or b in reached):
-                reached |= {a, b}
-    return reached == set(ids)
+            if a in ids and b in ids and (a in connected or b in connected):
+                connected |= {a, b}
+    return connected == set(ids)
 
 
 def seats(case: Case, tables: tuple[Table, ...]) -> tuple[int, int] | None:

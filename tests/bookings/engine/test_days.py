@@ -34,10 +34,12 @@ def offered_starts(
     start: datetime | None = None,
 ) -> list[datetime]:
     first, last = between.split("-")
-    built = ServiceDay.build(date.fromisoformat(day), ZoneInfo(zone), tuple(w(window) for window in windows))
+    service_day = ServiceDay.build(
+        date.fromisoformat(day), ZoneInfo(zone), tuple(w(window) for window in windows)
+    )
     candidates = find(
         SECTOR,
-        built,
+        service_day,
         busy,
         party=2,
         duration_minutes=minutes,

@@ -102,8 +102,8 @@ def test_party_smaller_than_any_table_takes() -> None:
 def test_the_largest_party_respects_joins_and_combo_capacities() -> None:
     fours = [Table(table_id, 1, 4) for table_id in "ABCDE"]
     assert refusal_of(party=17, sector=Sector.build(fours)) == ("PARTY_TOO_LARGE", [], 16)
-    joined = Sector.build(fours, joins=[("A", "B"), ("B", "C"), ("D", "E")])
-    assert refusal_of(party=13, sector=joined) == ("PARTY_TOO_LARGE", [], 12)
+    sector = Sector.build(fours, joins=[("A", "B"), ("B", "C"), ("D", "E")])
+    assert refusal_of(party=13, sector=sector) == ("PARTY_TOO_LARGE", [], 12)
     smaller = Sector.build(fours[:2], combos={frozenset("AB"): (5, 6)})
     assert refusal_of(party=7, sector=smaller) == ("PARTY_TOO_LARGE", [], 6)
 

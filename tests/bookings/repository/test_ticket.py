@@ -52,10 +52,10 @@ def test_another_body_under_the_same_key_is_refused(guest: Api) -> None:
 
 def test_reordered_fields_are_the_same_body(guest: Api) -> None:
     first = guest.book(key="k")
-    turned = dict(reversed(list({
+    reordered = dict(reversed(list({
         "restaurantId": "R1", "sectorId": "S1", "date": "2025-10-22", "partySize": 4, "durationMinutes": 90,
     }.items())))  # fmt: skip
-    same(first, guest.post("/woki/bookings", turned, key="k"))
+    same(first, guest.post("/woki/bookings", reordered, key="k"))
 
 
 def test_another_callers_key_is_another_key(guest: Api) -> None:

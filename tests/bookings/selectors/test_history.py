@@ -49,14 +49,14 @@ def test_history_lists_events_oldest_first_without_names(staff: Api) -> None:
 
 def test_a_booking_as_of_an_instant(staff: Api) -> None:
     path = f"/woki/bookings/{cancelled_booking(staff)}"
-    stood = [staff.get(path, asOf=at(hours)).body for hours in (0.5, 1.5, 2.5)]
-    assert [(booking["partySize"], booking["status"], booking["version"]) for booking in stood] == [
+    states = [staff.get(path, asOf=at(hours)).body for hours in (0.5, 1.5, 2.5)]
+    assert [(booking["partySize"], booking["status"], booking["version"]) for booking in states] == [
         (2, "CONFIRMED", 1),
         (3, "CONFIRMED", 2),
         (3, "CANCELLED", 3),
     ]
-    assert (stood[0]["guestName"], stood[0]["notes"]) == (None, None)
-    assert set(stood[0]) == set(staff.get(path).body)
+    assert (states[0]["guestName"], states[0]["notes"]) == (None, None)
+    assert set(states[0]) == set(staff.get(path).body)
 
 
 def test_creation_time_is_the_same_in_every_representation(db: None) -> None:
@@ -69,7 +69,7 @@ def test_creation_time_is_the_same_in_every_representation(db: None) -> None:
     for booking in ("B1", new["id"]):
         path = f"/woki/bookings/{booking}"
         now, past = staff.get(path).body, staff.get(path, asOf=at(1)).body
-        listed = staff.get("/woki/bookings", restaurantId="R1", date="2025-10-22", asOf=at(1)).body
+        day = staff.get("/woki/bookings", restaurantId="R1", date="2025-10-22", asOf=at(1)).body
         (event,) = staff.get(f"{path}/history").body["events"]
         (row,) = events_of(now["id"])
         zones = messages.zones_of([Envelope.from_row(row)])
@@ -80,7 +80,7 @@ def test_creation_time_is_the_same_in_every_representation(db: None) -> None:
             )
         )
         assert now["createdAt"] == now["updatedAt"] == past["createdAt"] == past["updatedAt"] == noon
-        assert {entry["createdAt"] for entry in listed["bookings"]} == {noon}
+        assert {entry["createdAt"] for entry in day["bookings"]} == {noon}
         assert event["occurredAt"] == live_event["timestamp"] == noon
         assert (
             event["payload"]["createdAt"]

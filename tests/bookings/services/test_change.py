@@ -191,8 +191,8 @@ def test_another_date_keeps_tables_and_wall_time(staff: Api) -> None:
         "start": {"from": at("20:30"), "to": at("20:30", "2025-10-24")},
         "end": {"from": at("21:15"), "to": at("21:15", "2025-10-24")},
     }
-    listed = staff.get("/woki/bookings", restaurantId="R1", date="2025-10-24").body["bookings"]
-    assert [booking["reference"] for booking in listed] == ["B1"]
+    bookings = staff.get("/woki/bookings", restaurantId="R1", date="2025-10-24").body["bookings"]
+    assert [booking["reference"] for booking in bookings] == ["B1"]
     assert staff.book(tableIds=["T2"], start=at("20:30")).status == 201
 
 
@@ -414,13 +414,13 @@ def test_contact_data_and_notes_are_set_and_cleared_without_touching_the_seat(st
 
 def test_events_name_private_changes_without_their_values(staff: Api) -> None:
     body = staff.change("B1", guestName="Ana", notes="Allergic to nuts", partySize=4).body
-    redacted = {"from": None, "to": None, "redacted": True}
+    without_values = {"from": None, "to": None, "redacted": True}
     guest_id = str(Booking.objects.get(reference="B1").guest_id)
     assert changes_of(body) == {
         "partySize": {"from": 3, "to": 4},
         "guestId": {"from": None, "to": guest_id},
-        "guestName": redacted,
-        "notes": redacted,
+        "guestName": without_values,
+        "notes": without_values,
     }
 
 
@@ -461,19 +461,21 @@ def test_changing_one_bookings_guest_leaves_the_others_alone(staff: Api) -> None
     ana = {"guestName": "Ana", "guestEmail": "ana@example.com", "guestPhone": "+34 600 000 000"}
     one = staff.book(date="2025-10-23", **ana).body
     two = staff.book(date="2025-10-24", **ana).body
-    shared = Booking.objects.get(pk=one["id"]).guest_id
+    shared_guest = Booking.objects.get(pk=one["id"]).guest_id
     after = staff.change(one["id"], guestName="Max").body
     assert (after["guestName"], after["guestEmail"]) == ("Max", "ana@example.com")
     assert staff.get(f"/woki/bookings/{two['id']}").body == two
-    own = Booking.objects.get(pk=one["id"]).guest_id
-    assert changes_of(after)["guestId"] == {"from": str(shared), "to": str(own)}
+    own_guest = Booking.objects.get(pk=one["id"]).guest_id
+    assert changes_of(after)["guestId"] == {"from": str(shared_guest), "to": str(own_guest)}
     # Their common contact finds both guests, to be exported or erased.
     guests = find_guests(caller=SYSTEM, contact="ana@example.com")
-    assert {guest.pk for guest in guests} == {shared, own}
+    assert {guest.pk for guest in guests} == {shared_guest, own_guest}
     # Each guest now has one booking and is updated in place.
     staff.change(one["id"], guestName="Maxi")
     staff.change(two["id"], guestName="Ana García")
-    assert sorted(Guest.objects.values_list("pk", "name")) == sorted([(own, "Maxi"), (shared, "Ana García")])
+    assert sorted(Guest.objects.values_list("pk", "name")) == sorted(
+        [(own_guest, "Maxi"), (shared_guest, "Ana García")]
+    )
 
 
 def test_an_erased_guest_stays_erased_and_the_booking_gets_a_new_one(staff: Api) -> None:

@@ -136,9 +136,9 @@ def test_canary_a_day_without_its_sittings_offers_the_occupied_table(guest: Api,
 def test_the_usual_stay_sharpens_when_a_table_is_free_again(guest: Api) -> None:
     for day in range(20):
         booking = book("T1", EVENING)
-        sat = EVENING - timedelta(days=21 - day)
-        Booking.objects.filter(pk=booking.id).update(status="SEATED", updated_at=sat)
-        departure = sat + timedelta(minutes=150 + day)
+        arrival = EVENING - timedelta(days=21 - day)
+        Booking.objects.filter(pk=booking.id).update(status="SEATED", updated_at=arrival)
+        departure = arrival + timedelta(minutes=150 + day)
         Booking.objects.filter(pk=booking.id).update(status="COMPLETED", updated_at=departure)
         with connection.cursor() as cursor:
             cursor.execute(
@@ -197,10 +197,10 @@ def test_an_undone_seat_leaves_no_seating_and_an_undone_departure_goes_on(sits: 
 def flags(guest: Api, booking: BookingRecord, moment: datetime) -> list[list[str]]:
     """The booking's flags, by its own address and in the day's list."""
     with frozen(moment):
-        listed = guest.get("/woki/bookings", restaurantId="R1", date=DAY.isoformat()).body["bookings"]
+        bookings = guest.get("/woki/bookings", restaurantId="R1", date=DAY.isoformat()).body["bookings"]
         return [
             list(get_booking(caller=SYSTEM, booking=booking.reference).shown_attention),
-            *(entry["attention"] for entry in listed if entry["id"] == str(booking.id)),
+            *(entry["attention"] for entry in bookings if entry["id"] == str(booking.id)),
         ]
 
 

@@ -249,8 +249,8 @@ def test_the_second_of_two_equal_hours_is_promised_as_such(db: None) -> None:
     start = datetime(2031, 4, 6, 3, 30, tzinfo=UTC)
     assert f"{start.astimezone(clock.zone('America/Santiago')):%H:%M %z}" == "23:30 -0400"
     with clock.frozen(start):
-        seated = seat_walk_in(caller=SYSTEM, party=WalkIn("S", 2, duration_minutes=30))
-    row = Booking.objects.get(pk=seated.id)
+        booking = seat_walk_in(caller=SYSTEM, party=WalkIn("S", 2, duration_minutes=30))
+    row = Booking.objects.get(pk=booking.id)
     assert (row.promised_start, row.promised_fold) == (datetime.fromisoformat("2031-04-05T23:30"), 1)
     assert Allocation.objects.get(booking=row).utc_offset is None
 

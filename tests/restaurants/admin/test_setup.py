@@ -107,8 +107,8 @@ def test_a_change_that_strands_a_booking_lists_it_and_asks(
     assert (row.name == "Typed anew", b1().attention) == (False, [])
     wrong = client.post(page_of(row), body | {"_acknowledge": "wrong"})
     assert (wrong.status_code, wrong.context["acknowledge"]) == (200, response.context["acknowledge"])
-    done = client.post(page_of(row), body | {"_acknowledge": response.context["acknowledge"]})
-    assert done.status_code == 302
+    acknowledgement = client.post(page_of(row), body | {"_acknowledge": response.context["acknowledge"]})
+    assert acknowledgement.status_code == 302
     row.refresh_from_db()
     assert (row.name, b1().attention, b1().table_ids) == ("Typed anew", [cause], ["T2"])
 
@@ -142,21 +142,23 @@ def test_a_special_day_asks_when_added_and_when_deleted(client: Client) -> None:
         0,
     )
     assert client.post(path, body | {"_acknowledge": response.context["acknowledge"]}).status_code == 302
-    closed = SpecialDay.objects.get()
-    assert (closed.name, closed.windows.count(), b1().attention) == ("Works", 0, ["hours"])
+    day = SpecialDay.objects.get()
+    assert (day.name, day.windows.count(), b1().attention) == ("Works", 0, ["hours"])
 
     late = SpecialHours(date(2025, 10, 22), "Late", (Hours(time(20), time(23)),))
     update_restaurant(
         caller=SYSTEM, restaurant_id="R1", settings={}, calendar=Calendar(hours=(), special=(late,))
     )
     Booking.objects.update(attention=[])
-    gone = f"/admin/restaurants/specialday/{SpecialDay.objects.get().pk}/delete/"
-    assert "Delete 2025-10-22 Late?" in client.get(gone).content.decode()
-    response = client.post(gone, {"post": "yes"})
+    delete_path = f"/admin/restaurants/specialday/{SpecialDay.objects.get().pk}/delete/"
+    assert "Delete 2025-10-22 Late?" in client.get(delete_path).content.decode()
+    response = client.post(delete_path, {"post": "yes"})
     assert [booking.reference for booking in stranded(response)] == ["B1"]
     assert SpecialDay.objects.count() == 1
-    done = client.post(gone, {"post": "yes", "_acknowledge": response.context["acknowledge"]})
-    assert (done.status_code, SpecialDay.objects.count(), b1().attention) == (302, 0, ["hours"])
+    acknowledgement = client.post(
+        delete_path, {"post": "yes", "_acknowledge": response.context["acknowledge"]}
+    )
+    assert (acknowledgement.status_code, SpecialDay.objects.count(), b1().attention) == (302, 0, ["hours"])
 
 
 def test_a_special_day_keeps_its_row_when_it_changes(client: Client) -> None:
@@ -189,9 +191,11 @@ def test_changes_of_joins_and_combinations_ask_too(client: Client) -> None:
     ten_less = {"tables": ["T2", "T3"], "capacity_min": "5", "capacity_max": "9", "_save": "1"}
     response = client.post(page_of(combo), ten_less)
     assert [booking.reference for booking in stranded(response)] == ["B1"]
-    done = client.post(page_of(combo), ten_less | {"_acknowledge": response.context["acknowledge"]})
+    acknowledgement = client.post(
+        page_of(combo), ten_less | {"_acknowledge": response.context["acknowledge"]}
+    )
     combo.refresh_from_db()
-    assert (done.status_code, combo.capacity_max, b1().attention) == (302, 9, ["tables"])
+    assert (acknowledgement.status_code, combo.capacity_max, b1().attention) == (302, 9, ["tables"])
 
 
 @pytest.mark.parametrize(
@@ -215,10 +219,10 @@ def test_invalid_input_is_explained_at_its_field(
 
 def test_an_off_grid_window_is_explained_at_its_row_and_other_input_kept(client: Client) -> None:
     path = "/admin/restaurants/restaurant/R1/change/"
-    typed = filled_form(
+    form = filled_form(
         client.get(path), **{"windows-0-opens": "12:10", "name": "Kept", "turn_times-0-minutes": "75"}
     )
-    response = client.post(path, typed | {"_save": "1"})
+    response = client.post(path, form | {"_save": "1"})
     rows = response.context["inline_admin_formsets"][0].formset
     assert rows.forms[0].non_field_errors() == ["Times lie on quarter hours."]
     again = filled_form(response)

@@ -216,8 +216,10 @@ def test_a_change_that_cannot_strand_a_booking_reads_no_bookings(
 ) -> None:
     with clock.frozen(BEFORE), CaptureQueriesContext(connection) as queries:
         patch(admin, path, body, 200)
-    looked = [query["sql"] for query in queries if "bookings_" in query["sql"] or "advisory" in query["sql"]]
-    assert looked == []
+    statements = [
+        query["sql"] for query in queries if "bookings_" in query["sql"] or "advisory" in query["sql"]
+    ]
+    assert statements == []
 
 
 def test_a_change_of_several_tables_is_checked_if_one_may_strand(admin: APIClient) -> None:
@@ -256,9 +258,9 @@ def test_each_booking_that_is_flagged_costs_one_statement(admin: APIClient) -> N
         Restaurant.objects.filter(pk="R1").update(plan_version=F("plan_version") + 1)
         stranded = watch.stranded()
         costs = []
-        for few in (stranded[:1], stranded):
+        for bookings in (stranded[:1], stranded):
             with CaptureQueriesContext(connection) as queries:
-                watch.flag(few, SYSTEM)
+                watch.flag(bookings, SYSTEM)
             costs.append(len(queries))
     assert (len(stranded), costs[1] - costs[0]) == (4, 3)
 
@@ -310,8 +312,8 @@ def test_blocks(admin: APIClient) -> None:
         )
         assert over.status_code == 409
         assert "B1" in over.json()["detail"]
-        listed = admin.get(f"{API}/tables/T2/blocks").json()
-        assert [entry["id"] for entry in listed["blocks"]] == [block["id"]]
+        blocks = admin.get(f"{API}/tables/T2/blocks").json()
+        assert [entry["id"] for entry in blocks["blocks"]] == [block["id"]]
         assert admin.delete(f"{API}/tables/T2/blocks?blockId={block['id']}").status_code == 204
         assert admin.delete(f"{API}/tables/T2/blocks").status_code == 404
 
