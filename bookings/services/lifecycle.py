@@ -67,9 +67,8 @@ def seat_booking(
     """Seat the party of a CONFIRMED or NO_SHOW booking now, at its own tables or at others that the caller names.
 
     Only on its service day; early is possible where the tables are free from now on, late, even past its end, where
-    they are free now. Raises InvalidTransition;
-    NotFound for a table; Conflict, with ``alternatives``, where another party sits or is planned there, or the tables
-    do not seat the party.
+    they are free now. Raises InvalidTransition; NotFound for a table; Conflict, with ``alternatives``, where another
+    party sits or is planned there, or the tables do not seat the party.
     """
 
     def seat(before: BookingRecord) -> BookingRecord:
@@ -81,7 +80,7 @@ def seat_booking(
         after = before
         if table_ids is not None and table_ids != frozenset(before.table_ids):
             after = replace(before, sector_id=day.sector_of(table_ids), table_ids=tuple(sorted(table_ids)))
-        conflict = in_the_way(day, after, start, needed_until(start, before.end))
+        conflict = in_the_way(day, after, start, needed_until(day, start, before.end))
         if after is not before and not day.seats(after.table_ids, after.party_size):
             conflict = Conflict(
                 format_lazy(_("The tables do not seat a party of {party}."), party=before.party_size)

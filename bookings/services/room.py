@@ -76,7 +76,7 @@ def with_alternatives(
     """
     if booking.status is Status.SEATED:
         start = min(start, clock.now_to_millisecond())
-    minutes = int((needed_until(start, end) - start).total_seconds() // 60)
+    minutes = int((needed_until(day, start, end) - start).total_seconds() // 60)
     request = SeatRequest(
         party=booking.party_size,
         duration=day.covering(start, minutes),
@@ -98,10 +98,11 @@ def seated_from(booking: BookingRecord) -> datetime:
     return min(booking.start, clock.now_to_millisecond())
 
 
-def needed_until(start: datetime, end: datetime) -> datetime:
+def needed_until(day: Day, start: datetime, end: datetime) -> datetime:
     """Return until when tables are needed from ``start`` on: what has begun needs them now, though its end be past."""
     now = clock.now_to_millisecond()
-    return end if start > now else max(end, now + MOMENT)
+    begun = start <= now < day.service.instant_of(day.service.slots)
+    return max(end, now + MOMENT) if begun else end
 
 
 def _naming(reference: str, text: Text) -> Conflict:
