@@ -51,6 +51,8 @@ def actions_json() -> dict[str, Any]:
             "label": str(action.step.label),
             "from": [status.value for status in action.step.sources],
             "to": action.step.target.value,
+            "onItsDay": action.step.on_its_day,
+            "fromItsStart": action.step.from_its_start,
             "permission": action.permission,
         }
         for name, action in ACTIONS.items()

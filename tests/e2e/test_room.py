@@ -16,6 +16,8 @@ from tests.e2e.test_board import SignIn, block, box_of, iso, reads
 pytestmark = pytest.mark.browser
 expect = playwright_api.expect
 SLOT = 26
+LARGE = 9
+"""Tables from this one on seat three, so that no party of two is offered them."""
 AHEAD = 13 - datetime.now(UTC).hour
 """Hours by which the restaurant's clocks are ahead of UTC: it is early afternoon there whenever the tests run."""
 OCCUPIED = "Another party still sits at its table. Choose another table, or wait until they leave."
@@ -32,8 +34,9 @@ from wokibrain.core.permissions import Role
 create_restaurant(caller=SYSTEM, id="ROOM", name="Room", zone="{zone}", hours=[Hours(time(0), time(0))],
                   refuse_past=False)
 create_sector(caller=SYSTEM, id="ROOM-S", restaurant_id="ROOM", name="Main room")
-for number in range(1, 9):
-    create_table(caller=SYSTEM, id=f"ROOM-{number}", sector_id="ROOM-S", capacity_min=1, capacity_max=2,
+for number in range(1, 12):
+    least, most = (1, 2) if number < 9 else (3, 4)
+    create_table(caller=SYSTEM, id=f"ROOM-{number}", sector_id="ROOM-S", capacity_min=least, capacity_max=most,
                  combinable=False, name=f"R{number}", position=number, x=60 + 170 * ((number - 1) % 4),
                  y=80 + 170 * ((number - 1) // 4))
 TurnTime.objects.create(restaurant_id="ROOM", party_up_to=50, minutes=90)
@@ -65,7 +68,7 @@ def book(room: Product, table: int, minutes: int, name: str, *, stay: int = 60) 
     start = quarter(minutes)
     return room.book(
         restaurantId="ROOM", date=start.date().isoformat(), start=iso(start), durationMinutes=stay,
-        tableIds=[f"ROOM-{table}"], guestName=name,
+        tableIds=[f"ROOM-{table}"], partySize=2 if table < LARGE else 3, guestName=name,
     )  # fmt: skip
 
 
@@ -93,12 +96,12 @@ def test_the_next_booking_at_an_overstayed_table_is_flagged_everywhere(
     room: Product, signed_in: SignIn
 ) -> None:
     lingers = book(room, 1, -90, "Lingers")
-    following = book(room, 1, 0, "Follows")
+    following = book(room, 1, 15, "Follows")
     page = open_room(signed_in())
-    reads(page, following, f"2 Follows, {times(0, 60)}, Table R1, Confirmed")
+    reads(page, following, f"2 Follows, {times(15, 75)}, Table R1, Confirmed")
     step(page, lingers, "seat")
     # Live, by the event of the other booking.
-    reads(page, following, f"2 Follows, {times(0, 60)}, Table R1, Confirmed, Needs attention: {OCCUPIED}")
+    reads(page, following, f"2 Follows, {times(15, 75)}, Table R1, Confirmed, Needs attention: {OCCUPIED}")
     reads(page, lingers, f"2 Lingers, {times(-90, -30)}, Table R1, Over time")
     chip = block(page, following).locator("[data-flag=occupied]")
     assert (chip.get_attribute("title"), chip.locator("svg").get_attribute("aria-label")) == (
@@ -116,7 +119,7 @@ def test_the_next_booking_at_an_overstayed_table_is_flagged_everywhere(
     page.keyboard.press("p")
     table = page.locator("[data-table=ROOM-1]")
     expect(table).to_have_class("table square over")
-    assert table.locator("[data-flag=occupied]").inner_text() == "Occupied"
+    expect(table.locator("[data-flag=occupied]")).to_have_text("Occupied")
     assert serious(page) == {}
     step(page, lingers, "complete")
     expect(page.locator("[data-flag=occupied]")).to_have_count(0)
@@ -166,7 +169,7 @@ def test_seating_at_an_occupied_table_offers_free_tables_to_choose(room: Product
 
 
 def test_a_no_show_whose_table_was_given_away_is_seated_at_another(room: Product, signed_in: SignIn) -> None:
-    late = book(room, 4, -30, "Came Late")
+    late = book(room, 4, -30, "Came Late", stay=120)
     page = open_room(signed_in())
     step(page, late, "no-show")
     given = book(room, 4, 0, "Got It")
@@ -184,7 +187,7 @@ def test_a_no_show_whose_table_was_given_away_is_seated_at_another(room: Product
 
 
 def test_a_booking_is_put_back_from_the_drawer(room: Product, signed_in: SignIn) -> None:
-    booking = book(room, 5, -15, "Not Gone")
+    booking = book(room, 9, -15, "Not Gone")
     page = open_room(signed_in())
     step(page, booking, "seat")
     step(page, booking, "complete")
@@ -197,7 +200,7 @@ def test_a_booking_is_put_back_from_the_drawer(room: Product, signed_in: SignIn)
     expect(page.locator("#drawer [data-act=reopen]")).to_have_count(0)
     page.click("#drawer [data-act=cancel]")
     page.wait_for_selector(".toast:has-text('Not Gone: cancelled.')")
-    other = book(room, 5, 0, "Has It Now")
+    other = book(room, 9, 0, "Has It Now")
     page.click("#drawer [data-act=reopen]")
     refusal = page.locator(".toast.bad > span")
     expect(refusal).to_have_text(
@@ -209,9 +212,9 @@ def test_a_booking_is_put_back_from_the_drawer(room: Product, signed_in: SignIn)
 def test_a_drag_that_runs_into_the_next_party_snaps_back_and_names_it(
     room: Product, signed_in: SignIn
 ) -> None:
-    booking, following = book(room, 6, 30, "Longer"), book(room, 6, 90, "In The Way")
+    booking, following = book(room, 10, 30, "Longer"), book(room, 10, 90, "In The Way")
     page = open_room(signed_in())
-    label = f"2 Longer, {times(30, 90)}, Table R6, Confirmed"
+    label = f"3 Longer, {times(30, 90)}, Table R10, Confirmed"
     reads(page, booking, label)
     text = f"Its tables are booked for another party at {quarter(90):%H:%M} ({following['reference']})."
     box = box_of(block(page, booking))
@@ -228,3 +231,40 @@ def test_a_drag_that_runs_into_the_next_party_snaps_back_and_names_it(
     page.keyboard.press("+")
     expect(page.locator(".toast.bad > span")).to_have_text(text)
     reads(page, booking, label)
+
+
+def test_a_step_is_offered_when_it_is_possible(room: Product, signed_in: SignIn) -> None:
+    """A party is seated on its own day only, and is a no-show from its start on."""
+    today, tomorrow = book(room, 11, 60, "Today"), book(room, 11, 24 * 60, "Tomorrow")
+    page = signed_in()
+    now = quarter()
+    page.clock.install(time=now)
+    shown = {"now": int(now.timestamp() * 1000)}
+    page.route("**/floor/data?*", lambda route: route.fulfill(json=route.fetch().json() | shown))
+    open_room(page)
+    block(page, today).click()
+    steps = page.locator("#drawer .actions [data-act]")
+    assert [each.get_attribute("data-act") for each in steps.all()] == ["seat", "cancel"]
+    page.route("**/floor/data?*", lambda route: route.abort())
+    page.clock.run_for(61 * 60_000)
+    page.wait_for_selector("#drawer [data-act=no-show]")
+    page.unroute("**/floor/data?*")
+    page.goto(f"/admin/floor/?restaurant=ROOM&date={quarter(24 * 60).date().isoformat()}")
+    block(page, tomorrow).click()
+    assert [each.get_attribute("data-act") for each in steps.all()] == ["cancel"]
+    assert page.locator("#list li:has-text('Tomorrow') .quick").count() == 0
+
+
+def test_a_party_of_another_day_is_seen_at_its_table(room: Product, signed_in: SignIn) -> None:
+    """As after a night that nobody closed: its booking is on no board of today."""
+    following = book(room, 8, 15, "Finds It Taken")
+    page = signed_in()
+    page.route(
+        "**/floor/data?*",
+        lambda route: route.fulfill(json=route.fetch().json() | {"heldTables": ["ROOM-7", "ROOM-8"]}),
+    )
+    open_room(page)
+    expect(block(page, following)).to_have_attribute("aria-label", re.compile(f"Needs attention: {OCCUPIED}"))
+    page.keyboard.press("p")
+    expect(page.locator("[data-table=ROOM-7]")).to_have_class("table square SEATED")
+    expect(page.locator("[data-table=ROOM-7] .line")).to_have_text("Party of another day")

@@ -48,13 +48,14 @@ export const isChangeable = (booking) => isOpen(booking) && board.day.may.update
 export const occupiesTables = (booking) => page.statuses[booking.status].occupies;
 
 /**
- * Whether the booking's status and the person's permissions allow the action.
+ * Whether the booking's status, the time and the person's permissions allow the action.
  * @param {Booking} booking
  * @param {Action} action
  */
 export function isAllowed(booking, action) {
-  const { from, permission } = page.actions[action];
-  return from.includes(booking.status) && board.day.may[permission];
+  const { from, onItsDay, fromItsStart, permission } = page.actions[action];
+  const isTime = (!onItsDay || booking.date === board.day.today) && (!fromItsStart || now() >= booking.start);
+  return from.includes(booking.status) && isTime && board.day.may[permission];
 }
 
 /** @param {Booking} booking */

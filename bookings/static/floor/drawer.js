@@ -149,7 +149,7 @@ export class Drawer {
     const focused = focusedElement()?.dataset.act;
     this.look = lookOf(booking);
     const look = tone(booking);
-    const actions = ACTION_STYLES.filter(([action]) => isAllowed(booking, action)).map(([action, style]) => {
+    const actions = actionsOf(booking).map(([action, style]) => {
       const onclick = () => changeStatus(booking, action);
       return h('button', { type: 'button', class: style, 'data-act': action, onclick }, page.actions[action].label);
     });
@@ -344,7 +344,11 @@ export class Drawer {
 }
 
 /** @param {Booking} booking */
-const lookOf = (booking) => [tone(booking), ...flagsOf(booking)].join();
+const lookOf = (booking) =>
+  [tone(booking), ...flagsOf(booking), ...actionsOf(booking).map(([action]) => action)].join();
+
+/** @param {Booking} booking */
+const actionsOf = (booking) => ACTION_STYLES.filter(([action]) => isAllowed(booking, action));
 
 /** @param {Booking} booking */
 const contactDetails = ({ phone, email, notes }) => details([phone, email, notes]);

@@ -117,6 +117,7 @@ setInterval(() => {
     boardChanged();
     return;
   }
+  drawer.refresh();
   if (view === 'list') list.render();
   if (view === 'timeline') timeline.tick();
   if (view === 'plan') roomPlan.tick();

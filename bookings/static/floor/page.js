@@ -14,6 +14,8 @@
  * @property {string} label
  * @property {Status[]} from the statuses in which the action is possible
  * @property {Status} to
+ * @property {boolean} onItsDay only on the booking's service day
+ * @property {boolean} fromItsStart not before the booking's start
  * @property {'update' | 'cancel'} permission which of the day's permissions it needs
  *
  * @typedef {object} Page

@@ -303,11 +303,12 @@ def test_the_page_gives_its_scripts_the_actions_of_each_status(client: Client) -
         "CANCELLED": (False, False, True),
         "NO_SHOW": (False, False, True),
     }
-    assert {name: (action["from"], action["to"]) for name, action in data["actions"].items()} == {
-        "seat": (["CONFIRMED", "NO_SHOW"], "SEATED"),
-        "complete": (["SEATED"], "COMPLETED"),
-        "no-show": (["CONFIRMED"], "NO_SHOW"),
-        "cancel": (["CONFIRMED"], "CANCELLED"),
+    step_facts = ("from", "to", "onItsDay", "fromItsStart", "permission")
+    assert {name: tuple(data["actions"][name][fact] for fact in step_facts) for name in data["actions"]} == {
+        "seat": (["CONFIRMED", "NO_SHOW"], "SEATED", True, False, "update"),
+        "complete": (["SEATED"], "COMPLETED", False, False, "update"),
+        "no-show": (["CONFIRMED"], "NO_SHOW", False, True, "update"),
+        "cancel": (["CONFIRMED"], "CANCELLED", False, False, "cancel"),
     }
 
 
