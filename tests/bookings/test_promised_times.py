@@ -60,8 +60,8 @@ def pages() -> list[tuple[str, str]]:
     ]
 
 
-def shown(office: Client, path: str, before: str) -> str:
-    """Return the two characters after the text ``before``: the hour."""
+def hour_after(office: Client, path: str, before: str) -> str:
+    """Return the hour after the text ``before``: two characters."""
     page = office.get(f"/admin/{path}")
     assert page.status_code == 200, path
     text = unescape(page.content.decode())
@@ -70,7 +70,7 @@ def shown(office: Client, path: str, before: str) -> str:
 
 
 def test_pages_and_files_show_what_was_promised(office: Client) -> None:
-    assert {path: shown(office, path, before) for path, before in pages()} == {
+    assert {path: hour_after(office, path, before) for path, before in pages()} == {
         path: "20" for path, _before in pages()
     }
 
@@ -80,7 +80,7 @@ def test_canary_without_promises_they_show_what_the_rules_of_now_say(office: Cli
     TableBlock.objects.update(
         promised_start=None, promised_start_fold=None, promised_end=None, promised_end_fold=None, promised_zone=None
     )  # fmt: skip
-    hours = {shown(office, path, before) for path, before in pages() if "delete" not in path}
+    hours = {hour_after(office, path, before) for path, before in pages() if "delete" not in path}
     assert hours == {"21"}
 
 

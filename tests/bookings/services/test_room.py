@@ -116,7 +116,7 @@ def test_a_party_that_comes_after_its_end_gets_no_table_that_is_another_s_by_now
     reply = step(staff, late, "seat", minutes(65))
     text = f"Its tables are booked for another party at 21:00 ({following})."
     assert assert_refused(reply, 409, "CONFLICT", f"bookings.{following}") == text
-    assert [each["tableIds"] for each in reply.body["alternatives"]] == [["T3"]]
+    assert [alternative["tableIds"] for alternative in reply.body["alternatives"]] == [["T3"]]
     assert step(staff, late, "seat", minutes(66), {"tableIds": ["T3"]}).status == 200
     assert clean()
 
@@ -162,7 +162,7 @@ def test_a_party_that_overstays_is_not_offered_the_table_of_another_that_sits(st
     for fields in ({"partySize": 4}, {"partySize": 4, "start": at("22:15")}):
         reply = change(staff, booking, minutes(60), **fields)
         assert_refused(reply, 409, "CONFLICT")
-        assert all("T3" not in each["tableIds"] for each in reply.body["alternatives"])
+        assert all("T3" not in alternative["tableIds"] for alternative in reply.body["alternatives"])
 
 
 def test_a_party_that_sits_stays_on_its_day(staff: Api) -> None:
