@@ -247,7 +247,7 @@ class Allocation(models.Model):
 
     ``utc_offset`` (seconds) is that of the wall times which ``period`` was derived from. By it a second constraint,
     ``allocation_promised_once`` (migration 0012), has a table promised once for a wall time too, whatever zone rules
-    the processes that promise have. It is null where the clock changes within the period or shows its start for the
+    the processes that promise have. It is null where the clock goes back within the period or shows its start for the
     second time, and for what was over before promises were stored.
     """
 

@@ -203,7 +203,7 @@ def _keep(holder: str, statement: str, span: Span) -> int:
     }
     if span.end_promise:
         values |= {"end_wall": span.end_promise.wall, "end_fold": span.end_promise.fold}
-        if span.end_promise.offset != span.start.offset:
+        if span.end_promise.offset < span.start.offset:
             offset = None
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, values)

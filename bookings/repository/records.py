@@ -109,14 +109,15 @@ def local_period(block: TableBlock, zone: str) -> tuple[datetime, datetime]:
 def plain_offset(promise: Promise, end: datetime) -> int | None:
     """Return the offset (seconds) of an allocation that begins with the promise and lasts until ``end``.
 
-    None where the clock changes within, or shows the start for the second time: there, wall times are no measure of
-    what overlaps.
+    None where the clock goes back within, or shows the start for the second time: there, wall times are no measure of
+    what overlaps. Where it goes forward within, they are: whatever starts after the change reads later still.
     """
     if promise.fold:
         return None
     zone = clock.zone(promise.zone)
     last = end - timedelta(microseconds=1)
-    if promise.instant.astimezone(zone).utcoffset() != last.astimezone(zone).utcoffset():
+    first_wall, last_wall = (at.astimezone(zone).replace(tzinfo=None) for at in (promise.instant, last))
+    if last_wall - first_wall < last - promise.instant:
         return None
     return int(promise.offset.total_seconds())
 

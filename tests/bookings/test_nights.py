@@ -37,7 +37,8 @@ class Night:
     """A service from 22:00 on that sees a change of the clocks. Times are "HH:MM+HH:MM"; before noon, of the next day.
 
     ``starts`` are the first and last quarter hours of each run of starts that an hour's booking is offered; ``booked``
-    the start and end of two such bookings, the first of which lasts over the change.
+    the start and end of two such bookings, the first of which lasts over the change; ``filled`` the starts of bookings
+    of 45 minutes at one table, each as early as it is free.
     """
 
     zone: str
@@ -45,6 +46,7 @@ class Night:
     closes: time
     starts: tuple[tuple[str, str], ...]
     booked: tuple[tuple[str, str], ...]
+    filled: str
 
     def at(self, text: str) -> str:
         """Return the time with its date, as ISO 8601."""
@@ -68,46 +70,55 @@ NIGHTS = {
         "America/Santiago", "2031-04-05", time(2),
         (("22:00-03:00", "23:45-03:00"), ("00:00-04:00", "01:00-04:00")),
         (("23:30-03:00", "23:30-04:00"), ("00:00-04:00", "01:00-04:00")),
+        "22:00-03:00 22:45-03:00 23:30-03:00 00:00-04:00 00:45-04:00",
     ),
     "Santiago, no midnight": Night(
         "America/Santiago", "2031-09-06", time(2),
         (("22:00-04:00", "23:45-04:00"), ("01:00-03:00", "01:00-03:00")),
         (("23:30-04:00", "01:30-03:00"), ("01:00-03:00", "02:00-03:00")),
+        "22:00-04:00 22:45-04:00 23:30-04:00 01:15-03:00",
     ),
     "Cairo, no midnight": Night(
         "Africa/Cairo", "2031-04-24", time(2),
         (("22:00+02:00", "23:45+02:00"), ("01:00+03:00", "01:00+03:00")),
         (("23:30+02:00", "01:30+03:00"), ("01:00+03:00", "02:00+03:00")),
+        "22:00+02:00 22:45+02:00 23:30+02:00 01:15+03:00",
     ),
     "Cairo, 23:00 twice": Night(
         "Africa/Cairo", "2031-10-30", time(2),
         (("22:00+03:00", "23:45+03:00"), ("00:00+02:00", "01:00+02:00")),
         (("23:45+03:00", "23:45+02:00"), ("00:15+02:00", "01:15+02:00")),
+        "22:00+03:00 22:45+03:00 23:30+03:00 00:00+02:00 00:45+02:00",
     ),
     "Lord Howe, 01:30 twice": Night(
         "Australia/Lord_Howe", "2031-04-05", time(3),
         (("22:00+11:00", "01:45+11:00"), ("02:00+10:30", "02:00+10:30")),
         (("01:30+11:00", "02:00+10:30"), ("02:00+10:30", "03:00+10:30")),
+        "22:00+11:00 22:45+11:00 23:30+11:00 00:15+11:00 01:00+11:00 01:45+11:00 02:00+10:30",
     ),
     "Lord Howe, no 02:15": Night(
         "Australia/Lord_Howe", "2031-10-04", time(4),
         (("22:00+10:30", "01:45+10:30"), ("02:30+11:00", "03:00+11:00")),
         (("01:30+10:30", "03:00+11:00"), ("02:30+11:00", "03:30+11:00")),
+        "22:00+10:30 22:45+10:30 23:30+10:30 00:15+10:30 01:00+10:30 01:45+10:30 03:00+11:00",
     ),
     "Casablanca, 01:00 twice": Night(
         "Africa/Casablanca", "2026-09-19", time(3),
         (("22:00+01:00", "01:45+01:00"), ("02:00+00:00", "02:00+00:00")),
         (("01:30+01:00", "01:30+00:00"), ("02:00+00:00", "03:00+00:00")),
+        "22:00+01:00 22:45+01:00 23:30+01:00 00:15+01:00 01:00+01:00 01:45+01:00 02:00+00:00",
     ),
     "Casablanca, no 02:00": Night(
         "Africa/Casablanca", "2026-03-21", time(4),
         (("22:00+00:00", "01:45+00:00"), ("03:00+01:00", "03:00+01:00")),
         (("01:30+00:00", "03:30+01:00"), ("03:00+01:00", "04:00+01:00")),
+        "22:00+00:00 22:45+00:00 23:30+00:00 00:15+00:00 01:00+00:00 01:45+00:00",
     ),
     "Santiago, an ordinary night": Night(
         "America/Santiago", "2031-06-14", time(2),
         (("22:00-04:00", "01:00-04:00"),),
         (("23:30-04:00", "00:30-04:00"), ("00:00-04:00", "01:00-04:00")),
+        "22:00-04:00 22:45-04:00 23:30-04:00 00:15-04:00 01:00-04:00",
     ),
 }  # fmt: skip
 
@@ -138,6 +149,27 @@ def instants(night: Night) -> list[tuple[datetime, datetime]]:
         (datetime.fromisoformat(night.at(start)), datetime.fromisoformat(night.at(end)))
         for start, end in night.booked
     ]
+
+
+def test_a_table_is_filled_over_the_change(night: Night) -> None:
+    api = api_as()
+    seat: dict[str, Any] = {
+        "restaurantId": "N",
+        "sectorId": "N-S",
+        "date": night.day,
+        "partySize": 2,
+    }
+    booked: list[str] = []
+    while True:
+        offered = api.discover(**seat, duration=45, limit=50).body["candidates"]
+        starts = [candidate["start"] for candidate in offered if candidate["tableIds"] == ["N-A"]]
+        if not starts:
+            break
+        first = min(starts, key=datetime.fromisoformat)
+        reply = api.book(**seat, durationMinutes=45, start=first, tableIds=["N-A"])
+        assert (reply.status, reply.body["start"]) == (201, first)
+        booked.append(first)
+    assert booked == [night.at(start) for start in night.filled.split()]
 
 
 def page(path: str, night: Night, client: Client | None = None) -> str:

@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from bookings.models import Allocation, Booking, TableBlock
 from bookings.repository import promises
+from bookings.repository.records import Promise, plain_offset
 from bookings.services import zones as service
 from bookings.services.table_blocks import block_table
 from bookings.services.walk_in import WalkIn, seat_walk_in
@@ -253,6 +254,23 @@ def test_the_second_of_two_equal_hours_is_promised_as_such(db: None) -> None:
     row = Booking.objects.get(pk=booking.id)
     assert (row.promised_start, row.promised_fold) == (datetime.fromisoformat("2031-04-05T23:30"), 1)
     assert Allocation.objects.get(booking=row).utc_offset is None
+
+
+@pytest.mark.parametrize(
+    ("start", "offset"),
+    [
+        ("2031-04-05T22:00-03:00", -3),  # ends as the clock goes back
+        ("2031-04-05T22:15-03:00", None),
+        ("2031-09-06T22:15-04:00", -4),  # the clock goes forward meanwhile
+        ("2031-06-14T22:15-04:00", -4),
+    ],
+)
+def test_wall_times_keep_bookings_apart_unless_the_clock_goes_back_meanwhile(
+    start: str, offset: int | None
+) -> None:
+    promise = Promise.of(datetime.fromisoformat(start), "America/Santiago")
+    seconds = plain_offset(promise, promise.instant + timedelta(hours=2))
+    assert seconds == (None if offset is None else offset * 3600)
 
 
 @pytest.mark.parametrize(("applies", "offset"), [(False, "-08:00"), (True, "-07:00")])
