@@ -396,6 +396,8 @@ class Evening:
     def _needed_now(self, act: Act, room: Room) -> bool:
         """Return whether the party of a refused act would sit down before those who sit now are expected to leave."""
         party = room.party(act.booking)
+        if party.day != service_day(self.now):
+            return False
         if act.kind == "seat" or SEATED in (party.status, act.kind == "reopen" and room.target(party)):
             return True
         return (act.at() if act.start else party.start) < self.now + MARGIN
