@@ -28,9 +28,11 @@ const BOUNCE_MS = 500;
  * @param {Partial<Booking>} preview
  * @param {() => Promise<Booking>} send
  * @param {(after: Booking) => string} message
- * @param {(tables: string[]) => void} [choose] tried with free tables that the refusal names, if the person picks them
+ * @param {object} [then]
+ * @param {(tables: string[]) => void} [then.choose] tries again with free tables that the refusal names
+ * @param {boolean} [then.mayUndo]
  */
-async function change(outdated, preview, send, message, choose) {
+async function change(outdated, preview, send, message, { choose, mayUndo = true } = {}) {
   const booking = board.bookings.get(outdated.id) ?? outdated;
   if (booking.pending) return;
   const before = { ...booking };
@@ -40,7 +42,7 @@ async function change(outdated, preview, send, message, choose) {
   try {
     const after = await send();
     mergeBooking(after);
-    toast(message(after), undoOf(after));
+    toast(message(after), mayUndo ? undoOf(after) : null);
   } catch (refusal) {
     if (board.bookings.get(booking.id) === booking) Object.assign(booking, before, { pending: false, bounced: true });
     boardChanged();
@@ -106,7 +108,7 @@ export function changeStatus(booking, action) {
     { status: page.actions[action].to },
     () => post(`bookings/${booking.id}/${action}`, {}, key),
     (after) => fill(DONE[action](), { name: displayName(after) }),
-    action === 'seat' ? (tables) => seatAt(booking, tables) : undefined,
+    action === 'seat' ? { choose: (tables) => seatAt(booking, tables) } : {},
   );
 }
 
@@ -124,7 +126,7 @@ function seatAt(booking, tables) {
     () => post(`bookings/${booking.id}/seat`, { tableIds: tables }, key),
     (after) =>
       fill(gettext('%(name)s seated at %(tables)s.'), { name: displayName(after), tables: tableNames(after.tables) }),
-    (others) => seatAt(booking, others),
+    { choose: (others) => seatAt(booking, others) },
   );
 }
 
@@ -142,6 +144,7 @@ export function putBack(booking) {
         name: displayName(after),
         status: page.statuses[after.status].label,
       }),
+    { mayUndo: false },
   );
 }
 
@@ -185,7 +188,7 @@ export function move(booking, target) {
         time: startText(after),
         tables: tableNames(after.tables),
       }),
-    (tables) => move(booking, { ...target, tables }),
+    { choose: (tables) => move(booking, { ...target, tables }) },
   );
 }
 

@@ -1,7 +1,7 @@
 // Dragging on the timeline: a booking to another table or time, or its end to make it longer or shorter.
 
 import { move, offerSwap } from './actions.js';
-import { beginsAt, bookingAt, endsAt, isChangeable, isInUse } from './bookings.js';
+import { bookingAt, endsAt, isChangeable, isInUse } from './bookings.js';
 import { floorToQuarter, MINUTE, QUARTER, timeText } from './clock.js';
 import { fill, gettext } from './i18n.js';
 import { board, boardChanged } from './store.js';
@@ -125,7 +125,7 @@ export class TimelineDrag {
       const quarters = Math.max(1, Math.round((endsAt(booking) - booking.start + shift) / QUARTER));
       const length = quarters * QUARTER;
       drag.target = { minutes: length / MINUTE };
-      const width = this.timeline.x(booking.start + length) - this.timeline.x(beginsAt(booking)) - 2;
+      const width = this.timeline.x(booking.start + length) - this.timeline.leftOf(booking) - 2;
       setStyle(drag.card, { width: `${width}px` });
       drag.tip.textContent = fill(gettext('until %(time)s'), { time: timeText(booking.start + length) });
       return;

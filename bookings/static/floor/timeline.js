@@ -280,7 +280,7 @@ export class Timeline {
       booking.flash && 'flash',
       board.selected === booking.id && 'selected',
     ];
-    const left = this.x(beginsAt(booking));
+    const left = this.leftOf(booking);
     const width = this.widthOf(booking);
     // Above it, the bar of the party that still sits there is seen.
     const inset = flagsOf(booking).includes('occupied') ? OCCUPIED_INSET_PX : 0;
@@ -321,7 +321,12 @@ export class Timeline {
    */
   widthOf(booking) {
     const end = Math.min(endsAt(booking), Math.max(booking.end, board.day.to));
-    return Math.max(this.x(end) - this.x(beginsAt(booking)) - 2, MIN_CARD_PX);
+    return Math.max(this.x(end) - this.leftOf(booking) - 2, MIN_CARD_PX);
+  }
+
+  /** @param {Booking} booking */
+  leftOf(booking) {
+    return this.x(Math.max(beginsAt(booking), board.day.from));
   }
 
   /**
