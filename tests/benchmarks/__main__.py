@@ -53,7 +53,7 @@ def _cell(value: object) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="what to measure; all by default")
-    asked = parser.parse_args().parts or list(PARTS)
+    parts = parser.parse_args().parts or list(PARTS)
     with tempfile.TemporaryDirectory(prefix="wokibrain-bench-") as folder:
         os.environ |= {
             "ENVIRONMENT": "test",
@@ -63,8 +63,8 @@ def main() -> int:
         import django
 
         django.setup()
-        texts = _kept()
-        for part in asked:
+        texts = _present_sections()
+        for part in parts:
             text = [f"<!-- {part} -->", f"_{machine()}_", ""]
             for section in measured(part):
                 print(section.markdown(), flush=True)
@@ -77,7 +77,7 @@ def main() -> int:
     return 0
 
 
-def _kept() -> dict[str, str]:
+def _present_sections() -> dict[str, str]:
     """Return the document's present sections by part."""
     if not DOCUMENT.exists():
         return {}

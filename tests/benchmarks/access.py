@@ -75,12 +75,14 @@ def over_http() -> Section:
     rows: list[list[object]] = []
     for name in CASES:
         pair = (off[name], on[name])
-        shares = [f"{100 * each.per_second / top:.0f} %" for each, top in zip(pair, ceilings, strict=True)]
-        rate = [f"{each.per_second:,.0f}" for each in pair]
+        shares = [
+            f"{100 * measure.per_second / top:.0f} %" for measure, top in zip(pair, ceilings, strict=True)
+        ]
+        rate = [f"{measure.per_second:,.0f}" for measure in pair]
         twin = on["bare API view, API key" if CASES[name][1] else "bare API view, nobody"].per_second
         rows.append(
             [name, rate[0], shares[0], off[name].cpu_of, rate[1], shares[1],
-             f"{100 * on[name].per_second / twin:.0f} %", on[name].cpu_of, sum(each.errors for each in pair)]
+             f"{100 * on[name].per_second / twin:.0f} %", on[name].cpu_of, sum(measure.errors for measure in pair)]
         )  # fmt: skip
     return Section(
         f"Callers and limits over HTTP, 2 web processes, {CONNECTIONS} connections",
@@ -193,8 +195,8 @@ def _measured(rounds: int) -> list[Row]:
     return [
         Row(
             name,
-            median(each for each, _ in turns),
-            work := median(each for _, each in turns),
+            median(latency for latency, _ in turns),
+            work := median(cpu_time for _, cpu_time in turns),
             work / bare - 1,
         )
         for name, turns in timed.items()

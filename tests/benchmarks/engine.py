@@ -79,8 +79,8 @@ def full_at_requested_time(count: int, day: ServiceDay) -> Find:
 
     def call() -> object:
         early, late = time(20), time(22)
-        given = [(sector, busy)]
-        return explain(day, given, party=5, duration_minutes=60, window_start=early, window_end=late)
+        sectors = [(sector, busy)]
+        return explain(day, sectors, party=5, duration_minutes=60, window_start=early, window_end=late)
 
     return call
 
@@ -123,34 +123,41 @@ def adversaries() -> Iterator[tuple[str, int, int, Find]]:
             return f"explain: {name}", len(tables), party, _explainer(sector, day, occupancy, party, minutes)
         return name, len(tables), party, _finder(sector, day, occupancy, party, minutes, limit)
 
-    def named(sizes: list[tuple[int, int]]) -> list[Table]:
+    def tables_of(sizes: list[tuple[int, int]]) -> list[Table]:
         return [Table(f"T{n + 1}", *size) for n, size in enumerate(sizes)]
 
-    mins = named([(n % 12 + 1, n % 12 + 1 + n // 12) for n in range(500)])
+    mins = tables_of([(n % 12 + 1, n % 12 + 1 + n // 12) for n in range(500)])
     yield case("distinct capacities, all free", mins, 50)
     yield case("distinct capacities, half free at each start", mins, 50, share=0.5)
     yield case("distinct capacities, 2 % free", mins, 50, share=0.02)
-    yield case("smallest parties never add up", named([(26, 26 + n % 25) for n in range(500)]), 51, share=0.5)
-    yield case("one short of four", named([(13, 13 + n % 30) for n in range(500)]), 50, share=0.5)
-    yield case("quads only, few", named([(12, 12), *[(13, 13 + n % 30) for n in range(499)]]), 50, share=0.5)
     yield case(
-        "all even, party odd", named([(n % 25 // 2 + 1, 2 * (n % 25) + 2) for n in range(500)]), 49, share=0.5
+        "smallest parties never add up", tables_of([(26, 26 + n % 25) for n in range(500)]), 51, share=0.5
     )
-    yield case("halls", named([(1 + n % 20, 200 + 7 * n) for n in range(500)]), 50, share=0.5)
-    yield case("twelve tops, nothing that large", named([(1, 12)] * 500), 49, share=0.5)
+    yield case("one short of four", tables_of([(13, 13 + n % 30) for n in range(500)]), 50, share=0.5)
+    yield case(
+        "quads only, few", tables_of([(12, 12), *[(13, 13 + n % 30) for n in range(499)]]), 50, share=0.5
+    )
+    yield case(
+        "all even, party odd",
+        tables_of([(n % 25 // 2 + 1, 2 * (n % 25) + 2) for n in range(500)]),
+        49,
+        share=0.5,
+    )
+    yield case("halls", tables_of([(1 + n % 20, 200 + 7 * n) for n in range(500)]), 50, share=0.5)
+    yield case("twelve tops, nothing that large", tables_of([(1, 12)] * 500), 49, share=0.5)
     # Nothing seats them at any start, though the tables it would take are free at one time or another.
-    never = named([(1 + n % 12, 1 + n % 12) for n in range(490)] + [(12, 24)] * 10)
+    never = tables_of([(1 + n % 12, 1 + n % 12) for n in range(490)] + [(12, 24)] * 10)
     apart = frozenset(table.id for table in never[490:])
     for why in (False, True):
         yield case("only together, never together", never, 50, share=0.5, apart=apart, why=why)
-    tens = named([(1, 10)] * 60)
+    tens = tables_of([(1, 10)] * 60)
     pairs = {frozenset((a.id, b.id)): (19, 19) for a, b in combinations(tens, 2)}
     yield case("every pair has its own capacity", tens, 20, share=0.7, combos=pairs)
-    fives = named([(5, 5)] * 16)
+    fives = tables_of([(5, 5)] * 16)
     quads = {frozenset(t.id for t in four): (1, 3) for four in combinations(fives, 4)}
     yield case("every quad has its own capacity", fives, 20, share=0.7, combos=quads)
 
-    grid = named([dice.choice([(1, 2), (2, 4), (4, 6)]) for _ in range(500)])
+    grid = tables_of([dice.choice([(1, 2), (2, 4), (4, 6)]) for _ in range(500)])
     near = [
         (f"T{r * 20 + c + 1}", f"T{(r + dr) * 20 + c + dc + 1}")
         for r in range(25)
@@ -159,10 +166,12 @@ def adversaries() -> Iterator[tuple[str, int, int, Find]]:
         if r + dr < 25 and 0 <= c + dc < 20
     ]
     yield case("floor plan, 8 neighbours", grid, 20, share=0.5, joins=near)
-    yield case("floor plan, smallest parties never add up", named([(9, 9)] * 500), 17, share=0.5, joins=near)
+    yield case(
+        "floor plan, smallest parties never add up", tables_of([(9, 9)] * 500), 17, share=0.5, joins=near
+    )
     # As many connected sets as MAX_JOINS allows, about 133,000; most of them in one level, or none ever free.
-    alike = named([(1, 5)] * 500)
-    several = named([(1 + n % 3, 1 + n % 3 + n % 4) for n in range(500)])
+    alike = tables_of([(1, 5)] * 500)
+    several = tables_of([(1 + n % 3, 1 + n % 3 + n % 4) for n in range(500)])
     most = full_joins(500, dice)
     for share in (1.0, 0.5, 0.1, 0.02):
         yield case(f"eight joins each, all alike, {share:.0%} free", alike, 20, share=share, joins=most)
@@ -170,7 +179,7 @@ def adversaries() -> Iterator[tuple[str, int, int, Find]]:
     yield case("eight joins each, 2 % free", several, 12, share=0.02, joins=most)
     yield case("eight joins each, almost never free", alike, 20, share=0.005, joins=most)
     yield case("eight joins each, almost never free", alike, 20, share=0.005, joins=most, why=True)
-    yield case("eight joins each, smallest parties never add up", named([(9, 9)] * 500), 17, joins=most)
+    yield case("eight joins each, smallest parties never add up", tables_of([(9, 9)] * 500), 17, joins=most)
 
     def build() -> object:
         sector_module._build.cache_clear()

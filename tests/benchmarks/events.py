@@ -146,13 +146,13 @@ def _latency(pipeline: Pipeline, how: str, *more: str) -> list[Row]:
             link.commit()
             time.sleep(max(0.0, began + (number + 1) / RATE - time.monotonic()))
     pipeline.until_settled(60)
-    found = pipeline.sql(
+    delays = pipeline.sql(
         "SELECT extract(epoch FROM pg_xact_commit_timestamp(a.xmin) - e.occurred_at)::float8 * 1000 "
         "FROM events_auditentry a JOIN events_storedevent e USING (event_id) ORDER BY e.position "
         f"OFFSET {WARM_UP}"
     )
-    cuts = quantiles([row[0] for row in found], n=100)
-    assert len(found) == RATE * SECONDS
+    cuts = quantiles([row[0] for row in delays], n=100)
+    assert len(delays) == RATE * SECONDS
     return [
         Row(
             f"commit to effect at {RATE} events/s for {SECONDS} s, {how}",
@@ -169,8 +169,8 @@ def _to_kafka(pipeline: Pipeline, broker: brokers.Broker) -> list[Row]:
     bodies = [(str(row[2]).encode(), str(row[6].obj).encode()) for row in rows]
     ceiling = _bare_producer(broker, bodies)
     pipeline.start("relay")
-    left = "SELECT count(*) FROM events_storedevent WHERE published_at IS NULL"
-    pipeline.until(lambda: pipeline.value(left) == 0, 120)
+    count_unpublished = "SELECT count(*) FROM events_storedevent WHERE published_at IS NULL"
+    pipeline.until(lambda: pipeline.value(count_unpublished) == 0, 120)
     # The first batch waits for the connection; rate is that of the others.
     first, last, count = pipeline.sql(
         "SELECT min(published_at), max(published_at), count(*) FROM events_storedevent "

@@ -147,9 +147,9 @@ def wrk(
     line = next(line for line in result.stdout.splitlines() if line.startswith("BENCH "))
     requests, micros, p50, p95, p99, errors = (int(part) for part in line.split()[1:])
     after = cpu_seconds()
-    each = [(after[name] - before[name]) / max(requests, 1) * 1000 for name in PROCESSES]
-    parts = " + ".join(f"{part:.2f}" for part in each)
-    return Measure(requests / micros * 1e6, p50 / 1000, p95 / 1000, p99 / 1000, errors, sum(each), parts)
+    cpu_ms = [(after[name] - before[name]) / max(requests, 1) * 1000 for name in PROCESSES]
+    parts = " + ".join(f"{part:.2f}" for part in cpu_ms)
+    return Measure(requests / micros * 1e6, p50 / 1000, p95 / 1000, p99 / 1000, errors, sum(cpu_ms), parts)
 
 
 PROCESSES = ("python", "postgres", "redis-server")
@@ -168,9 +168,9 @@ def cpu_seconds() -> Counter[str]:
                 names[int(entry.name)] = head.partition("(")[2]
                 parents[int(entry.name)] = int(fields[1])
                 ticks[int(entry.name)] = int(fields[11]) + int(fields[12])
-    ours, found = {os.getpid()}, -1
-    while found != len(ours):
-        found = len(ours)
+    ours, count = {os.getpid()}, -1
+    while count != len(ours):
+        count = len(ours)
         ours |= {pid for pid, parent in parents.items() if parent in ours}
     spent: Counter[str] = Counter()
     for pid in ours - {os.getpid()}:
@@ -195,7 +195,7 @@ def throughput(target: Server) -> Section:
             measured = ceiling if mode == "bare" else wrk(target, mode, connections, first=first)
             first += 1_000_000
             share = 100 * measured.per_second / ceiling.per_second
-            wanted = f">= {TARGETS[mode]} %" if mode in TARGETS else ""
+            goal = f">= {TARGETS[mode]} %" if mode in TARGETS else ""
             rows.append(
                 [
                     connections,
@@ -206,7 +206,7 @@ def throughput(target: Server) -> Section:
                     f"{measured.p99:.1f}",
                     f"{share:.0f} %",
                     measured.cpu_of,
-                    wanted,
+                    goal,
                     measured.errors,
                 ]
             )
@@ -241,9 +241,9 @@ def cache_gain() -> Section:
     """Measure discover and list with and without the cache, each on a new server."""
     modes = ("discover30", "list")
     with server() as target:
-        kept = [wrk(target, mode, 16) for mode in modes]
+        cached = [wrk(target, mode, 16) for mode in modes]
     with server(DAY_CACHE="0") as target:
-        made = [wrk(target, mode, 16) for mode in modes]
+        uncached = [wrk(target, mode, 16) for mode in modes]
     return Section(
         "What the day cache gains, 16 connections",
         ["request", "kept: requests/s", "CPU ms", "worked out each time: requests/s", "CPU ms", "gain"],
@@ -256,7 +256,7 @@ def cache_gain() -> Section:
                 f"{without.cpu:.2f}",
                 f"x {with_it.per_second / without.per_second:.1f}",
             ]
-            for mode, with_it, without in zip(modes, kept, made, strict=True)
+            for mode, with_it, without in zip(modes, cached, uncached, strict=True)
         ],
         ["Each request still reads the day's number from Postgres, which is what makes it never stale."],
     )

@@ -31,7 +31,7 @@ def _row(cells: object) -> str:
 
 def machine() -> str:
     """Return a description of the machine in one line."""
-    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
     return (
         f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {os.cpu_count()} cores shared by server, load "
         f"generator, Postgres and Redis, Python {platform.python_version()}; load average {load} at the start. "

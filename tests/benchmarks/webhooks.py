@@ -152,27 +152,29 @@ def _steady(services: Services, *, rate: int, seconds: int, spread: bool) -> Row
             link.commit()
             pipeline.until(lambda: bool(there.arrivals()), 60)
             time.sleep(3)
-            sent: dict[str, float] = {}
+            sent_at: dict[str, float] = {}
             began = time.monotonic()
             for number in range(rate * seconds):
                 row = event_row(str(uuid7()), restaurantId=f"R{number % ENDPOINTS}" if spread else "R0")
-                sent[str(row[0])] = time.time()
+                sent_at[str(row[0])] = time.time()
                 link.execute(INSERT, row)
                 link.commit()
                 time.sleep(max(0.0, began + (number + 1) / rate - time.monotonic()))
-        healthy = len(sent) * (ENDPOINTS - 1) // (ENDPOINTS if spread else 1)
+        healthy = len(sent_at) * (ENDPOINTS - 1) // (ENDPOINTS if spread else 1)
 
         def arrived() -> list[float]:
             return [
-                at - sent[event] for at, path, event in there.arrivals() if event in sent and path != "/hang"
+                at - sent_at[event]
+                for at, path, event in there.arrivals()
+                if event in sent_at and path != "/hang"
             ]
 
         pipeline.until(lambda: len(arrived()) >= healthy, 120)
         waits = sorted(arrived())
     cuts = quantiles(waits, n=100)
-    each = "one endpoint each" if spread else f"{ENDPOINTS} endpoints each"
+    endpoints = "one endpoint each" if spread else f"{ENDPOINTS} endpoints each"
     return Row(
-        f"commit to receiver, {rate} events/s to {each} for {seconds} s, 1 of {ENDPOINTS} hanging",
+        f"commit to receiver, {rate} events/s to {endpoints} for {seconds} s, 1 of {ENDPOINTS} hanging",
         f"p50 {cuts[49] * 1000:.0f} ms, p95 {cuts[94] * 1000:.0f} ms, p99 {cuts[98] * 1000:.0f} ms",
         "p95 <= 2,000 ms",
         f"{len(waits)} arrivals for {healthy} due",
@@ -193,7 +195,7 @@ def _throughput(services: Services) -> Row:
         pipeline.until(lambda: len(there.arrivals()) >= BACKLOG, 120)
         at = sorted(at for at, _, _ in there.arrivals())
         rate = len(at) / (at[-1] - at[0])
-        bare = {kept: asyncio.run(_bare(there.url, kept)) for kept in (0, 50)}
+        bare = {keepalive: asyncio.run(_bare(there.url, keepalive)) for keepalive in (0, 50)}
     return Row(
         f"one worker, {BACKLOG:,} deliveries waiting for {ENDPOINTS} endpoints",
         f"{rate:,.0f} deliveries/s",
@@ -202,9 +204,9 @@ def _throughput(services: Services) -> Row:
     )
 
 
-async def _bare(url: str, kept: int) -> float:
+async def _bare(url: str, keepalive: int) -> float:
     body = b"x" * 400
-    limits = httpx.Limits(max_connections=50, max_keepalive_connections=kept)
+    limits = httpx.Limits(max_connections=50, max_keepalive_connections=keepalive)
     async with httpx.AsyncClient(trust_env=False, limits=limits) as client:
         turns = asyncio.Semaphore(50)
 
