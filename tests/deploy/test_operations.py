@@ -11,7 +11,7 @@ from wokibrain.events import registry
 from wokibrain.events.types import Group, topics
 
 TEXT = (env.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-OTHERS = {"CREATE", "FLUSHDB"}
+NO_SETTINGS = {"CREATE", "FLUSHDB"}
 
 
 def test_the_readme_links_to_the_operations_guide() -> None:
@@ -23,8 +23,8 @@ def test_its_commands_exist() -> None:
 
 
 def test_its_settings_exist() -> None:
-    named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)*)[`=/]", TEXT))
-    assert named - OTHERS - read_by_the_product() == set()
+    names = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)*)[`=/]", TEXT))
+    assert names - NO_SETTINGS - read_by_the_product() == set()
 
 
 @pytest.mark.parametrize(

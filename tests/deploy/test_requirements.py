@@ -32,18 +32,20 @@ def imported() -> Iterator[str]:
 
 
 def test_every_import_of_the_product_is_a_direct_requirement() -> None:
-    known = packages_distributions()
+    distributions = packages_distributions()
     foreign = set(imported()) - OURS - set(sys.stdlib_module_names)
     # These two are parts of Django and pydantic, and pinned with them.
     direct = set(pins("requirements.txt")) | {"asgiref", "pydantic-core"}
-    missing = {name for name in foreign if not {normal(one) for one in known.get(name, [name])} & direct}
+    missing = {
+        name for name in foreign if not {normal(one) for one in distributions.get(name, [name])} & direct
+    }
     assert missing == set()
 
 
 def test_lock_agrees_with_the_requirements() -> None:
     lock = pins("requirements.lock")
-    wanted = pins("requirements.txt") | pins("requirements-dev.txt")
-    assert {name: lock.get(name) for name in wanted} == wanted
+    requirements = pins("requirements.txt") | pins("requirements-dev.txt")
+    assert {name: lock.get(name) for name in requirements} == requirements
 
 
 def test_requirements_name_no_package_index() -> None:
