@@ -56,8 +56,8 @@ class Receiver:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 request = Request(time.monotonic(), self.path, headers, body)
                 receiver.requests.append(request)
-                given = receiver.answer
-                answer = given if isinstance(given, Answer) else given(request)
+                reply = receiver.answer
+                answer = reply if isinstance(reply, Answer) else reply(request)
                 time.sleep(answer.delay)
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
@@ -128,10 +128,10 @@ def signs(hook: Webhook, *secrets: str) -> bool:
 
 
 def publish_event(
-    booking_id: str = "", version: int = 1, event_type: str = "BookingCreated", **changed: Any
+    booking_id: str = "", version: int = 1, event_type: str = "BookingCreated", **fields: Any
 ) -> StoredEvent:
     """Append a booking event and fan it out, as a worker does."""
-    event = events.append(booking_id, version, event_type, **changed)
+    event = events.append(booking_id, version, event_type, **fields)
     hand(event.event_id)
     return event
 

@@ -106,7 +106,7 @@ def test_missing_fields_are_named(call: Call, missing: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "active"),
+    ("body", "status", "active"),
     [
         ({}, "ACTIVE", True),
         ({"active": True}, "ACTIVE", True),
@@ -116,8 +116,8 @@ def test_missing_fields_are_named(call: Call, missing: str) -> None:
         ({"status": "INACTIVE"}, "INACTIVE", False),
     ],
 )
-def test_active_mirrors_status(call: Call, said: dict[str, Any], status: str, active: bool) -> None:
-    answer = create_webhook(call, **said)
+def test_active_mirrors_status(call: Call, body: dict[str, Any], status: str, active: bool) -> None:
+    answer = create_webhook(call, **body)
     assert (answer["status"], answer["active"]) == (status, active)
     assert answer["statusReason"] == (None if active else "asked")
 
@@ -210,8 +210,8 @@ def test_changes_enter_the_audit_trail_without_url_or_secret(call: Call) -> None
         "WebhookUpdated",
         "WebhookDeleted",
     ]
-    changed = entries[2]
-    assert (changed.before["status"], changed.after["status"]) == ("ACTIVE", "PAUSED")
+    update = entries[2]
+    assert (update.before["status"], update.after["status"]) == ("ACTIVE", "PAUSED")
     for entry in entries:
         assert (entry.target_id, entry.restaurant_id, entry.source) == (hook["id"], "R1", "rest")
         assert entry.actor.startswith("api_key:")

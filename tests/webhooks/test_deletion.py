@@ -100,10 +100,10 @@ def test_deleted_webhook_is_sent_nothing_and_counts_nowhere(receiver: Receiver, 
     assert queue.next_due() is None
     assert receiver.requests == []
     assert housekeeping.rekey() == 0
-    made, _ = services.create_webhook(
+    new_webhook, _ = services.create_webhook(
         caller=SYSTEM, restaurant_id="R1", url=services.check_url(receiver.url), events=["booking.created"]
     )
-    assert list(selectors.webhooks(SYSTEM)) == [made]
+    assert list(selectors.webhooks(SYSTEM)) == [new_webhook]
 
 
 @pytest.mark.usefixtures("by_tens")
@@ -141,14 +141,14 @@ def test_ten_thousand_deliveries_are_deleted_in_little_memory_and_few_statements
     try:
         with django_assert_max_num_queries(70):
             delete(webhook)
-        answered = time.monotonic() - began
+        duration = time.monotonic() - began
         while Webhook.objects.exists():
             deletion.sweep()
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     print(
-        f"answered after {answered:.1f} s, all gone after {time.monotonic() - began:.1f} s, {peak / 2**20:.1f} MB"
+        f"answered after {duration:.1f} s, all gone after {time.monotonic() - began:.1f} s, {peak / 2**20:.1f} MB"
     )
     assert count_rows() == (0, 0, 0)
     assert peak < 10 * 2**20
@@ -200,16 +200,16 @@ def test_failing_webhook_is_deleted_while_its_results_are_recorded(sessions: Ses
 def test_delivery_written_during_the_deletion_of_its_webhook_is_deleted(sessions: Sessions) -> None:
     webhook = support.webhook(URL)
     event = envelope.Envelope.as_written(events.append("", 1, "BookingCreated"))
-    written, over = threading.Event(), threading.Event()
+    fanned_out, over = threading.Event(), threading.Event()
 
     def write() -> None:
         with transaction.atomic():
             fanout.fan_out([event])
-            written.set()
+            fanned_out.set()
             over.wait(PATIENCE)
 
     writing = sessions.start(write)
-    assert written.wait(PATIENCE)
+    assert fanned_out.wait(PATIENCE)
     removing = sessions.start(lambda: remove(webhook), waiting=1)
     over.set()
     for future in (writing, removing):
@@ -226,7 +226,7 @@ def test_no_delivery_is_written_for_webhooks_that_are_being_deleted(sessions: Se
 
     def write() -> set[UUID]:
         with transaction.atomic():
-            return {made.webhook_id for made in fanout.fan_out([event])}
+            return {delivery.webhook_id for delivery in fanout.fan_out([event])}
 
     with transaction.atomic():
         deletion.mark_deleted(going)

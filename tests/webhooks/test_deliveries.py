@@ -40,17 +40,17 @@ def test_test_is_sent_once_whatever_the_status(call: Call, receiver: Receiver, s
         "CANCELLED",
     )
     assert request.headers["x-wokibrain-test"] == "true"
-    (shown,) = call("GET", f"/{hook['id']}/deliveries")[1]["deliveries"]
-    (attempt,) = shown["attempts"]
-    assert (shown["id"], shown["status"]) == (queued["id"], "FAILED")
+    (delivery,) = call("GET", f"/{hook['id']}/deliveries")[1]["deliveries"]
+    (attempt,) = delivery["attempts"]
+    assert (delivery["id"], delivery["status"]) == (queued["id"], "FAILED")
     assert (attempt["number"], attempt["status"], attempt["error"], attempt["responseHead"]) == (
         1,
         500,
         None,
         "not yet",
     )
-    stored = Webhook.objects.get()
-    assert (stored.status, stored.failures, stored.failing_since) == (status, 0, None)
+    webhook = Webhook.objects.get()
+    assert (webhook.status, webhook.failures, webhook.failing_since) == (status, 0, None)
 
 
 def test_every_delivered_domain_event_type_is_registered() -> None:
@@ -73,16 +73,16 @@ def test_deliveries_show_their_attempts(call: Call, receiver: Receiver) -> None:
     event = support.publish_event(reference="K7M2QX")
     sender.drain()
     status, answer = call("GET", f"/{hook['id']}/deliveries")
-    (shown,) = answer["deliveries"]
-    (attempt,) = shown["attempts"]
+    (delivery,) = answer["deliveries"]
+    (attempt,) = delivery["attempts"]
     assert (status, answer["pagination"]["total"]) == (200, 1)
-    assert (shown["event"], shown["eventId"], shown["bookingReference"]) == (
+    assert (delivery["event"], delivery["eventId"], delivery["bookingReference"]) == (
         "booking.created",
         str(event.event_id),
         "K7M2QX",
     )
-    assert (shown["status"], shown["sequence"], shown["finishedAt"]) == ("PENDING", 1, None)
-    assert datetime.fromisoformat(shown["nextAttemptAt"]) > datetime.fromisoformat(attempt["startedAt"])
+    assert (delivery["status"], delivery["sequence"], delivery["finishedAt"]) == ("PENDING", 1, None)
+    assert datetime.fromisoformat(delivery["nextAttemptAt"]) > datetime.fromisoformat(attempt["startedAt"])
     assert attempt["responseHead"] == "é" * 1024
     assert 0 <= attempt["latencyMs"] < 10_000
     assert call("GET", f"/{hook['id']}/deliveries?status=SUCCEEDED")[1]["deliveries"] == []
@@ -146,9 +146,9 @@ def test_recovery_queues_what_was_missed_and_nothing_twice(call: Call, receiver:
     status, answer = call("POST", f"/{hook['id']}/recover?since={long_ago()}")
     assert (status, answer) == (202, {"message": "2 deliveries are queued.", "queued": 2, "complete": True})
     sender.drain()
-    sent = {request.headers["webhook-id"] for request in receiver.requests}
-    assert sent == {str(failed.event_id), str(missed.event_id)}
-    assert not sent & {str(delivered.event_id), str(before.event_id)}
+    sent_ids = {request.headers["webhook-id"] for request in receiver.requests}
+    assert sent_ids == {str(failed.event_id), str(missed.event_id)}
+    assert not sent_ids & {str(delivered.event_id), str(before.event_id)}
     assert call("POST", f"/{hook['id']}/recover?since={long_ago()}")[1]["queued"] == 0
 
 

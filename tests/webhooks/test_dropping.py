@@ -120,15 +120,17 @@ def test_deliveries_held_too_long_are_dropped_on_resume_and_the_rest_sent_in_ord
         for _ in range(6):
             support.publish_event()
         support.publish_event(booking)
-    kept = [support.publish_event(booking, version, "BookingUpdated", changes={}) for version in (2, 3)]
+    kept_events = [
+        support.publish_event(booking, version, "BookingUpdated", changes={}) for version in (2, 3)
+    ]
     change(webhook, ACTIVE)
     assert (count_dropped(), sender.drain()) == (2, 0)
-    kept.append(support.publish_event(booking, 4, "BookingSeated"))
+    kept_events.append(support.publish_event(booking, 4, "BookingSeated"))
     housekeeping.sweep()
     assert (count_dropped(), sender.drain()) == (6, 0)
     housekeeping.sweep()
     assert (count_dropped(), sender.drain()) == (7, 3)
-    assert ids(receiver) == [str(event.event_id) for event in kept]
+    assert ids(receiver) == [str(event.event_id) for event in kept_events]
 
 
 @pytest.mark.usefixtures("by_twos")
@@ -162,9 +164,9 @@ def test_redelivery_is_refused_while_the_delivery_could_still_be_dropped(receive
     def recover(since: datetime) -> int:
         return services.recover(caller=SYSTEM, webhook_id=str(webhook.pk), since=since).queued
 
-    for asked in (again, lambda: recover(start)):
+    for attempt in (again, lambda: recover(start)):
         with pytest.raises(InvalidTransition) as refused:
-            asked()
+            attempt()
         assert "still being dropped" in str(refused.value.detail)
     assert recover(clock.now()) == 0
     housekeeping.sweep()

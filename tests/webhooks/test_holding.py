@@ -62,8 +62,8 @@ def test_webhook_shows_that_it_is_still_dropping_deliveries(
     call("PATCH", f"/{hook['id']}", {"status": "INACTIVE"})
     status, answer = call("PATCH", f"/{hook['id']}", {"status": "ACTIVE"})
     assert (status, answer["status"]) == (200, "ACTIVE")
-    shown = datetime.fromisoformat(answer["droppingBefore"])
-    assert shown == before - timedelta(microseconds=before.microsecond % 1000), "to the millisecond"
+    dropping_before = datetime.fromisoformat(answer["droppingBefore"])
+    assert dropping_before == before - timedelta(microseconds=before.microsecond % 1000), "to the millisecond"
     assert answer["droppingBefore"].endswith("-03:00")
     path = f"/{hook['id']}/recover?since={long_ago()}"
     status, refused = call("POST", path)
@@ -89,7 +89,7 @@ def test_messages_are_kept_for_thirty_days(call: Call, receiver: Receiver) -> No
     create_webhook(call, url=receiver.url)
     support.publish_event()
     sender.drain()
-    for days, left in ((29, 1), (31, 0)):
+    for days, count in ((29, 1), (31, 0)):
         with clock.frozen(clock.now() + timedelta(days=days)):
             housekeeping.sweep()
-        assert [model.objects.count() for model in (Message, Delivery, Attempt)] == [left] * 3
+        assert [model.objects.count() for model in (Message, Delivery, Attempt)] == [count] * 3

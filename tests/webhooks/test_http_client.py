@@ -35,7 +35,7 @@ def certificate(tmp_path: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
     now = datetime.now(UTC)
-    made = (
+    x509_certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
@@ -48,7 +48,7 @@ def certificate(tmp_path: Path) -> Path:
     )
     path = tmp_path / "certificate.pem"
     path.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
+        x509_certificate.public_bytes(serialization.Encoding.PEM)
         + key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -57,12 +57,12 @@ def certificate(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def tls_server(certificate: Path, asked: list[str | None]) -> Iterator[int]:
-    """Run a TLS server; ``asked`` collects the names in SNI and the Host headers of clients."""
+def tls_server(certificate: Path, names: list[str | None]) -> Iterator[int]:
+    """Run a TLS server; ``names`` collects the names in SNI and the Host headers of clients."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked.append(self.headers["Host"])
+            names.append(self.headers["Host"])
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(204)
             self.end_headers()
@@ -76,7 +76,7 @@ def tls_server(certificate: Path, asked: list[str | None]) -> Iterator[int]:
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    context.sni_callback = lambda _socket, name, _context: asked.append(name)
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
     server = Server(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
@@ -106,11 +106,11 @@ def post(
 
 
 def test_pinned_connection_keeps_the_name_in_sni_certificate_and_host(certificate: Path) -> None:
-    asked: list[str | None] = []
-    with tls_server(certificate, asked) as port:
+    names: list[str | None] = []
+    with tls_server(certificate, names) as port:
         outcome = post(f"https://{NAME}:{port}/", ssl.create_default_context(cafile=str(certificate)))
     assert (outcome.status, outcome.trouble) == (204, None)
-    assert asked == [NAME, f"{NAME}:{port}"]
+    assert names == [NAME, f"{NAME}:{port}"]
 
 
 def test_certificate_of_an_untrusted_authority_is_refused(certificate: Path) -> None:

@@ -138,8 +138,8 @@ def members(broker: Broker) -> list[set[str]]:
 def committed(broker: Broker) -> int:
     """Return how many messages of the topic the group has committed."""
     admin = broker.admin()
-    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(Group.WEBHOOKS.value)])
-    parts = asked[Group.WEBHOOKS.value].result(PATIENCE).topic_partitions or []
+    futures = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(Group.WEBHOOKS.value)])
+    parts = futures[Group.WEBHOOKS.value].result(PATIENCE).topic_partitions or []
     return sum(max(0, part.offset) for part in parts)
 
 
@@ -149,8 +149,8 @@ def test_topic_is_created_once_with_the_configured_partitions(announced: Broker,
     ensure_topics(DELIVERIES)
     settings.KAFKA_PARTITIONS = 5
     ensure_topics(DELIVERIES)
-    found = announced.admin().list_topics(timeout=10).topics[DELIVERIES]
-    assert len(found.partitions) == 3
+    topic = announced.admin().list_topics(timeout=10).topics[DELIVERIES]
+    assert len(topic.partitions) == 3
 
 
 def test_reader_logs_an_error_and_continues(

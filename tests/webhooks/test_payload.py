@@ -88,16 +88,16 @@ def test_values_that_json_lacks_are_refused() -> None:
 
 @pytest.mark.skipif(NODE is None, reason="needs node")
 def test_node_reads_it_and_writes_the_same_bytes() -> None:
-    seen: list[bytes] = []
+    bodies: list[bytes] = []
 
     @settings(max_examples=300, database=None, deadline=None)
     @given(messages)
     def collect(message: dict[str, Any]) -> None:
-        seen.append(payload.encode(message))
+        bodies.append(payload.encode(message))
 
     collect()
-    assert stringified(seen) == seen
-    assert len(seen) >= 300
+    assert stringified(bodies) == bodies
+    assert len(bodies) >= 300
 
 
 @pytest.mark.skipif(NODE is None, reason="needs node")
@@ -109,24 +109,24 @@ def test_node_shows_which_values_payloads_must_not_contain(value: object, text: 
 
 
 @pytest.mark.parametrize("webhook_event", WebhookEvent)
-@pytest.mark.parametrize("made", ["event", "sample"])
+@pytest.mark.parametrize("origin", ["event", "sample"])
 def test_payloads_contain_only_values_that_both_languages_write_alike(
-    webhook_event: WebhookEvent, made: str, monkeypatch: pytest.MonkeyPatch
+    webhook_event: WebhookEvent, origin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent: list[Any] = []
+    payloads: list[Any] = []
 
     def encode(message: Any) -> bytes:
-        sent.append(message)
+        payloads.append(message)
         return b""
 
     monkeypatch.setattr(payload, "encode", encode)
     event_id = UUID(int=1)
-    if made == "event":
+    if origin == "event":
         payload.body(webhook_event, EVENT, event_id=event_id, at=AT, zone=MADRID)
     else:
         payload.sample(webhook_event, restaurant_id="R1", event_id=event_id, at=AT, zone=MADRID)
-    assert list(sent[0]) == ["event", "data", "timestamp", "id"]
-    assert unlike(sent[0]) == []
+    assert list(payloads[0]) == ["event", "data", "timestamp", "id"]
+    assert unlike(payloads[0]) == []
 
 
 def unlike(value: Any) -> list[Any]:

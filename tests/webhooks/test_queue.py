@@ -64,10 +64,10 @@ def test_metrics_count_attempts_whose_rows_were_deleted(
     assert sender.drain() == 1
     # Rows are deleted after a while; the count of attempts must not shrink.
     Attempt.objects.all().delete()
-    shown = [
+    lines = [
         line for line in metrics.exposition().decode().splitlines() if "webhook_deliveries_total" in line
     ]
-    assert shown == [
+    assert lines == [
         "# HELP webhook_deliveries_total Attempts to deliver to webhooks",
         "# TYPE webhook_deliveries_total counter",
         'webhook_deliveries_total{outcome="delivered"} 2.0',
@@ -217,14 +217,14 @@ def test_circuit_breaker_allows_one_probe_of_a_dead_endpoint_at_a_time(
 def test_attempt_whose_worker_died_is_repeated(receiver: Receiver) -> None:
     support.webhook(receiver.url)
     support.publish_event()
-    (lost,) = queue.claim(10).jobs
+    (job,) = queue.claim(10).jobs
     assert queue.claim(10).jobs == []
     with clock.frozen(clock.now() + timedelta(seconds=31)):
         sender.drain()
     (request,) = receiver.requests
     assert request.headers["x-wokibrain-attempt"] == "2"
-    assert request.headers["x-wokibrain-delivery-id"] == str(lost.delivery_id)
-    assert request.body == lost.body
+    assert request.headers["x-wokibrain-delivery-id"] == str(job.delivery_id)
+    assert request.body == job.body
 
 
 def test_late_success_of_an_abandoned_attempt_counts(receiver: Receiver) -> None:

@@ -57,9 +57,9 @@ def test_slow_failure_is_not_followed_at_once() -> None:
 def test_later_pauses_vary_by_a_fifth_but_none_is_under_five_minutes(
     tries: int, least: float, most: float
 ) -> None:
-    drawn = [seconds(tries, seed=seed) or 0 for seed in range(300)]
-    assert least <= min(drawn) <= least * 1.05
-    assert most * 0.95 <= max(drawn) <= most
+    pauses = [seconds(tries, seed=seed) or 0 for seed in range(300)]
+    assert least <= min(pauses) <= least * 1.05
+    assert most * 0.95 <= max(pauses) <= most
 
 
 def test_the_twelfth_attempt_is_the_last() -> None:
@@ -162,7 +162,7 @@ def test_receiver_that_always_fails_is_tried_twelve_times_on_schedule(receiver: 
         support.publish_event()
     follow_due_times()
     at = attempts_at()
-    assert [round(each) for each in at[:4]] == [0, 1, 2, 4]
+    assert [round(moment) for moment in at[:4]] == [0, 1, 2, 4]
     assert at[4] - at[3] >= 300
     assert len(receiver.requests) == len(at) == 12
     assert {request.body for request in receiver.requests} == {receiver.requests[0].body}
@@ -241,4 +241,4 @@ def test_canary_without_the_pauses_the_check_fails(
     with clock.frozen(T0):
         support.publish_event()
     follow_due_times()
-    assert [round(each) for each in attempts_at()[:4]] != [0, 1, 2, 4]
+    assert [round(moment) for moment in attempts_at()[:4]] != [0, 1, 2, 4]

@@ -74,7 +74,7 @@ def text(chance: random.Random) -> str:
 
 def happen_at_random(chance: random.Random, count: int) -> list[str]:
     """Create bookings with unusual texts; return the ids of their events."""
-    made = []
+    event_ids = []
     for _ in range(count):
         fields: dict[str, Any] = {
             "sectorId": text(chance),
@@ -90,15 +90,15 @@ def happen_at_random(chance: random.Random, count: int) -> list[str]:
         event = support.publish_event(
             event_type=chance.choice(["BookingCreated", "BookingUpdated"]), **fields
         )
-        made.append(str(event.event_id))
-    return made
+        event_ids.append(str(event.event_id))
+    return event_ids
 
 
 @pytest.fixture
 def seed() -> int:
-    chosen = int(os.environ.get("SEED", random.SystemRandom().randrange(2**32)))
-    print(f"SEED={chosen}")
-    return chosen
+    number = int(os.environ.get("SEED", random.SystemRandom().randrange(2**32)))
+    print(f"SEED={number}")
+    return number
 
 
 @pytest.mark.django_db
@@ -272,10 +272,10 @@ def test_malformed_whsec_secret_is_refused(secret: str) -> None:
 @pytest.mark.django_db
 def test_secret_is_encrypted_in_the_database() -> None:
     hook = support.webhook("https://example.com/")
-    stored = Webhook.objects.values_list("secret", flat=True).get(pk=hook.pk)
-    assert support.SECRET not in stored
-    assert encryption.unseal(stored) == support.SECRET
-    assert encryption.seal(support.SECRET) != stored
+    ciphertext = Webhook.objects.values_list("secret", flat=True).get(pk=hook.pk)
+    assert support.SECRET not in ciphertext
+    assert encryption.unseal(ciphertext) == support.SECRET
+    assert encryption.seal(support.SECRET) != ciphertext
 
 
 @pytest.mark.django_db

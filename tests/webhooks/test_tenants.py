@@ -16,7 +16,7 @@ from wokibrain.core.permissions import Role
 pytestmark = pytest.mark.django_db
 
 
-EACH = [
+REQUESTS = [
     ("GET", "", None),
     ("PUT", "", {"url": URL, "events": ["booking.created"]}),
     ("PATCH", "", {"status": "PAUSED"}),
@@ -29,16 +29,16 @@ EACH = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body"), EACH)
+@pytest.mark.parametrize(("method", "path", "body"), REQUESTS)
 def test_foreign_webhook_is_not_found(call: Call, method: str, path: str, body: Any) -> None:
     foreign = [support.webhook(URL, place="R2"), support.webhook(URL, place=None)]
     support.publish_event(restaurantId="R2")
     state = list(Webhook.objects.order_by("pk").values())
     for hook in foreign:
         delivery = Delivery.objects.get(webhook=hook)
-        asked = path.replace("DELIVERY", str(delivery.pk)).replace("SINCE", long_ago())
-        theirs = call(method, f"/{hook.pk}{asked}", body)
-        nobodys = call(method, f"/{uuid4()}{asked}", body)
+        filled_path = path.replace("DELIVERY", str(delivery.pk)).replace("SINCE", long_ago())
+        theirs = call(method, f"/{hook.pk}{filled_path}", body)
+        nobodys = call(method, f"/{uuid4()}{filled_path}", body)
         for status, answer in (theirs, nobodys):
             answer.pop("requestId")
             assert (status, answer["error"]) == (404, "NOT_FOUND")

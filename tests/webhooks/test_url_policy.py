@@ -117,34 +117,34 @@ def test_address_with_a_zone_is_never_connected_to(scoped: str) -> None:
 @contextmanager
 def connections() -> Iterator[list[Any]]:
     """Collect every address to which this process connects."""
-    seen: list[Any] = []
+    addresses: list[Any] = []
     watching = True
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if watching and event == "socket.connect" and isinstance(arguments[1], tuple):
-            seen.append(arguments[1])
+            addresses.append(arguments[1])
 
     sys.addaudithook(hook)
     try:
-        yield seen
+        yield addresses
     finally:
         watching = False
 
 
 def post(url: str, *answers: list[str]) -> tuple[http_client.Outcome, int]:
     """Make one delivery to ``url`` with a resolver that returns these addresses in turn."""
-    asked = 0
+    lookups = 0
 
     async def resolver(host: str, port: int) -> list[Address]:
-        nonlocal asked
-        asked += 1
-        return [ip_address(text) for text in answers[min(asked, len(answers)) - 1]]
+        nonlocal lookups
+        lookups += 1
+        return [ip_address(text) for text in answers[min(lookups, len(answers)) - 1]]
 
     async def run() -> http_client.Outcome:
         client = Client(timeout=5, resolver=resolver)
         return await client.post(url, headers={}, body=b"{}")
 
-    return asyncio.run(run()), asked
+    return asyncio.run(run()), lookups
 
 
 @pytest.mark.parametrize(
@@ -155,27 +155,27 @@ def post(url: str, *answers: list[str]) -> tuple[http_client.Outcome, int]:
     ],
 )  # fmt: skip
 def test_host_name_of_a_private_address_is_never_connected_to(answer: list[str]) -> None:
-    with connections() as seen:
+    with connections() as addresses:
         outcome, _ = post("http://rebinding.example.com/", answer)
-    assert (outcome.status, outcome.trouble, seen) == (None, Trouble.REFUSED, [])
+    assert (outcome.status, outcome.trouble, addresses) == (None, Trouble.REFUSED, [])
 
 
 @pytest.mark.parametrize("url", [url for url in REFUSED if url.isascii()])
 def test_deliveries_to_a_refused_url_are_not_sent(url: str) -> None:
     """Even if it came into the table by another way, or under other settings."""
-    with connections() as seen:
-        outcome, asked = post(url, ["93.184.216.34"])
-    assert (outcome.trouble, asked, seen) == (Trouble.REFUSED, 0, [])
+    with connections() as addresses:
+        outcome, lookups = post(url, ["93.184.216.34"])
+    assert (outcome.trouble, lookups, addresses) == (Trouble.REFUSED, 0, [])
 
 
 def test_name_is_resolved_once_and_its_checked_address_connected_to(
     private: None, settings: Settings
 ) -> None:
-    with Receiver() as receiver, connections() as seen:
+    with Receiver() as receiver, connections() as addresses:
         port = int(receiver.url.rpartition(":")[2].partition("/")[0])
-        outcome, asked = post(f"http://rebinding.example.com:{port}/hook", ["127.0.0.1"], ["10.0.0.1"])
-    assert (outcome.status, asked) == (200, 1)
-    assert seen == [("127.0.0.1", port)]
+        outcome, lookups = post(f"http://rebinding.example.com:{port}/hook", ["127.0.0.1"], ["10.0.0.1"])
+    assert (outcome.status, lookups) == (200, 1)
+    assert addresses == [("127.0.0.1", port)]
     assert receiver.requests[0].headers["host"] == f"rebinding.example.com:{port}"
 
 
@@ -188,9 +188,9 @@ def test_name_that_resolves_differently_the_second_time_is_refused_at_delivery(
     assert http_client.addresses_of("rebinding.example.com", 80) == [ip_address("93.184.216.34")]
     support.webhook("http://rebinding.example.com/")
     support.publish_event()
-    with connections() as seen:
+    with connections() as addresses:
         sender.drain()
-    assert seen == []
+    assert addresses == []
     assert Attempt.objects.get().error == "address_refused"
     assert Delivery.objects.get().status == "PENDING"
 
@@ -199,9 +199,9 @@ def test_canary_without_the_check_a_connection_is_seen(monkeypatch: pytest.Monke
     """The canary: the same DNS rebinding without the protection."""
     monkeypatch.setattr(http_client, "may_connect", lambda address: True)
     port = free_port()
-    with connections() as seen:
+    with connections() as addresses:
         post(f"http://rebinding.example.com:{port}/", ["127.0.0.1"])
-    assert seen == [("127.0.0.1", port)]
+    assert addresses == [("127.0.0.1", port)]
 
 
 def test_redirect_to_a_private_address_is_not_followed(private: None) -> None:

@@ -98,18 +98,18 @@ def pumps() -> list[int]:
 
 def test_senders_are_limited_in_number(settings: Settings, receiver: Receiver) -> None:
     settings.WEBHOOK_PUMPS = 1
-    found: list[bool] = []
+    places: list[bool] = []
 
     def another() -> None:
         with sender._place() as place:
-            found.append(place)
+            places.append(place)
         connections.close_all()
 
     with sender._place() as mine:
         thread = threading.Thread(target=another)
         thread.start()
         thread.join()
-    assert (mine, found) == (True, [False])
+    assert (mine, places) == (True, [False])
     with sender._place() as free_again:
         assert free_again
 
@@ -134,11 +134,11 @@ def test_frozen_sender_loses_its_place(settings: Settings, monkeypatch: pytest.M
     frozen.start()
     assert inside.wait(PATIENCE)
 
-    def taken() -> bool:
+    def take_place() -> bool:
         with sender._place() as place:
             return place
 
-    assert until(taken)
+    assert until(take_place)
     go_on.set()
     frozen.join()
     assert ended == [OperationalError]
