@@ -57,25 +57,25 @@ def test_a_tables_whole_life_is_audited(owner: APIClient) -> None:
     assert ask(owner, "PATCH", "tables/T7", {"capacityMax": 6, "name": "Patio"}) == 200
     assert ask(owner, "PATCH", "tables/T7", {"capacityMax": 6}) == 200, "nothing changes, nothing is entered"
     assert ask(owner, "DELETE", "tables/T7") == 204
-    made, changed, deleted = entries("table", "T7")
+    creation, change, deletion = entries("table", "T7")
     key = ApiKey.objects.get()
-    for each in (made, changed, deleted):
-        assert (each.actor, each.source, each.request_id) == (f"api_key:{key.pk}", "rest", REQUEST)
-    assert (made.action, made.restaurant_id, made.before, made.touched) == (
+    for entry in (creation, change, deletion):
+        assert (entry.actor, entry.source, entry.request_id) == (f"api_key:{key.pk}", "rest", REQUEST)
+    assert (creation.action, creation.restaurant_id, creation.before, creation.touched) == (
         "TableCreated",
         "R1",
         {},
         ["name"],
     )
-    assert {name: made.after[name] for name in ("sectorId", "capacityMin", "capacityMax", "active")} == {
+    assert {name: creation.after[name] for name in ("sectorId", "capacityMin", "capacityMax", "active")} == {
         "sectorId": "S1",
         "capacityMin": 2,
         "capacityMax": 4,
         "active": True,
     }
-    assert fields_of(changed) == ("TableUpdated", "R1", {"capacityMax": 4}, {"capacityMax": 6}, ["name"])
-    assert (deleted.action, deleted.after, deleted.before["capacityMax"]) == ("TableDeleted", {}, 6)
-    assert "Ventana" not in str([entry.before | entry.after for entry in (made, changed, deleted)])
+    assert fields_of(change) == ("TableUpdated", "R1", {"capacityMax": 4}, {"capacityMax": 6}, ["name"])
+    assert (deletion.action, deletion.after, deletion.before["capacityMax"]) == ("TableDeleted", {}, 6)
+    assert "Ventana" not in str([entry.before | entry.after for entry in (creation, change, deletion)])
 
 
 def test_a_sectors_joins_and_combos_are_audited(owner: APIClient) -> None:
@@ -141,7 +141,7 @@ def test_changed_special_days_are_audited_without_their_names(owner: APIClient) 
     for days in ([party, eve], [party, later], [renamed, later]):
         assert ask(owner, "PATCH", "restaurants/R2", {"specialDays": days}) == 200
     audit_entries = [entry for entry in entries("restaurant", "R2") if entry.action == "RestaurantUpdated"]
-    assert [fields_of(each)[2:] for each in audit_entries] == [
+    assert [fields_of(entry)[2:] for entry in audit_entries] == [
         ({"specialDays": []}, {"specialDays": ["2031-05-02 12:00-18:00", "2031-12-24"]}, ["specialDayNames"]),
         ({"specialDays": ["2031-12-24"]}, {"specialDays": ["2031-12-24 12:00-16:00"]}, []),
         ({}, {}, ["specialDayNames"]),
@@ -179,7 +179,7 @@ def test_a_stranded_bookings_history_shows_it(owner: APIClient) -> None:
         assert ask(owner, "PATCH", path, {"active": False}) == 200
     booking = Booking.objects.get(reference="B1")
     history = owner.get(f"{API}/woki/bookings/B1/history").json()["events"]
-    assert [(each["eventType"], each["version"]) for each in history] == [
+    assert [(event["eventType"], event["version"]) for event in history] == [
         ("BookingCreated", 1),
         ("BookingUpdated", 2),
     ]
@@ -193,12 +193,12 @@ def test_api_keys_are_audited_with_their_permissions() -> None:
     key, _ = keys.create_key(caller=SYSTEM, name="Ana's laptop", role=Role.STAFF, restaurant_id="R1",
                              scopes=["booking:read"])  # fmt: skip
     keys.revoke_key(caller=SYSTEM, key_id=str(key.pk))
-    made, revoked = entries("api_key", str(key.pk))
-    assert fields_of(made) == (
+    creation, revocation = entries("api_key", str(key.pk))
+    assert fields_of(creation) == (
         "api-key.created", "R1", {},
         {"role": "restaurant_staff", "scopes": ["booking:read"], "expiresAt": None}, [],
     )  # fmt: skip
-    assert (revoked.action, list(revoked.after)) == ("api-key.revoked", ["revokedAt"])
+    assert (revocation.action, list(revocation.after)) == ("api-key.revoked", ["revokedAt"])
 
 
 def signed_in() -> tuple[Client, User]:
@@ -208,11 +208,11 @@ def signed_in() -> tuple[Client, User]:
     return client, User.objects.get(username="root")
 
 
-def person(**changed: str) -> dict[str, str]:
+def person(**changes: str) -> dict[str, str]:
     return {
         "username": "ana", "first_name": "Ana", "last_name": "", "email": "", "is_active": "on",
         "memberships-TOTAL_FORMS": "1", "memberships-INITIAL_FORMS": "0",
-    } | changed  # fmt: skip
+    } | changes  # fmt: skip
 
 
 def test_users_and_memberships_are_audited() -> None:
@@ -223,16 +223,16 @@ def test_users_and_memberships_are_audited() -> None:
                       "memberships-0-role": "restaurant_staff"})  # fmt: skip
     assert client.post(path, first).status_code == 302
     member = Membership.objects.get()
-    held = first | {"memberships-INITIAL_FORMS": "1", "memberships-0-id": str(member.pk)}
-    held.pop("is_active")
-    assert client.post(path, held | {"memberships-0-role": "restaurant_manager"}).status_code == 302
-    held |= {"memberships-0-role": "restaurant_manager", "memberships-0-DELETE": "on"}
-    assert client.post(path, held).status_code == 302
-    found = [fields_of(each) for each in entries("user", str(ana.pk))]
+    form = first | {"memberships-INITIAL_FORMS": "1", "memberships-0-id": str(member.pk)}
+    form.pop("is_active")
+    assert client.post(path, form | {"memberships-0-role": "restaurant_manager"}).status_code == 302
+    form |= {"memberships-0-role": "restaurant_manager", "memberships-0-DELETE": "on"}
+    assert client.post(path, form).status_code == 302
+    entry_fields = [fields_of(entry) for entry in entries("user", str(ana.pk))]
     staff, manager = (
         {"restaurantId": "R1", "role": role} for role in ("restaurant_staff", "restaurant_manager")
     )
-    assert found == [
+    assert entry_fields == [
         ("UserUpdated", "", {}, {}, ["name"]),
         ("MembershipCreated", "R1", {}, staff, []),
         ("UserUpdated", "", {"is_active": True}, {"is_active": False}, []),
@@ -247,10 +247,10 @@ def test_a_membership_that_changes_restaurant_is_audited_at_both() -> None:
     client, _ = signed_in()
     ana = User.objects.create_user("ana", is_staff=True)
     member = Membership.objects.create(user=ana, restaurant_id="R1", role=Role.STAFF)
-    moved = person(**{"memberships-INITIAL_FORMS": "1", "memberships-0-id": str(member.pk),
-                      "memberships-0-user": str(ana.pk), "memberships-0-restaurant": "R2",
-                      "memberships-0-role": "restaurant_manager"})  # fmt: skip
-    assert client.post(f"/admin/auth/user/{ana.pk}/change/", moved).status_code == 302
+    form = person(**{"memberships-INITIAL_FORMS": "1", "memberships-0-id": str(member.pk),
+                     "memberships-0-user": str(ana.pk), "memberships-0-restaurant": "R2",
+                     "memberships-0-role": "restaurant_manager"})  # fmt: skip
+    assert client.post(f"/admin/auth/user/{ana.pk}/change/", form).status_code == 302
     assert [fields_of(entry) for entry in entries("user", str(ana.pk)) if entry.restaurant_id] == [
         ("MembershipDeleted", "R1", {"restaurantId": "R1", "role": "restaurant_staff"}, {}, []),
         ("MembershipCreated", "R2", {}, {"restaurantId": "R2", "role": "restaurant_manager"}, []),
@@ -299,9 +299,9 @@ def test_the_audit_trail_is_shown_in_both_languages(owner: APIClient) -> None:
     client, _ = signed_in()
     assert ask(owner, "PATCH", "tables/T1", {"position": 7}) == 200
     client.post("/admin/login/", {"username": "root", "password": "a-long-password"})
-    for language, said in (("en", "table changed"), ("es", "mesa cambiada")):
+    for language, label in (("en", "table changed"), ("es", "mesa cambiada")):
         page = client.get("/admin/events/auditentry/?action=TableUpdated", HTTP_ACCEPT_LANGUAGE=language)
-        assert said in page.content.decode(), language
+        assert label in page.content.decode(), language
 
 
 def test_every_audited_action_has_a_label() -> None:

@@ -54,9 +54,9 @@ UNSAFE = [
 ]
 
 
-def boot(tmp_path: Path, changed: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def boot(tmp_path: Path, changes: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    environment |= SAFE | {"DATA_DIR": str(tmp_path)} | changed
+    environment |= SAFE | {"DATA_DIR": str(tmp_path)} | changes
     program = arguments if arguments[:1] == ("-m",) else ("manage.py", *(arguments or ("check",)))
     return subprocess.run(
         [sys.executable, "-W", "ignore", *program],
@@ -66,7 +66,7 @@ def boot(tmp_path: Path, changed: dict[str, str], *arguments: str) -> subprocess
 
 def test_each_unsafe_setting_is_refused_by_name(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
-        ended = list(pool.map(lambda each: boot(tmp_path, dict([each])), UNSAFE))
+        ended = list(pool.map(lambda setting: boot(tmp_path, dict([setting])), UNSAFE))
     for (name, value), process in zip(UNSAFE, ended, strict=True):
         assert process.returncode != 0, (name, value)
         (sentence,) = process.stderr.splitlines()
@@ -84,8 +84,8 @@ def test_safe_settings_start_and_pass_djangos_own_checks(tmp_path: Path) -> None
         "KAFKA_SASL_USERNAME": "wokibrain",
         "KAFKA_SASL_PASSWORD": "hunter2hunter2",
     }
-    for given in ({}, kafka):
-        process = boot(tmp_path, given, "check", "--deploy", "--fail-level", "WARNING")
+    for changes in ({}, kafka):
+        process = boot(tmp_path, changes, "check", "--deploy", "--fail-level", "WARNING")
         assert process.returncode == 0, process.stderr
 
 
@@ -124,7 +124,7 @@ HSTS = (
 
 
 @pytest.mark.parametrize(
-    ("given", "policy"),
+    ("changes", "policy"),
     [
         ({}, "31536000 False False"),
         ({"HSTS_SUBDOMAINS": "1", "HSTS_PRELOAD": "1"}, "31536000 True True"),
@@ -132,6 +132,6 @@ HSTS = (
     ],
 )
 def test_subdomains_are_bound_to_tls_only_if_configured(
-    tmp_path: Path, given: dict[str, str], policy: str
+    tmp_path: Path, changes: dict[str, str], policy: str
 ) -> None:
-    assert boot(tmp_path, given, "shell", "-v", "0", "-c", HSTS).stdout == f"{policy}\n"
+    assert boot(tmp_path, changes, "shell", "-v", "0", "-c", HSTS).stdout == f"{policy}\n"

@@ -46,11 +46,11 @@ def page(browser: Browser, complaints: list[str]) -> Iterator[Page]:
     page = browser.new_page()
     page.add_init_script(f"({REFUSED})()")
 
-    def heard(message: ConsoleMessage) -> None:
+    def collect(message: ConsoleMessage) -> None:
         if "Content Security Policy" in message.text or "Content-Security-Policy" in message.text:
             complaints.append(message.text)
 
-    page.on("console", heard)
+    page.on("console", collect)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
     page.close()

@@ -76,13 +76,13 @@ class Fuzzed:
     """Schemathesis's report, and the requests that the server counted, by method, route and status."""
 
     report: dict[str, Any]
-    answered: Counter[tuple[str, str, str]]
+    requests: Counter[tuple[str, str, str]]
 
     def routes(self, status: str) -> set[str]:
         """Return the documented operations' routes with responses of a class such as "2xx"."""
         return {
             route
-            for (method, route, code), count in self.answered.items()
+            for (method, route, code), count in self.requests.items()
             if count and code[0] == status[0] and method != "OPTIONS" and route.startswith("api/v1/")
         }
 
@@ -115,7 +115,9 @@ def fuzz(
 def request_counts(url: str) -> Counter[tuple[str, str, str]]:
     """Return the server's own count of requests."""
     families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
-    samples = [each for family in families for each in family.samples if each.name == "http_requests_total"]
+    samples = [
+        sample for family in families for sample in family.samples if sample.name == "http_requests_total"
+    ]
     return Counter(
         {
             (sample.labels["method"], sample.labels["route"], sample.labels["status"]): int(sample.value)
@@ -192,7 +194,7 @@ CHAINS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("role", "tag", "reached"), CHAINS, ids=lambda each: each if isinstance(each, str) else ""
+    ("role", "tag", "reached"), CHAINS, ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_linked_requests_break_no_promise(
     fresh: tuple[Services, Api], role: Role, tag: str | None, reached: set[str], tmp_path: Path
@@ -240,19 +242,19 @@ def test_the_live_document_is_consistent() -> None:
     def references(node: Any) -> Iterator[str]:
         if isinstance(node, dict):
             yield from ([node["$ref"]] if "$ref" in node else [])
-            for each in node.values():
-                yield from references(each)
+            for child in node.values():
+                yield from references(child)
         elif isinstance(node, list):
-            for each in node:
-                yield from references(each)
+            for child in node:
+                yield from references(child)
 
     for reference in references(document):
         node: Any = document
         for part in reference.removeprefix("#/").split("/"):
             node = node[part]
     for message in document["components"]["messages"].values():
-        for shown in message["examples"]:
-            jsonschema.validate(shown["payload"], message["payload"])
+        for example in message["examples"]:
+            jsonschema.validate(example["payload"], message["payload"])
     assert document["asyncapi"] == "3.0.0"
     assert document["channels"]["live"]["address"] == "/ws/"
 
@@ -273,8 +275,8 @@ def test_the_postman_collection_runs(
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-2000:]
     ran = json.loads((tmp_path / "run.json").read_text())["run"]
     assert ran["failures"] == []
-    answered = {each["response"]["code"] for each in ran["executions"]}
-    assert {200, 201, 204} <= answered
+    codes = {execution["response"]["code"] for execution in ran["executions"]}
+    assert {200, 201, 204} <= codes
     assert 401 not in {
         execution["response"]["code"]
         for execution in ran["executions"]

@@ -22,9 +22,9 @@ API = "/api/v1"
 
 def test_a_thousand_parameters_are_a_client_error() -> None:
     query = "&".join(f"a{number}=1" for number in range(1_100))
-    known: dict[str, Any] = {"HTTP_X_ADMIN_SECRET": settings.ADMIN_SECRET}
+    header: dict[str, Any] = {"HTTP_X_ADMIN_SECRET": settings.ADMIN_SECRET}
     nothing: dict[str, Any] = {}
-    for secret in (nothing, known):
+    for secret in (nothing, header):
         response = APIClient().post(f"{API}/admin/tables?{query}", {}, format="json", **secret)
         assert (response.status_code, response.json()["error"]) == (400, "VALIDATION_ERROR")
 

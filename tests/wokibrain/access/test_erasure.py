@@ -48,7 +48,7 @@ NAME, MAIL, PHONE, NOTE = (
 )
 OTHER = "Other Person"
 BOOKINGS = "/api/v1/woki/bookings"
-WANTED = {"restaurantId": "R1", "sectorId": "S1", "partySize": 2, "durationMinutes": 60, "date": "2025-10-23"}
+BODY = {"restaurantId": "R1", "sectorId": "S1", "partySize": 2, "durationMinutes": 60, "date": "2025-10-23"}
 GUEST = {"guestName": NAME, "guestEmail": MAIL, "guestPhone": PHONE, "notes": NOTE}
 PLANTED = "planted-by-the-test-to-be-found"
 TRACES = (NAME, MAIL, PHONE, NOTE, "Xiomara", "canary.example")
@@ -79,7 +79,7 @@ def keep_uncompressed(services: Services) -> None:
     Redis.from_url(services.redis.url).config_set("rdbcompression", "no")
 
 
-def kept(services: Services, broker: Broker, receiver: Receiver) -> dict[str, str]:
+def stored_data(services: Services, broker: Broker, receiver: Receiver) -> dict[str, str]:
     """Return all stored data by place: database, Redis, Kafka, deliveries, the processes' logs."""
     dump = subprocess.run(
         [embedded.postgres_binary("pg_dump"), "--dbname", services.postgres.url, "--inserts"],
@@ -113,11 +113,11 @@ def kept(services: Services, broker: Broker, receiver: Receiver) -> dict[str, st
         "deliveries": delivered,
         "logs": logs,
     }
-    return {place: b"\n".join(found).decode(errors="replace") for place, found in places.items()}
+    return {place: b"\n".join(pieces).decode(errors="replace") for place, pieces in places.items()}
 
 
-def everywhere(places: Mapping[str, str], wanted: Sequence[str]) -> set[tuple[str, str]]:
-    return {(place, one) for place, text in places.items() for one in wanted if one in text}
+def everywhere(places: Mapping[str, str], values: Sequence[str]) -> set[tuple[str, str]]:
+    return {(place, one) for place, text in places.items() for one in values if one in text}
 
 
 @pytest.mark.kafka
@@ -147,18 +147,18 @@ def _erase_and_search(
     hook = staff.post("/api/v1/webhooks", json={"url": receiver.url, "events": events})
     assert hook.status_code == 201, hook.text
     keyed = {"Idempotency-Key": "erase-me"}
-    response = staff.post(BOOKINGS, json=WANTED | GUEST, headers=keyed)
+    response = staff.post(BOOKINGS, json=BODY | GUEST, headers=keyed)
     assert response.status_code == 201, response.text
-    other = staff.post(BOOKINGS, json=WANTED | {"guestName": OTHER, "guestEmail": "other@example.org"})
+    other = staff.post(BOOKINGS, json=BODY | {"guestName": OTHER, "guestEmail": "other@example.org"})
     # Every way in which personal data is returned, refused and logged.
     for path in (f"/{response.json()['id']}", "?restaurantId=R1&sectorId=S1&date=2025-10-23"):
         assert NAME in staff.get(BOOKINGS + path).text
-    staff.post(BOOKINGS, json=WANTED | GUEST | {"partySize": 49})
-    staff.post(BOOKINGS, json=WANTED | GUEST | {"guestPhone": "x", "guestEmail": MAIL + "@"})
+    staff.post(BOOKINGS, json=BODY | GUEST | {"partySize": 49})
+    staff.post(BOOKINGS, json=BODY | GUEST | {"guestPhone": "x", "guestEmail": MAIL + "@"})
     staff.patch(f"{BOOKINGS}/{response.json()['id']}", json={"notes": NOTE + "!"}, headers=keyed)
     change = {"durationMinutes": 75, "notes": NOTE + "?"}
     assert staff.patch(f"{BOOKINGS}/{response.json()['id']}", json=change).status_code == 200
-    gone = staff.post(BOOKINGS, json=WANTED | GUEST)
+    gone = staff.post(BOOKINGS, json=BODY | GUEST)
     assert staff.delete(f"{BOOKINGS}/{gone.json()['id']}").status_code == 204
     # Three created, one of them changed, another cancelled.
     deliveries = (
@@ -177,22 +177,24 @@ def _erase_and_search(
     Redis.from_url(house.redis.url).set("planted", PLANTED)
     (house.folder / "planted.log").write_text(PLANTED)
     httpx.post(receiver.url, content=PLANTED)
-    before = kept(house, kafka, receiver)
+    before = stored_data(house, kafka, receiver)
     assert everywhere(before, [PLANTED]) == {(place, PLANTED) for place in before}
     assert {one for place, one in everywhere(before, TRACES) if place == "database"} == set(TRACES)
     # Messages to the outside name a booking, never a guest.
-    told = {place: before[place] for place in ("broker", "deliveries")}
-    assert everywhere(told, [response.json()["id"]]) == {(place, response.json()["id"]) for place in told}
-    assert everywhere(told, TRACES) == set()
+    outside = {place: before[place] for place in ("broker", "deliveries")}
+    assert everywhere(outside, [response.json()["id"]]) == {
+        (place, response.json()["id"]) for place in outside
+    }
+    assert everywhere(outside, TRACES) == set()
 
     assert manage(house, "guest", "export", MAIL).count(NAME) == 1
     manage(house, "guest", "erase", MAIL)
     pipeline.until_settled()
 
-    left = kept(house, kafka, receiver)
-    assert everywhere(left, TRACES) == set()
-    assert everywhere(left, [OTHER]) >= {("database", OTHER)}
-    replay = staff.post(BOOKINGS, json=WANTED | GUEST, headers=keyed)
+    after = stored_data(house, kafka, receiver)
+    assert everywhere(after, TRACES) == set()
+    assert everywhere(after, [OTHER]) >= {("database", OTHER)}
+    replay = staff.post(BOOKINGS, json=BODY | GUEST, headers=keyed)
     assert replay.headers["Idempotent-Replayed"] == "true"
     assert replay.json() == response.json() | dict.fromkeys(GUEST)
     assert staff.get(f"{BOOKINGS}/{other.json()['id']}").json()["guestName"] == OTHER
@@ -202,7 +204,7 @@ def _erase_and_search(
 
 
 def book(**more: Any) -> Booking:
-    response = client_of(Role.ADMIN).post(BOOKINGS, WANTED | GUEST | more, format="json")
+    response = client_of(Role.ADMIN).post(BOOKINGS, BODY | GUEST | more, format="json")
     assert response.status_code == 201, response.content
     return Booking.objects.get(pk=response.json()["id"])
 
@@ -242,10 +244,10 @@ def test_the_admins_log_names_a_guest_by_id_only(example: None) -> None:
     typed = {"name": NAME + "!", "phone": PHONE, "email": MAIL, "notes": NOTE}
     path = f"/admin/bookings/guest/{booking.guest.pk}/change/"
     assert client.post(path, typed).status_code == 302
-    (kept,) = LogEntry.objects.all()
+    (entry,) = LogEntry.objects.all()
     assert Guest.objects.get().name == NAME + "!"
-    assert (kept.object_id, kept.object_repr) == (str(booking.guest.pk), str(booking.guest.pk))
-    assert [trace for trace in TRACES if trace in kept.change_message] == []
+    assert (entry.object_id, entry.object_repr) == (str(booking.guest.pk), str(booking.guest.pk))
+    assert [trace for trace in TRACES if trace in entry.change_message] == []
 
 
 def test_names_in_old_log_entries_are_removed(example: None) -> None:
@@ -276,7 +278,7 @@ def test_guests_are_erased_after_their_retention(example: None, settings: Any) -
 
 
 def test_stored_responses_are_deleted_after_a_day(example: None) -> None:
-    client_of(Role.ADMIN).post(BOOKINGS, WANTED, format="json", HTTP_IDEMPOTENCY_KEY="k")
+    client_of(Role.ADMIN).post(BOOKINGS, BODY, format="json", HTTP_IDEMPOTENCY_KEY="k")
     assert keys.forget() == 0
     with clock.frozen(clock.now() + timedelta(hours=25)):
         assert keys.forget() == 1
@@ -284,7 +286,7 @@ def test_stored_responses_are_deleted_after_a_day(example: None) -> None:
 
 
 def test_the_daily_task_deletes_expired_data(example: None) -> None:
-    client_of(Role.ADMIN).post(BOOKINGS, WANTED, format="json", HTTP_IDEMPOTENCY_KEY="k")
+    client_of(Role.ADMIN).post(BOOKINGS, BODY, format="json", HTTP_IDEMPOTENCY_KEY="k")
     app.loader.import_default_modules()
     assert app.conf.beat_schedule["tidy"]["task"] in app.tasks
     with clock.frozen(clock.now() + timedelta(hours=25)):

@@ -73,13 +73,13 @@ def test_a_key_expires_on_its_date() -> None:
 
 def test_a_key_revoked_by_another_process_ends_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     token = run("create", "Widget")
-    held = time.monotonic()
-    monkeypatch.setattr(credentials, "time", SimpleNamespace(monotonic=lambda: held))
+    now = time.monotonic()
+    monkeypatch.setattr(credentials, "time", SimpleNamespace(monotonic=lambda: now))
     assert status(token) == 200
     ApiKey.objects.update(revoked_at=clock.now())
-    held += 0.99
+    now += 0.99
     assert status(token) == 200, "remembered"
-    held += 0.02
+    now += 0.02
     assert status(token) == 401
 
 
@@ -106,8 +106,8 @@ def test_a_cached_key_costs_no_query_and_one_write_a_minute() -> None:
 def test_callers_cannot_grant_more_than_they_hold() -> None:
     _, token = keys.create_key(caller=SYSTEM, name="admin", role=Role.ADMIN, restaurant_id="R1")
     admin = credentials.caller_of(token)
-    made, _ = keys.create_key(caller=admin, name="staff", role=Role.STAFF, restaurant_id="R1")
-    assert made.restaurant_id == "R1"
+    key, _ = keys.create_key(caller=admin, name="staff", role=Role.STAFF, restaurant_id="R1")
+    assert key.restaurant_id == "R1"
     with pytest.raises(Forbidden):
         keys.create_key(caller=admin, name="all", role=Role.STAFF)
     with pytest.raises(Forbidden):

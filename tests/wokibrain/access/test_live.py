@@ -78,7 +78,7 @@ class Talk:
 
     socket: ClientConnection
     document: dict[str, Any]
-    seen: set[str]
+    types: set[str]
 
     def say(self, **message: Any) -> None:
         self._check("listen", message)
@@ -89,26 +89,29 @@ class Talk:
         self._check("tell", message)
         return message
 
-    def heard(self, count: int) -> list[str]:
+    def hear_types(self, count: int) -> list[str]:
         """Return the next messages' types; of events, the event's type."""
-        return [each.get("event", each)["type"] for each in (self.hear() for _ in range(count))]
+        return [message.get("event", message)["type"] for message in (self.hear() for _ in range(count))]
 
     def _check(self, operation: str, message: dict[str, Any]) -> None:
         names = [
-            each["$ref"].rpartition("/")[2] for each in self.document["operations"][operation]["messages"]
+            reference["$ref"].rpartition("/")[2]
+            for reference in self.document["operations"][operation]["messages"]
         ]
         schemas = [strict(self.document["components"]["messages"][name]["payload"]) for name in names]
-        (schema,) = [each for each in schemas if each["properties"]["type"]["const"] == message["type"]]
+        (schema,) = [schema for schema in schemas if schema["properties"]["type"]["const"] == message["type"]]
         checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
         assert [error.message for error in checker.iter_errors(message)] == []
-        self.seen.add(message["type"])
+        self.types.add(message["type"])
 
 
 def talk(live: Live, **headers: str) -> Talk:
     document = httpx.get(f"{live.url}/asyncapi.json").json()
-    given = headers or {"X-API-Key": live.key}
+    credentials = headers or {"X-API-Key": live.key}
     return Talk(
-        connect(live.address, additional_headers=given, origin=Origin(live.url), legacy=True), document, set()
+        connect(live.address, additional_headers=credentials, origin=Origin(live.url), legacy=True),
+        document,
+        set(),
     )
 
 
@@ -116,7 +119,7 @@ def test_every_live_message_is_in_the_document(live: Live) -> None:
     socket = talk(live)
     socket.say(type="ping")
     socket.say(type="subscribe", restaurantId="R1")
-    assert socket.heard(2) == ["pong", "subscribed"]
+    assert socket.hear_types(2) == ["pong", "subscribed"]
     body = {"restaurantId": "R1", "date": "2031-05-06", "partySize": 2, "durationMinutes": 60}
     reply = live.call("POST", "woki/bookings", body | {"guestName": "Ana", "guestEmail": "ana@example.com"})
     path = f"woki/bookings/{reply['id']}"
@@ -137,13 +140,13 @@ def test_every_live_message_is_in_the_document(live: Live) -> None:
         "BookingUpdated", "BookingCreated", "BookingNoShow", "BookingCreated", "BookingSeated",
         "BookingCompleted", "BookingCreated", "BookingCancelled", "TableBlocked", "TableUnblocked",
     ]  # fmt: skip
-    assert socket.heard(len(after)) == after
+    assert socket.hear_types(len(after)) == after
     socket.say(type="unsubscribe", restaurantId="R1")
     socket.say(type="subscribe", restaurantId="R1", sectorId="S1", lastEventId=first["event"]["id"])
-    assert socket.heard(2 + len(after)) == ["unsubscribed", "subscribed", *after]
+    assert socket.hear_types(2 + len(after)) == ["unsubscribed", "subscribed", *after]
     socket.say(type="subscribe", restaurantId="R1", lastEventId=str(uuid4()))
     socket.say(type="subscribe", restaurantId="NOPE")
-    assert socket.heard(2) == ["subscribed", "resync"]
+    assert socket.hear_types(2) == ["subscribed", "resync"]
     assert socket.hear()["error"] == "NOT_FOUND"
     socket.socket.send('{"type":"dance"}')
     assert socket.hear()["type"] == "error"
@@ -157,7 +160,7 @@ def test_every_live_message_is_in_the_document(live: Live) -> None:
         message["payload"]["properties"]["type"]["const"]
         for message in staff.document["components"]["messages"].values()
     }
-    assert socket.seen | staff.seen == documented
+    assert socket.types | staff.types == documented
 
 
 def test_canary_an_undocumented_message_is_reported(live: Live) -> None:
@@ -192,13 +195,13 @@ def test_a_replay_contains_the_same_events_as_live(live: Live) -> None:
     )
     manage("shell", "-v0", "-c", give_up, environment=live.services.environment)
     live.call("POST", "woki/bookings", body)
-    assert socket.heard(1) == ["BookingCreated"]
+    assert socket.hear_types(1) == ["BookingCreated"]
     socket.socket.close()
     back = talk(live)
     back.say(type="subscribe", sectorId="S1", restaurantId="R1", lastEventId=last)
-    assert back.heard(2) == ["subscribed", "BookingCreated"]
+    assert back.hear_types(2) == ["subscribed", "BookingCreated"]
     back.say(type="ping")
-    assert back.heard(1) == ["pong"]
+    assert back.hear_types(1) == ["pong"]
     back.socket.close()
 
 
@@ -217,14 +220,14 @@ def test_a_replay_contains_the_same_events_as_live(live: Live) -> None:
 def test_an_unusual_handshake_is_answered(
     live: Live, query: str, headers: dict[str, str], origin: str | None, status: int
 ) -> None:
-    told = Origin(live.url if origin == "own" else origin) if origin else None
+    origin_header = Origin(live.url if origin == "own" else origin) if origin else None
     try:
-        with connect(live.address + query, additional_headers=headers, origin=told) as socket:
+        with connect(live.address + query, additional_headers=headers, origin=origin_header) as socket:
             assert socket.response is not None
-            got = socket.response.status_code
+            code = socket.response.status_code
     except InvalidStatus as refused:
-        got = refused.response.status_code
-    assert got == status
+        code = refused.response.status_code
+    assert code == status
 
 
 def test_a_refused_handshake_is_answered_like_a_request(live: Live) -> None:
@@ -238,8 +241,14 @@ def test_a_refused_handshake_is_answered_like_a_request(live: Live) -> None:
         "detail": "Se necesitan credenciales válidas.",
         "requestId": request_id,
     }
-    told = {name: response.headers[name] for name in ("X-Request-ID", "Content-Language", "Content-Type")}
-    assert told == {"X-Request-ID": request_id, "Content-Language": "es", "Content-Type": "application/json"}
+    response_headers = {
+        name: response.headers[name] for name in ("X-Request-ID", "Content-Language", "Content-Type")
+    }
+    assert response_headers == {
+        "X-Request-ID": request_id,
+        "Content-Language": "es",
+        "Content-Type": "application/json",
+    }
     foreign = Origin("http://elsewhere.example")
     cookie = {"Cookie": f"sessionid={live.session}"}
     with pytest.raises(InvalidStatus), connect(live.address, additional_headers=cookie, origin=foreign):
@@ -251,15 +260,15 @@ def test_an_error_has_the_handshakes_request_id_and_language(live: Live) -> None
     request_id = str(uuid4())
     spanish = talk(live, **{"X-API-Key": live.key, "Accept-Language": "es", "X-Request-ID": request_id})
     english = talk(live)
-    said = []
-    for each in (spanish, english):
-        each.socket.send('{"type":"dance"}')
-        said.append(each.hear())
-        each.say(type="subscribe", restaurantId="NOPE")
-        said.append(each.hear())
-    ids = [UUID(each["requestId"]) for each in said]
+    messages = []
+    for conversation in (spanish, english):
+        conversation.socket.send('{"type":"dance"}')
+        messages.append(conversation.hear())
+        conversation.say(type="subscribe", restaurantId="NOPE")
+        messages.append(conversation.hear())
+    ids = [UUID(message["requestId"]) for message in messages]
     assert ids[0] == ids[1] == UUID(request_id) != ids[2] == ids[3]
-    assert [message["detail"] for message in said] == [
+    assert [message["detail"] for message in messages] == [
         "Se esperaba uno de: subscribe, unsubscribe, ping.",
         "No existe o no tienes acceso.",
         "Expected one of: subscribe, unsubscribe, ping.",

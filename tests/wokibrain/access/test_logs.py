@@ -32,8 +32,8 @@ def log() -> Iterator[tuple[logging.Logger, io.StringIO]]:
 
 
 def line(out: io.StringIO) -> dict[str, Any]:
-    written: dict[str, Any] = json.loads(out.getvalue().splitlines()[-1])
-    return written
+    entry: dict[str, Any] = json.loads(out.getvalue().splitlines()[-1])
+    return entry
 
 
 def test_a_log_line_names_the_actor_and_request(log: tuple[logging.Logger, io.StringIO]) -> None:
@@ -41,9 +41,9 @@ def test_a_log_line_names_the_actor_and_request(log: tuple[logging.Logger, io.St
     with context.entered(context.Context(request_id="r-1", traceparent=TRACE, source="rest")):
         context.act_as("api_key:7")
         logger.info("did %s", "it", extra={"status": 200, "unknown": "dropped"})
-    written = line(out)
-    assert written.pop("timestamp").endswith("Z")
-    assert written == {
+    entry = line(out)
+    assert entry.pop("timestamp").endswith("Z")
+    assert entry == {
         "event": "did it", "level": "info", "logger": "test.logs", "request_id": "r-1", "actor": "api_key:7",
         "source": "rest", "trace_id": "0af7651916cd43dd8448eb211c80319c", "status": 200,
     }  # fmt: skip
@@ -52,7 +52,7 @@ def test_a_log_line_names_the_actor_and_request(log: tuple[logging.Logger, io.St
 
 
 @pytest.mark.parametrize(
-    ("said", "secret"),
+    ("text", "secret"),
     [
         ("key wk_ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz2345 used", "JKLMNPQRST"),
         ("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "eyJzdWIi"),
@@ -68,14 +68,14 @@ def test_a_log_line_names_the_actor_and_request(log: tuple[logging.Logger, io.St
     ],
 )  # fmt: skip
 def test_logs_omit_secrets_and_addresses(
-    log: tuple[logging.Logger, io.StringIO], said: str, secret: str
+    log: tuple[logging.Logger, io.StringIO], text: str, secret: str
 ) -> None:
     logger, out = log
-    logger.info(said)
+    logger.info(text)
     try:
-        raise ValueError(said)
+        raise ValueError(text)
     except ValueError:
-        logger.exception("failed: %s", said)
+        logger.exception("failed: %s", text)
     assert secret not in out.getvalue()
     assert "ValueError" in line(out)["exception"]
 

@@ -35,45 +35,45 @@ def literals(node: ast.Call) -> Iterator[str]:
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     if name not in CALLS:
         return
-    wanted = node.args[:1]
-    for argument in node.args[1:2] if name.startswith("pgettext") else wanted:
+    arguments = node.args[:1]
+    for argument in node.args[1:2] if name.startswith("pgettext") else arguments:
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str) and argument.value:
             yield argument.value
 
 
 def in_the_code() -> dict[str, str]:
     """Yield each string that Python or a template marks for translation, with its file."""
-    found: dict[str, str] = {}
+    strings: dict[str, str] = {}
     for package in CODE:
         for file in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.Call):
-                    found |= {text: str(file.relative_to(ROOT)) for text in literals(node)}
+                    strings |= {text: str(file.relative_to(ROOT)) for text in literals(node)}
     pages = [*(ROOT / "templates").rglob("*.html"), *(ROOT / "templates").rglob("*.txt")]
     for file in sorted(
-        [*pages, *(each for name in CODE for each in (ROOT / name).rglob("templates/**/*.html"))]
+        [*pages, *(page for name in CODE for page in (ROOT / name).rglob("templates/**/*.html"))]
     ):
         source = templatize(file.read_text())
         for groups in IN_TEMPLATE.findall(source):
             text = next(filter(None, groups), "")
-            found |= {ast.literal_eval(f'"{text}"'): str(file.relative_to(ROOT))} if text else {}
-    return found
+            strings |= {ast.literal_eval(f'"{text}"'): str(file.relative_to(ROOT))} if text else {}
+    return strings
 
 
 def in_the_scripts() -> dict[str, str]:
     """Yield each string that a script of ours marks for translation, with its file."""
-    found: dict[str, str] = {}
-    for file in sorted(each for name in CODE for each in (ROOT / name).rglob("static/**/*.js")):
+    strings: dict[str, str] = {}
+    for file in sorted(script for name in CODE for script in (ROOT / name).rglob("static/**/*.js")):
         for groups in IN_SCRIPT.findall(file.read_text()):
             text = next(filter(None, groups))
-            found[ast.literal_eval(f'"{text}"')] = str(file.relative_to(ROOT))
-    return found
+            strings[ast.literal_eval(f'"{text}"')] = str(file.relative_to(ROOT))
+    return strings
 
 
 def catalogues(language: str, domain: str) -> list[Path]:
     """Return the catalogues of that language: the project's and the apps'."""
     path = f"locale/{language}/LC_MESSAGES/{domain}.po"
-    return sorted(each for name in CODE for each in (ROOT / name).rglob(path))
+    return sorted(catalogue for name in CODE for catalogue in (ROOT / name).rglob(path))
 
 
 def po(file: Path) -> dict[str, str]:
@@ -110,28 +110,35 @@ def mo(file: Path) -> dict[str, str]:
 def translations(language: str, domain: str) -> dict[str, str]:
     entries: dict[str, str] = {}
     for file in catalogues(language, domain):
-        entries |= {text: said for text, said in po(file).items() if said}
+        entries |= {text: translation for text, translation in po(file).items() if translation}
     return entries
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
 @pytest.mark.parametrize(("domain", "sources"), [("django", in_the_code), ("djangojs", in_the_scripts)])
 def test_no_string_is_untranslated(language: str, domain: str, sources: Callable[[], dict[str, str]]) -> None:
-    known = translations(language, domain)
-    missing = {text: file for text, file in sources().items() if text not in known}
+    translated = translations(language, domain)
+    missing = {text: file for text, file in sources().items() if text not in translated}
     assert missing == {}, "run `make messages`, translate, run it again"
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_no_entry_is_empty_or_a_guess(language: str, domain: str) -> None:
-    unsure = [text for file in catalogues(language, domain) for text, said in po(file).items() if not said]
+    unsure = [
+        text
+        for file in catalogues(language, domain)
+        for text, translation in po(file).items()
+        if not translation
+    ]
     assert unsure == []
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_the_english_catalogue_equals_the_code(domain: str) -> None:
-    assert {text: said for text, said in translations("en", domain).items() if said != text} == {}
+    assert {
+        text: translation for text, translation in translations("en", domain).items() if translation != text
+    } == {}
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -145,21 +152,23 @@ def test_a_string_is_in_one_catalogue_only(domain: str) -> None:
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_the_compiled_catalogue_is_up_to_date(language: str, domain: str) -> None:
     for file in catalogues(language, domain):
-        assert mo(file) == {text: said for text, said in po(file).items() if said}, file
+        assert mo(file) == {text: translation for text, translation in po(file).items() if translation}, file
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_english_translations_equal_their_source(domain: str) -> None:
-    said = {text: said for file in catalogues("en", domain) for text, said in po(file).items()}
-    assert said == {text: text for text in said}
+    entries = {
+        text: translation for file in catalogues("en", domain) for text, translation in po(file).items()
+    }
+    assert entries == {text: text for text in entries}
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_a_translation_keeps_the_placeholders(domain: str) -> None:
     wrong = [
         text
-        for text, said in translations("es", domain).items()
-        if sorted(SLOTS.findall(text)) != sorted(SLOTS.findall(said))
+        for text, translation in translations("es", domain).items()
+        if sorted(SLOTS.findall(text)) != sorted(SLOTS.findall(translation))
     ]
     assert wrong == []
 
@@ -183,10 +192,10 @@ def test_canary_an_untranslated_string_is_reported(tmp_path: Path, monkeypatch: 
 
 
 def test_errors_are_in_the_callers_language(db: None) -> None:
-    for asked, said, language in (
+    for header, detail, language in (
         ("es-AR,es;q=0.9", "No existe o no tienes acceso.", "es"),
         ("de, en;q=0.5", "Not found, or you do not have access to it.", "en"),
     ):
-        response = APIClient().get("/api/v1/woki/bookings/NOBODY", HTTP_ACCEPT_LANGUAGE=asked)
-        assert (response.json()["error"], response.json()["detail"]) == ("NOT_FOUND", said)
+        response = APIClient().get("/api/v1/woki/bookings/NOBODY", HTTP_ACCEPT_LANGUAGE=header)
+        assert (response.json()["error"], response.json()["detail"]) == ("NOT_FOUND", detail)
         assert response["Content-Language"] == language

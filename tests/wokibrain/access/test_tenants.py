@@ -69,7 +69,9 @@ def example_of(schema: dict[str, Any]) -> Any:
     if "examples" in schema:
         return copy.deepcopy(schema["examples"][0])
     return {
-        name: each["examples"][0] for name, each in schema.get("properties", {}).items() if "examples" in each
+        name: field["examples"][0]
+        for name, field in schema.get("properties", {}).items()
+        if "examples" in field
     }
 
 
@@ -78,7 +80,7 @@ def requests(booking: Booking) -> Iterator[tuple[str, str, str, dict[str, str], 
     ids: dict[str, Any] = {**FOREIGN, "booking": str(booking.pk), "id": "", "tableIds": ["T9"]}
     for method, template, operation in operations():
         parameters = operation.get("parameters", [])
-        in_path = [each["name"] for each in parameters if each["in"] == "path"]
+        in_path = [parameter["name"] for parameter in parameters if parameter["in"] == "path"]
         query = {
             parameter["name"]: str((OWN | GOOD).get(parameter["name"], ""))
             for parameter in parameters
@@ -101,7 +103,7 @@ def requests(booking: Booking) -> Iterator[tuple[str, str, str, dict[str, str], 
 
 def leaks(client: APIClient, booking: Booking) -> list[str]:
     """Return each request whose response is not 401, 403 or 404, or contains foreign data."""
-    found = []
+    reports = []
     for what, method, path, query, body in requests(booking):
         url = path + ("?" + "&".join(f"{name}={value}" for name, value in query.items()) if query else "")
         response = client.generic(
@@ -109,11 +111,11 @@ def leaks(client: APIClient, booking: Booking) -> list[str]:
         )
         text = response.content.decode()
         foreign = [
-            each for each in (SECRET, booking.reference, "La Otra", "Patio", "zenobia") if each in text
+            word for word in (SECRET, booking.reference, "La Otra", "Patio", "zenobia") if word in text
         ]
         if response.status_code not in (401, 403, 404) or foreign:
-            found.append(f"{what}: {method} {url} -> {response.status_code} {foreign} {text[:200]}")
-    return found
+            reports.append(f"{what}: {method} {url} -> {response.status_code} {foreign} {text[:200]}")
+    return reports
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.MANAGER, Role.STAFF, Role.API_CLIENT])
@@ -131,21 +133,21 @@ def test_foreign_rows_look_like_missing_ones(foreign_booking: Booking) -> None:
     pairs = [("restaurants", "R2", "R404"), ("sectors", "S9", "S404"), ("tables", "T9", "T404")]
     pairs += [("woki/bookings", foreign_booking.reference, "ZZZZZZ")]
     for kind, foreign, absent in pairs:
-        answers = [client.get(f"/api/v1/{kind}/{each}") for each in (foreign, absent)]
+        answers = [client.get(f"/api/v1/{kind}/{id_}") for id_ in (foreign, absent)]
         assert [response.status_code for response in answers] == [404, 404]
         first, second = (answer.json() | {"requestId": ""} for answer in answers)
         assert first == second, kind
 
 
 def test_lists_contain_nothing_foreign(foreign_booking: Booking) -> None:
-    shown = client_of(Role.ADMIN).get("/api/v1/restaurants").content.decode()
-    assert "La Otra" not in shown
-    assert "Bistro Central" in shown
+    text = client_of(Role.ADMIN).get("/api/v1/restaurants").content.decode()
+    assert "La Otra" not in text
+    assert "Bistro Central" in text
 
 
 def test_every_operation_was_tried(foreign_booking: Booking) -> None:
-    asked = {(method, path.split("/")[3]) for _, method, path, _, _ in requests(foreign_booking)}
-    assert asked >= {
+    calls = {(method, path.split("/")[3]) for _, method, path, _, _ in requests(foreign_booking)}
+    assert calls >= {
         ("get", "woki"), ("post", "woki"), ("patch", "woki"), ("delete", "woki"), ("get", "restaurants"),
         ("patch", "restaurants"), ("delete", "restaurants"), ("post", "restaurants"), ("get", "sectors"),
         ("patch", "sectors"), ("delete", "sectors"), ("get", "tables"), ("patch", "tables"), ("post", "tables"),
@@ -163,5 +165,5 @@ def test_canary_a_selector_that_ignores_its_caller_is_caught(
         return real(caller=SYSTEM, booking=booking)
 
     monkeypatch.setattr(bookings, "get_booking", forgetful)
-    (leak,) = [each for each in leaks(client_of(Role.API_CLIENT), foreign_booking) if "getBooking" in each]
+    (leak,) = [leak for leak in leaks(client_of(Role.API_CLIENT), foreign_booking) if "getBooking" in leak]
     assert SECRET in leak

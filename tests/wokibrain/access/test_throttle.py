@@ -101,14 +101,16 @@ def test_a_redis_that_refuses_commands_is_bypassed(services: Services) -> None:
         client.config_set("maxmemory", 1)
         try:
             with httpx.Client(base_url=api.urls[0] + "/api/v1/woki", timeout=30) as asking:
-                asked = [asking.get(f"/discover?{day}&partySize=2&duration=60") for _ in range(4)]
-                made = asking.post("/bookings", json=body)
+                responses = [asking.get(f"/discover?{day}&partySize=2&duration=60") for _ in range(4)]
+                creation = asking.post("/bookings", json=body)
                 listed = asking.get(f"/bookings?{day}")
         finally:
             client.config_set("maxmemory", 0)
-        assert [response.status_code for response in asked] == [200, 200, 200, 429], asked[0].text
-        assert made.status_code == 201, made.text
-        assert [booking["id"] for booking in listed.json()["bookings"]] == [made.json()["id"]], listed.text
+        assert [response.status_code for response in responses] == [200, 200, 200, 429], responses[0].text
+        assert creation.status_code == 201, creation.text
+        assert [booking["id"] for booking in listed.json()["bookings"]] == [creation.json()["id"]], (
+            listed.text
+        )
         assert "Redis refuses commands (" in api.servers[0].output()
 
 
@@ -116,8 +118,8 @@ def test_headers_report_limit_and_remaining_requests(example: None, settings: An
     settings.RATE_LIMIT_MAX = 2
     client = client_of(Role.STAFF)
     first, second, third = (client.get("/api/v1/woki/bookings/B1") for _ in range(3))
-    assert [each.status_code for each in (first, second, third)] == [200, 200, 429]
-    assert [each["RateLimit-Remaining"] for each in (first, second, third)] == ["1", "0", "0"]
+    assert [response.status_code for response in (first, second, third)] == [200, 200, 429]
+    assert [response["RateLimit-Remaining"] for response in (first, second, third)] == ["1", "0", "0"]
     assert {response["RateLimit-Limit"] for response in (first, second, third)} == {"2"}
     assert "Retry-After" not in second
     assert third["Retry-After"] == third["RateLimit-Reset"]

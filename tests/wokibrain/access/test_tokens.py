@@ -86,9 +86,9 @@ def forgeries(session: LoginSession) -> dict[str, str]:
     }  # fmt: skip
     secret = settings.JWT_SECRET
 
-    def signed(changed: dict[str, Any], key: str = secret, algorithm: str = "HS256") -> str:
-        kept = {name: value for name, value in (claims | changed).items() if value is not None}
-        return jwt.encode(kept, key, algorithm=algorithm)
+    def signed(changes: dict[str, Any], key: str = secret, algorithm: str = "HS256") -> str:
+        payload = {name: value for name, value in (claims | changes).items() if value is not None}
+        return jwt.encode(payload, key, algorithm=algorithm)
 
     head, body, signature = signed({}).split(".")
     return {
@@ -127,8 +127,8 @@ def forgeries(session: LoginSession) -> dict[str, str]:
 
 def test_forged_tokens_are_refused(user: User) -> None:
     signed_in()
-    got = {name: status_with(token) for name, token in forgeries(LoginSession.objects.get()).items()}
-    assert got == dict.fromkeys(got, 401) | {"good": 200}
+    statuses = {name: status_with(token) for name, token in forgeries(LoginSession.objects.get()).items()}
+    assert statuses == dict.fromkeys(statuses, 401) | {"good": 200}
 
 
 def test_refresh_and_access_tokens_are_not_interchangeable(user: User) -> None:
