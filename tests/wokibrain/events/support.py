@@ -21,7 +21,7 @@ from wokibrain.events.types import Group
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
-def payload(booking_id: str, **changed: Any) -> dict[str, Any]:
+def payload(booking_id: str, **fields: Any) -> dict[str, Any]:
     return {
         "id": booking_id,
         "reference": "B1",
@@ -37,7 +37,7 @@ def payload(booking_id: str, **changed: Any) -> dict[str, Any]:
         "channel": "api",
         "guestId": None,
         "createdAt": "2026-05-04T09:00:00-03:00",
-        **changed,
+        **fields,
     }
 
 
@@ -46,7 +46,7 @@ def append(
     version: int = 1,
     event_type: str = "BookingCreated",
     at: datetime = NOON,
-    **changed: Any,
+    **fields: Any,
 ) -> StoredEvent:
     """Append one booking event, in a new transaction if there is none."""
     booking_id = booking_id or str(uuid7())
@@ -56,14 +56,14 @@ def append(
             aggregate_id=booking_id,
             expected_version=version - 1,
             event_type=event_type,
-            payload=payload(booking_id, **changed),
+            payload=payload(booking_id, **fields),
             actor="user:1",
             occurred_at=at + timedelta(minutes=version - 1),
         )
 
 
-def append_many(count: int, **changed: Any) -> list[UUID]:
-    return [append(**changed).event_id for _ in range(count)]
+def append_many(count: int, **fields: Any) -> list[UUID]:
+    return [append(**fields).event_id for _ in range(count)]
 
 
 @contextmanager

@@ -156,10 +156,10 @@ def test_replay_stops_at_an_instant() -> None:
 
 def test_a_relay_publishes_and_marks_each_event_once() -> None:
     class Count:
-        sent = 0
+        count = 0
 
         def send(self, events: Sequence[Any], halfway: Any) -> None:
-            self.sent += len(events)
+            self.count += len(events)
 
         def idle(self) -> None:
             pass
@@ -168,7 +168,7 @@ def test_a_relay_publishes_and_marks_each_event_once() -> None:
     outlet = Count()
     relay = Relay(outlet, batch=2)
     assert [relay.step() for _ in range(4)] == [2, 2, 1, 0]
-    assert (outlet.sent, StoredEvent.objects.filter(published_at=None).count()) == (5, 0)
+    assert (outlet.count, StoredEvent.objects.filter(published_at=None).count()) == (5, 0)
 
 
 def test_the_back_office_shows_events_and_replays_dead_letters(client: Client) -> None:
@@ -209,8 +209,8 @@ def test_a_failure_awaiting_retry_is_neither_discarded_nor_replayed() -> None:
     for action, says in (("discard", "1 of 1 were not discarded"), ("replay", "1 of 1 failed again")):
         with pytest.raises(CommandError, match=says):
             run("deadletters", action, str(number))
-    left = Failure.objects.get(pk=number)
-    assert (left.attempts, left.dead_at, left.discarded_at) == (1, None, None)
+    failure = Failure.objects.get(pk=number)
+    assert (failure.attempts, failure.dead_at, failure.discarded_at) == (1, None, None)
 
 
 def test_a_dead_letter_of_a_removed_consumer_is_reported(client: Client) -> None:
@@ -273,18 +273,20 @@ def empty() -> Iterator[Services]:
 def test_a_database_without_tables_is_explained_in_a_sentence(
     command: tuple[str, ...], empty: Services
 ) -> None:
-    code, out, said = run_command(*command, **empty.environment)
+    code, out, message = run_command(*command, **empty.environment)
     assert (code, out) == (1, "")
-    assert said == "wokibrain: the database is not up to date: run `manage.py migrate`\n"
+    assert message == "wokibrain: the database is not up to date: run `manage.py migrate`\n"
 
 
 @pytest.mark.parametrize("command", OPERATORS)
 def test_an_unavailable_database_is_explained_in_a_sentence(command: tuple[str, ...]) -> None:
-    code, out, said = run_command(*command, DATABASE_URL="postgresql://woki:hunter2hunter2@127.0.0.1:1/woki")
+    code, out, message = run_command(
+        *command, DATABASE_URL="postgresql://woki:hunter2hunter2@127.0.0.1:1/woki"
+    )
     assert (code, out) == (1, "")
-    assert said.startswith("wokibrain: PostgreSQL does not answer (")
-    assert said.endswith("is it running, and is DATABASE_URL right?\n")
-    assert (said.count("\n"), "hunter2" in said) == (1, False)
+    assert message.startswith("wokibrain: PostgreSQL does not answer (")
+    assert message.endswith("is it running, and is DATABASE_URL right?\n")
+    assert (message.count("\n"), "hunter2" in message) == (1, False)
 
 
 def test_an_invalid_setting_is_explained_in_a_sentence() -> None:
@@ -293,8 +295,10 @@ def test_an_invalid_setting_is_explained_in_a_sentence() -> None:
         ("ENVIRONMENT", "moon"),
         ("DATABASE_URL", "x://y"),
     ):
-        code, _, said = run_command("status", **{name: value})
-        assert (code, said.count("\n"), said.startswith(f"wokibrain: {name} must ")) == (1, 1, True), said
+        code, _, message = run_command("status", **{name: value})
+        assert (code, message.count("\n"), message.startswith(f"wokibrain: {name} must ")) == (1, 1, True), (
+            message
+        )
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
@@ -311,9 +315,9 @@ def test_a_closed_output_pipe_is_no_error(unbuffered: str) -> None:
 
 
 def test_another_broken_pipe_is_an_error() -> None:
-    code, _, said = run_command("shell", "-c", "raise BrokenPipeError('the other one')")
+    code, _, message = run_command("shell", "-c", "raise BrokenPipeError('the other one')")
     assert code == 1
-    assert said.splitlines()[-1] == "BrokenPipeError: the other one"
+    assert message.splitlines()[-1] == "BrokenPipeError: the other one"
 
 
 def test_a_relay_waits_for_database_and_tables_and_logs_it(empty: Services) -> None:

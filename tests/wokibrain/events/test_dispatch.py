@@ -44,14 +44,14 @@ class Probe:
     """Counts the events it handles; raises for the chosen ids."""
 
     def __init__(self) -> None:
-        self.seen: list[UUID] = []
+        self.event_ids: list[UUID] = []
         self.bad: set[UUID] = set()
         self.error: type[Exception] = ValueError
 
     def __call__(self, events: Sequence[Envelope]) -> None:
         if any(event.event_id in self.bad for event in events):
             raise self.error("cannot")
-        self.seen += [event.event_id for event in events]
+        self.event_ids += [event.event_id for event in events]
 
 
 def test_event_delivered_twice_has_its_effect_once() -> None:
@@ -60,7 +60,7 @@ def test_event_delivered_twice_has_its_effect_once() -> None:
     with support.consumer(probe):
         dispatch.handle("probe", ids)
         dispatch.handle("probe", ids[1:])
-    assert probe.seen == ids
+    assert probe.event_ids == ids
 
 
 def test_two_deliveries_at_the_same_time_have_one_effect() -> None:
@@ -95,7 +95,7 @@ def test_one_failing_event_does_not_hold_up_its_batch() -> None:
     probe.bad = {ids[2]}
     with support.consumer(probe):
         dispatch.handle("probe", ids)
-    assert probe.seen == [ids[0], ids[1], ids[3], ids[4]]
+    assert probe.event_ids == [ids[0], ids[1], ids[3], ids[4]]
     failure = Failure.objects.get()
     assert (failure.event_id, failure.attempts, failure.error) == (ids[2], 1, "ValueError: cannot")
 
@@ -106,7 +106,7 @@ def test_canary_a_batch_without_isolation_makes_no_progress() -> None:
     probe.bad = {ids[2]}
     with support.consumer(probe) as consumer, pytest.raises(ValueError, match="cannot"):
         dispatch._apply(consumer, store.by_ids(ids), retrying=False)
-    assert (probe.seen, Receipt.objects.count()) == ([], 0)
+    assert (probe.event_ids, Receipt.objects.count()) == ([], 0)
 
 
 def test_canary_a_delivery_without_receipts_has_its_effect_twice() -> None:
@@ -116,7 +116,7 @@ def test_canary_a_delivery_without_receipts_has_its_effect_twice() -> None:
         dispatch.handle("probe", ids)
         Receipt.objects.all().delete()
         dispatch.handle("probe", ids)
-    assert probe.seen == ids * 2
+    assert probe.event_ids == ids * 2
 
 
 def test_a_failed_attempt_leaves_no_effect() -> None:
@@ -155,7 +155,7 @@ def test_an_unavailable_dependency_uses_up_no_attempts() -> None:
         assert (Failure.objects.get().attempts, Failure.objects.get().dead_at) == (0, None)
         probe.bad = set()
         dispatch.handle("probe", [event_id], retrying=True)
-    assert probe.seen == [event_id]
+    assert probe.event_ids == [event_id]
     assert Failure.objects.count() == 0
 
 
@@ -167,9 +167,9 @@ def test_regular_delivery_leaves_a_failed_event_to_its_retry() -> None:
         dispatch.handle("probe", [event_id])
         probe.bad = set()
         dispatch.handle("probe", [event_id])
-        assert probe.seen == []
+        assert probe.event_ids == []
         dispatch.handle("probe", [event_id], retrying=True)
-    assert probe.seen == [event_id]
+    assert probe.event_ids == [event_id]
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_an_event_of_an_unknown_type_waits_for_a_program_that_knows_it(
     with support.consumer(probe):
         for attempt in range(MAX_ATTEMPTS + 2):
             dispatch.handle("probe", [unknown, good], retrying=attempt > 0)
-        assert probe.seen == [good]
+        assert probe.event_ids == [good]
         failure = Failure.objects.get()
         assert (failure.error, failure.attempts, failure.dead_at) == ("UnknownType: BookingExploded", 0, None)
         assert sweeper.retry_due() == 0
@@ -202,7 +202,7 @@ def test_an_event_of_an_unknown_type_waits_for_a_program_that_knows_it(
         assert sweeper.retry_due() == 1
         dispatch.handle("probe", [unknown], retrying=True)
         dispatch.handle("probe", [unknown, good])
-    assert probe.seen == [good, unknown]
+    assert probe.event_ids == [good, unknown]
     assert (Failure.objects.count(), deadletters.dead().count()) == (0, 0)
 
 
@@ -232,11 +232,11 @@ def test_an_event_of_an_unknown_topic_waits_for_a_relay_that_knows_it() -> None:
     published = StoredEvent.objects.exclude(published_at=None)
     assert list(published.values_list("event_id", flat=True)) == [good]
 
-    known = types.register(EventType("HologramDrawn", Topic("hologram"), "drawn", ()))
+    event_type = types.register(EventType("HologramDrawn", Topic("hologram"), "drawn", ()))
     try:
         assert relay.step() == 1
     finally:
-        types._types.pop(known.name)
+        types._types.pop(event_type.name)
 
 
 def test_an_event_whose_upcaster_fails_holds_up_neither_relay_nor_batch(
@@ -254,7 +254,7 @@ def test_an_event_whose_upcaster_fails_holds_up_neither_relay_nor_batch(
     assert Relay(outlet).step() == 2
     with support.consumer(probe):
         dispatch.handle("probe", [old, good])
-    assert probe.seen == [good]
+    assert probe.event_ids == [good]
     assert (Failure.objects.get().event_id, Failure.objects.get().attempts) == (old, 1)
 
 
@@ -285,7 +285,7 @@ def test_an_event_that_is_not_in_the_store_is_dead_at_once() -> None:
     probe = Probe()
     with support.consumer(probe):
         dispatch.handle("probe", [uuid7()])
-    assert probe.seen == []
+    assert probe.event_ids == []
     assert deadletters.dead().get().error == "NotStored: not in the event store"
 
 
@@ -304,7 +304,7 @@ def test_replaying_a_dead_letter_has_its_effect_once() -> None:
         assert deadletters.replay(deadletters.dead().get()).done
         assert deadletters.replay(letter).done
         dispatch.handle("probe", [event_id])
-    assert probe.seen == [event_id]
+    assert probe.event_ids == [event_id]
 
 
 def test_a_discarded_letter_stays_without_effect() -> None:
@@ -318,7 +318,7 @@ def test_a_discarded_letter_stays_without_effect() -> None:
         probe.bad = set()
         dispatch.handle("probe", [event_id])
         dispatch.handle("probe", [event_id], retrying=True)
-    assert probe.seen == []
+    assert probe.event_ids == []
     assert deadletters.dead().count() == 0
 
 
@@ -346,7 +346,7 @@ def test_receipts_below_the_watermark_are_deleted_and_still_count() -> None:
         sweeper.advance(consumer)
         sweeper.prune(consumer)
         dispatch.handle("probe", ids)
-    assert probe.seen == [ids[0], ids[1], ids[3], ids[2]]
+    assert probe.event_ids == [ids[0], ids[1], ids[3], ids[2]]
 
 
 def test_watermark_passes_a_dead_letter_and_its_replay_still_works() -> None:
@@ -366,7 +366,7 @@ def test_watermark_passes_a_dead_letter_and_its_replay_still_works() -> None:
         assert deadletters.replay(deadletters.dead().get()).done
         sweeper.prune(consumer)
         dispatch.handle("probe", ids)
-    assert probe.seen == [ids[0], ids[2], ids[1]]
+    assert probe.event_ids == [ids[0], ids[2], ids[1]]
 
 
 def test_published_at_grows_strictly_even_when_the_clock_does_not() -> None:
@@ -408,7 +408,7 @@ def test_a_new_consumer_skips_earlier_events() -> None:
         dispatch.handle("late", [*old, *new])
     finally:
         unregister("late")
-    assert probe.seen == new
+    assert probe.event_ids == new
     assert Watermark.objects.get(consumer="late").through is not None
 
 

@@ -35,12 +35,12 @@ class Model:
         return past[-1] if past else None
 
     def day(self, sector_id: str | None, day: str, instant: datetime) -> set[str]:
-        found = set()
+        booking_ids = set()
         for booking_id in self.states:
             state = self.at(booking_id, instant)
             if state and state["serviceDate"] == day and sector_id in (None, state["sectorId"]):
-                found.add(booking_id)
-        return found
+                booking_ids.add(booking_id)
+        return booking_ids
 
 
 def _operate(rng: random.Random, operations: int) -> tuple[Model, list[datetime]]:
@@ -94,12 +94,12 @@ def _check(operations: int, samples: int, seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
     model, instants = _operate(rng, operations)
-    chosen = [
+    moments = [
         support.NOON - timedelta(days=1),
         *rng.sample(instants, samples),
         instants[-1] + timedelta(days=1),
     ]
-    assert _mismatches(model, chosen) == 0
+    assert _mismatches(model, moments) == 0
     full = {
         (booking_id, version): _at_version(booking_id, version)
         for booking_id, states in model.states.items()
@@ -108,7 +108,7 @@ def _check(operations: int, samples: int, seed: int) -> None:
     for booking_id in model.states:
         readmodels.take_snapshots(history.history(booking_id))
     assert {key: _at_version(*key) for key in full} == full
-    assert _mismatches(model, chosen) == 0
+    assert _mismatches(model, moments) == 0
 
 
 def test_as_of_is_the_model_at_that_instant(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,9 +114,9 @@ def test_events_wait_until_wrong_settings_are_corrected(
         (line,) = (line for line in output.splitlines() if line.startswith("kafka  "))
         assert [word for word in says if word not in line] == []
         assert "outbox       5 events" in output
-        told = output + "".join(process.output() for process in started)
-        assert "Traceback" not in told
-        assert [secret for secret in (PASSWORD, WRONG) if secret in told] == []
+        outputs = output + "".join(process.output() for process in started)
+        assert "Traceback" not in outputs
+        assert [secret for secret in (PASSWORD, WRONG) if secret in outputs] == []
         assert [process.stop() for process in started] == [0, 0]
 
         pipeline.start("relay", "consume", "worker")

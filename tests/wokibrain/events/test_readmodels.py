@@ -33,13 +33,13 @@ def _story(count: int, seed: int = 1) -> list[UUID]:
         ids.append(support.append(booking, **state).event_id)
         for version in range(2, rng.randint(2, 5)):
             kind = rng.choice(["BookingUpdated", "BookingSeated", "BookingCancelled", "BookingNoShow"])
-            changed: dict[str, dict[str, Any]] = {
+            changes: dict[str, dict[str, Any]] = {
                 "BookingUpdated": {"partySize": rng.randint(1, 6), "serviceDate": rng.choice(DATES)},
                 "BookingSeated": {"status": "SEATED"},
                 "BookingCancelled": {"status": "CANCELLED"},
                 "BookingNoShow": {"status": "NO_SHOW"},
             }
-            state |= changed[kind]
+            state |= changes[kind]
             ids.append(support.append(booking, version, kind, **state).event_id)
     return ids
 
@@ -133,7 +133,7 @@ def test_canary_a_rebuild_without_receipts_counts_twice() -> None:
 def test_rebuild_during_writes_applies_each_event_once() -> None:
     _handle(_story(60))
     stop = threading.Event()
-    written: list[UUID] = []
+    event_ids: list[UUID] = []
     errors: list[Exception] = []
 
     def write() -> None:
@@ -141,7 +141,7 @@ def test_rebuild_during_writes_applies_each_event_once() -> None:
         while not stop.is_set():
             seed += 1
             ids = _story(1, seed)
-            written.extend(ids)
+            event_ids.extend(ids)
             _handle(ids)
             stop.wait(0.01)
         connection.close()
@@ -160,7 +160,7 @@ def test_rebuild_during_writes_applies_each_event_once() -> None:
         thread.start()
     rounds = 0
     try:
-        while rounds < 5 or len(written) < 40:
+        while rounds < 5 or len(event_ids) < 40:
             readmodels.rebuild("days")
             readmodels.rebuild("analytics")
             assert (readmodels.differences("days"), readmodels.differences("analytics")) == (0, 0)
@@ -171,7 +171,7 @@ def test_rebuild_during_writes_applies_each_event_once() -> None:
             thread.join()
     assert errors == []
     assert (readmodels.differences("days"), readmodels.differences("analytics")) == (0, 0)
-    assert Receipt.objects.filter(consumer="days", event_id__in=written).count() == len(written)
+    assert Receipt.objects.filter(consumer="days", event_id__in=event_ids).count() == len(event_ids)
 
 
 def test_an_event_that_failed_is_left_out_by_rebuild_and_check_alike() -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 class StoreContract:
     """The tests of any writer: ``write`` appends version ``expected + 1`` or raises."""
 
-    def write(self, aggregate_id: str, expected: int, **changed: Any) -> UUID:
+    def write(self, aggregate_id: str, expected: int, **fields: Any) -> UUID:
         raise NotImplementedError
 
     def test_versions_are_read_in_order(self) -> None:
@@ -54,17 +54,17 @@ class StoreContract:
 
 
 class TestAppend(StoreContract):
-    def write(self, aggregate_id: str, expected: int, **changed: Any) -> UUID:
-        return support.append(aggregate_id, expected + 1, **changed).event_id
+    def write(self, aggregate_id: str, expected: int, **fields: Any) -> UUID:
+        return support.append(aggregate_id, expected + 1, **fields).event_id
 
 
 class TestStatement(StoreContract):
     """The booking services' own statement, with the columns COLUMNS."""
 
-    def write(self, aggregate_id: str, expected: int, **changed: Any) -> UUID:
+    def write(self, aggregate_id: str, expected: int, **fields: Any) -> UUID:
         from tests.pipeline import INSERT, event_row
 
-        row = event_row(aggregate_id, expected + 1, **changed)
+        row = event_row(aggregate_id, expected + 1, **fields)
         with connection.cursor() as cursor:
             cursor.execute(INSERT.decode(), row)
         event_id: UUID = row[0]
@@ -209,9 +209,9 @@ def test_old_payloads_are_upcast_on_reading_and_stay_as_stored() -> None:
         return payload | {"covers": payload["covers"] * 10}
 
     row = StoredEvent.objects.get(aggregate_id="a")
-    for written in (Envelope.as_written(row), Envelope.from_row(row)):
-        assert Envelope.from_bytes(written.to_bytes()) == written
-        assert envelope.upcast(written) == Envelope.from_row(row)
+    for event in (Envelope.as_written(row), Envelope.from_row(row)):
+        assert Envelope.from_bytes(event.to_bytes()) == event
+        assert envelope.upcast(event) == Envelope.from_row(row)
     support.append("b", covers=7)
     assert store.load("booking", "a")[0].payload["covers"] == 20
     assert store.load("booking", "b")[0].payload["covers"] == 7
