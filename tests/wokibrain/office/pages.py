@@ -55,21 +55,20 @@ class _Fields(HTMLParser):
         self._select = self._textarea = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = {name: value or "" for name, value in attrs}
-        given = dict(attrs)
-        name, kind = found.get("name", ""), found.get("type", "text")
+        attributes = {name: value or "" for name, value in attrs}
+        name, kind = attributes.get("name", ""), attributes.get("type", "text")
         if tag == "select":
             self._select = name
-        elif tag == "option" and self._select and "selected" in given:
-            self._put(self._select, found.get("value", ""))
+        elif tag == "option" and self._select and "selected" in attributes:
+            self._put(self._select, attributes.get("value", ""))
         elif tag == "textarea":
             self._textarea = name
             self._put(name, "")
         elif tag == "input" and kind not in ("submit", "button", "file"):
             if kind not in ("checkbox", "radio"):
-                self._put(name, found.get("value", ""))
-            elif "checked" in given:
-                self._put(name, found.get("value", "on"))
+                self._put(name, attributes.get("value", ""))
+            elif "checked" in attributes:
+                self._put(name, attributes.get("value", "on"))
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "select":
@@ -86,10 +85,10 @@ class _Fields(HTMLParser):
             self.values.setdefault(name, []).append(value)
 
 
-def filled_form(response: Any, **changed: Any) -> dict[str, Any]:
-    """Return a page's form fields, overwritten with ``changed``; None omits one."""
+def filled_form(response: Any, **changes: Any) -> dict[str, Any]:
+    """Return a page's form fields, overwritten with ``changes``; None omits one."""
     parser = _Fields()
     parser.feed(response.content.decode())
     del parser.values["csrfmiddlewaretoken"]
-    values: dict[str, Any] = parser.values | changed
+    values: dict[str, Any] = parser.values | changes
     return {name: value for name, value in values.items() if value is not None}

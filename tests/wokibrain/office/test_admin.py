@@ -38,11 +38,11 @@ def post(client: Client, path: str, body: dict[str, Any]) -> Any:
     return client.post(f"/admin/floor/{path}", json.dumps(body), content_type="application/json")
 
 
-def booking_form(**changed: str) -> dict[str, str]:
+def booking_form(**changes: str) -> dict[str, str]:
     return {
         "restaurant": "R1", "date": DAY, "time": "20:30", "party_size": "2", "duration_minutes": "60",
         "guest_name": "Ana García", "guest_phone": "", "guest_email": "", "notes": "", "_save": "1",
-    } | changed  # fmt: skip
+    } | changes  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_booking_added_in_the_admin_goes_through_the_services(two_restaurants:
 
 
 @pytest.mark.parametrize(
-    ("changed", "field", "said"),
+    ("changes", "field", "message"),
     [
         ({"party_size": "0"}, "party_size", "Ensure this value is greater than or equal to 1."),
         ({"date": "1900-01-01"}, "date", "Expected a date from 2000-01-01 to 2099-12-31."),
@@ -104,11 +104,11 @@ def test_a_booking_added_in_the_admin_goes_through_the_services(two_restaurants:
     ],
 )
 def test_invalid_input_is_explained_at_its_field(
-    two_restaurants: None, changed: dict[str, str], field: str, said: str
+    two_restaurants: None, changes: dict[str, str], field: str, message: str
 ) -> None:
-    response = person(Role.MANAGER).post("/admin/bookings/booking/add/", booking_form(**changed))
+    response = person(Role.MANAGER).post("/admin/bookings/booking/add/", booking_form(**changes))
     form = response.context["adminform"].form
-    assert form.errors == {field: [said]}
+    assert form.errors == {field: [message]}
     assert form["guest_name"].value() == "Ana García"
     assert Booking.objects.count() == 1
 
@@ -117,8 +117,8 @@ def test_a_taken_table_is_explained_above_the_form(two_restaurants: None) -> Non
     response = person(Role.MANAGER).post(
         "/admin/bookings/booking/add/", booking_form(party_size="3", tables="T2")
     )
-    (said,) = response.context["adminform"].form.non_field_errors()
-    assert said.startswith("The requested tables are not free at that time.")
+    (message,) = response.context["adminform"].form.non_field_errors()
+    assert message.startswith("The requested tables are not free at that time.")
 
 
 def test_a_change_in_the_admin_saves_the_edited_fields(two_restaurants: None) -> None:
@@ -142,7 +142,7 @@ def test_the_board_names_who_made_a_change(two_restaurants: None) -> None:
     with frozen(datetime(2025, 10, 22, 23, 30, tzinfo=UTC)):
         assert post(client, f"bookings/{booking}/seat", {}).status_code == 200
     story = client.get(f"/admin/floor/bookings/{booking}").json()["story"]
-    assert [each["by"] for each in story] == ["WokiBrain", "API key Till", "without sign-in", "Ana"]
+    assert [entry["by"] for entry in story] == ["WokiBrain", "API key Till", "without sign-in", "Ana"]
 
 
 def test_a_block_over_a_booking_is_refused(two_restaurants: None) -> None:
@@ -170,8 +170,8 @@ def test_an_api_key_is_shown_once_and_stored_as_its_digest(two_restaurants: None
     }
     response = client.post("/admin/access/apikey/add/", body)
     assert response.status_code == 302
-    said = " ".join(str(message) for message in get_messages(response.wsgi_request))
-    token = said.split("data-token>")[1].split("<")[0]
+    text = " ".join(str(message) for message in get_messages(response.wsgi_request))
+    token = text.split("data-token>")[1].split("<")[0]
     key = ApiKey.objects.get(name="Till")
     assert bytes(key.digest) == digest_of(token)
     pages = [client.get("/admin/access/apikey/").content.decode() for _ in range(2)]
@@ -203,16 +203,19 @@ def test_moving_tables_on_the_floor_plan_is_audited(two_restaurants: None) -> No
     create_sector(caller=SYSTEM, id="S3", restaurant_id="R1", name="Patio")
     create_table(caller=SYSTEM, id="P1", sector_id="S3", capacity_min=1, capacity_max=4)
     client, before = person(Role.ADMIN), Table.objects.get(pk="T1")
-    spots = [{"id": each, "x": 100, "y": 205} for each in ("T1", "P1")]
+    spots = [{"id": table_id, "x": 100, "y": 205} for table_id in ("T1", "P1")]
     assert post(client, "tables", {"restaurantId": "R1", "tables": spots}).status_code == 200
     assert list(Table.objects.filter(x=100, y=205).order_by("pk").values_list("pk", flat=True)) == [
         "P1",
         "T1",
     ]
-    kept = {entry.target_id: entry for entry in AuditEntry.objects.filter(action="TableUpdated")}
-    assert sorted(kept) == ["P1", "T1"]
-    assert (kept["T1"].before, kept["T1"].after) == ({"x": before.x, "y": before.y}, {"x": 100, "y": 205})
-    assert kept["T1"].actor == f"user:{User.objects.get().pk}"
+    entries = {entry.target_id: entry for entry in AuditEntry.objects.filter(action="TableUpdated")}
+    assert sorted(entries) == ["P1", "T1"]
+    assert (entries["T1"].before, entries["T1"].after) == (
+        {"x": before.x, "y": before.y},
+        {"x": 100, "y": 205},
+    )
+    assert entries["T1"].actor == f"user:{User.objects.get().pk}"
     wrong = post(client, "tables", {"restaurantId": "R1", "tables": [*spots, {"id": "Z1", "x": 1, "y": 1}]})
     assert (wrong.status_code, AuditEntry.objects.filter(action="TableUpdated").count()) == (404, 2)
 

@@ -74,7 +74,7 @@ PAGES: dict[str, tuple[type[Any] | None, frozenset[Any], frozenset[Any], frozens
     "waffle/flag": (Flag, NOBODY, NOBODY, NOBODY),
     "waffle/switch": (Switch, NOBODY, NOBODY, NOBODY),
 }
-NAMED = {"restaurants/restaurant": "R1", "restaurants/sector": "S1", "restaurants/table": "T2"}
+IDS = {"restaurants/restaurant": "R1", "restaurants/sector": "S1", "restaurants/table": "T2"}
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.MANAGER, Role.STAFF, "superuser"])
@@ -82,15 +82,15 @@ def test_each_role_opens_its_pages_and_no_others(two_restaurants: None, role: st
     client = owner() if role == "superuser" else person(role)
     for page, (model, opens, adds, changes) in PAGES.items():
         may = [role == "superuser" or role in who for who in (opens, adds)]
-        found = [client.get(f"/admin/{page}/").status_code]
+        statuses = [client.get(f"/admin/{page}/").status_code]
         if adds:
-            found.append(client.get(f"/admin/{page}/add/").status_code)
-        assert found == [200 if each else 403 for each in may][: len(found)], page
+            statuses.append(client.get(f"/admin/{page}/add/").status_code)
+        assert statuses == [200 if allowed else 403 for allowed in may][: len(statuses)], page
         # An administrator sees the restaurant's entries, and not sign-ins.
         rows = model and model._default_manager.filter(
             **({"restaurant_id": "R1"} if model is AuditEntry else {})
         )
-        one = NAMED.get(page) or (rows and rows.values_list("pk", flat=True).first())
+        one = IDS.get(page) or (rows and rows.values_list("pk", flat=True).first())
         if one is None:
             continue
         response = client.get(f"/admin/{page}/{one}/change/")
@@ -106,7 +106,7 @@ def test_a_membership_at_another_restaurant_gives_no_access(two_restaurants: Non
         rows = model and model._default_manager.filter(
             **({"restaurant_id": "R1"} if model is AuditEntry else {})
         )
-        one = NAMED.get(page) or (rows and rows.values_list("pk", flat=True).first())
+        one = IDS.get(page) or (rows and rows.values_list("pk", flat=True).first())
         if one is not None and opens:
             response = client.get(f"/admin/{page}/{one}/change/")
             assert (response.status_code, response["Location"]) == (302, "/admin/"), page
@@ -175,28 +175,28 @@ def test_a_list_takes_the_same_queries_for_many_rows_as_for_few(two_restaurants:
     audit.audit(
         [Envelope.from_row(row) for row in rows if not AuditEntry.objects.filter(event_id=row.event_id)]
     )
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         response = client.get(f"/admin/{page}/")
     assert response.status_code == 200
     # A date hierarchy queries years, months and days separately.
-    assert len(asked) <= len(few) + 2
-    assert len(asked) <= 30
+    assert len(queries) <= len(few) + 2
+    assert len(queries) <= 30
 
 
 def test_200_bookings_on_one_page_take_the_queries_of_one(two_restaurants: None) -> None:
     client = person(Role.ADMIN)
     many(199)
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         response = client.get("/admin/bookings/booking/?all=")
     assert (response.context["cl"].result_count, len(response.context["cl"].result_list)) == (200, 200)
-    assert len(asked) <= 24
+    assert len(queries) <= 24
 
 
 # --- search ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "references"),
     [
         ({"q": "B1"}, ["B1"]),
         ({"q": "b1"}, ["B1"]),
@@ -214,9 +214,9 @@ def test_200_bookings_on_one_page_take_the_queries_of_one(two_restaurants: None)
         ({"attention": "tables"}, []),
     ],
 )
-def test_bookings_are_searchable(two_restaurants: None, query: dict[str, str], found: list[str]) -> None:
+def test_bookings_are_searchable(two_restaurants: None, query: dict[str, str], references: list[str]) -> None:
     response = person(Role.STAFF).get("/admin/bookings/booking/", query)
-    assert [booking.reference for booking in response.context["cl"].result_list] == found
+    assert [booking.reference for booking in response.context["cl"].result_list] == references
 
 
 def test_a_filter_for_another_restaurants_sector_finds_nothing(two_restaurants: None) -> None:
@@ -300,37 +300,44 @@ def test_invalid_input_is_explained_in_the_users_language_and_other_input_kept(
 
 
 @pytest.mark.parametrize(
-    ("language", "said"),
+    ("language", "sentence"),
     [
         ("en", "This page was open for too long, or your browser does not accept its cookies."),
         ("es", "Esta página estuvo abierta demasiado tiempo o tu navegador no acepta sus cookies."),
     ],
 )
 def test_a_form_without_a_csrf_token_gets_our_error_page(
-    two_restaurants: None, language: str, said: str
+    two_restaurants: None, language: str, sentence: str
 ) -> None:
     client = person(Role.MANAGER, csrf=True)
     spoken = {"Accept-Language": language}
     page = client.post("/admin/bookings/booking/add/", {}, headers=HTML | spoken)
     assert (page.status_code, page["Content-Type"]) == (403, "text/html; charset=utf-8")
-    assert (f"<h1>{said}</h1>" in page.content.decode(), "Django" in page.content.decode()) == (True, False)
+    assert (f"<h1>{sentence}</h1>" in page.content.decode(), "Django" in page.content.decode()) == (
+        True,
+        False,
+    )
     script = client.post("/admin/floor/walk-in", {}, content_type="application/json", headers=spoken)
-    assert (script.status_code, script.json()["error"], script.json()["detail"]) == (403, "FORBIDDEN", said)
+    assert (script.status_code, script.json()["error"], script.json()["detail"]) == (
+        403,
+        "FORBIDDEN",
+        sentence,
+    )
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "said"),
+    ("path", "status", "sentence"),
     [
         ("/admin/nowhere/", 404, "This page does not exist."),
         ("/admin/waffle/flag/", 403, "You do not have permission to do this."),
     ],
 )
 def test_missing_and_forbidden_pages_are_html_for_browsers(
-    two_restaurants: None, path: str, status: int, said: str
+    two_restaurants: None, path: str, status: int, sentence: str
 ) -> None:
     client = person(Role.STAFF)
     page = client.get(path, headers=HTML)
-    assert (page.status_code, f"<h1>{said}</h1>" in page.content.decode()) == (status, True)
+    assert (page.status_code, f"<h1>{sentence}</h1>" in page.content.decode()) == (status, True)
     code = {404: "NOT_FOUND", 403: "FORBIDDEN"}[status]
     assert client.get(path, headers={"Accept": "application/json"}).json()["error"] == code
 
@@ -340,16 +347,16 @@ def test_outside_the_back_office_a_browser_gets_json_too(db: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "said"),
+    ("language", "sentence"),
     [
         ("en", "table with ID “Z1” doesn’t exist. Perhaps it was deleted?"),
         ("es", "mesa con el ID “Z1” no existe. ¿Quizás fue eliminado?"),
     ],
 )
 def test_another_restaurants_table_in_the_url_is_not_found(
-    two_restaurants: None, language: str, said: str
+    two_restaurants: None, language: str, sentence: str
 ) -> None:
     spoken = {"Accept-Language": language}
     response = person(Role.ADMIN).get("/admin/restaurants/table/Z1/change/", headers=spoken, follow=True)
     assert response.redirect_chain == [("/admin/", 302)]
-    assert [str(message) for message in response.context["messages"]] == [said]
+    assert [str(message) for message in response.context["messages"]] == [sentence]

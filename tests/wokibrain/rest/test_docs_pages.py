@@ -195,9 +195,9 @@ def test_pages_accept_reads_only(root: str, page: str) -> None:
 
 
 def test_every_response_has_its_request_id() -> None:
-    given = "5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"
+    request_id = "5f0c2f3e-8f5e-4a8b-9a53-5f5d7f3a0c11"
     for path in (*PAGES, "/nope", "/api/v1/woki/bookings/B9"):
-        assert get(path, **{"X-Request-ID": given}).headers["X-Request-ID"] == given
+        assert get(path, **{"X-Request-ID": request_id}).headers["X-Request-ID"] == request_id
         assert len(get(path, **{"X-Request-ID": "<script>"}).headers["X-Request-ID"]) == 36
 
 

@@ -57,18 +57,18 @@ def seat_b1(api: Api) -> None:
     assert api.step("B1", "seat").status == 200
 
 
-NAMED = {"name": "Otra"}
+OTHER_NAME = {"name": "Otra"}
 PLACE = {"name": "Nueva", "timezone": "Europe/Madrid"}
 TABLE = {"sectorId": "S1", "minSize": 2, "maxSize": 4}
 CASES = {
-    "createRestaurant": Case("/restaurants", PLACE, NAMED),
-    "changeRestaurant": Case("/restaurants/R1", {"name": "Bistro"}, NAMED),
+    "createRestaurant": Case("/restaurants", PLACE, OTHER_NAME),
+    "changeRestaurant": Case("/restaurants/R1", {"name": "Bistro"}, OTHER_NAME),
     "deleteRestaurant": Case("/restaurants/R2"),
-    "createSector": Case("/restaurants/R1/sectors", {"name": "Patio"}, NAMED),
-    "changeSector": Case("/sectors/S1", {"name": "Sala"}, NAMED),
+    "createSector": Case("/restaurants/R1/sectors", {"name": "Patio"}, OTHER_NAME),
+    "changeSector": Case("/sectors/S1", {"name": "Sala"}, OTHER_NAME),
     "deleteSector": Case("/sectors/S9"),
     "createTable": Case("/tables", TABLE, {"maxSize": 5}),
-    "changeTable": Case("/tables/T1", {"name": "Ventana"}, NAMED),
+    "changeTable": Case("/tables/T1", {"name": "Ventana"}, OTHER_NAME),
     "deleteTable": Case("/tables/T9"),
     "blockTable": Case("/tables/T3/blocks", SHUT, {"reason": "Wobbly leg"}),
     "unblockTable": Case("/tables/T4/blocks", before=blocked),
@@ -81,8 +81,8 @@ CASES = {
     "redeliver": Case("/webhooks/{hook}/deliveries/{delivery}/redeliver"),
     "recoverWebhook": Case("/webhooks/{hook}/recover?since=2025-10-20T00:00:00Z"),
     "seed": Case("/admin/seed"),
-    "setUpRestaurant": Case("/admin/restaurants", PLACE, NAMED),
-    "setUpSector": Case("/admin/sectors", {"restaurantId": "R1", "name": "Patio"}, NAMED),
+    "setUpRestaurant": Case("/admin/restaurants", PLACE, OTHER_NAME),
+    "setUpSector": Case("/admin/sectors", {"restaurantId": "R1", "name": "Patio"}, OTHER_NAME),
     "setUpTable": Case("/admin/tables", TABLE, {"maxSize": 5}),
     "createBooking": Case("/woki/bookings", BOOK, {"partySize": 2}),
     "changeBooking": Case("/woki/bookings/B1", {"partySize": 4}, {"partySize": 2}),
@@ -93,8 +93,8 @@ CASES = {
     "reopenBooking": Case("/woki/bookings/B1/reopen", before=seat_b1),
 }
 CHANGING = {
-    each["operationId"]: (method.upper(), each)
-    for _, method, each in operations(openapi.document())
+    operation["operationId"]: (method.upper(), operation)
+    for _, method, operation in operations(openapi.document())
     if method != "get"
 }
 KEYED = sorted(set(CHANGING) - NEVER)
@@ -115,8 +115,8 @@ class Scene:
         if more:
             path += ("&" if "?" in path else "?") + more
         body = None if self.case.body is None else self.case.body | over
-        given = SECRET | ({} if key is None else {"Idempotency-Key": key})
-        return (api or self.api).call(self.method, path, body, headers=given)
+        headers = SECRET | ({} if key is None else {"Idempotency-Key": key})
+        return (api or self.api).call(self.method, path, body, headers=headers)
 
 
 @pytest.fixture
@@ -160,11 +160,11 @@ def test_every_changing_operation_accepts_a_key_and_documents_it() -> None:
         operation = CHANGING[name][1]
         (header,) = [parameter for parameter in operation["parameters"] if parameter["in"] == "header"]
         assert (header["name"], header["schema"]["maxLength"]) == ("Idempotency-Key", 255), name
-        (good,) = [each for status, each in operation["responses"].items() if status < "300"]
+        (good,) = [response for status, response in operation["responses"].items() if status < "300"]
         assert "Idempotent-Replayed" in good["headers"], name
         for status, code in (("409", "IDEMPOTENCY_IN_PROGRESS"), ("422", "IDEMPOTENCY_KEY_REUSED")):
-            shown = operation["responses"][status]["content"]["application/json"]["examples"].values()
-            assert code in {each["value"]["error"] for each in shown}, name
+            examples = operation["responses"][status]["content"]["application/json"]["examples"].values()
+            assert code in {entry["value"]["error"] for entry in examples}, name
 
 
 def test_operations_without_a_key_document_why() -> None:
@@ -219,7 +219,7 @@ def test_a_key_of_another_operation_is_refused(scene: Scene) -> None:
     if "/admin/" in scene.case.path:
         assert scene.api.call("POST", "/admin/seed?again=1", headers=SECRET | _key("k")).status == 200
     else:
-        assert scene.api.patch("/tables/T2", NAMED, key="k").status == 200
+        assert scene.api.patch("/tables/T2", OTHER_NAME, key="k").status == 200
     before = everything()
     assert_refused(scene.send("k"), 422, "IDEMPOTENCY_KEY_REUSED")
     assert everything() == before
@@ -287,7 +287,7 @@ def test_a_secret_is_stored_encrypted_and_replayed(scene: Scene, settings: Setti
     with connection.cursor() as cursor:
         cursor.execute("SELECT kept::text FROM bookings_idempotencykey AS kept")
         ((row,),) = cursor.fetchall()
-    assert all(shown not in row for shown in (secret, secret.removeprefix("whsec_"), "127.0.0.1"))
+    assert all(text not in row for text in (secret, secret.removeprefix("whsec_"), "127.0.0.1"))
     # SECRET_KEY may change meanwhile: the former one still decrypts.
     settings.WEBHOOK_SECRET_KEYS = ["a new key of the tests, long enough", *settings.WEBHOOK_SECRET_KEYS]
     assert scene.send("k").body == first.body
@@ -339,8 +339,8 @@ def test_a_replay_does_not_resolve_the_host_again(scene: Scene, settings: Settin
 def test_a_refusal_is_not_stored(scene: Scene) -> None:
     assert_refused(scene.send("k", id="R2"), 400, "VALIDATION_ERROR", "id")
     assert scene.api.delete("/restaurants/R2").status == 204
-    made = scene.send("k", id="R2")
-    assert (made.status, "Idempotent-Replayed" in made.headers) == (201, False)
+    again = scene.send("k", id="R2")
+    assert (again.status, "Idempotent-Replayed" in again.headers) == (201, False)
 
 
 @pytest.mark.parametrize("scene", ["changeTable"], indirect=True)

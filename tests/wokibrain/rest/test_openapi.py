@@ -57,11 +57,11 @@ def everything(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def routes(patterns: list[Any] | None = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for each in get_resolver().url_patterns if patterns is None else patterns:
-        if isinstance(each, URLResolver):
-            yield from routes(each.url_patterns, prefix + str(each.pattern))
-        elif isinstance(each, URLPattern):
-            yield prefix + str(each.pattern), each.callback
+    for entry in get_resolver().url_patterns if patterns is None else patterns:
+        if isinstance(entry, URLResolver):
+            yield from routes(entry.url_patterns, prefix + str(entry.pattern))
+        elif isinstance(entry, URLPattern):
+            yield prefix + str(entry.pattern), entry.callback
 
 
 def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
@@ -107,7 +107,7 @@ def test_every_operation_lists_its_errors(document: dict[str, Any]) -> None:
         for status in here - {"200", "201", "202", "204"}:
             (content,) = operation["responses"][status]["content"].values()
             assert content["schema"] == {"$ref": "#/components/schemas/Error"}
-            codes = {each["value"]["error"] for each in content["examples"].values()}
+            codes = {entry["value"]["error"] for entry in content["examples"].values()}
             assert codes, (path, method, status)
             assert {str(int(STATUS[Code(code)])) for code in codes} == {status}
             assert all(f"`{code}`" in operation["responses"][status]["description"] for code in codes)
@@ -130,8 +130,10 @@ def test_every_operation_on_a_resource_lists_not_found(document: dict[str, Any])
         )
         if "$ref" in body:
             body = document["components"]["schemas"][body["$ref"].rpartition("/")[2]]
-        asked = {each["name"] for each in operation.get("parameters", [])} | set(body.get("properties", {}))
-        assert ("{" in path or bool(asked & ADDRESSES)) == ("404" in operation["responses"]), name
+        names = {parameter["name"] for parameter in operation.get("parameters", [])} | set(
+            body.get("properties", {})
+        )
+        assert ("{" in path or bool(names & ADDRESSES)) == ("404" in operation["responses"]), name
 
 
 def test_every_success_with_a_body_has_an_example(document: dict[str, Any]) -> None:
@@ -153,7 +155,7 @@ def test_creating_operations_link_to_the_operations_on_the_new_resource(document
         ("createTable", "table"), ("createWebhook", "webhook"), ("testWebhook", "delivery"),
     ):  # fmt: skip
         answers = by_name[maker][1]["responses"]
-        (links,) = [each["links"] for status, each in answers.items() if status.startswith("2")]
+        (links,) = [answer["links"] for status, answer in answers.items() if status.startswith("2")]
         on_it = {name for name, (path, _) in by_name.items() if f"{{{parameter}}}" in path}
         if parameter == "webhook":
             on_it.remove("redeliver")
@@ -161,7 +163,7 @@ def test_creating_operations_link_to_the_operations_on_the_new_resource(document
         for name, link in links.items():
             assert link["operationId"] == name
             assert link["parameters"][parameter] == "$response.body#/id"
-            assert {f"{{{each}}}" for each in link["parameters"]} == set(
+            assert {f"{{{field}}}" for field in link["parameters"]} == set(
                 re.findall(r"{\w+}", by_name[name][0])
             )
 
@@ -193,10 +195,10 @@ def test_the_booking_operations_list_the_contracts_errors(document: dict[str, An
     by_name = {operation["operationId"]: operation for _, _, operation in operations(document)}
     for name, expected in REFUSALS.items():
         codes = {
-            each["value"]["error"]
+            entry["value"]["error"]
             for status, response in by_name[name]["responses"].items()
             if status in ("404", "409", "422")
-            for each in response["content"]["application/json"]["examples"].values()
+            for entry in response["content"]["application/json"]["examples"].values()
         }
         assert codes == expected, name
 
@@ -206,10 +208,10 @@ def test_every_body_and_response_has_an_example_that_fits_its_schema(document: d
         contents = [response.get("content", {}) for response in operation["responses"].values()]
         contents.append(operation.get("requestBody", {}).get("content", {}))
         for content in contents:
-            for each in content.values():
-                assert each["examples"], (path, method)
-                for shown in each["examples"].values():
-                    assert problems(document, each["schema"], shown["value"]) == [], (path, method)
+            for media in content.values():
+                assert media["examples"], (path, method)
+                for entry in media["examples"].values():
+                    assert problems(document, media["schema"], entry["value"]) == [], (path, method)
         for parameter in operation.get("parameters", []):
             assert problems(document, {}, parameter["schema"]) == []
             Draft202012Validator.check_schema(parameter["schema"])
@@ -221,15 +223,15 @@ def test_every_body_and_response_has_an_example_that_fits_its_schema(document: d
 
 def test_limits_of_query_parameters_are_documented(document: dict[str, Any]) -> None:
     parameters = document["paths"]["/api/v1/woki/discover"]["get"]["parameters"]
-    told = {parameter["name"]: parameter for parameter in parameters}
-    assert {name for name, each in told.items() if each.get("required")} == {
+    by_name = {parameter["name"]: parameter for parameter in parameters}
+    assert {name for name, parameter in by_name.items() if parameter.get("required")} == {
         "restaurantId",
         "date",
         "partySize",
     }
-    bounds = {key: told["duration"]["schema"][key] for key in ("minimum", "maximum", "multipleOf")}
+    bounds = {key: by_name["duration"]["schema"][key] for key in ("minimum", "maximum", "multipleOf")}
     assert bounds == {"minimum": 15, "maximum": 1440, "multipleOf": 15}
-    assert (told["limit"]["schema"]["default"], told["limit"]["schema"]["maximum"]) == (10, 50)
+    assert (by_name["limit"]["schema"]["default"], by_name["limit"]["schema"]["maximum"]) == (10, 50)
 
 
 def test_either_credential_alone_suffices(document: dict[str, Any]) -> None:
@@ -239,7 +241,12 @@ def test_either_credential_alone_suffices(document: dict[str, Any]) -> None:
         {},
     ]
     assert document["paths"]["/api/v1/admin/seed"]["post"]["security"] == [{"adminSecret": []}]
-    used = {name for _, _, each in operations(document) for one in each.get("security", []) for name in one}
+    used = {
+        name
+        for _, _, operation in operations(document)
+        for one in operation.get("security", [])
+        for name in one
+    }
     assert used <= set(document["components"]["securitySchemes"])
 
 
@@ -252,7 +259,7 @@ def problems(document: dict[str, Any], schema: dict[str, Any], value: Any) -> li
 
 def strict(node: Any) -> Any:
     if isinstance(node, list):
-        return [strict(each) for each in node]
+        return [strict(item) for item in node]
     if not isinstance(node, dict):
         return node
     closed = {key: strict(value) for key, value in node.items()}
@@ -289,8 +296,8 @@ WALK: list[tuple[str, str, Any, int]] = [
     ("POST", "/woki/bookings/B1/complete", None, 200),
     ("POST", "/woki/bookings/B1/complete", None, 409),
     ("POST", "/woki/bookings/B1/reopen", None, 200),
-    ("DELETE", "/woki/bookings/{made}", None, 204),
-    ("DELETE", "/woki/bookings/{made}", None, 409),
+    ("DELETE", "/woki/bookings/{reference}", None, 204),
+    ("DELETE", "/woki/bookings/{reference}", None, 409),
 ]  # fmt: skip
 
 
@@ -298,22 +305,22 @@ WALK: list[tuple[str, str, Any, int]] = [
 def test_responses_match_their_documentation(document: dict[str, Any]) -> None:
     example.example()
     api = api_as()
-    made, walked = "", set()
+    reference, walked = "", set()
     for method, path, body, status in WALK:
         # In the example's evening, when its party may be seated.
         with frozen(datetime(2025, 10, 22, 23, 30, tzinfo=UTC)):
-            reply = api.call(method, path.replace("{made}", made), body, headers=SECRET)
+            reply = api.call(method, path.replace("{reference}", reference), body, headers=SECRET)
         assert reply.status == status, (method, path, reply.body)
         template = "/api/v1" + re.sub(r"/bookings/[^/?]+", "/bookings/{booking}", path).partition("?")[0]
         operation = document["paths"][template][method.lower()]
         walked.add(operation["operationId"])
         assert_documented(document, operation, reply)
         if (method, status) == ("POST", 201) and "reference" in reply.body:
-            made = reply.body["reference"]
+            reference = reply.body["reference"]
     core = {
-        each["operationId"]
-        for _, _, each in operations(document)
-        if set(each["tags"]) & {"bookings", "set-up"}
+        operation["operationId"]
+        for _, _, operation in operations(document)
+        if set(operation["tags"]) & {"bookings", "set-up"}
     }
     assert walked >= core
 
