@@ -26,9 +26,9 @@ def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Point the database at a closed port."""
-    with monkeypatch.context() as moved:
+    with monkeypatch.context() as patch:
         connection.close()
-        moved.setitem(connection.settings_dict, "HOST", str(tmp_path))
+        patch.setitem(connection.settings_dict, "HOST", str(tmp_path))
         yield
     connection.close()
 
@@ -45,9 +45,9 @@ def test_the_cause_of_a_503_is_logged_once_a_second(
     client.cookies["sessionid"] = "x" * 32
     with caplog.at_level("WARNING"):
         assert [client.get(path).status_code for _ in range(3)] == [503, 503, 503]
-    ((level, said),) = lines(caplog, CAUSES)
+    ((level, message),) = lines(caplog, CAUSES)
     assert level == logging.WARNING
-    assert said.startswith("a request failed: PostgreSQL does not answer (")
+    assert message.startswith("a request failed: PostgreSQL does not answer (")
     # A log level that omits successful requests keeps these.
     assert lines(caplog, REQUESTS) == [(logging.ERROR, "request")] * 3
 

@@ -102,20 +102,20 @@ SHOW = (
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("options", "values"),
     [
         ("", ["wokibrain", "15s", "1min"]),
         ("application_name=desk&options=-c%20statement_timeout%3D7s", ["desk", "7s", "1min"]),
     ],
 )
-def test_postgres_gets_the_options_of_the_url(said: str, shown: list[str]) -> None:
+def test_postgres_gets_the_options_of_the_url(options: str, values: list[str]) -> None:
     url = os.environ["DATABASE_URL"]
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "manage.py", "shell", "-v", "0", "-c", SHOW],
-        cwd=env.ROOT, env=os.environ | {"DATABASE_URL": f"{url}{'&' if '?' in url else '?'}{said}"},
+        cwd=env.ROOT, env=os.environ | {"DATABASE_URL": f"{url}{'&' if '?' in url else '?'}{options}"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert result.stdout == f"{shown}\n"
+    assert result.stdout == f"{values}\n"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def nothing_there() -> None:
 
 def test_script_runs_whether_or_not_redis_has_it_cached() -> None:
     redis.ask(lambda client: client.script_flush())
-    assert [SAY.run([], each) for each in ("one", "two")] == [b"one", b"two"]
+    assert [SAY.run([], word) for word in ("one", "two")] == [b"one", b"two"]
 
 
 def test_closed_connection_is_reopened() -> None:

@@ -125,13 +125,13 @@ def test_a_folder_without_a_release_is_refused(tmp_path: Path, version: str | No
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("stored", "lines"), [(None, 0), ("2026f", 0), ("2025b", 1)])
+@pytest.mark.parametrize(("release", "lines"), [(None, 0), ("2026f", 0), ("2025b", 1)])
 def test_a_start_with_other_zone_rules_than_the_data_has_is_logged(
-    caplog: pytest.LogCaptureFixture, stored: str | None, lines: int
+    caplog: pytest.LogCaptureFixture, release: str | None, lines: int
 ) -> None:
     ZoneRelease.objects.all().delete()
-    if stored:
-        ZoneRelease.objects.create(release=stored, derived_at=datetime(2026, 1, 1, tzinfo=UTC))
+    if release:
+        ZoneRelease.objects.create(release=release, derived_at=datetime(2026, 1, 1, tzinfo=UTC))
     with caplog.at_level(logging.WARNING, "wokibrain.core.zones"):
         zones.warn_of_difference()
     assert len(caplog.messages) == lines

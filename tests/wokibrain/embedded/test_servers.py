@@ -151,8 +151,8 @@ def test_concurrent_starts_share_one_pair_of_servers(folder: Path) -> None:
         )
         for _ in range(6)
     ]
-    said = {starter.stdout.readline() for starter in starters if starter.stdout}
-    assert said == {f"{pids(folder)}\n"}
+    lines = {starter.stdout.readline() for starter in starters if starter.stdout}
+    assert lines == {f"{pids(folder)}\n"}
     for starter in starters:
         leave(starter)
     assert leftovers(folder) == []
@@ -227,13 +227,13 @@ def test_a_long_path_or_spaces_move_the_sockets_elsewhere(tmp_path: Path) -> Non
 def test_sockets_are_found_whatever_a_processs_temp_dir(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = []
+    sockets = []
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv("TMPDIR", str(tmp_path / name))
         monkeypatch.setattr(tempfile, "tempdir", None)
-        found.append([server.sockets for server in embedded.servers(tmp_path / ("x" * 120))])
-    assert found[0] == found[1]
+        sockets.append([server.sockets for server in embedded.servers(tmp_path / ("x" * 120))])
+    assert sockets[0] == sockets[1]
 
 
 def closed_to_others() -> bool:
@@ -329,7 +329,7 @@ def test_only_requested_servers_are_started_and_stopped(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "runs"),
+    ("environment", "runs"),
     [
         ({}, [True, True]),
         ({"DATABASE_URL": "postgresql://u@db.example/d"}, [False, True]),
@@ -340,7 +340,9 @@ def test_only_requested_servers_are_started_and_stopped(folder: Path) -> None:
         ),
     ],
 )
-def test_an_external_server_is_not_started(folder: Path, given: dict[str, str], runs: list[bool]) -> None:
+def test_an_external_server_is_not_started(
+    folder: Path, environment: dict[str, str], runs: list[bool]
+) -> None:
     say = (
         "from wokibrain import embedded\n"
         "with embedded.running(): print([server.running() for server in embedded.servers()])"
@@ -349,7 +351,7 @@ def test_an_external_server_is_not_started(folder: Path, given: dict[str, str], 
     result = subprocess.run(
         [sys.executable, "-c", say],
         cwd=env.ROOT,
-        env=os.environ | {"DATA_DIR": str(folder)} | urls | given,
+        env=os.environ | {"DATA_DIR": str(folder)} | urls | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -370,14 +372,14 @@ def test_an_external_server_is_not_started(folder: Path, given: dict[str, str], 
 def test_an_older_postgres_gets_no_unsupported_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, builtin: bool
 ) -> None:
-    asked = tmp_path / "asked"
+    arguments_file = tmp_path / "arguments"
     initdb = tmp_path / "initdb"
-    initdb.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "{says}" || echo "$@" > "{asked}"\n')
+    initdb.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "{says}" || echo "$@" > "{arguments_file}"\n')
     initdb.chmod(0o755)
     folder = tmp_path / "postgres"
     folder.mkdir()
     monkeypatch.setattr(embedded.postgres, "postgres_binary", lambda _: initdb)
     embedded.Postgres(folder).prepare(None)
-    given = asked.read_text().split()
-    assert "--locale=C.UTF-8" in given
-    assert ("--locale-provider=builtin" in given) is builtin
+    arguments = arguments_file.read_text().split()
+    assert "--locale=C.UTF-8" in arguments
+    assert ("--locale-provider=builtin" in arguments) is builtin

@@ -31,14 +31,14 @@ def test_rows_are_available_after_the_block() -> None:
 
 
 def test_statement_after_a_lock_sees_what_the_holder_committed() -> None:
-    held, waiting = threading.Event(), threading.Event()
+    has_lock, waiting = threading.Event(), threading.Event()
 
     def holder() -> None:
         try:
             with transaction.atomic():
                 with connection.cursor() as cursor:
                     cursor.execute(LOCK, [NUMBER])
-                held.set()
+                has_lock.set()
                 waiting.wait(PATIENCE)
                 while not blocked():
                     time.sleep(0.01)
@@ -48,22 +48,22 @@ def test_statement_after_a_lock_sees_what_the_holder_committed() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(holder)
-        assert held.wait(PATIENCE)
+        assert has_lock.wait(PATIENCE)
         waiting.set()
         with transaction.atomic():
             with pipelined():
                 connection.cursor().execute(LOCK, [NUMBER])
-                seen = connection.cursor()
-                seen.execute("SELECT name FROM auth_group")
-            assert seen.fetchall() == [("made meanwhile",)]
+                reader = connection.cursor()
+                reader.execute("SELECT name FROM auth_group")
+            assert reader.fetchall() == [("made meanwhile",)]
         done.result(PATIENCE)
 
 
 def blocked() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)")
-        (found,) = cursor.fetchone()
-    return bool(found)
+        (exists,) = cursor.fetchone()
+    return bool(exists)
 
 
 def wait_for_a_lock_in_vain() -> None:

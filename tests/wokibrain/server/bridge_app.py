@@ -53,8 +53,8 @@ def wsgi(environ: Environ, start_response: Any) -> Iterable[bytes]:
         while not (MARKS / "let-go").exists():
             time.sleep(0.01)
     body = environ["wsgi.input"].read()
-    shown = {key: value for key, value in environ.items() if isinstance(value, str)}
-    content = json.dumps({"environ": shown, "body": body.decode()}).encode()
+    texts = {key: value for key, value in environ.items() if isinstance(value, str)}
+    content = json.dumps({"environ": texts, "body": body.decode()}).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(content)))])
     return [content]
 

@@ -37,10 +37,10 @@ def test_a_hashed_module_imports_hashed_modules(tmp_path: Path) -> None:
 
 
 def test_the_board_fetches_all_its_modules_at_once() -> None:
-    reached, left = set[str](), {"floor/main.js"}
-    while left:
-        name = left.pop()
+    reached, pending = set[str](), {"floor/main.js"}
+    while pending:
+        name = pending.pop()
         reached.add(name)
-        left |= imports(STATIC / name) - reached
+        pending |= imports(STATIC / name) - reached
     assert sorted(reached) == sorted(MODULES)
     assert len(MODULES) == len(reached)

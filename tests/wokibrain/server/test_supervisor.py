@@ -60,17 +60,17 @@ class Run:
 
 def family(folder: Path) -> list[psutil.Process]:
     """Return every process whose command or environment names this folder."""
-    found = []
+    processes = []
     for process in psutil.process_iter(["status"]):
         if process.info["status"] == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
             continue
         try:
-            known = " ".join(process.cmdline()) + " ".join(process.environ().values())
+            text = " ".join(process.cmdline()) + " ".join(process.environ().values())
         except psutil.Error:
             continue
-        if str(folder) in known:
-            found.append(process)
-    return found
+        if str(folder) in text:
+            processes.append(process)
+    return processes
 
 
 def start(folder: Path, port: int, **more: str) -> Run:
@@ -108,8 +108,8 @@ def test_run_serves_and_ends_cleanly_and_a_second_run_keeps_the_data(folder: Pat
     first = start(folder, free_port())
     banner = first.wait_banner()
     base = f"http://localhost:{first.port}"
-    for said in (f"{base}/api/v1", f"{base}/docs", f"{base}/admin/", "API key   wk_", "Login     "):
-        assert said in banner
+    for text in (f"{base}/api/v1", f"{base}/docs", f"{base}/admin/", "API key   wk_", "Login     "):
+        assert text in banner
     data = json.loads(first.get(f"/api/v1/woki/discover?{TOUR}")[1])
     assert data["slotMinutes"] == 15
     booking = urllib.request.Request(
@@ -126,14 +126,17 @@ def test_run_serves_and_ends_cleanly_and_a_second_run_keeps_the_data(folder: Pat
         {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(booking, timeout=PATIENCE) as answer:
-        made = json.loads(answer.read())
+        new_booking = json.loads(answer.read())
     assert len(first.family()) > 5
     assert first.end(signal.SIGTERM) == 0
     assert first.family() == []
 
     second = start(folder, first.port)
     second.wait_banner()
-    assert json.loads(second.get(f"/api/v1/woki/bookings/{made['id']}")[1])["tableIds"] == made["tableIds"]
+    assert (
+        json.loads(second.get(f"/api/v1/woki/bookings/{new_booking['id']}")[1])["tableIds"]
+        == new_booking["tableIds"]
+    )
     assert second.end(signal.SIGINT) == 0
     assert second.family() == []
 
@@ -176,10 +179,10 @@ def test_taken_port_is_reported_in_one_line_and_nothing_starts(tmp_path: Path) -
         other.listen()
         port = other.getsockname()[1]
         run = start(folder, port)
-        said, _ = run.process.communicate(timeout=PATIENCE)
+        output, _ = run.process.communicate(timeout=PATIENCE)
     assert run.process.returncode == 1
     assert (
-        said
+        output
         == f"wokibrain: port {port} is taken; stop what uses it, or choose another with PORT={port + 1}\n"
     )
     assert not (folder / "postgres").exists()
@@ -189,8 +192,8 @@ def test_second_run_on_the_same_port_is_refused_too(folder: Path) -> None:
     run = start(folder, free_port())
     run.wait_banner()
     twin = start(folder, run.port)
-    said, _ = twin.process.communicate(timeout=PATIENCE)
-    assert (twin.process.returncode, said.count("\n")) == (1, 1)
+    output, _ = twin.process.communicate(timeout=PATIENCE)
+    assert (twin.process.returncode, output.count("\n")) == (1, 1)
     assert run.get("/health/live")[0] == 200
     assert run.end(signal.SIGTERM) == 0
 

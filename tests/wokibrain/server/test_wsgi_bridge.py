@@ -30,7 +30,7 @@ class Web:
     marks: Path
     process: subprocess.Popen[bytes]
 
-    def held(self) -> list[Path]:
+    def occupied_threads(self) -> list[Path]:
         """Return a mark file of each thread that a request to `/held` occupies."""
         return list(self.marks.glob("held-*"))
 
@@ -81,14 +81,14 @@ def test_request_reaches_the_application_as_sent(web: Web) -> None:
     )
     data = json.loads(answer.read())
     assert data["body"] == "hello"
-    given = data["environ"]
-    assert given["REQUEST_METHOD"] == "POST"
-    assert given["PATH_INFO"].encode("latin-1").decode() == "/a b/ñ"
-    assert given["QUERY_STRING"] == "x=%31"
-    assert given["CONTENT_LENGTH"] == "5"
-    assert given["HTTP_X_API_KEY"] == "k"
-    assert given["REMOTE_ADDR"] == "127.0.0.1"
-    assert given["wsgi.url_scheme"] == "http"
+    environ = data["environ"]
+    assert environ["REQUEST_METHOD"] == "POST"
+    assert environ["PATH_INFO"].encode("latin-1").decode() == "/a b/ñ"
+    assert environ["QUERY_STRING"] == "x=%31"
+    assert environ["CONTENT_LENGTH"] == "5"
+    assert environ["HTTP_X_API_KEY"] == "k"
+    assert environ["REMOTE_ADDR"] == "127.0.0.1"
+    assert environ["wsgi.url_scheme"] == "http"
 
 
 def test_header_with_an_underscore_cannot_pass_for_one_with_a_dash(web: Web) -> None:
@@ -204,10 +204,10 @@ def test_file_is_sent_whole(web: Web, size: int) -> None:
 def test_request_beyond_the_queue_is_refused_with_503(web: Web) -> None:
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         running = [pool.submit(web.get, "/held") for _ in range(2)]
-        assert until(lambda: len(web.held()) == 2)
+        assert until(lambda: len(web.occupied_threads()) == 2)
         waiting = [pool.submit(web.get, "/held") for _ in range(14)]
         # Two occupy the threads and four the queue; the others are refused meanwhile.
-        assert until(lambda: sum(each.done() for each in waiting) == 10)
+        assert until(lambda: sum(future.done() for future in waiting) == 10)
         web.let_go()
         answers = [future.result() for future in (*running, *waiting)]
     assert Counter(answer.status for answer in answers) == {200: 6, 503: 10}
@@ -220,7 +220,7 @@ def test_queued_request_of_a_disconnected_client_is_not_run(web: Web) -> None:
     busy = [web.connect(), web.connect()]
     for connection in busy:
         connection.request("GET", "/held")
-    assert until(lambda: len(web.held()) == 2)
+    assert until(lambda: len(web.occupied_threads()) == 2)
     gone = web.connect()
     gone.request("POST", "/mark", body=b"{}")
     gone.close()
@@ -240,7 +240,7 @@ def test_queued_request_of_a_disconnected_client_is_not_run(web: Web) -> None:
 def test_sigterm_lets_a_request_finish_and_exits_0(web: Web) -> None:
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         answer = pool.submit(web.get, "/held")
-        assert until(lambda: len(web.held()) == 1)
+        assert until(lambda: len(web.occupied_threads()) == 1)
         web.process.send_signal(signal.SIGTERM)
         web.let_go()
         assert answer.result().status == 200
