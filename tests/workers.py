@@ -5,7 +5,8 @@ browser. There are as many workers as processors; PYTEST_XDIST_AUTO_NUM_WORKERS 
 it, and `ARGS="-n 0"` runs all tests in one process.
 
 A test whose result another test on the machine would change runs while no other does: one that is marked `alone`, and
-one with a browser, a Kafka broker or servers that fail, which has its patience and load measured for a whole machine.
+one with a Kafka broker or servers that fail, which has its patience and load measured for a whole machine. Those with a
+browser are many and mostly wait: one worker begins with them, while the others run the quick files.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from tests.processes import RUN_FOLDER
 
 GROUPS = ("tests/e2e/",)
 """Folders whose files are run by one worker, one after the other."""
-SLOW = ("browser", "kafka", "fault")
-"""Marks of tests with many processes of their own: their files are begun first, and the run ends with quick ones."""
+FIRST = "browser"
+"""The mark of tests whose files are begun first."""
+EXCLUSIVE = ("alone", "kafka", "fault")
+"""Marks of tests that run while no other does. Their files come last, when there is nothing left to keep waiting."""
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # xdist comes without types
@@ -51,16 +54,21 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
-    slow = {item.path for item in items if any(item.get_closest_marker(mark) for mark in SLOW)}
-    items.sort(key=lambda item: item.path not in slow)
+    first = {item.path for item in items if item.get_closest_marker(FIRST)}
+    last = {item.path for item in items if _is_exclusive(item)}
+    items.sort(key=lambda item: (item.path not in first, item.path in last))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return (yield)
-    with _place(alone=any(item.get_closest_marker(mark) for mark in ("alone", *SLOW))):
+    with _place(alone=_is_exclusive(item)):
         return (yield)
+
+
+def _is_exclusive(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(mark) for mark in EXCLUSIVE)
 
 
 @contextlib.contextmanager
