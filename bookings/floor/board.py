@@ -55,7 +55,9 @@ def day_json(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[
     begin, end = _shown_period(plan, service_date, bookings, came.values())
     if service_date == present_date and any(stay.left_at is None for stay in came.values()):
         end = max(end, now + MARGIN)
-    taken = {table for each in bookings if each.status in statuses.COUNTED for table in each.table_ids}
+    taken = {
+        table for booking in bookings if booking.status in statuses.COUNTED for table in booking.table_ids
+    }
     return {
         "restaurant": {"id": restaurant.pk, "name": restaurant.name, "zone": restaurant.zone},
         "date": service_date.isoformat(),
@@ -70,11 +72,12 @@ def day_json(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[
         ],
         "sectors": _sectors_json(restaurant_id, taken),
         "bookings": [
-            booking_json(each, came.get(each.id)) for each in seen_by(caller, restaurant_id, bookings)
+            booking_json(booking, came.get(booking.id))
+            for booking in seen_by(caller, restaurant_id, bookings)
         ],
         "heldTables": _held_tables(restaurant_id, service_date),
         "blocks": _blocks_json(restaurant_id, begin, end),
-        "turns": [list(each) for each in plan.turn_times],
+        "turns": [list(turn) for turn in plan.turn_times],
         "occupiedMarginMinutes": plan.occupied_margin,
         "bounds": {
             "party": [plan.min_party, plan.max_party],
@@ -106,8 +109,8 @@ def _shown_period(
     else:
         begin = datetime.combine(service_date, CLOSED_DAY_FROM, plan.zone)
         end = datetime.combine(service_date, CLOSED_DAY_TO, plan.zone)
-    begins = [begin, *(each.start for each in bookings)]
-    ends = [end, *(each.end for each in bookings)]
+    begins = [begin, *(booking.start for booking in bookings)]
+    ends = [end, *(booking.end for booking in bookings)]
     for stay in came:
         begins += [stay.seated_at] if stay.seated_at else []
         ends += [stay.left_at] if stay.left_at else []

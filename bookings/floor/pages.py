@@ -57,7 +57,7 @@ def page(view: View) -> View:
 def board(request: HttpRequest) -> HttpResponseBase:
     visible = restaurants(caller_for(request))
     restaurant_id = request.GET.get("restaurant") or (visible[0].pk if visible else "")
-    chosen = next((each for each in visible if each.pk == restaurant_id), None)
+    chosen = next((restaurant for restaurant in visible if restaurant.pk == restaurant_id), None)
     if visible and chosen is None:
         return HttpResponseRedirect(reverse("floor"))
     page_data = {

@@ -187,7 +187,7 @@ def swap(request: HttpRequest, caller: Caller, booking: str) -> Any:
         first=swaps.BookingVersion(booking, body.version),
         second=swaps.BookingVersion(body.with_booking, body.with_version),
     )
-    return {"bookings": [_result(caller, each) for each in swapped]}
+    return {"bookings": [_result(caller, booking) for booking in swapped]}
 
 
 # --- Tables ----------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ export class Drawer {
     /** How its head looks: that changes by the clock too. */
     this.look = '';
     this.bookingHead = h('div', {});
-    /** @type {HTMLElement | null} Where the focus was before. */
+    /** @type {HTMLElement | null} The element that had the focus before. */
     this.opener = null;
     this.element.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape') return;

@@ -16,10 +16,10 @@ import { byId, errorToast, h, toast } from './ui.js';
  *   { type: 'resync' } | { type: 'presence', people: string[] } | { type: 'pong' }} Message
  */
 
-/** The day is loaded again so often, whatever was heard. */
+/** The day is reloaded at this interval, whatever messages arrive. */
 const RELOAD_MS = 5 * 60_000;
 const CHECK_MS = 5000;
-/** A connection that is silent for so long is asked for a sign of life, and given up if none comes. */
+/** A connection that is silent for this long gets a ping, and is closed if no answer comes. */
 const PING_AFTER_MS = 20_000;
 const MAX_SILENCE_MS = 45_000;
 const MAX_RECONNECT_MS = 15_000;
