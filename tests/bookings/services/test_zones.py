@@ -256,6 +256,21 @@ def test_the_second_of_two_equal_hours_is_promised_as_such(db: None) -> None:
     assert Allocation.objects.get(booking=row).utc_offset is None
 
 
+def test_a_promise_over_a_clock_set_back_may_be_made_twice_and_is_listed(
+    staff: Api, older: Path, tmp_path: Path
+) -> None:
+    # By the older rules 2:00 on this night is 1:00 again; by these the clock stands at UTC-8 for ever.
+    night, standing = "2031-11-02", zone_folder(tmp_path / "standing", "2026g", {VANCOUVER: "Etc/GMT+8"})
+    with rules(older):
+        first = book(staff, "01:30", day=night, offset="-07:00")
+    with rules(standing):
+        second = book(staff, "01:30", day=night)
+        assert problems(service.apply()) == [(first["reference"], "its table is taken at the new instant")]
+        assert starts(staff, first, second) == [f"{night}T01:30:00-07:00", f"{night}T01:30:00-08:00"]
+        assert Booking.objects.get(pk=first["id"]).attention == ["zone"]
+        assert wrong() == {}
+
+
 @pytest.mark.parametrize(
     ("start", "offset"),
     [
