@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from webhooks import selectors, services, signing
@@ -33,6 +33,7 @@ from wokibrain.access.staff import is_staff
 from wokibrain.core.callers import Caller, CallerKind
 from wokibrain.core.errors import DomainError
 from wokibrain.core.permissions import Permission
+from wokibrain.office.base import OfficeAdmin
 
 WIDTH, HEIGHT = 96, 24
 """Of a sparkline, in pixels."""
@@ -111,7 +112,7 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
         return secret
 
 
-class Managed(ModelAdmin):  # type: ignore[misc]
+class Managed(OfficeAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         return may_manage(request)
 

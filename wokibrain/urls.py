@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from wokibrain.office.sign_in import sign_in
 from wokibrain.ops import health
 from wokibrain.rest import docs_pages
 
@@ -29,6 +30,7 @@ urlpatterns = [
     path("", include(operations_and_documents)),
     path("admin/i18n/", include("django.conf.urls.i18n")),
     path("admin/floor/", include("bookings.floor.urls")),
+    path("admin/login/", sign_in),
     path("admin/", admin.site.urls),
 ]
 

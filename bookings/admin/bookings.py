@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
@@ -145,8 +146,8 @@ class BookingAdmin(TenantAdmin):
 
     def get_actions_submit_line(self, request: HttpRequest, object_id: str) -> list[Any]:
         """Return the buttons of the steps that the booking's status allows."""
-        status = Booking.objects.filter(pk=object_id).values_list("status", flat=True).first()
-        endings = STEP_BUTTONS.get(status or "", ())
+        booking = self.get_object(request, unquote(object_id))
+        endings = STEP_BUTTONS.get(booking.status, ()) if booking else ()
         return [
             button
             for button in super().get_actions_submit_line(request, object_id)

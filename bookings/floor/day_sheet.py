@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -22,6 +23,12 @@ from wokibrain.core.permissions import Permission
 
 DAYS_AROUND: Final = (-1, 3)
 """From when until when, in days after the service date, the clocks must not change for a calendar to name the zone."""
+SIGNS: Final = frozenset("=+-@\N{MINUS SIGN}")
+"""What begins a formula in a spreadsheet."""
+CONTROLS: Final = ("\t", "\r", "\n")
+"""What a spreadsheet may take for the end of a cell, so that the rest begins another one."""
+UNSEEN: Final = frozenset("ZCM")
+"""Unicode categories of what shows nothing by itself: separators, control and format characters, and marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +129,15 @@ def as_csv(sheet: Sheet) -> str:
 
 
 def _without_formula(cell: str) -> str:
-    # A cell that begins with + is left alone if it is a phone number.
+    """Return the cell, quoted as text where a spreadsheet could read a formula.
+
+    Spreadsheets skip blanks and invisible characters at the beginning, and take full-width and small signs for plain
+    ones. A phone number may begin with a plus sign.
+    """
     is_phone = cell.startswith("+") and set(cell) <= set("+0123456789 ()./-")
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not is_phone else cell
+    first = next((sign for sign in cell if unicodedata.category(sign)[0] not in UNSEEN), "")
+    is_formula = bool(first) and unicodedata.normalize("NFKC", first) in SIGNS
+    return f"'{cell}" if (is_formula or cell[:1] in CONTROLS) and not is_phone else cell
 
 
 def as_ical(sheet: Sheet) -> str:

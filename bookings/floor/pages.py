@@ -41,13 +41,15 @@ ONLY_OWN_FILES: Final = {"script-src": [SELF], "style-src": [SELF]}
 
 
 def page(view: View) -> View:
-    """Send people who are not signed in to the sign-in page, and back from there."""
+    """Send people who are not signed in to the sign-in page, and back from there; let nothing keep the page."""
 
     @wraps(view)
     def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not is_staff(request.user):
             return redirect_to_login(request.get_full_path(), reverse("admin:login"))
-        return view(request, *args, **kwargs)
+        response = view(request, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        return response
 
     return require_GET(inner)
 

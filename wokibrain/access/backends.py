@@ -26,12 +26,18 @@ class GuardedBackend(ModelBackend):
         password: str | None = None,
         **kwargs: Any,
     ) -> User | None:
-        """Return the user, or None. Raises PermissionDenied, which ends Django's search, after too many attempts."""
+        """Return the user, or None.
+
+        Raises PermissionDenied, which ends Django's search, after too many attempts; ``sign_in_refusal`` of the
+        request is the reason then, for the page to tell.
+        """
         if username is None or password is None or "\x00" in username:
             return None
         try:
             return verify_password(request, username, password, super().authenticate)
         except RateLimitExceeded as error:
+            if request is not None:
+                request.sign_in_refusal = error  # type: ignore[attr-defined]
             raise PermissionDenied from error
 
 

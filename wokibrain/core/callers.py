@@ -54,6 +54,10 @@ class Caller:
     def may(self, permission: Permission, restaurant_id: str) -> bool:
         return permission in self.permissions_at(restaurant_id)
 
+    def covers(self, other: Caller) -> bool:
+        """Return whether this caller has every permission of ``other``, at every restaurant."""
+        return all(granted <= self.permissions_at(restaurant) for restaurant, granted in other.grants.items())
+
     def restaurants(self, permission: Permission) -> frozenset[str] | None:
         """Return the ids of the restaurants where this caller has ``permission``; None means all of them."""
         if permission in self.grants.get(EVERYWHERE, ()):

@@ -7,14 +7,14 @@ as it does for every other caller.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, TypeVar, cast
+from typing import Any, ClassVar, Final, NoReturn, TypeVar, cast
 
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import models
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from unfold import decorators
@@ -96,6 +96,14 @@ def action(**options: Any) -> Callable[[Method], Method]:
     return cast(Callable[[Method], Method], decorators.action(**options))
 
 
+class OfficeAdmin(ModelAdmin):  # type: ignore[misc]
+    """The base of every admin page: what does not exist, or is not the caller's to see, is a 404."""
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> NoReturn:
+        """Raise Http404 where Django redirects to the first page, with a message that repeats the id."""
+        raise Http404
+
+
 class TenantScoped:
     """Limits an admin to the rows of the caller's restaurants, and actions to the caller's roles there.
 
@@ -168,7 +176,7 @@ class TenantRelatedFilter(admin.RelatedFieldListFilter):
         return self.lookup_val is not None or super().has_output()
 
 
-class TenantAdmin(TenantScoped, ModelAdmin):  # type: ignore[misc]
+class TenantAdmin(TenantScoped, OfficeAdmin):
     list_per_page = 50
     show_full_result_count = False
     compressed_fields = True

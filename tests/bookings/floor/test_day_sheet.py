@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 
 import pytest
@@ -151,3 +152,28 @@ def test_exports_are_named_after_the_day(night: list[BookingRecord]) -> None:
         answer = client.get(f"/admin/floor/export.{ending}", {"restaurant": "NIGHT", "date": DAY.isoformat()})
         assert answer.headers["Content-Type"] == f"{kind}; charset=utf-8"
         assert answer.headers["Content-Disposition"] == f'attachment; filename="NIGHT-2026-04-04.{ending}"'
+
+
+@pytest.mark.parametrize("path", ["", "sheet", "export.csv", "export.ics"])
+def test_no_cache_keeps_what_names_guests(night: list[BookingRecord], path: str) -> None:
+    query = {"restaurant": "NIGHT", "date": DAY.isoformat()}
+    page = person(Role.STAFF, "NIGHT").get(f"/admin/floor/{path}", query)
+    assert (page.status_code, page.headers["Cache-Control"]) == (200, "no-store")
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u3000", "\u200b", "\ufeff", "\t", " \u00a0\u202e"])
+@pytest.mark.parametrize("sign", "=+-@＝＋－＠﹢﹣﹦﹫−")
+def test_a_cell_that_could_be_a_formula_is_text(night: list[BookingRecord], blank: str, sign: str) -> None:
+    text = f'{blank}{sign}HYPERLINK("x")'
+    sheet = read()
+    line = replace(sheet.lines[0], booking=replace(sheet.lines[0].booking, notes=text))
+    written = day_sheet.as_csv(replace(sheet, lines=(line,)))
+    assert next(csv.reader(io.StringIO(written.splitlines()[1])))[-1] == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["+56 9 1234 5678", "Ana = Eva", " quiet", "1-2", "№5", ""])
+def test_other_cells_are_as_they_were_typed(night: list[BookingRecord], text: str) -> None:
+    sheet = read()
+    line = replace(sheet.lines[0], booking=replace(sheet.lines[0].booking, notes=text))
+    written = day_sheet.as_csv(replace(sheet, lines=(line,)))
+    assert next(csv.reader(io.StringIO(written.splitlines()[1])))[-1] == text

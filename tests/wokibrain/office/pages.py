@@ -33,8 +33,8 @@ def make_restaurants() -> None:
     create_table(caller=SYSTEM, id="Z1", sector_id="S2", capacity_min=1, capacity_max=4)
 
 
-def person(role: str, restaurant: str = "R1", *, csrf: bool = False) -> Client:
-    """Return a client signed in as Ana, with that role at that restaurant."""
+def person(role: str, restaurant: str | None = "R1", *, csrf: bool = False) -> Client:
+    """Return a client signed in as Ana, with that role at that restaurant; None for everywhere."""
     user = User.objects.create_user(f"{role}-{restaurant}", first_name="Ana", is_staff=True)
     Membership.objects.create(user=user, restaurant_id=restaurant, role=role)
     client = Client(enforce_csrf_checks=csrf)

@@ -52,8 +52,7 @@ def booking_form(**changes: str) -> dict[str, str]:
     ],
 )  # fmt: skip
 def test_users_cannot_open_rows_of_other_restaurants(two_restaurants: None, path: str) -> None:
-    response = person(Role.ADMIN).get(f"/admin/{path}/change/")
-    assert (response.status_code, response["Location"]) == (302, "/admin/")
+    assert person(Role.ADMIN).get(f"/admin/{path}/change/").status_code == 404
 
 
 def test_lists_and_pickers_contain_only_the_users_rows(two_restaurants: None) -> None:

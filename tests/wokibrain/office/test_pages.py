@@ -109,7 +109,7 @@ def test_a_membership_at_another_restaurant_gives_no_access(two_restaurants: Non
         one = IDS.get(page) or (rows and rows.values_list("pk", flat=True).first())
         if one is not None and opens:
             response = client.get(f"/admin/{page}/{one}/change/")
-            assert (response.status_code, response["Location"]) == (302, "/admin/"), page
+            assert response.status_code == 404, page
     trail = client.get("/admin/events/auditentry/").context["cl"].queryset
     assert set(trail.values_list("restaurant_id", flat=True)) == {"R2"}
 
@@ -349,14 +349,14 @@ def test_outside_the_back_office_a_browser_gets_json_too(db: None) -> None:
 @pytest.mark.parametrize(
     ("language", "sentence"),
     [
-        ("en", "table with ID “Z1” doesn’t exist. Perhaps it was deleted?"),
-        ("es", "mesa con el ID “Z1” no existe. ¿Quizás fue eliminado?"),
+        ("en", "This page does not exist."),
+        ("es", "Esta página no existe."),
     ],
 )
 def test_another_restaurants_table_in_the_url_is_not_found(
     two_restaurants: None, language: str, sentence: str
 ) -> None:
-    spoken = {"Accept-Language": language}
-    response = person(Role.ADMIN).get("/admin/restaurants/table/Z1/change/", headers=spoken, follow=True)
-    assert response.redirect_chain == [("/admin/", 302)]
-    assert [str(message) for message in response.context["messages"]] == [sentence]
+    response = person(Role.ADMIN).get(
+        "/admin/restaurants/table/Z1/change/", headers=HTML | {"Accept-Language": language}
+    )
+    assert (response.status_code, f"<h1>{sentence}</h1>" in response.content.decode()) == (404, True)

@@ -9,13 +9,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin
 
 from wokibrain.events import deadletters
 from wokibrain.events.models import Failure, Rebuild, StoredEvent
+from wokibrain.office.base import OfficeAdmin
 
 
-class ReadOnly(ModelAdmin):  # type: ignore[misc]
+class ReadOnly(OfficeAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

@@ -13,16 +13,23 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from waffle.models import Flag, Sample, Switch
 
 from wokibrain.access import audit
+from wokibrain.access.credentials import caller_of_user
 from wokibrain.access.keys import create_key, revoke_key
 from wokibrain.access.models import ApiKey, Membership
 from wokibrain.core import clock
 from wokibrain.core.permissions import Permission, Role
-from wokibrain.office.base import TenantAdmin, TenantInline, TenantRelatedFilter, caller_for, display
+from wokibrain.office.base import (
+    OfficeAdmin,
+    TenantAdmin,
+    TenantInline,
+    TenantRelatedFilter,
+    caller_for,
+    display,
+)
 
 AUDIT_NAMES: Final = {"username": "name", "first_name": "name", "last_name": "name", "email": "email"}
 """A user's personal fields -> the names under which the audit trail omits their values."""
@@ -32,21 +39,45 @@ for model in (User, Group, Flag, Sample, Switch):
         admin.site.unregister(model)
 
 
+class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Membership
+        fields = ("restaurant", "role")
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if "restaurant" not in data or not data.get("role"):
+            return data
+        everywhere = data["role"] == Role.SUPER_ADMIN
+        if data["restaurant"] is None and not everywhere:
+            self.add_error("restaurant", _("Choose a restaurant for this role."))
+        elif data["restaurant"] is not None and everywhere:
+            self.add_error("restaurant", _("A super administrator has this role everywhere: leave it empty."))
+        return data
+
+
 class MembershipInline(TenantInline):
     model = Membership
+    form = MembershipForm
     may_view = may_add = may_change = may_delete = Permission.RESTAURANT_UPDATE
     fields = ("restaurant", "role")
 
     def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Offer the role of super administrator to superusers only."""
-        if db_field.name == "role" and not request.user.is_superuser:
+        """Offer the role of super administrator only to those who have all its rights."""
+        if (
+            db_field.name == "role"
+            and caller_for(request).restaurants(Permission.RESTAURANT_UPDATE) is not None
+        ):
             kwargs["choices"] = [choice for choice in Role.choices if choice[0] != Role.SUPER_ADMIN]
         return super().formfield_for_choice_field(db_field, request, **kwargs)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
-    """A restaurant's administrator manages the people of that restaurant; a superuser manages everyone."""
+class UserAdmin(DjangoUserAdmin, OfficeAdmin):  # type: ignore[type-arg]
+    """A restaurant's administrator manages the people of that restaurant; a superuser manages everyone.
+
+    Nobody changes an account that has more rights than their own.
+    """
 
     form = UserChangeForm
     add_form = UserCreationForm
@@ -92,7 +123,11 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
                 audit.person_changed(caller, "UserUpdated", obj, _for_audit(before), _for_audit(after))
         else:
             audit.person_changed(caller, "UserCreated", obj, {}, {"is_active": obj.is_active})
-            self._add_to_restaurants(request, obj)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if not change and not form.instance.memberships.exists():
+            self._add_to_restaurants(request, form.instance)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         with transaction.atomic():
@@ -119,7 +154,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
             audit.membership_changed(caller, "MembershipDeleted", membership, _role(membership), {})
 
     def _add_to_restaurants(self, request: HttpRequest, user: User) -> None:
-        """Make a new user a member of the administrator's restaurants, whose people are all they can see."""
+        """Make a new user without a role staff of the administrator's restaurants, for these see no other people."""
         restaurants = caller_for(request).restaurants(Permission.RESTAURANT_UPDATE)
         for restaurant_id in restaurants or ():
             membership = Membership.objects.create(user=user, restaurant_id=restaurant_id, role=Role.STAFF)
@@ -145,7 +180,12 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
         return self._administers(request)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return self._may_manage(request, obj)
+        return self._may_manage(request, obj) and (obj is None or self._covers(request, obj))
+
+    def _covers(self, request: HttpRequest, obj: User) -> bool:
+        if obj.is_superuser:
+            return bool(request.user.is_superuser)
+        return caller_for(request).covers(caller_of_user(obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
@@ -245,7 +285,7 @@ class ApiKeyAdmin(TenantAdmin):
         self.message_user(request, _("Revoked: %(count)d.") % {"count": len(live)})
 
 
-class SuperusersOnly(ModelAdmin):  # type: ignore[misc]
+class SuperusersOnly(OfficeAdmin):
     """Pages that concern the whole installation."""
 
     def _super(self, request: HttpRequest, obj: Any = None) -> bool:
