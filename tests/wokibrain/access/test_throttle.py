@@ -125,7 +125,7 @@ def test_headers_report_limit_and_remaining_requests(example: None, settings: An
     assert third["Retry-After"] == third["RateLimit-Reset"]
     assert 1 <= int(third["Retry-After"]) <= 60
     assert third.json()["error"] == "RATE_LIMIT_EXCEEDED"
-    assert client.delete("/api/v1/woki/bookings/B1").status_code == 403, "another method is another endpoint"
+    assert client.delete("/api/v1/woki/bookings/B1").status_code == 204, "another method is another endpoint"
     assert client_of(Role.STAFF).get("/api/v1/woki/bookings/B1").status_code == 200, "another key"
 
 
