@@ -264,7 +264,6 @@ def _step(
     if verdict is Verdict.RETRY and row.stream != TEST_STREAM:
         due = schedule.next(
             row.tries,
-            started=result.job.started_at,
             ended=result.ended_at,
             outcome=result.outcome,
             chance=_chance,

@@ -36,8 +36,8 @@ class Verdict(Enum):
 class Schedule:
     """When the attempts of one round are made.
 
-    ``quick``: when the first ones are due, in seconds from the first. ``pauses``: seconds to wait after each
-    later attempt, give or take JITTER, but never less than the first pause.
+    ``quick``: when the first ones are due, in seconds from the first, if each fails at once. ``pauses``: seconds
+    to wait after each later attempt, give or take JITTER, but never less than the first pause.
     """
 
     quick: Sequence[float]
@@ -48,15 +48,16 @@ class Schedule:
         return len(self.quick) + len(self.pauses)
 
     def next(
-        self, tries: int, *, started: datetime, ended: datetime, outcome: Outcome, chance: random.Random
+        self, tries: int, *, ended: datetime, outcome: Outcome, chance: random.Random
     ) -> datetime | None:
         """Return when attempt number ``tries`` + 1 of this round is due; None when none is left."""
         if tries >= self.attempts:
             return None
         if tries < len(self.quick):
             gap = self.quick[tries] - self.quick[tries - 1]
-            # Counted from the start of the previous attempt, so that the offsets hold; after a slow one not at once.
-            due = max(started + timedelta(seconds=gap), ended + timedelta(seconds=gap / 2))
+            # Not counted from the start: the claim precedes the receiver's first byte by what a client, a name and a
+            # connection take to set up, most of it in the first attempt only.
+            due = ended + timedelta(seconds=gap)
         else:
             pause = self.pauses[tries - len(self.quick)]
             least = max(pause * (1 - JITTER), min(self.pauses[0], pause))

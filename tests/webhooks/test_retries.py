@@ -31,7 +31,6 @@ def seconds(tries: int, *, result: Outcome | None = None, took: float = 0.0, see
     """Return the seconds from the start of attempt number ``tries`` to the due time of the next one."""
     due = PLAN.next(
         tries,
-        started=T0,
         ended=T0 + timedelta(seconds=took),
         outcome=result or outcome(500),
         chance=random.Random(seed),
@@ -43,8 +42,9 @@ def test_first_four_attempts_are_at_0_1_2_and_4_seconds() -> None:
     assert [seconds(tries) for tries in (1, 2, 3)] == [1, 1, 2]
 
 
-def test_slow_failure_is_not_followed_at_once() -> None:
-    assert seconds(1, took=10) == 10.5
+@pytest.mark.parametrize("took", [0.5, 0.9, 10.0])
+def test_the_whole_pause_follows_the_end_of_a_slow_attempt(took: float) -> None:
+    assert [seconds(tries, took=took) for tries in (1, 2, 3)] == [took + 1, took + 1, took + 2]
 
 
 @pytest.mark.parametrize(
@@ -174,6 +174,27 @@ def test_receiver_that_always_fails_is_tried_twelve_times_on_schedule(receiver: 
     ]
     assert Delivery.objects.get().status == "FAILED"
     assert set(Attempt.objects.values_list("status_code", "response_head")) == {(500, "broken")}
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("breakerless")
+def test_no_quick_attempt_comes_before_its_time_after_a_slow_one() -> None:
+    """Each attempt takes half a second, as the first one of a new process does before the receiver hears of it."""
+    support.webhook("https://example.com/hook")
+    with clock.frozen(T0):
+        support.publish_event()
+    at = T0
+    for pause in (1, 1, 2):
+        with clock.frozen(at):
+            (job,) = queue.claim(10).jobs
+        ended = at + timedelta(seconds=0.5)
+        with clock.frozen(ended):
+            queue.record([queue.Result(job, outcome(500), ended)])
+        at = ended + timedelta(seconds=pause)
+        with clock.frozen(at - timedelta(milliseconds=1)):
+            assert queue.claim(10).jobs == []
+    with clock.frozen(at):
+        assert [job.number for job in queue.claim(10).jobs] == [4]
 
 
 @pytest.mark.django_db
