@@ -10,12 +10,12 @@ from rest_framework.request import Request
 
 from bookings.selectors.analytics import GroupBy, analytics
 from wokibrain.core.errors import Code
-from wokibrain.rest.fields import ApiModel, ServiceDate, example
+from wokibrain.rest.fields import ApiModel, QueryModel, ServiceDate, example
 from wokibrain.rest.openapi import operation
 from wokibrain.rest.views import ApiView, caller_of, parse_query, reply
 
 
-class AnalyticsQuery(ApiModel):
+class AnalyticsQuery(QueryModel):
     start_date: ServiceDate = Field(examples=["2025-10-01"])
     end_date: ServiceDate = Field(examples=["2025-10-31"], description="Included in the period.")
     group_by: GroupBy = Field(GroupBy.DAY, examples=["day"])

@@ -18,7 +18,7 @@ from restaurants.selectors import get_table
 from wokibrain.core import clock
 from wokibrain.core.errors import Code
 from wokibrain.rest import fields
-from wokibrain.rest.fields import ApiModel, BodyModel, Line, example
+from wokibrain.rest.fields import ApiModel, BodyModel, Line, QueryModel, example
 from wokibrain.rest.openapi import operation
 from wokibrain.rest.paging import ONE_PAGE, PageQuery, Pagination, pagination
 from wokibrain.rest.views import ApiView, caller_of, parse_body, parse_query, reply
@@ -36,7 +36,7 @@ class BlockBody(BodyModel):
     reason: Annotated[Line, Field(max_length=200)] = ""
 
 
-class UnblockQuery(ApiModel):
+class UnblockQuery(QueryModel):
     block_id: UUID | None = Field(
         None, description="End only this block; without it, all present and future ones."
     )

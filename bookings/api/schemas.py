@@ -28,6 +28,7 @@ from wokibrain.rest.fields import (
     Identifier,
     Line,
     QueryInt,
+    QueryModel,
     ServiceDate,
     WallTime,
     example,
@@ -58,7 +59,7 @@ class Windowed(ApiModel):
         return window_end
 
 
-class DiscoverQuery(Windowed):
+class DiscoverQuery(QueryModel, Windowed):
     restaurant_id: Identifier = Field(examples=["R1"])
     sector_id: Identifier | None = Field(None, examples=["S1"])
     date: ServiceDate = Field(examples=["2025-10-22"])
@@ -67,7 +68,7 @@ class DiscoverQuery(Windowed):
     limit: Annotated[QueryInt, Field(ge=1, le=50)] = 10
 
 
-class ListQuery(ApiModel):
+class ListQuery(QueryModel):
     restaurant_id: Identifier = Field(examples=["R1"])
     sector_id: Identifier | None = Field(None, examples=["S1"])
     date: ServiceDate = Field(examples=["2025-10-22"])
@@ -81,7 +82,7 @@ class ListQuery(ApiModel):
     )
 
 
-class AsOfQuery(ApiModel):
+class AsOfQuery(QueryModel):
     as_of: fields.Instant | None = Field(
         None,
         description="Return the booking as it was at this instant, without contact data and notes.",
@@ -117,6 +118,10 @@ class NewBookingBody(BodyModel, Windowed):
     guest_email: fields.Email | None = None
     guest_phone: fields.Phone | None = None
     notes: Notes | None = None
+
+    def canonical(self) -> str:
+        # For a new booking null means the same as a field that is left out.
+        return self.model_dump_json(exclude_none=True)
 
     def new_booking(self) -> NewBooking:
         return NewBooking(

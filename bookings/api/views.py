@@ -39,6 +39,7 @@ from bookings.services.reopen import reopen_booking
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Code
 from wokibrain.idempotency.keys import Replay
+from wokibrain.rest.fields import BodyModel
 from wokibrain.rest.idempotency import Idempotency, replayed, ticket_of
 from wokibrain.rest.openapi import operation
 from wokibrain.rest.views import ApiView, caller_of, parse_body, parse_query, reply_json
@@ -112,10 +113,10 @@ class BookingsView(ApiView):
         creates="booking",
     )
     def post(self, request: Request) -> HttpResponse:
-        new = parse_body(NewBookingBody, request.data).new_booking()
+        body = parse_body(NewBookingBody, request.data)
         caller = caller_of(request)
-        ticket = _ticket(self, request, _answer(caller, 201), request.data)
-        result = create_booking(caller=caller, new=new, ticket=ticket)
+        ticket = _ticket(self, request, _answer(caller, 201), body)
+        result = create_booking(caller=caller, new=body.new_booking(), ticket=ticket)
         return _response(caller, result, 201)
 
 
@@ -150,10 +151,10 @@ class BookingView(ApiView):
         idempotency=Idempotency.SERVICE,
     )
     def patch(self, request: Request, booking: str) -> HttpResponse:
-        change = parse_body(ChangeBody, request.data).change()
+        body = parse_body(ChangeBody, request.data)
         caller = caller_of(request)
-        ticket = _ticket(self, request, _answer(caller, 200), request.data)
-        result = update_booking(booking, caller=caller, change=change, ticket=ticket)
+        ticket = _ticket(self, request, _answer(caller, 200), body)
+        result = update_booking(booking, caller=caller, change=body.change(), ticket=ticket)
         return _response(caller, result, 200)
 
     @operation(
@@ -215,11 +216,11 @@ class SeatView(ApiView):
         idempotency=Idempotency.SERVICE,
     )
     def post(self, request: Request, booking: str) -> HttpResponse:
-        body = request.data or {}
-        tables = parse_body(SeatBody, body).tables()
+        body = parse_body(SeatBody, request.data or {})
         caller = caller_of(request)
         ticket = _ticket(self, request, _answer(caller, 200), body)
-        return _response(caller, seat_booking(booking, caller=caller, table_ids=tables, ticket=ticket), 200)
+        result = seat_booking(booking, caller=caller, table_ids=body.tables(), ticket=ticket)
+        return _response(caller, result, 200)
 
 
 class CompleteView(_StepView):
@@ -286,6 +287,6 @@ def _response(caller: Caller, result: BookingRecord | Replay, status: int) -> Ht
 
 
 def _ticket(
-    view: ApiView, request: Request, respond: Callable[[BookingRecord], Replay], body: object = None
+    view: ApiView, request: Request, respond: Callable[[BookingRecord], Replay], body: BodyModel | None = None
 ) -> Ticket | None:
     return Ticket.of(ticket_of(view, request, body), respond)

@@ -252,7 +252,14 @@ class Ticket(keys.Ticket):
         """Return the ticket with ``respond``; None for a request without a key."""
         if ticket is None:
             return None
-        return cls(ticket.caller, ticket.key, ticket.fingerprints, ticket.received, respond)
+        return cls(
+            ticket.caller,
+            ticket.key,
+            ticket.fingerprints,
+            ticket.received,
+            respond,
+            former_fingerprints=ticket.former_fingerprints,
+        )
 
     def answer(self, booking: BookingRecord) -> Mapping[str, Any]:
         """Return the values of ``keys.KEEP``: the answer to store for ``booking``."""

@@ -16,7 +16,7 @@ from webhooks.event_types import WebhookEvent
 from webhooks.models import Attempt, Delivery, Webhook
 from wokibrain.core.errors import ValidationFailed
 from wokibrain.rest import fields
-from wokibrain.rest.fields import ApiModel, BodyModel, Identifier, Line, QueryInt, Stamp
+from wokibrain.rest.fields import ApiModel, BodyModel, Identifier, Line, QueryInt, QueryModel, Stamp
 from wokibrain.rest.paging import Pagination
 
 NAMES = [webhook_event.value for webhook_event in WebhookEvent]
@@ -116,21 +116,21 @@ class TestBody(BodyModel):
     )
 
 
-class ListQuery(ApiModel):
+class ListQuery(QueryModel):
     restaurant_id: Identifier | None = Field(None, examples=["R1"])
     status: Webhook.Status | None = None
     page: Annotated[QueryInt, Field(ge=1, le=10_000)] = 1
     limit: Annotated[QueryInt, Field(ge=1, le=200)] = 50
 
 
-class DeliveriesQuery(ApiModel):
+class DeliveriesQuery(QueryModel):
     status: Delivery.Status | None = None
     event: WebhookEvent | None = None
     page: Annotated[QueryInt, Field(ge=1, le=10_000)] = 1
     limit: Annotated[QueryInt, Field(ge=1, le=200)] = 50
 
 
-class RecoverQuery(ApiModel):
+class RecoverQuery(QueryModel):
     since: fields.Instant = Field(examples=["2025-10-22T20:00:00-03:00"])
 
 

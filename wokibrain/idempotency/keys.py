@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -102,8 +102,9 @@ class Past:
 class Ticket:
     """One caller's key for one request.
 
-    ``fingerprints`` are those of its method, path and body, by the present secret and by former ones; ``received`` is
-    when it came in, by this process's ``time.monotonic``. Refusals are not stored: nothing happened, so the key may be
+    ``fingerprints`` are those of its method, path, query and body, by the present secret and by former ones;
+    ``former_fingerprints`` returns those by which an earlier release stored it. ``received`` is when it came in, by
+    this process's ``time.monotonic``. Refusals are not stored: nothing happened, so the key may be
     used again.
     """
 
@@ -111,6 +112,7 @@ class Ticket:
     key: str
     fingerprints: tuple[bytes, ...]
     received: float
+    former_fingerprints: Callable[[], tuple[bytes, ...]] = field(default=tuple, kw_only=True)
 
     @property
     def number(self) -> int:
@@ -143,7 +145,7 @@ class Ticket:
             return Past()
         fingerprint, status, body, live, refused_for = row
         if live:
-            if bytes(fingerprint) not in self.fingerprints:
+            if bytes(fingerprint) not in (*self.fingerprints, *self.former_fingerprints()):
                 raise IdempotencyKeyReused
             return Past(Replay(status, body))
         # Measured after the query, so that the request can only seem older than it is, never younger.

@@ -32,6 +32,7 @@ LAST_DATE: Final = date(2099, 12, 31)
 MESSAGES: Final[Mapping[str, str]] = {
     "missing": gettext_noop("This field is required."),
     "extra_forbidden": gettext_noop("Unknown field."),
+    "unknown_parameter": gettext_noop("Unknown parameter."),
     "int_type": gettext_noop("Expected a whole number."),
     "int_parsing": gettext_noop("Expected a whole number."),
     "int_from_float": gettext_noop("Expected a whole number."),
@@ -82,9 +83,11 @@ def invalid(kind: str) -> PydanticCustomError:
     return PydanticCustomError(kind, MESSAGES[kind])
 
 
-def message_for(error: ErrorDetails) -> Text:
-    """Return the sentence for a pydantic error, translated when it is rendered."""
+def message_for(error: ErrorDetails, whole: str = "body") -> Text:
+    """Return the sentence for a pydantic error in a "body" or "query", translated when it is rendered."""
     kind, values = error["type"], error.get("ctx", {})
+    if whole == "query" and kind == "extra_forbidden":
+        kind = "unknown_parameter"
     if kind in ("too_long", "too_short") and values.get("field_type") == "Value":
         # Behind a custom validator pydantic reports text like this; lists it calls "List".
         kind = f"string_{kind}"
@@ -119,10 +122,24 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
 
-class BodyModel(ApiModel):
-    """The base of JSON bodies: types are not coerced, and unknown fields are errors, so typos are noticed."""
+class RequestModel(ApiModel):
+    """The base of bodies and query strings: what a model does not know is an error, so typos are noticed."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
+
+    def canonical(self) -> str:
+        """Return the request as JSON that does not depend on how its sender spelled it."""
+        return self.model_dump_json(exclude_unset=True)
+
+
+class QueryModel(RequestModel):
+    """The base of query strings."""
+
+
+class BodyModel(RequestModel):
+    """The base of JSON bodies, whose types are not coerced."""
+
+    model_config = ConfigDict(strict=True)
 
 
 def example(value: dict[str, Any]) -> ConfigDict:
@@ -138,9 +155,11 @@ def _no_nul(text: str) -> str:
 
 def _whole(value: object) -> object:
     if isinstance(value, str):
-        if not re.fullmatch(r"[+-]?[0-9]{1,12}", value, re.ASCII):
+        # To JSON Schema 5.0 is a whole number.
+        whole = re.fullmatch(r"([+-]?[0-9]{1,12})(\.0{1,12})?", value, re.ASCII)
+        if not whole:
             raise PydanticCustomError("int_parsing", "not a whole number")
-        return int(value)
+        return int(whole[1])
     return value
 
 
@@ -163,21 +182,33 @@ def _wall_time(value: object) -> time:
 
 
 _INSTANT: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})", re.ASCII
+    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:?\d{2})", re.ASCII
 )
+_NANOSECONDS: Final = re.compile(r"\.\d{6}\d*[1-9]", re.ASCII)
+"""A fraction finer than the microseconds of a datetime."""
 
 
 def _instant(value: object) -> datetime:
     if not isinstance(value, str) or not _INSTANT.fullmatch(value):
         raise invalid("instant_form")
     try:
-        instant = datetime.fromisoformat(value)
+        instant = datetime.fromisoformat(value.upper())
     except ValueError:
         raise invalid("instant_form") from None
+    try:
+        # Postgres rejects offsets of 16 hours or more in ranges.
+        instant = instant.astimezone(UTC)
+    except OverflowError:
+        raise invalid("date_range") from None
     if not FIRST_DATE <= instant.date() <= LAST_DATE:
         raise invalid("date_range")
-    # Postgres rejects offsets of 16 hours or more in ranges.
-    return instant.astimezone(UTC)
+    return instant
+
+
+def _start_text(value: object) -> object:
+    if isinstance(value, str) and _NANOSECONDS.search(value):
+        raise invalid("instant_grid")
+    return value
 
 
 def _start(instant: datetime) -> datetime:
@@ -236,7 +267,7 @@ Stamp = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2025-10-20T09:00:00.000-03:00"]}),
 ]
 """When something happened, in output: keeps its UTC offset, to the millisecond."""
-Start = Annotated[Instant, AfterValidator(_start)]
+Start = Annotated[Instant, BeforeValidator(_start_text), AfterValidator(_start)]
 Email = Annotated[
     str,
     StringConstraints(max_length=254),

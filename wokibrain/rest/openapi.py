@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, wraps
 from typing import Any, Final, TypeVar, cast
 
 from django.conf import settings
@@ -21,9 +21,9 @@ from rest_framework.request import Request
 
 from wokibrain.core import errors as domain_errors
 from wokibrain.core.errors import Code, DomainError, Text
-from wokibrain.rest.fields import ApiModel
+from wokibrain.rest.fields import ApiModel, BodyModel, QueryModel
 from wokibrain.rest.idempotency import Encryption, Idempotency, once
-from wokibrain.rest.views import HTTP_DETAILS, STATUS
+from wokibrain.rest.views import HTTP_DETAILS, STATUS, parse_query
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -90,8 +90,8 @@ def operation(
     summary: str,
     description: str,
     *,
-    query: type[BaseModel] | None = None,
-    body: type[BaseModel] | None = None,
+    query: type[QueryModel] | None = None,
+    body: type[BodyModel] | None = None,
     out: type[BaseModel] | None = None,
     status: int = 200,
     errors: Iterable[Code] = (),
@@ -139,10 +139,34 @@ def operation(
             extensions={CREATES: creates} if creates else None,
         )
         if takes_key and idempotency is Idempotency.VIEW:
-            view = cast(View, once(view, has_body=body is not None, encryption=encryption, prepare=prepare))
+            view = cast(View, once(view, query=query, body=body, encryption=encryption, prepare=prepare))
+        if query is None:
+            view = _without_parameters(view, SecretQuery if secret else NoQuery)
         return documented(view)
 
     return define
+
+
+class NoQuery(QueryModel):
+    """The query of an operation without parameters."""
+
+
+class SecretQuery(QueryModel):
+    """The query of a set-up operation, outside production: the secret, in place of its header."""
+
+    secret: str = ""
+
+
+def _without_parameters(view: View, model: type[QueryModel]) -> View:
+    """Refuse parameters by name before the view's method runs; where it has some, their model does."""
+
+    @wraps(view)
+    def checked(self: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
+        if request.META.get("QUERY_STRING"):
+            parse_query(NoQuery if settings.PRODUCTION else model, request)
+        return view(self, request, *args, **kwargs)
+
+    return cast(View, checked)
 
 
 def _replayed(status: int) -> OpenApiParameter:

@@ -6,12 +6,12 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from wokibrain.rest.fields import ApiModel, QueryInt
+from wokibrain.rest.fields import ApiModel, QueryInt, QueryModel
 
 ONE_PAGE: Final = {"page": 1, "limit": 50, "total": 1, "totalPages": 1}
 
 
-class PageQuery(ApiModel):
+class PageQuery(QueryModel):
     page: Annotated[QueryInt, Field(ge=1, le=10_000)] = 1
     limit: Annotated[QueryInt, Field(ge=1, le=200)] = 50
 

@@ -157,7 +157,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def parse_query(model: type[Model], request: Request | HttpRequest) -> Model:
-    """Return the query string as ``model``. Raises ValidationFailed naming each invalid parameter."""
+    """Return the query string as ``model``.
+
+    Raises ValidationFailed naming each invalid parameter and, for a QueryModel, each unknown one.
+    """
     try:
         pairs = parse_qsl(
             request.META.get("QUERY_STRING", ""), keep_blank_values=True, max_num_fields=MAX_QUERY_PARAMETERS
@@ -174,26 +177,26 @@ def parse_query(model: type[Model], request: Request | HttpRequest) -> Model:
         ]
         if issues:
             raise ValidationFailed(_summary(issues), issues=issues)
-    return _validated(model, query)
+    return _validated(model, query, "query")
 
 
 def parse_body(model: type[Model], body: object) -> Model:
     """Return a JSON body as ``model``. Raises ValidationFailed naming each invalid field."""
     if not isinstance(body, dict):
         raise ValidationFailed.at("body", _("Expected a JSON object."))
-    return _validated(model, body)
+    return _validated(model, body, "body")
 
 
 def _names(model: type[BaseModel]) -> set[str]:
     return {field.alias or name for name, field in model.model_fields.items()}
 
 
-def _validated(model: type[Model], data: Mapping[str, Any]) -> Model:
+def _validated(model: type[Model], data: Mapping[str, Any], whole: str) -> Model:
     try:
         return model.model_validate(data, by_alias=True, by_name=False)
     except ValidationError as error:
         issues = [
-            Issue(".".join(str(part) for part in details["loc"]) or "body", message_for(details))
+            Issue(".".join(str(part) for part in details["loc"]) or whole, message_for(details, whole))
             for details in error.errors(include_url=False, include_input=False)
         ]
         raise ValidationFailed(_summary(issues), issues=issues) from None

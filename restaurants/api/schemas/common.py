@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from restaurants.models import MAX_PARTY
-from wokibrain.rest.fields import ApiModel, Line
+from wokibrain.rest.fields import ApiModel, Line, QueryModel
 
 Name = Annotated[Line, Field(min_length=1, max_length=100, examples=["Bistro Central"])]
 OptionalName = Annotated[Line, Field(max_length=100)]
@@ -15,7 +15,7 @@ Seats = Annotated[int, Field(ge=1, le=MAX_PARTY)]
 Position = Annotated[int, Field(ge=0, le=32_767)]
 
 
-class AcknowledgeQuery(ApiModel):
+class AcknowledgeQuery(QueryModel):
     acknowledge: Annotated[Line, Field(max_length=64)] | None = Field(
         None, description="The token of the listed bookings that no longer fit after the change."
     )

@@ -65,7 +65,24 @@ WINDOW = {"windowStart": WALL_TIME, "windowEnd": WALL_TIME}
 # Query strings, where everything is text.
 QUERY_IDENTIFIER = invalid("", "x" * 51, LONG, NUL, "a b", "ñ", "-a", "a/b", "R1\n")
 QUERY_WHOLE = invalid(
-    "", "x", "4.5", "4.0", "1e1", "0x4", " 4", "4 ", "４", "true", "null", "[4]", str(HUGE), NUL, LONG
+    "",
+    "x",
+    "4.5",
+    "4.01",
+    "4.",
+    ".0",
+    "4.0000000000000",
+    "1e1",
+    "0x4",
+    " 4",
+    "4 ",
+    "４",
+    "true",
+    "null",
+    "[4]",
+    str(HUGE),
+    NUL,
+    LONG,
 )
 QUERY_DATE = invalid(*(value for value, _ in DATE if isinstance(value, str)))
 QUERY_TIME = invalid(*(value for value, _ in WALL_TIME if isinstance(value, str)))
@@ -277,9 +294,18 @@ def test_an_unknown_body_field_is_refused_by_name(api: Api, name: str, unknown: 
 
 
 @pytest.mark.parametrize("name", ["discover", "list"])
-def test_an_unknown_query_parameter_is_ignored(api: Api, name: str) -> None:
+@pytest.mark.parametrize("unknown", ["utm_source", "party_size", "__proto__", "", "ñ", "a\x00", "x" * 200])
+def test_an_unknown_query_parameter_is_refused_by_name(api: Api, name: str, unknown: str) -> None:
     endpoint = ENDPOINTS[name]
-    assert endpoint.send(api, endpoint.good | {"utm_source": "x", "party_size": "9"}).status == 200
+    reply = endpoint.send(api, endpoint.good | {unknown: "1"})
+    assert assert_refused(reply, 400, "VALIDATION_ERROR", unknown or "query").endswith("Unknown parameter.")
+
+
+def test_unknown_and_invalid_parameters_are_named_together(api: Api) -> None:
+    reply = DISCOVER.send(api, DISCOVER.good | {"partySize": "0", "party_size": "4", "Limit": "5"})
+    assert_refused(reply, 400, "VALIDATION_ERROR", "partySize", "party_size", "Limit")
+    spanish = api.call("GET", "/woki/bookings/B1?x=1", headers={"Accept-Language": "es"})
+    assert assert_refused(spanish, 400, "VALIDATION_ERROR", "x") == "x: Parámetro desconocido."
 
 
 @pytest.mark.parametrize("name", ["discover", "list"])
@@ -325,7 +351,7 @@ def test_unknown_and_foreign_ids_are_not_found_and_named(
 
 UNPARSABLE = [
     b"{", b"}", b"not json", b"{'a': 1}", b'{"a": 1,}', b'{"a": NaN}', b'{"a": Infinity}', b"\xff\xfe",
-    b"\xef\xbb\xbf{}",
+    b"\xef\xbb\xbf\xef\xbb\xbf{}",
     b'{"a": "\xff"}', b'{"a": "\\ud800"}', b'{"a": 1}{"b": 2}', b"[" * 5_000, b'{"a":' * 5_000, b"\x00", b" ",
 ]  # fmt: skip
 

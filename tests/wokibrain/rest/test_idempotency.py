@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from uuid import uuid4
 
+import orjson
 import pytest
 from django.apps import apps
 from django.conf import settings
@@ -199,10 +202,57 @@ def test_without_a_key_nothing_is_stored(scene: Scene) -> None:
 
 
 @each_operation
-def test_a_key_is_valid_for_one_request(scene: Scene) -> None:
+def test_an_unknown_parameter_is_refused_under_a_key_too(scene: Scene) -> None:
+    before = everything()
+    assert_refused(scene.send("k", more="again=1"), 400, "VALIDATION_ERROR", "again")
+    assert everything() == before
+    assert scene.send("k").status // 100 == 2
+    assert_refused(scene.send("k", more="again=1"), 400, "VALIDATION_ERROR", "again")
+    assert scene.send("k").headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("scene", "more"), [("recoverWebhook", "21"), ("unblockTable", "")], indirect=["scene"]
+)
+def test_other_parameters_under_the_same_key_are_refused(scene: Scene, more: str) -> None:
     assert scene.send("k").status // 100 == 2
     before = everything()
-    assert_refused(scene.send("k", more="again=1"), 422, "IDEMPOTENCY_KEY_REUSED")
+    other = replace(scene.case, path=scene.case.path.replace("10-20", "10-21"))
+    block = f"blockId={uuid4()}" if other.path == scene.case.path else ""
+    assert_refused(replace(scene, case=other).send("k", more=block), 422, "IDEMPOTENCY_KEY_REUSED")
+    assert everything() == before
+
+
+@pytest.mark.parametrize("scene", ["recoverWebhook"], indirect=True)
+def test_parameters_in_another_spelling_are_the_same_request(scene: Scene) -> None:
+    first = scene.send("k")
+    for since in ("2025-10-19T21:00:00.000-03:00", "2025-10-20t00:00:00z", "2025%2D10-20T00:00:00Z"):
+        path = scene.case.path.replace("2025-10-20T00:00:00Z", since)
+        again = replace(scene, case=replace(scene.case, path=path)).send("k")
+        assert (again.status, again.content) == (first.status, first.content)
+        assert again.headers["Idempotent-Replayed"] == "true"
+
+
+def fingerprint_of_the_text(scene: Scene, body: dict[str, Any] | None) -> bytes:
+    """Return what version 1.0 stored for the scene's request."""
+    path, _, query = scene.case.path.format(hook=scene.hook, delivery=scene.delivery).partition("?")
+    content = [scene.method, f"/api/v1{path}", query, body]
+    message = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    return hmac.digest(settings.SECRET_KEY.encode(), message, "sha256")
+
+
+@each_operation
+def test_a_key_stored_by_an_earlier_release_is_replayed_for_its_lifetime(scene: Scene) -> None:
+    first = scene.send("k")
+    before = everything()
+    former = fingerprint_of_the_text(scene, scene.case.body)
+    assert bytes(IdempotencyKey.objects.get().fingerprint) != former
+    IdempotencyKey.objects.update(fingerprint=former)
+    again = scene.send("k")
+    assert (again.status, again.content) == (first.status, first.content)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    IdempotencyKey.objects.update(fingerprint=fingerprint_of_the_text(scene, {"another": "request"}))
+    assert_refused(scene.send("k"), 422, "IDEMPOTENCY_KEY_REUSED")
     assert everything() == before
 
 
@@ -217,7 +267,8 @@ def test_another_body_under_the_same_key_is_refused(scene: Scene) -> None:
 @each_operation
 def test_a_key_of_another_operation_is_refused(scene: Scene) -> None:
     if "/admin/" in scene.case.path:
-        assert scene.api.call("POST", "/admin/seed?again=1", headers=SECRET | _key("k")).status == 200
+        other = Case("/admin/restaurants", PLACE) if scene.case.path == "/admin/seed" else Case("/admin/seed")
+        assert replace(scene, method="POST", case=other).send("k").status // 100 == 2
     else:
         assert scene.api.patch("/tables/T2", OTHER_NAME, key="k").status == 200
     before = everything()

@@ -335,6 +335,19 @@ def assert_documented(document: dict[str, Any], operation: dict[str, Any], reply
 
 
 @pytest.mark.django_db
+def test_every_operation_refuses_unknown_parameters_by_name(document: dict[str, Any]) -> None:
+    example.example()
+    api = api_as()
+    for path, method, operation in operations(document):
+        route = re.sub(r"{\w+}", "R1", path).removeprefix("/api/v1")
+        body: dict[str, Any] | None = {} if "requestBody" in operation else None
+        reply = api.call(method.upper(), f"{route}?partysize=9", body, headers=SECRET)
+        named = [issue["path"] for issue in reply.body.get("issues", [])]
+        assert (reply.status, reply.body["error"]) == (400, "VALIDATION_ERROR"), operation["operationId"]
+        assert "partysize" in named, operation["operationId"]
+
+
+@pytest.mark.django_db
 def test_json_and_yaml_documents_are_equal() -> None:
     import yaml
 
