@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from restaurants.api.schemas.restaurants import RestaurantBody, RestaurantOut, restaurant_out
-from restaurants.api.schemas.sectors import SectorBody, SectorOut, sector_out
+from restaurants.api.schemas.sectors import SectorOut, SetUpSectorBody, sector_out
 from restaurants.api.schemas.setup import InfoOut
 from restaurants.api.schemas.tables import TableBody, TableOut, table_out
 from restaurants.services import restaurants
@@ -84,7 +84,7 @@ class SectorsView(SetUpView):
         "setUpSector",
         "Create a sector",
         "A room or terrace of a restaurant.",
-        body=SectorBody,
+        body=SetUpSectorBody,
         out=SectorOut,
         status=201,
         errors=(Code.NOT_FOUND,),
@@ -93,7 +93,7 @@ class SectorsView(SetUpView):
         creates="sector",
     )
     def post(self, request: Request) -> HttpResponse:
-        body = parse_body(SectorBody, request.data)
+        body = parse_body(SetUpSectorBody, request.data)
         sector = restaurants.create_sector(
             caller=SYSTEM, id=body.id, restaurant_id=body.restaurant_id, name=body.name
         )

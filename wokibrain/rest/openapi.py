@@ -296,9 +296,10 @@ JSON_SCHEMA_NAMES: Final = {"ge": "minimum", "le": "maximum", "multiple_of": "mu
 
 
 class ModelExtension(PydanticExtension):  # type: ignore[no-untyped-call]
-    """Pydantic models as components, with enums inlined.
+    """Pydantic models as components, with enums inlined and without null as a default.
 
-    An enum would otherwise become a component named after its class, and several models have a Status.
+    An enum would otherwise become a component named after its class, and several models have a Status. A default is
+    what generated clients send for a field that is left out, but to a PATCH null and left out are different.
     """
 
     priority = 1
@@ -332,7 +333,9 @@ def _inlined(part: Any, enums: Mapping[str, Any]) -> Any:
     if name in enums:
         beside = {key: value for key, value in part.items() if key != "$ref"}
         return {key: value for key, value in enums[name].items() if key != "title"} | beside
-    return {key: _inlined(value, enums) for key, value in part.items()}
+    return {
+        key: _inlined(value, enums) for key, value in part.items() if not (key == "default" and value is None)
+    }
 
 
 class CredentialScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -350,7 +353,9 @@ def finish(result: dict[str, Any], generator: SchemaGenerator, **_: Any) -> dict
     """Complete the document: its description, alternative credentials, links and servers."""
     result["info"]["description"] = (
         "Seats parties at restaurant tables. Instants carry the restaurant's own UTC offset; `date` is the "
-        "service date in its zone; starts lie on quarter hours."
+        "service date in its zone; starts lie on quarter hours. Instants may be sent as RFC 3339 allows, at any "
+        "offset. Bodies are JSON in UTF-8, as they are or with the `Content-Encoding` gzip or deflate. Fields and "
+        "query parameters that an operation does not know are refused by name."
     )
     for path in result["paths"].values():
         for method in path.values():

@@ -15,7 +15,7 @@ from wokibrain.rest.fields import ApiModel, BodyModel, Identifier, example
 from wokibrain.rest.paging import ONE_PAGE, Pagination
 
 
-class SectorBody(BodyModel):
+class SetUpSectorBody(BodyModel):
     model_config = example({"id": "S2", "restaurantId": "R2", "name": "Terrace"})
 
     id: Identifier | None = Field(None, examples=["S2"])

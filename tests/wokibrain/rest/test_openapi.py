@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -219,6 +221,77 @@ def test_every_body_and_response_has_an_example_that_fits_its_schema(document: d
                 "type", "format", "pattern", "enum", "default", "examples", "minLength", "maxLength", "minimum",
                 "maximum", "multipleOf",
             }, parameter  # fmt: skip
+
+
+def untrue_defaults(document: dict[str, Any]) -> list[str]:
+    """Return the request fields with a default that a client must not send: null, and any at all in a PATCH."""
+    schemas = document["components"]["schemas"]
+    untrue = []
+    for _, method, operation in operations(document):
+        body = (
+            operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+        )
+        fields = {each["name"]: each["schema"] for each in operation.get("parameters", [])}
+        fields |= schemas[body["$ref"].rpartition("/")[2]]["properties"] if body else {}
+        for name, field in fields.items():
+            nulls = [node for node in everything(field) if node.get("default", "") is None]
+            if nulls or (method == "patch" and "default" in field):
+                untrue.append(f"{operation['operationId']}: {name}")
+    return untrue + [
+        name
+        for name, schema in schemas.items()
+        for node in everything(schema)
+        if "default" in node and node["default"] is None
+    ]
+
+
+def test_no_default_makes_a_client_send_what_its_user_left_out(document: dict[str, Any]) -> None:
+    assert untrue_defaults(document) == []
+    wrong = deepcopy(document)
+    schemas = wrong["components"]["schemas"]
+    schemas["PatchedChangeBody"]["properties"]["guestName"]["default"] = None
+    schemas["PatchedSectorPatch"]["properties"]["position"]["default"] = 0
+    schemas["WindowBody"]["properties"]["lastSeating"]["default"] = None
+    assert set(untrue_defaults(wrong)) == {
+        "changeBooking: guestName", "changeSector: position", "PatchedChangeBody", "WindowBody",
+    }, "the canary"  # fmt: skip
+
+
+def test_a_patch_requires_nothing(document: dict[str, Any]) -> None:
+    for _, method, operation in operations(document):
+        if method == "patch":
+            reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            assert "required" not in document["components"]["schemas"][reference.rpartition("/")[2]]
+
+
+def colliding_names(document: dict[str, Any]) -> set[str]:
+    """Return the schemas whose name a generator for Go, or a file system, takes for something else too."""
+    names = list(document["components"]["schemas"])
+    beside = {
+        made
+        for name in names
+        for made in (f"New{name}", f"New{name}WithDefaults", f"Nullable{name}", f"NewNullable{name}")
+    }
+    for _, _, operation in operations(document):
+        title = operation["operationId"][0].upper() + operation["operationId"][1:]
+        beside |= {f"{title}{end}" for end in ("Params", "JSONBody", "JSONRequestBody", "Response")}
+        beside |= {
+            f"Api{title}Request",
+            f"New{title}Request",
+            f"New{title}RequestWithBody",
+            f"{title}Request",
+        }
+    folded = Counter(name.lower() for name in names)
+    return beside & set(names) | {name for name in names if folded[name.lower()] > 1}
+
+
+def test_schema_names_do_not_collide_in_generated_clients(document: dict[str, Any]) -> None:
+    assert colliding_names(document) == set()
+    wrong = deepcopy(document)
+    wrong["components"]["schemas"] |= {"SectorBody": {}, "Bookingout": {}, "CreateBookingParams": {}}
+    assert colliding_names(wrong) == {"NewSectorBody", "BookingOut", "Bookingout", "CreateBookingParams"}, (
+        "the canary"
+    )
 
 
 def test_limits_of_query_parameters_are_documented(document: dict[str, Any]) -> None:
