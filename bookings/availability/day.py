@@ -14,7 +14,17 @@ from django.db.backends.utils import CursorWrapper
 from bookings.availability import plan as plans
 from bookings.availability import stays
 from bookings.availability.plan import Plan, SectorRoom
-from bookings.engine import SLOT_MINUTES, Candidate, Occupancy, Refusal, ServiceDay, explain, find, merge
+from bookings.engine import (
+    SLOT_MINUTES,
+    Busy,
+    Candidate,
+    Occupancy,
+    Refusal,
+    ServiceDay,
+    explain,
+    find,
+    merge,
+)
 from restaurants.selectors import RESTAURANT
 from wokibrain.core.errors import NotFound
 
@@ -120,6 +130,30 @@ class Day:
     def by_plan(self) -> Day:
         """Return the day without regard to who sits there: for a booking that keeps its place in the plan."""
         return replace(self, sittings=())
+
+    def holding(self, busy: Iterable[Busy]) -> Day:
+        """Return the day with these tables taken too. A slot touched is taken."""
+        busy = tuple(busy)
+        return replace(
+            self,
+            planned=tuple(
+                (
+                    room,
+                    replace(
+                        occupancy,
+                        free=tuple(
+                            free & left
+                            for free, left in zip(
+                                occupancy.free,
+                                Occupancy.of(room.engine, self.service, busy).free,
+                                strict=True,
+                            )
+                        ),
+                    ),
+                )
+                for room, occupancy in self.planned
+            ),
+        )
 
     def sitting_at(self, table_ids: Iterable[str]) -> list[Sitting]:
         """Return who sits at any of these tables, in the order of their tables."""

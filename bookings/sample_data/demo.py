@@ -1,7 +1,8 @@
 """The demo: two restaurants with sectors, guests and three weeks of bookings around today.
 
-Everything goes through the services with the clock frozen at the moment it would have happened, so that
-events, allocations and statuses are those of a restaurant in use.
+Seats are found and bookings written as the services do, with the clock frozen at the moment it would have happened, so
+that events, allocations and statuses are those of a restaurant in use. But a service day is decided in memory and
+written in one transaction, since one for each step takes minutes; and a party without a seat is not counted as refused.
 """
 
 from __future__ import annotations
@@ -13,11 +14,20 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Final
 
+from django.db import transaction
+
+from bookings.availability import day as days
 from bookings.availability import plan
-from bookings.models import Booking, TableBlock
-from bookings.repository.records import BookingRecord, Contact
+from bookings.engine import Busy
+from bookings.event_types import BOOKING_CREATED
+from bookings.models import Booking, Guest, TableBlock
+from bookings.repository import statements
+from bookings.repository.records import BookingRecord, Contact, GuestRecord
 from bookings.services import create, lifecycle, table_blocks, walk_in
 from bookings.services.create import NewBooking
+from bookings.services.walk_in import WalkIn
+from bookings.statuses import CANCEL, COMPLETE, MARK_NO_SHOW, SEAT, Step
+from bookings.transactions import SectorDay, in_transaction_for
 from restaurants.models import (
     Combo,
     ComboTable,
@@ -33,6 +43,8 @@ from restaurants.services.restaurants import create_restaurant, create_sector, c
 from wokibrain.core import clock
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.errors import DomainError
+from wokibrain.core.ids import uuid7
+from wokibrain.postgres.pipeline import pipelined
 
 DAYS_BACK: Final = 10
 DAYS_AHEAD: Final = 10
@@ -203,6 +215,7 @@ def demo(progress: Progress = lambda done, total: None) -> int:
     return count
 
 
+@transaction.atomic
 def _build(restaurant: DemoRestaurant) -> None:
     """Create the restaurant with its sectors, unless it exists."""
     if Restaurant.objects.filter(pk=restaurant.id).exists():
@@ -250,27 +263,90 @@ def _build(restaurant: DemoRestaurant) -> None:
                 ComboTable.objects.create(combo=combo, sector=sector, table_id=table_id)
 
 
+class _ServiceDay:
+    """A service day while it is filled: what is still free, and the guests of the restaurant.
+
+    Everything is decided in memory and nothing read, so that the statements of a whole day share one round trip.
+    """
+
+    def __init__(self, restaurant: DemoRestaurant, service_date: date) -> None:
+        self.restaurant = restaurant
+        self.date = service_date
+        self.now = clock.now()
+        self.count = 0
+        self._day = days.read(restaurant.id, None, service_date)
+        self._guests = {
+            Contact(guest.name, guest.email, guest.phone): GuestRecord(
+                guest.pk, guest.name, guest.email, guest.phone
+            )
+            for guest in Guest.objects.filter(restaurant_id=restaurant.id, erased_at__isnull=True)
+        }
+
+    def book(self, new: NewBooking, booked_at: datetime) -> BookingRecord | None:
+        """Write a booking made at ``booked_at``; return None where there is no seat."""
+        with clock.frozen(booked_at), suppress(DomainError):
+            seat = create.best_seat(self._day, new)
+            known = self._guests.get(new.contact)
+            guest = known or GuestRecord(uuid7(), new.contact.name, new.contact.email, new.contact.phone)
+            self._guests[new.contact] = guest
+            return self._insert(create.booked(self._day, new, seat, guest), new_guest=known is None)
+        return None
+
+    def walk_in(self, party: int, arrival: datetime) -> BookingRecord | None:
+        """Write a walk-in at ``arrival``; return None where there is no seat."""
+        with clock.frozen(arrival), suppress(DomainError):
+            return self._insert(walk_in.seated(self._day, WalkIn(self.restaurant.id, party), None))
+        return None
+
+    def step(self, booking: BookingRecord, step: Step, at: datetime, reason: str = "") -> BookingRecord:
+        with clock.frozen(at):
+            if step in (CANCEL, MARK_NO_SHOW):
+                statements.free(booking.id)
+            if step is COMPLETE:
+                statements.shorten(booking.id, lifecycle.quarter_of(at))
+            more = {"reason": reason} if reason else None
+            return lifecycle.write_step(booking, booking, step, caller=SYSTEM, more=more)
+
+    def hold(self, booking: BookingRecord, until: datetime) -> None:
+        """Take the booking's tables from those that come later: to the minute, for two parties never share a table."""
+        self._day = self._day.holding(Busy(table_id, booking.start, until) for table_id in booking.table_ids)
+
+    def _insert(self, booking: BookingRecord, *, new_guest: bool = False) -> BookingRecord:
+        statements.insert(booking, event_type=BOOKING_CREATED, actor=SYSTEM, new_guest=new_guest, ticket=None)
+        self.count += 1
+        return booking
+
+
 def _fill(restaurant: DemoRestaurant, service_date: date, offset: int) -> int:
     """Create one service day: bookings and, up to now, walk-ins and what became of them. Returns their number."""
-    rng = random.Random(f"{SEED} {restaurant.id} {service_date}")  # noqa: S311
+
+    def write() -> int:
+        day = _ServiceDay(restaurant, service_date)
+        with pipelined():
+            _take_place(day, offset)
+        return day.count
+
+    return in_transaction_for([SectorDay(sector.id, service_date) for sector in restaurant.sectors], write)
+
+
+def _take_place(day: _ServiceDay, offset: int) -> None:
+    restaurant = day.restaurant
+    rng = random.Random(f"{SEED} {restaurant.id} {day.date}")  # noqa: S311
     zone = clock.zone(restaurant.zone)
-    now = clock.now()
     seats = sum(len(demo_sector.tables) for demo_sector in restaurant.sectors)
-    weekend = 1.0 if service_date.weekday() in (4, 5) else 0.72
+    weekend = 1.0 if day.date.weekday() in (4, 5) else 0.72
     # The further ahead a day is, the fewer guests have booked it so far.
     booked_share = max(0.25, 1 - max(offset, 0) * 0.085)
-    count = 0
     for first, peak, last, full in restaurant.services:
         arrivals = round(seats * 1.35 * full * weekend * booked_share)
-        for start in sorted(_arrivals(rng, service_date, first, peak, last, arrivals)):
+        for start in sorted(_arrivals(rng, day.date, first, peak, last, arrivals)):
             instant = start.replace(tzinfo=zone)
             if offset <= 0 and rng.random() < 0.12:
                 arrival = instant + timedelta(minutes=rng.randrange(1, 14))
-                if arrival < now:
-                    count += _walk_in(restaurant, rng, arrival)
+                if arrival < day.now:
+                    _walk_in(day, rng, arrival)
             else:
-                count += _booking(restaurant, rng, service_date, instant, now)
-    return count
+                _booking(day, rng, instant)
 
 
 def _arrivals(
@@ -301,16 +377,15 @@ def _party(rng: random.Random) -> int:
     return rng.choices(*PARTY_SIZES)[0]
 
 
-def _booking(
-    restaurant: DemoRestaurant, rng: random.Random, service_date: date, start: datetime, now: datetime
-) -> int:
+def _booking(day: _ServiceDay, rng: random.Random, start: datetime) -> None:
+    restaurant = day.restaurant
     booked_at = min(
-        start - timedelta(days=rng.choices(*DAYS_BOOKED_AHEAD)[0], minutes=rng.randrange(180)), now
+        start - timedelta(days=rng.choices(*DAYS_BOOKED_AHEAD)[0], minutes=rng.randrange(180)), day.now
     )
     request = NewBooking(
         restaurant_id=restaurant.id,
         party_size=_party(rng),
-        date=service_date,
+        date=day.date,
         start=start,
         contact=_contact(restaurant, rng),
         notes=rng.choice(restaurant.notes) if rng.random() < 0.14 else "",
@@ -319,68 +394,56 @@ def _booking(
     fate = rng.random()
     late = timedelta(minutes=rng.randrange(14))
     stayed = rng.uniform(0.8, 1.0)
-    if start < now and booked_at >= start:
-        return 0
-    try:
-        with clock.frozen(booked_at):
-            booking = create.create_booking(caller=SYSTEM, new=request)
-    except DomainError:
-        return 0
-    assert isinstance(booking, BookingRecord), "there is no ticket to replay"
-    _play_out(booking, fate, late, stayed, now)
-    return 1
+    if start < day.now and booked_at >= start:
+        return
+    booking = day.book(request, booked_at)
+    if booking:
+        _play_out(day, booking, fate, late, stayed)
 
 
-def _play_out(booking: BookingRecord, fate: float, late: timedelta, stayed: float, now: datetime) -> None:
-    """Cancel, seat, complete or mark the booking a no-show, as far as that happens before ``now``."""
-    reference = booking.reference
+def _play_out(day: _ServiceDay, booking: BookingRecord, fate: float, late: timedelta, stayed: float) -> None:
+    """Cancel, seat, complete or mark the booking a no-show, as far as that happens before now."""
     if fate < 0.07:
         moment = booking.created_at + (booking.start - booking.created_at) * 0.6
-        if moment < now:
-            with clock.frozen(moment):
-                lifecycle.cancel_booking(reference, caller=SYSTEM)
-        return
-    if fate < 0.11:
+        if moment < day.now:
+            day.step(booking, CANCEL, moment, "requested")
+            return
+    elif fate < 0.11:
         moment = booking.start + timedelta(minutes=20)
-        if moment < now:
-            with clock.frozen(moment):
-                lifecycle.no_show_booking(reference, caller=SYSTEM)
-        return
-    seated = booking.start + late
-    if seated < now:
-        with clock.frozen(seated):
-            lifecycle.seat_booking(reference, caller=SYSTEM)
-        _leave(booking, seated, stayed, now)
+        if moment < day.now:
+            day.step(booking, MARK_NO_SHOW, moment)
+            return
+    else:
+        seated = booking.start + late
+        if seated < day.now:
+            _leave(day, day.step(booking, SEAT, seated), seated, stayed)
+            return
+    day.hold(booking, booking.end)
 
 
-def _leave(booking: BookingRecord, seated: datetime, stayed: float, now: datetime) -> None:
+def _leave(day: _ServiceDay, booking: BookingRecord, seated: datetime, stayed: float) -> None:
     left = max(seated, booking.start) + (booking.end - max(seated, booking.start)) * stayed
-    if left < now:
-        with clock.frozen(left):
-            lifecycle.complete_booking(booking.reference, caller=SYSTEM)
+    if left < day.now:
+        day.step(booking, COMPLETE, left)
+    day.hold(booking, left if left < day.now else booking.end)
 
 
-def _walk_in(restaurant: DemoRestaurant, rng: random.Random, arrival: datetime) -> int:
-    now = clock.now()
+def _walk_in(day: _ServiceDay, rng: random.Random, arrival: datetime) -> None:
     party, stayed = min(_party(rng), 6), rng.uniform(0.7, 1.0)
-    try:
-        with clock.frozen(arrival):
-            booking = walk_in.seat_walk_in(caller=SYSTEM, party=walk_in.WalkIn(restaurant.id, party))
-    except DomainError:
-        return 0
-    _leave(booking, booking.start, stayed, now)
-    return 1
+    booking = day.walk_in(party, arrival)
+    if booking:
+        _leave(day, booking, booking.start, stayed)
 
 
 def _block(restaurant: DemoRestaurant, today: date) -> None:
     """Block one table tonight and another the day after tomorrow."""
     zone = clock.zone(restaurant.zone)
     last_sector = restaurant.sectors[-1]
-    for days, (name, *_), reason in (
+    for offset, (name, *_), reason in (
         (0, last_sector.tables[-1], "Pata rota / broken leg"),
         (2, last_sector.tables[0], "Reservado"),
     ):
-        day = plan.recent(restaurant.id).day(today + timedelta(days=days))
+        day = plan.recent(restaurant.id).day(today + timedelta(days=offset))
         table_id = f"{restaurant.id}-{name}"
         start = datetime.combine(day.date, restaurant.services[-1][0], zone)
         if not day.slots or TableBlock.objects.filter(table_id=table_id, start=start).exists():

@@ -10,10 +10,11 @@ from bookings.availability import plan as plans
 from bookings.availability.day import Day, DayRead, SeatRequest
 from bookings.availability.refusals import refuse
 from bookings.availability.turned_away import Door
+from bookings.engine import Candidate
 from bookings.event_types import BOOKING_CREATED
 from bookings.models import Booking
 from bookings.repository import statements
-from bookings.repository.records import BookingRecord, Contact, Ticket
+from bookings.repository.records import BookingRecord, Contact, GuestRecord, Ticket
 from bookings.repository.statements import guest_of
 from bookings.services.command import command
 from bookings.statuses import Status
@@ -60,30 +61,10 @@ def create_booking(
 
     def write() -> BookingRecord:
         day = read.day()
-        request = _seat_request(day, new)
-        day.plan.check(new.party_size, request.duration, new.date)
-        day.check_tables(request.tables)
-        best = day.best(request)
-        if best is None:
-            raise refuse(day, request)
+        seat = best_seat(day, new)
         point("seat-chosen")
         guest, is_new = guest_of(new.restaurant_id, new.contact)
-        booking = BookingRecord.new(
-            restaurant_id=new.restaurant_id,
-            zone=day.plan.zone_name,
-            sector_id=day.sector_of(best.table_ids),
-            table_ids=best.table_ids,
-            service_date=new.date,
-            start=best.start,
-            end=best.end,
-            duration_minutes=request.duration,
-            party_size=new.party_size,
-            status=Status.CONFIRMED,
-            channel=new.channel,
-            guest=guest,
-            notes=new.notes,
-            now=clock.now_to_millisecond(),
-        )
+        booking = booked(day, new, seat, guest)
         statements.insert(booking, event_type=BOOKING_CREATED, actor=caller, new_guest=is_new, ticket=ticket)
         point("booking-written")
         return booking
@@ -93,6 +74,37 @@ def create_booking(
     result = in_transaction_for(days, write, ticket, send=read.send)
     point("booking-committed")
     return result
+
+
+def best_seat(day: Day, new: NewBooking) -> Candidate:
+    """Return the best candidate for ``new``. Raises what ``create_booking`` raises where there is none."""
+    request = _seat_request(day, new)
+    day.plan.check(new.party_size, request.duration, new.date)
+    day.check_tables(request.tables)
+    best = day.best(request)
+    if best is None:
+        raise refuse(day, request)
+    return best
+
+
+def booked(day: Day, new: NewBooking, seat: Candidate, guest: GuestRecord | None) -> BookingRecord:
+    """Return the first version of the booking of ``seat``, made now."""
+    return BookingRecord.new(
+        restaurant_id=new.restaurant_id,
+        zone=day.plan.zone_name,
+        sector_id=day.sector_of(seat.table_ids),
+        table_ids=seat.table_ids,
+        service_date=new.date,
+        start=seat.start,
+        end=seat.end,
+        duration_minutes=_seat_request(day, new).duration,
+        party_size=new.party_size,
+        status=Status.CONFIRMED,
+        channel=new.channel,
+        guest=guest,
+        notes=new.notes,
+        now=clock.now_to_millisecond(),
+    )
 
 
 def _seat_request(day: Day, new: NewBooking) -> SeatRequest:

@@ -146,25 +146,40 @@ def _step(
     def write() -> BookingRecord:
         before = locked(seen.id)
         check_not_moved(seen, before)
-        moved = effect(before)
-        changes = {"changes": moved.changes_from(before)} if moved != before else {}
-        after = replace(
-            clear_attention(before, moved),
-            status=step.target,
-            version=before.version + 1,
-            updated_at=clock.now_to_millisecond(),
-        )
-        statements.update(
-            after,
-            event_type=EVENT_OF[step.target],
-            actor=caller,
-            more={**(more or {}), **changes},
-            ticket=ticket,
-        )
-        return after
+        return write_step(before, effect(before), step, caller=caller, more=more, ticket=ticket)
 
     sector_days = {SectorDay(sector_id, seen.service_date) for sector_id in (seen.sector_id, *sectors)}
     return in_transaction_for(sector_days, write, ticket)
+
+
+def write_step(
+    before: BookingRecord,
+    moved: BookingRecord,
+    step: Step,
+    *,
+    caller: Caller,
+    more: Mapping[str, Any] | None = None,
+    ticket: Ticket | None = None,
+) -> BookingRecord:
+    """Write the booking's next version, one step after ``before`` and at the tables of ``moved``, and its event.
+
+    Nothing is read, and what the step does to allocations is the caller's to write.
+    """
+    changes = {"changes": moved.changes_from(before)} if moved != before else {}
+    after = replace(
+        clear_attention(before, moved),
+        status=step.target,
+        version=before.version + 1,
+        updated_at=clock.now_to_millisecond(),
+    )
+    statements.update(
+        after,
+        event_type=EVENT_OF[step.target],
+        actor=caller,
+        more={**(more or {}), **changes},
+        ticket=ticket,
+    )
+    return after
 
 
 def _expect(booking: BookingRecord, step: Step) -> None:

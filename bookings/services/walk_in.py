@@ -15,10 +15,11 @@ from bookings.availability.day import Day, SeatRequest
 from bookings.availability.plan import Plan, service_date_at
 from bookings.availability.refusals import refuse
 from bookings.availability.turned_away import Door
+from bookings.engine import Candidate
 from bookings.event_types import BOOKING_CREATED
 from bookings.models import Booking
 from bookings.repository import statements
-from bookings.repository.records import BookingRecord, Contact, Ticket
+from bookings.repository.records import BookingRecord, Contact, GuestRecord, Ticket
 from bookings.repository.statements import guest_of
 from bookings.services.command import command
 from bookings.statuses import Status
@@ -96,33 +97,54 @@ def seat_walk_in(*, caller: Caller, party: WalkIn, ticket: Ticket | None = None)
         now = clock.now_to_millisecond()
         minutes = _minutes(plan, party, service_date, now)
         day = days.read(party.restaurant_id, party.sector_id, service_date, since=now)
-        day.check_tables(party.table_ids)
-        request = _seat_request(day, party, now, minutes)
-        best = day.best(request)
-        if best is None:
-            raise refuse(day, request)
+        seat = _best_seat(day, party, now, minutes)
         guest, is_new = guest_of(party.restaurant_id, party.contact)
-        booking = BookingRecord.new(
-            restaurant_id=party.restaurant_id,
-            zone=plan.zone_name,
-            sector_id=day.sector_of(best.table_ids),
-            table_ids=best.table_ids,
-            service_date=service_date,
-            start=now,
-            end=now + timedelta(minutes=minutes),
-            duration_minutes=minutes,
-            party_size=party.party_size,
-            status=Status.SEATED,
-            channel=Booking.Channel.WALK_IN,
-            guest=guest,
-            notes=party.notes,
-            now=now,
-        )
+        booking = _seated(day, party, now, minutes, seat, guest)
         statements.insert(booking, event_type=BOOKING_CREATED, actor=caller, new_guest=is_new, ticket=ticket)
         return booking
 
     sector_days = [SectorDay(room.id, service_date) for room in plan.rooms(party.sector_id)]
     return in_transaction_for(sector_days, write, ticket)
+
+
+def seated(day: Day, party: WalkIn, guest: GuestRecord | None) -> BookingRecord:
+    """Return the first version of the booking of a party that sits down now, where ``day`` seats it best.
+
+    Raises what ``seat_walk_in`` raises.
+    """
+    now = clock.now_to_millisecond()
+    minutes = _minutes(day.plan, party, day.service.date, now)
+    return _seated(day, party, now, minutes, _best_seat(day, party, now, minutes), guest)
+
+
+def _best_seat(day: Day, party: WalkIn, now: datetime, minutes: int) -> Candidate:
+    day.check_tables(party.table_ids)
+    request = _seat_request(day, party, now, minutes)
+    best = day.best(request)
+    if best is None:
+        raise refuse(day, request)
+    return best
+
+
+def _seated(
+    day: Day, party: WalkIn, now: datetime, minutes: int, seat: Candidate, guest: GuestRecord | None
+) -> BookingRecord:
+    return BookingRecord.new(
+        restaurant_id=party.restaurant_id,
+        zone=day.plan.zone_name,
+        sector_id=day.sector_of(seat.table_ids),
+        table_ids=seat.table_ids,
+        service_date=day.service.date,
+        start=now,
+        end=now + timedelta(minutes=minutes),
+        duration_minutes=minutes,
+        party_size=party.party_size,
+        status=Status.SEATED,
+        channel=Booking.Channel.WALK_IN,
+        guest=guest,
+        notes=party.notes,
+        now=now,
+    )
 
 
 def _minutes(plan: Plan, party: WalkIn, service_date: date, now: datetime) -> int:
