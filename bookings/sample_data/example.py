@@ -98,17 +98,26 @@ class FirstLook:
     username: str
     password: str
 
+    def in_force(self) -> bool:
+        """Return whether the key is not revoked and the login there, whatever its password is by now."""
+        keys = ApiKey.objects.filter(digest=digest_of(self.api_key), revoked_at__isnull=True)
+        return keys.exists() and User.objects.filter(username=self.username).exists()
 
-def first_look() -> FirstLook:
-    """Return an API key and a staff login with every permission, created once and stored in DATA_DIR.
+    def password_in_force(self) -> bool:
+        return User.objects.get(username=self.username).check_password(self.password)
 
-    Only the owner of the data folder can read the file. Both are created again if the key was revoked.
+
+def first_look() -> tuple[FirstLook, bool]:
+    """Return an API key and a staff login with every permission, created once and stored in DATA_DIR; and if just now.
+
+    Only the owner of the data folder can read the file. Both are created again if the key was revoked or the login
+    deleted.
     """
     file = env.data_dir() / "first-look.json"
     if file.exists():
         stored = FirstLook(**json.loads(file.read_text()))
-        if ApiKey.objects.filter(digest=digest_of(stored.api_key), revoked_at__isnull=True).exists():
-            return stored
+        if stored.in_force():
+            return stored, False
     look = FirstLook(new_token(), "host", secrets.token_urlsafe(9))
     with transaction.atomic():
         ApiKey.objects.filter(name="First look").delete()
@@ -125,7 +134,7 @@ def first_look() -> FirstLook:
         Membership.objects.get_or_create(user=user, restaurant=None, defaults={"role": Role.SUPER_ADMIN})
     file.touch(mode=0o600)
     file.write_text(json.dumps(asdict(look)))
-    return look
+    return look, True
 
 
 def _insert(booking: BookingRecord, *, new_guest: bool = False) -> None:

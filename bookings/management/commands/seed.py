@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from bookings.sample_data import demo, example
 from restaurants.models import Restaurant
+
+MANAGE: Final = ".venv/bin/python manage.py"
 
 
 class Command(BaseCommand):
@@ -49,9 +51,14 @@ class Command(BaseCommand):
             return
         if not Restaurant.objects.exists():
             example.example()
-        look = example.first_look()
+        look, new = example.first_look()
         self.stdout.write(f"API key   {look.api_key}")
-        self.stdout.write(f"Login     {look.username} / {look.password}")
+        if new or look.password_in_force():
+            self.stdout.write(f"Login     {look.username} / {look.password}")
+        else:
+            self.stdout.write(f"Login     {look.username}, with the password that was set since")
+        if not new:
+            self.stdout.write(f"          for a new password: {MANAGE} changepassword {look.username}")
 
     def _progress(self, done: int, total: int) -> None:
         filled = 30 * done // total

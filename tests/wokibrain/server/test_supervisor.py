@@ -132,7 +132,7 @@ def test_run_serves_and_ends_cleanly_and_a_second_run_keeps_the_data(folder: Pat
     assert first.family() == []
 
     second = start(folder, first.port)
-    second.wait_banner()
+    assert "manage.py changepassword host" in second.wait_banner()
     assert (
         json.loads(second.get(f"/api/v1/woki/bookings/{new_booking['id']}")[1])["tableIds"]
         == new_booking["tableIds"]
