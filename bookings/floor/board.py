@@ -14,7 +14,7 @@ from bookings.availability import plan as plans
 from bookings.availability.plan import Plan, service_date_at
 from bookings.floor.bookings import Stay, booking_json, milliseconds, stays
 from bookings.floor.offsets import offsets_json
-from bookings.models import Seating, TableBlock
+from bookings.models import Booking, Seating, TableBlock
 from bookings.repository.records import BookingRecord, seen_by
 from bookings.repository.statements import fetch_day
 from restaurants.models import ComboTable, Restaurant, Sector, Table, TableJoin
@@ -25,6 +25,7 @@ from wokibrain.events.models import StoredEvent
 
 MARGIN: Final = timedelta(minutes=45)
 """How much the timeline shows before the first opening and after the last closing."""
+DAY: Final = timedelta(days=1)
 CLOSED_DAY_FROM, CLOSED_DAY_TO = time(12), time(23)
 """What the timeline shows of a day without service."""
 
@@ -39,6 +40,37 @@ def restaurants(caller: Caller) -> list[Restaurant]:
 def today(restaurant_id: str) -> date:
     """Return the restaurant's present service date; after midnight it is last night's until closing."""
     return service_date_at(plans.current(restaurant_id), clock.now())
+
+
+def opening(visible: Iterable[Restaurant], last_chosen: str) -> Restaurant | None:
+    """Return the restaurant that a board without a choice opens on: the one chosen last, if it is visible.
+
+    Else the first that expects or had a party on its present service date, else the first of all.
+    """
+    visible = list(visible)
+    for restaurant in visible:
+        if restaurant.pk == last_chosen:
+            return restaurant
+    about_now = clock.now().date()
+    nearby = set(
+        Booking.objects.filter(
+            restaurant__in=visible,
+            service_date__range=(about_now - DAY, about_now + DAY),
+            status__in=statuses.COUNTED,
+        )
+        .values_list("restaurant_id", "service_date")
+        .distinct()
+    )
+    with_some = {restaurant_id for restaurant_id, _ in nearby}
+    for restaurant in visible:
+        if (
+            restaurant.pk in with_some
+            # Without its zone's rules nobody knows which date it is there.
+            and clock.is_known_zone(restaurant.zone)
+            and (restaurant.pk, today(restaurant.pk)) in nearby
+        ):
+            return restaurant
+    return visible[0] if visible else None
 
 
 def day_json(*, caller: Caller, restaurant_id: str, service_date: date) -> dict[str, Any]:

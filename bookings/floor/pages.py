@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 from csp.constants import SELF
 from csp.decorators import csp_replace
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
@@ -17,7 +20,7 @@ from django.views.decorators.http import require_GET
 
 from bookings.floor import day_sheet
 from bookings.floor.actions import actions_json, statuses_json
-from bookings.floor.board import restaurants
+from bookings.floor.board import opening, restaurants
 from bookings.floor.schemas import SheetQuery
 from wokibrain.access.staff import is_staff
 from wokibrain.core import clock
@@ -34,6 +37,10 @@ MODULES: Final = tuple(
     )
 )  # fmt: skip
 """What the board's page fetches at once; a browser would find them only one level of imports after the other."""
+
+LAST_CHOSEN: Final = "floor_restaurant"
+"""The cookie that holds the id of the restaurant which this browser's people chose last."""
+LAST_CHOSEN_LIFETIME: Final = timedelta(days=365)
 
 View = Callable[..., HttpResponseBase]
 ONLY_OWN_FILES: Final = {"script-src": [SELF], "style-src": [SELF]}
@@ -58,12 +65,15 @@ def page(view: View) -> View:
 @csp_replace(ONLY_OWN_FILES)
 def board(request: HttpRequest) -> HttpResponseBase:
     visible = restaurants(caller_for(request))
-    restaurant_id = request.GET.get("restaurant") or (visible[0].pk if visible else "")
-    chosen = next((restaurant for restaurant in visible if restaurant.pk == restaurant_id), None)
+    asked_for = request.GET.get("restaurant")
+    if asked_for:
+        chosen = next((restaurant for restaurant in visible if restaurant.pk == asked_for), None)
+    else:
+        chosen = opening(visible, unquote(request.COOKIES.get(LAST_CHOSEN, "")))
     if visible and chosen is None:
         return HttpResponseRedirect(reverse("floor"))
     page_data = {
-        "restaurant": restaurant_id,
+        "restaurant": chosen.pk if chosen else "",
         "me": display_name(request.user),  # type: ignore[arg-type]
         "user": request.user.pk,
         "language": get_language(),
@@ -78,7 +88,19 @@ def board(request: HttpRequest) -> HttpResponseBase:
         "modules": MODULES,
         "unknown_zone": chosen and not clock.is_known_zone(chosen.zone) and UnknownZone(chosen.zone).detail,
     }
-    return render(request, "floor/board.html", context)
+    response = render(request, "floor/board.html", context)
+    if asked_for and chosen:
+        # A cookie rather than the session, which ends every night with the sign-out.
+        response.set_cookie(
+            LAST_CHOSEN,
+            quote(chosen.pk),
+            max_age=LAST_CHOSEN_LIFETIME,
+            path=reverse("floor"),
+            secure=settings.SESSION_COOKIE_SECURE,
+            httponly=True,
+            samesite="Lax",
+        )
+    return response
 
 
 @page

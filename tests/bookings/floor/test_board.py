@@ -17,8 +17,8 @@ from django.test.utils import CaptureQueriesContext
 from bookings.models import Booking
 from bookings.statuses import Status
 from restaurants.services.plan_guard import StrandsBookings
-from restaurants.services.restaurants import update_table
-from tests.wokibrain.office.pages import DAY, make_restaurants, person
+from restaurants.services.restaurants import create_restaurant, update_table
+from tests.wokibrain.office.pages import DAY, make_restaurants, owner, person
 from wokibrain.core import clock
 from wokibrain.core.callers import SYSTEM
 from wokibrain.core.permissions import Role
@@ -289,6 +289,38 @@ def page_data(client: Client) -> Any:
     match = re.search(r'<script id="page-data" type="application/json">(.*?)</script>', page)
     assert match, "the page carries its data"
     return json.loads(match[1])
+
+
+def opens_on(client: Client, **query: str) -> str:
+    page = client.get("/admin/floor/", query).content.decode()
+    match = re.search(r'<option value="([^"]*)" selected', page)
+    assert match, "the page has a restaurant"
+    return match[1]
+
+
+def test_the_floor_opens_on_the_restaurant_that_has_something_today(db: None) -> None:
+    make_restaurants()
+    create_restaurant(caller=SYSTEM, id="R0", name="A quiet one", zone="Asia/Tokyo", hours=[])
+    client = owner()
+    # 01:30 UTC: in Buenos Aires still the evening of B1, whose restaurant is not the first by name.
+    with clock.frozen(datetime(2025, 10, 23, 1, 30, tzinfo=UTC)):
+        assert opens_on(client) == "R1"
+    with clock.frozen(datetime(2025, 10, 21, 12, tzinfo=UTC)):
+        assert opens_on(client) == "R0"
+    with clock.frozen(datetime(2025, 10, 22, 12, tzinfo=UTC)):
+        assert opens_on(client) == "R1"
+        Booking.objects.update(status=Status.CANCELLED)
+        assert opens_on(client) == "R0"
+
+
+def test_the_floor_opens_on_the_restaurant_chosen_last_where_it_may_be_seen(client: Client) -> None:
+    both = owner()
+    assert [opens_on(both), opens_on(both, restaurant="R2"), opens_on(both)] == ["R1", "R2", "R2"]
+    cookie = both.cookies["floor_restaurant"]
+    assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == ("/admin/floor/", True, "Lax")
+    # The next person at the same browser sees another restaurant only.
+    client.cookies["floor_restaurant"] = cookie.value
+    assert opens_on(client) == "R1"
 
 
 def test_the_page_gives_its_scripts_the_actions_of_each_status(client: Client) -> None:
