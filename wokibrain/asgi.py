@@ -13,19 +13,10 @@ from django.utils.module_loading import import_string
 
 from wokibrain.core import startup
 from wokibrain.server import wsgi_bridge
+from wokibrain.server.handshakes import unknown_socket
 from wokibrain.server.wsgi_bridge import Bridge, Receive, Scope, Send
 
 wsgi = get_wsgi_application()
-
-
-async def unknown_socket(scope: Scope, receive: Receive, send: Send) -> None:
-    """Refuse a WebSocket at any other path before accepting it: 404, or code 4404 where the server cannot say so."""
-    await receive()
-    if "websocket.http.response" in scope.get("extensions", {}):
-        await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
-        await send({"type": "websocket.http.response.body", "body": b""})
-    else:
-        await send({"type": "websocket.close", "code": 4404})
 
 
 async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.cookie import parse_cookie
 from django.utils import translation
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
 
 from bookings.live.connection import NOT_ALLOWED, Receive, Send, Socket, Visitor, in_thread
 from wokibrain.access.credentials import caller_of, caller_of_user
@@ -27,14 +26,16 @@ from wokibrain.core import context
 from wokibrain.core.callers import anonymous
 from wokibrain.core.client_address import client_address
 from wokibrain.core.context import request_id
-from wokibrain.core.errors import DomainError, Forbidden, Unauthorized
+from wokibrain.core.errors import DomainError, Forbidden, Unauthorized, ValidationFailed
 from wokibrain.rest.views import domain_error, error_response
+from wokibrain.server import handshakes
 
 Scope = MutableMapping[str, Any]
 
-CLOSING_SECONDS: Final = 2
-"""How long to wait for the server to finish a refused handshake."""
 MAX_TOKEN_CHARACTERS: Final = 4_096
+NOT_SOCKET_IO: Final = _(
+    "This is a WebSocket, not Socket.IO. Connect a plain WebSocket client to /ws/; /docs/websockets has its messages."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,13 @@ def _user_of(key: str) -> User | None:
     return user if isinstance(user, User) and is_staff(user) else None
 
 
+def refuse_socket_io(scope: Scope) -> None:
+    """Raise ValidationFailed for a client of Socket.IO, which would not understand what is said here."""
+    pairs = scope.get("query_string", b"").split(b"&")
+    if any(pair.partition(b"=")[0] == b"EIO" for pair in pairs):
+        raise ValidationFailed.at("EIO", NOT_SOCKET_IO)
+
+
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one WebSocket connection; bad credentials are refused before the socket is accepted.
 
@@ -125,6 +133,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     here = context.Context(request_id=request_id(headers.get("x-request-id")), source="websocket")
     with context.entered(here), translation.override(translation.get_language_from_request(request)):
         try:
+            refuse_socket_io(scope)
             credentials = credentials_of(scope)
             visitor = await in_thread(visitor_of, credentials)
         except (DomainError, OperationalError, InterfaceError) as error:
@@ -135,17 +144,14 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, response: HttpResponse) -> None:
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": NOT_ALLOWED})
-        return
     response["X-Request-ID"] = context.current().request_id
     headers = [(name.lower().encode(), value.encode()) for name, value in response.headers.items()]
-    status = response.status_code
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": response.content})
-    # Uvicorn sends two disconnects: on the response, and when the connection has closed. An application
-    # that returns before the second is logged as having left the handshake unfinished.
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(CLOSING_SECONDS):
-            await receive()
-            await receive()
+    await handshakes.refuse(
+        scope,
+        receive,
+        send,
+        status=response.status_code,
+        headers=headers,
+        body=response.content,
+        code=NOT_ALLOWED,
+    )

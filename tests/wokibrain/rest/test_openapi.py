@@ -25,7 +25,7 @@ from wokibrain.rest.views import STATUS
 METHODS = ("get", "put", "post", "patch", "delete")
 PAGES = {
     "health", "health/live", "health/ready", "metrics", "docs", "docs/redoc.js", "docs/websockets", "openapi.json",
-    "openapi.yaml", "asyncapi.json", "asyncapi.yaml", "postman.json",
+    "openapi.yaml", "asyncapi.json", "asyncapi.yaml", "postman.json", "ws", "ws/",
 }  # fmt: skip
 SECRET = {"X-Admin-Secret": settings.ADMIN_SECRET}
 ALWAYS = {"400", "406", "429", "500", "503"}

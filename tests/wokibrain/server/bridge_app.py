@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from wokibrain.server.handshakes import unknown_socket
 from wokibrain.server.wsgi_bridge import Bridge, Environ, FileChunks, Receive, Scope, Send, lifespan
 
 MARKS = Path(os.environ["BRIDGE_MARKS"])
@@ -63,4 +64,10 @@ _http = Bridge(wsgi, threads=2, max_body=1000, backlog=4)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    await (lifespan if scope["type"] == "lifespan" else _http)(scope, receive, send)
+    match scope["type"]:
+        case "lifespan":
+            await lifespan(scope, receive, send)
+        case "websocket":
+            await unknown_socket(scope, receive, send)
+        case _:
+            await _http(scope, receive, send)

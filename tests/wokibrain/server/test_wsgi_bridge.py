@@ -29,6 +29,7 @@ class Web:
     port: int
     marks: Path
     process: subprocess.Popen[bytes]
+    log: Path
 
     def occupied_threads(self) -> list[Path]:
         """Return a mark file of each thread that a request to `/held` occupies."""
@@ -62,14 +63,17 @@ def web(tmp_path: Path) -> Iterator[Web]:
             "import socket, sys; from wokibrain import serve;"
             "serve.serve(socket.socket(fileno=int(sys.argv[1])), 'tests.wokibrain.server.bridge_app:application')"
         )
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, str(sock.fileno())],
-            cwd=env.ROOT,
-            env=os.environ | {"BRIDGE_MARKS": str(tmp_path)},
-            pass_fds=[sock.fileno()],
-        )
+        log = tmp_path / "log"
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-c", code, str(sock.fileno())],
+                cwd=env.ROOT,
+                env=os.environ | {"BRIDGE_MARKS": str(tmp_path)},
+                pass_fds=[sock.fileno()],
+                stderr=stderr,
+            )
         try:
-            yield Web(sock.getsockname()[1], tmp_path, process)
+            yield Web(sock.getsockname()[1], tmp_path, process, log)
         finally:
             process.kill()
             process.wait()
@@ -262,4 +266,16 @@ def test_unknown_websocket_path_is_refused_cleanly() -> None:
     assert asyncio.run(refused_socket({})) == [{"type": "websocket.close", "code": 4404}]
     start, body = asyncio.run(refused_socket({"websocket.http.response": {}}))
     assert start["status"] == 404
-    assert body["body"] == b""
+    assert body["body"] == b"There is no WebSocket at this path; it is at /ws/.\n"
+
+
+def test_unknown_websocket_path_leaves_no_line_in_the_log(web: Web) -> None:
+    answer = web.raw(
+        b"GET /nowhere/ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert answer.endswith(b"There is no WebSocket at this path; it is at /ws/.\n")
+    web.process.send_signal(signal.SIGTERM)
+    assert web.process.wait(PATIENCE) == 0
+    assert web.log.read_text() == ""
