@@ -25,6 +25,7 @@ from bookings.services import lifecycle
 from bookings.services.reopen import reopen_booking
 from bookings.statuses import Status
 from restaurants.models import Restaurant, Table
+from restaurants.models.natural_order import table_order
 from wokibrain.core import clock
 from wokibrain.core.errors import DomainError
 from wokibrain.core.permissions import Permission
@@ -124,7 +125,7 @@ class BookingAdmin(TenantAdmin):
             tables = visible(tables, caller, Permission.BOOKING_CREATE)
         restaurants = visible(Restaurant.objects.all(), caller, Permission.BOOKING_CREATE)
 
-        choices = {"restaurant": restaurants, "tables": tables.order_by("sector", "position")}
+        choices = {"restaurant": restaurants, "tables": tables.order_by("sector", *table_order())}
         return type("BookingForm", (BookingForm,), {"caller": caller, "choices": choices})
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

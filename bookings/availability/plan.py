@@ -254,7 +254,7 @@ def _turn_times(restaurant: Restaurant) -> tuple[tuple[int, int], ...]:
 
 def _sectors(restaurant: Restaurant) -> dict[str, SectorRoom]:
     tables: dict[str, list[Table]] = defaultdict(list)
-    for table in Table.objects.filter(sector__restaurant=restaurant):
+    for table in Table.objects.filter(sector__restaurant=restaurant).order_by():
         tables[table.sector_id].append(table)
     joins: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for join in TableJoin.objects.filter(sector__restaurant=restaurant):

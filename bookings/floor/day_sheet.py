@@ -17,6 +17,7 @@ from bookings import statuses
 from bookings.repository.records import BookingRecord, seen_by
 from bookings.repository.statements import fetch_day
 from restaurants.models import Restaurant, Sector, Table
+from restaurants.models.natural_order import table_order
 from wokibrain.core import clock
 from wokibrain.core.callers import Caller
 from wokibrain.core.permissions import Permission
@@ -84,7 +85,7 @@ def read(*, caller: Caller, restaurant_id: str, service_date: date) -> Sheet:
     restaurant = Restaurant.objects.get(pk=restaurant_id)
     sectors = dict(Sector.objects.filter(restaurant=restaurant).values_list("id", "name"))
     tables = list(
-        Table.objects.filter(sector__restaurant=restaurant).order_by("sector__position", "position", "id")
+        Table.objects.filter(sector__restaurant=restaurant).order_by("sector__position", *table_order())
     )
     names = {table.pk: str(table) for table in tables}
     rows = fetch_day(restaurant_id, service_date)

@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
 from restaurants.admin.stranded import PlanAdmin, acknowledged
 from restaurants.models import MAX_COMBO_TABLES, Combo, Sector, Table, TableJoin
+from restaurants.models.natural_order import table_order
 from restaurants.services.restaurants import (
     create_sector,
     create_table,
@@ -122,7 +123,7 @@ class TableAdmin(PlanAdmin):
     list_filter = (("sector__restaurant", TenantRelatedFilter), ("sector", TenantRelatedFilter), "active")
     list_select_related = ("sector__restaurant",)
     search_fields = ("name", "id")
-    ordering = ("sector", "position")
+    ordering = ("sector", *table_order())
     fieldsets = (
         (
             None,
@@ -185,7 +186,7 @@ class JoinForm(forms.ModelForm):  # type: ignore[type-arg]
 def label_with_sector(field: Any) -> Any:
     """Show each table of a picker with its sector."""
     field.queryset = field.queryset.select_related("sector").order_by(
-        "sector__restaurant", "sector", "position"
+        "sector__restaurant", "sector", *table_order()
     )
     field.label_from_instance = lambda table: f"{table.sector} · {table}"
     return field

@@ -217,7 +217,7 @@ class SectorTablesView(ApiView):
     @operation(
         "listTables",
         "List the tables of a sector",
-        "In order of position.",
+        "In order of position, then of name, as people count: 2 before 10.",
         query=PageQuery,
         out=TablesOut,
         errors=(Code.NOT_FOUND,),

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from restaurants.models.natural_order import table_order
 from restaurants.models.restaurant import Restaurant
 from restaurants.models.values import (
     MAX_JOINS,
@@ -72,7 +73,7 @@ class Table(models.Model):
     class Meta:
         verbose_name = _("table")
         verbose_name_plural = _("tables")
-        ordering = ["position", "id"]
+        ordering = table_order()
         constraints = [
             models.CheckConstraint(
                 name="table_capacity",

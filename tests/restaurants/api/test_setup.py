@@ -11,7 +11,7 @@ from django.db import connection
 
 from bookings.models import Booking
 from restaurants.models import Restaurant, Sector, ServiceWindow, Table
-from tests.api import Api, Reply, assert_refused
+from tests.api import Api, Reply, api_as, assert_refused
 from wokibrain.events.models import StoredEvent
 
 SECRET = {"X-Admin-Secret": settings.ADMIN_SECRET}
@@ -258,3 +258,42 @@ def test_info_needs_no_credentials() -> None:
     assert Api().get("/admin/info").body == {
         "name": "WokiBrain", "version": settings.VERSION, "environment": "test", "docs": "/docs",
     }  # fmt: skip
+
+
+NATURAL = ["1", "2", "10", "Bar 2", "Bar 10", "T2b", "T10a", "b3", "b20"]
+
+
+def test_tables_without_a_position_are_listed_as_people_count() -> None:
+    make("seed")
+    Table.objects.all().update(position=1)
+    for number, name in enumerate(["10", "Bar 10", "b20", "2", "T10a", "1", "b3", "T2b", "Bar 2"]):
+        made = make("tables", id=f"N{number}", sectorId="S1", name=name, capacityMin=1, capacityMax=2)
+        assert made.status == 201
+    reader = api_as()
+    pages = [reader.get(f"/sectors/S1/tables?limit=4&page={page}").body["tables"] for page in (1, 2, 3, 4)]
+    assert [[table["name"] for table in rows] for rows in pages][:2] == [NATURAL[:4], NATURAL[4:8]]
+    listed = [table["id"] for rows in pages for table in rows]
+    assert len(listed) == len(set(listed)) == 14
+    assert listed[9:] == ["T1", "T2", "T3", "T4", "T5"]
+
+
+def test_nameless_tables_are_listed_by_their_ids_and_equal_names_by_theirs() -> None:
+    make("seed")
+    sector = Sector.objects.create(id="S2", restaurant_id="R1", name="Bar")
+    for table_id, name in (
+        ("X10", ""),
+        ("X9", ""),
+        ("A2", "7"),
+        ("A1", "007"),
+        ("A3", "1" * 30),
+        ("A4", "9" * 18),
+    ):
+        Table.objects.create(id=table_id, sector=sector, name=name, capacity_min=1, capacity_max=2)
+    assert list(Table.objects.filter(sector=sector).values_list("id", flat=True)) == [
+        "A1",
+        "A2",
+        "A3",
+        "A4",
+        "X9",
+        "X10",
+    ]
