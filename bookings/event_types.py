@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from django.utils.translation import gettext_lazy as _
 
@@ -17,6 +18,8 @@ BOOKING_FIELDS: Final = (
 )  # fmt: skip
 """``BookingRecord.payload``; events of older versions lack ``attention``. A change adds ``changes``, a cancellation
 ``reason``, an undo ``undoes``, a swap ``swappedWith``."""
+PRIVATE: Final = {"from": None, "to": None, "redacted": True}
+"""What an event says of a change whose values the reader must not learn."""
 BLOCK_FIELDS: Final = ("restaurantId", "sectorId", "tableId", "blockId", "start", "end")
 
 BOOKING_CREATED: Final = register(
@@ -43,3 +46,13 @@ TABLE_BLOCKED: Final = register(
 TABLE_UNBLOCKED: Final = register(
     EventType("TableUnblocked", TABLE, _("table put back into service"), BLOCK_FIELDS)
 )
+
+
+def without_guest(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event's payload for a reader without ``guest:read``, whom the guest's id must not tell regulars by."""
+    shown = dict(payload)
+    if "guestId" in shown:
+        shown["guestId"] = None
+    if "guestId" in (changes := shown.get("changes") or {}):
+        shown["changes"] = changes | {"guestId": PRIVATE}
+    return shown

@@ -19,6 +19,7 @@ from bookings.statuses import Status
 from restaurants.models import MAX_COMBO_TABLES, MAX_PARTY, Restaurant, Sector, Table
 from wokibrain.core import ids
 from wokibrain.core.ids import uuid7
+from wokibrain.core.permissions import Permission
 
 
 class WallTimeField(models.Field):  # type: ignore[type-arg]
@@ -35,6 +36,7 @@ class Guest(models.Model):
     """
 
     tenant_path = "restaurant_id"
+    private_fields = dict.fromkeys(("name", "email", "phone", "notes"), Permission.GUEST_READ)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     restaurant = models.ForeignKey(
@@ -79,6 +81,7 @@ class Booking(models.Model):
     """
 
     tenant_path = "restaurant_id"
+    private_fields = dict.fromkeys(("guest", "notes"), Permission.GUEST_READ)
 
     class Channel(models.TextChoices):
         API = "api", _("API")

@@ -31,6 +31,7 @@ from bookings.services.create import NewBooking
 from restaurants.models import MAX_PARTY, Restaurant, Table
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Conflict, DomainError, ValidationFailed
+from wokibrain.core.permissions import Permission
 from wokibrain.office.base import show_at_fields
 from wokibrain.rest.fields import PhoneOrEmpty, ServiceDate, message_for
 
@@ -47,6 +48,8 @@ FIELDS: Final = {
 }
 """The services' field names -> the form's."""
 
+PRIVATE_FIELDS: Final = ("guest_name", "guest_phone", "guest_email", "notes")
+"""The fields of an existing booking that are only for those with ``guest:read``."""
 Value = TypeVar("Value")
 DATE: Final[TypeAdapter[date]] = TypeAdapter(ServiceDate)
 PHONE: Final[TypeAdapter[str]] = TypeAdapter(PhoneOrEmpty)
@@ -131,6 +134,9 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]
             kwargs["initial"] = self._initial_values(instance) | kwargs.get("initial", {})
         super().__init__(*args, **kwargs)
         del self.fields["seen" if instance is None else "restaurant"]
+        if instance is not None and not self.caller.may(Permission.GUEST_READ, instance.restaurant_id):
+            for name in PRIVATE_FIELDS:
+                del self.fields[name]
         for name in ("restaurant", "tables"):
             if name in self.fields:
                 self.fields[name].queryset = self.choices[name]  # type: ignore[attr-defined]

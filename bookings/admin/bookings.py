@@ -110,11 +110,8 @@ class BookingAdmin(TenantAdmin):
         head: tuple[str, ...] = ("reference", "state")
         if obj.attention:
             head = (*head, "look_at")
-        return (
-            (None, {"fields": (head, *seat)}),
-            person,
-            (_("History"), {"fields": ("story",)}),
-        )
+        seen = (person,) if caller_for(request).may(Permission.GUEST_READ, obj.restaurant_id) else ()
+        return ((None, {"fields": (head, *seat)}), *seen, (_("History"), {"fields": ("story",)}))
 
     def get_form(self, request: HttpRequest, obj: Booking | None = None, **kwargs: Any) -> Any:
         caller = caller_for(request)

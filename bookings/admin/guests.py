@@ -38,6 +38,8 @@ class GuestAdmin(ServiceAdmin):
     list_filter = (("restaurant", TenantRelatedFilter),)
     list_select_related = ("restaurant",)
     search_fields = ("name", "phone", "email")
+    # Counting visits drops the model's own order, without which pages and pickers may repeat rows.
+    ordering = ("name", "id")
     fields = (("name", "restaurant"), ("phone", "email"), "notes", "visits")
     readonly_fields = ("restaurant", "visits")
 

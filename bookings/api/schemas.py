@@ -249,7 +249,7 @@ class DiscoveryOut(ApiModel):
 
 
 class BookingOut(ApiModel):
-    """A booking. The guest's fields are null for a caller without ``guest:read``."""
+    """A booking. The guest's fields and the notes are null for a caller without ``guest:read``."""
 
     model_config = example(BOOKING)
 

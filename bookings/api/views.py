@@ -34,10 +34,12 @@ from bookings.selectors.bookings import DayList
 from bookings.selectors.discover import Search
 from bookings.services.change import update_booking
 from bookings.services.create import create_booking
+from bookings.services.guests import PRIVATE_FIELDS
 from bookings.services.lifecycle import cancel_booking, complete_booking, no_show_booking, seat_booking
 from bookings.services.reopen import reopen_booking
 from wokibrain.core.callers import Caller
 from wokibrain.core.errors import Code
+from wokibrain.core.permissions import Permission
 from wokibrain.idempotency.keys import Replay
 from wokibrain.rest.fields import BodyModel
 from wokibrain.rest.idempotency import Idempotency, replayed, ticket_of
@@ -176,7 +178,8 @@ class HistoryView(ApiView):
     @operation(
         "getBookingHistory",
         "Get a booking's history",
-        "Its events, oldest first. They contain the guest's id but no contact data or notes.",
+        """Its events, oldest first. They contain no contact data or notes, and the guest's id only for a caller with
+        `guest:read`.""",
         out=HistoryOut,
         errors=(Code.NOT_FOUND,),
     )
@@ -276,13 +279,23 @@ def _answer(caller: Caller, status: int) -> Callable[[BookingRecord], Replay]:
     return respond
 
 
+def _replay(caller: Caller, stored: Replay) -> Replay:
+    """Return a stored answer without what the caller may not see any more."""
+    if not stored.body:
+        return stored
+    booking = orjson.loads(stored.body)
+    if caller.may(Permission.GUEST_READ, booking["restaurantId"]):
+        return stored
+    return Replay(stored.status, orjson.dumps(booking | dict.fromkeys(PRIVATE_FIELDS)).decode())
+
+
 def _body(caller: Caller, booking: BookingRecord) -> bytes:
     return orjson.dumps(booking_out(seen_by(caller, booking.restaurant_id, [booking])[0]))
 
 
 def _response(caller: Caller, result: BookingRecord | Replay, status: int) -> HttpResponse:
     if isinstance(result, Replay):
-        return replayed(result)
+        return replayed(_replay(caller, result))
     return reply_json(None if status == 204 else _body(caller, result), status)
 
 

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils.translation import gettext as _
 
+from bookings.event_types import without_guest
 from bookings.live.catch_up import missed, subscription
 from bookings.live.hub import hub
 from wokibrain.core.callers import Caller
@@ -97,6 +98,10 @@ class Socket:
     def name(self) -> str:
         """The name under which other staff see this client; empty for one without."""
         return self.visitor.name
+
+    def may_see_guests(self, restaurant_id: str) -> bool:
+        """Return whether the client may know, by the guest's id, which bookings are of one guest."""
+        return self.visitor.caller.may(Permission.GUEST_READ, restaurant_id)
 
     def hand(self, text: str, event_id: str | None = None) -> None:
         """Queue a message without waiting; drop the client if the queue is full.
@@ -254,8 +259,11 @@ class Socket:
         if events is None:
             self._answer({"type": "resync"})
             return
+        whole = self.may_see_guests(restaurant_id)
         for event in events:
             if self._first_time(event["id"]):
+                if not whole:
+                    event["data"] = without_guest(event["data"])
                 await self._wait_for_space()
                 self._answer({"type": "booking-event", "event": event})
 

@@ -19,6 +19,7 @@ import orjson
 from channels.layers import get_channel_layer
 from django.conf import settings
 
+from bookings.event_types import without_guest
 from bookings.live.messages import groups_of, restaurant_group
 
 Message = dict[str, Any]
@@ -42,6 +43,9 @@ class Listener(Protocol):
     @property
     def name(self) -> str:
         """The name under which other staff see it."""
+
+    def may_see_guests(self, restaurant_id: str) -> bool:
+        """Return whether it may know, by the guest's id, which bookings are of one guest."""
 
     def hand(self, text: str, event_id: str | None = None) -> None:
         """Queue ``text`` for the client without waiting; ``event_id`` if it is an event."""
@@ -165,9 +169,10 @@ class Hub:
         for group in groups_of(event["data"]):
             listeners |= self.listeners.get(group, set())
         if listeners:
-            text = orjson.dumps({"type": "booking-event", "event": event}).decode()
+            whole, cut = _event_text(event), _event_text(event | {"data": without_guest(event["data"])})
+            restaurant_id = event["data"]["restaurantId"]
             for listener in listeners:
-                listener.hand(text, event["id"])
+                listener.hand(whole if listener.may_see_guests(restaurant_id) else cut, event["id"])
 
     # Presence: each process announces its open boards regularly; a board that falls silent is gone.
 
@@ -245,6 +250,10 @@ class Hub:
                     self._shown.pop(restaurant_id, None)
                 for listener in self._boards(restaurant_id):
                     await self.announce(restaurant_id, listener)
+
+
+def _event_text(event: Message) -> str:
+    return orjson.dumps({"type": "booking-event", "event": event}).decode()
 
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}

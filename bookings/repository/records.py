@@ -267,7 +267,7 @@ class Ticket(keys.Ticket):
 
 
 def seen_by(caller: Caller, restaurant_id: str, bookings: list[BookingRecord]) -> list[BookingRecord]:
-    """Return the bookings as the caller may see them: without guests where guest:read is missing."""
+    """Return the bookings as the caller may see them: without guests and notes where guest:read is missing."""
     if caller.may(Permission.GUEST_READ, restaurant_id):
         return bookings
-    return [replace(booking, guest=None) for booking in bookings]
+    return [replace(booking, guest=None, notes="") for booking in bookings]

@@ -5,14 +5,14 @@ The functions without a ``caller`` check no permission; that is up to their call
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from bookings.availability import plan as plans
-from bookings.event_types import BOOKING, BOOKING_CANCELLED
+from bookings.event_types import BOOKING, BOOKING_CANCELLED, without_guest
 from bookings.repository.statements import find_booking
 from bookings.selectors.bookings import DayList
 from wokibrain.core import clock
@@ -116,9 +116,15 @@ def day_as_of(restaurant_id: str, sector_id: str | None, day: date, instant: dat
 
 
 def booking_history(*, caller: Caller, booking: str) -> tuple[list[Envelope], ZoneInfo]:
-    """Return the booking's events, oldest first, and its time zone. Raises as ``find_booking``."""
+    """Return the booking's events, oldest first, and its time zone. Raises as ``find_booking``.
+
+    They name the guest, by id, only to a caller with ``guest:read``.
+    """
     record = find_booking(caller=caller, booking=booking, permission=Permission.BOOKING_READ)
-    return history(record.id), clock.zone_or_utc(record.zone)
+    events = history(record.id)
+    if not caller.may(Permission.GUEST_READ, record.restaurant_id):
+        events = [replace(event, payload=without_guest(event.payload)) for event in events]
+    return events, clock.zone_or_utc(record.zone)
 
 
 def booking_as_of(*, caller: Caller, booking: str, instant: datetime) -> tuple[Payload, ZoneInfo]:

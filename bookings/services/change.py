@@ -15,7 +15,7 @@ from bookings.availability.day import Day, SeatRequest
 from bookings.availability.plan import service_date_at
 from bookings.availability.refusals import refuse
 from bookings.engine import Candidate, Reason
-from bookings.event_types import BOOKING_UPDATED
+from bookings.event_types import BOOKING_UPDATED, PRIVATE
 from bookings.models import Booking, Guest
 from bookings.repository import statements
 from bookings.repository.records import BookingRecord, GuestRecord, Ticket
@@ -32,8 +32,6 @@ from wokibrain.core.permissions import Permission
 from wokibrain.idempotency.keys import Replay
 
 CHANGED_SINCE: Final = _("The booking was changed again since; look at it first.")
-PRIVATE: Final = {"from": None, "to": None, "redacted": True}
-"""What an event says of a change of contact data or notes, whose values it must not carry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,18 @@ as it does for every other caller.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
+from copy import copy
 from typing import Any, ClassVar, Final, NoReturn, TypeVar, cast
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets, label_for_field, lookup_field
 from django.contrib.auth.models import User
+from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models import Model, Q, QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.http import Http404, HttpRequest
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -59,6 +63,25 @@ def _at(restaurants: frozenset[str] | None, model: type[Model]) -> Q:
     path = tenant_path(model)
     assert path is not None, f"{model.__name__} declares no tenant_path"
     return Q() if restaurants is None else Q(**{f"{path}__in": restaurants})
+
+
+def private_permission(model: type[Model], path: str) -> Permission | None:
+    """Return the permission that a column, lookup or ordering such as ``guest__name`` needs besides seeing the row.
+
+    A model declares it as its attribute ``private_fields``, a map from names of fields to permissions.
+    """
+    for step in path.lstrip("-^=@").split(LOOKUP_SEP):
+        try:
+            field = model._meta.get_field(step)
+        except FieldDoesNotExist:
+            return None
+        private: Mapping[str, Permission] = getattr(model, "private_fields", {})
+        if field.name in private:
+            return private[field.name]
+        if field.related_model is None:
+            return None
+        model = field.related_model
+    return None
 
 
 def restaurant_id_of(row: Model) -> str:
@@ -177,10 +200,121 @@ class TenantRelatedFilter(admin.RelatedFieldListFilter):
 
 
 class TenantAdmin(TenantScoped, OfficeAdmin):
+    """A page whose private fields are shown, searched and filtered by only where the caller has their permissions.
+
+    A person may have a permission at one restaurant and lack it at another: then a column is empty in the rows of the
+    other one, and a search or filter by it leaves those rows out.
+    """
+
     list_per_page = 50
     show_full_result_count = False
     compressed_fields = True
     warn_unsaved_form = True
+    searched: list[str] | None = None
+    """The only fields to search by; None for those that the caller may search by."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Leave out the rows of which a lookup in the address would tell more than the caller may see."""
+        rows = super().get_queryset(request)
+        for lookup in request.GET:
+            if permission := self._lacking(request, lookup):
+                rows = visible(rows, caller_for(request), permission)
+        return rows
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        caller = caller_for(request)
+        columns: list[Any] = []
+        for name in super().get_list_display(request):
+            permission = self._lacking(
+                request, name, getattr(getattr(self, name, None), "admin_order_field", "")
+            )
+            if permission is None:
+                columns.append(name)
+            elif caller.restaurants(permission):
+                columns.append(self._column(name, permission, caller))
+        return columns
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        """Return the filters without those that would list private values."""
+        filters = super().get_list_filter(request)
+        return [
+            each
+            for each in filters
+            if not self._lacking(request, str(each[0] if isinstance(each, list | tuple) else each))
+        ]
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        """Return the fields by which the caller may search somewhere."""
+        if self.searched is not None:
+            return self.searched
+        caller = caller_for(request)
+        lacking = {name: self._lacking(request, name) for name in super().get_search_fields(request)}
+        return [name for name, lack in lacking.items() if lack is None or caller.restaurants(lack)]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search by private fields only where the caller may see them, and by the others everywhere."""
+        lacking = {name: self._lacking(request, name) for name in self.get_search_fields(request)}
+        if not search_term or not any(lacking.values()):
+            return cast(
+                tuple[QuerySet[Any], bool], super().get_search_results(request, queryset, search_term)
+            )
+        seen = queryset
+        for permission in filter(None, lacking.values()):
+            seen = visible(seen, caller_for(request), permission)
+        matches, repeated = super().get_search_results(request, seen, search_term)
+        plain = copy(self)
+        plain.searched = [name for name, lack in lacking.items() if lack is None]
+        if plain.searched:
+            others, again = super(TenantAdmin, plain).get_search_results(request, queryset, search_term)
+            matches, repeated = matches | others, repeated or again
+        return matches, repeated
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the form's fields without the private ones that the caller may not see of this row."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None:
+            return fieldsets
+        permissions = caller_for(request).permissions_at(restaurant_id_of(obj))
+        hidden = {
+            name
+            for name in flatten_fieldsets(fieldsets)
+            if (needed := private_permission(self.model, name)) and needed not in permissions
+        }
+        return [
+            (title, options | {"fields": _without(options["fields"], hidden)}) for title, options in fieldsets
+        ]
+
+    def _lacking(self, request: HttpRequest, *paths: str) -> Permission | None:
+        """Return the permission that one of the paths needs and that the caller lacks where it sees rows, if any."""
+        caller = caller_for(request)
+        seen = caller.restaurants(self.may_view)
+        for path in paths:
+            permission = private_permission(self.model, path)
+            if permission is None:
+                continue
+            allowed = caller.restaurants(permission)
+            if allowed is not None and (seen is None or not seen <= allowed):
+                return permission
+        return None
+
+    def _column(self, name: str, permission: Permission, caller: Caller) -> Callable[[Any], Any]:
+        """Return a column that is empty where the caller lacks the permission, and that sorts nothing."""
+
+        def column(row: Any) -> Any:
+            allowed = caller.may(permission, restaurant_id_of(row))
+            return lookup_field(name, row, self)[2] if allowed else None
+
+        column.__name__ = name
+        column.short_description = label_for_field(name, self.model, self)  # type: ignore[attr-defined]
+        return column
+
+
+def _without(fields: Sequence[Any], names: Set[str]) -> list[Any]:
+    """Return a fieldset's fields, some of which are in lines of several, without those of these names."""
+    lines = [_without(line, names) if isinstance(line, list | tuple) else line for line in fields]
+    return [line for line in lines if line and (isinstance(line, list) or line not in names)]
 
 
 class TenantInline(TenantScoped, TabularInline):  # type: ignore[misc]

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from datetime import date
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import orjson
 import pytest
@@ -20,12 +20,13 @@ from bookings.live import catch_up
 from bookings.live.connection import DATABASE_THREADS, Socket, Visitor, in_thread
 from bookings.live.hub import hub
 from bookings.live.messages import restaurant_group
-from bookings.repository.records import BookingRecord
+from bookings.repository.records import BookingRecord, Contact
 from bookings.sample_data import example
 from bookings.services import create
 from bookings.services.create import NewBooking
 from tests.waiting import PATIENCE
-from wokibrain.core.callers import SYSTEM
+from wokibrain.core.callers import SYSTEM, Caller, CallerKind
+from wokibrain.core.permissions import PERMISSIONS, Role
 from wokibrain.embedded.redis import Redis
 from wokibrain.events.models import StoredEvent
 
@@ -35,11 +36,11 @@ Message = dict[str, Any]
 class Client:
     """A client of a live connection: sends messages and reads the replies."""
 
-    def __init__(self) -> None:
+    def __init__(self, caller: Caller = SYSTEM) -> None:
         self._said: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         self._told: asyncio.Queue[Message] = asyncio.Queue()
         self.code: int | None = None
-        visitor = Visitor(SYSTEM, "Ana")
+        visitor = Visitor(caller, "Ana")
         self.socket = Socket(visitor, lambda: visitor, self._take)
         self.serving = asyncio.create_task(self.socket.serve(self._said.get))
 
@@ -69,9 +70,9 @@ class Client:
         await self.serving
 
 
-def with_client(talk: Callable[[Client], Awaitable[None]]) -> None:
+def with_client(talk: Callable[[Client], Awaitable[None]], caller: Caller = SYSTEM) -> None:
     async def run() -> None:
-        client = Client()
+        client = Client(caller)
         await talk(client)
         await client.leave()
 
@@ -82,7 +83,9 @@ def book(minute: int) -> Message:
     """Publish a new booking's event, as the relay does."""
     booking = create.create_booking(
         caller=SYSTEM,
-        new=NewBooking("R1", 2, date(2031, 5, 6 + minute), duration_minutes=60),
+        new=NewBooking(
+            "R1", 2, date(2031, 5, 6 + minute), duration_minutes=60, contact=Contact(f"Ana {minute}")
+        ),
     )
     assert isinstance(booking, BookingRecord)
     event = StoredEvent.objects.get(aggregate_id=str(booking.id))
@@ -117,6 +120,25 @@ def test_a_live_event_is_not_repeated_by_the_catch_up() -> None:
         assert await client.messages_until_pong() == again
 
     with_client(talk)
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize(("role", "may"), [(Role.STAFF, True), (Role.API_CLIENT, False)])
+def test_an_event_names_the_guest_by_id_only_to_those_who_may_see_guests(role: Role, may: bool) -> None:
+    first, second, third = book(0), book(1), book(2)
+    known = [event["data"]["guestId"] for event in (second, third)]
+
+    async def talk(client: Client) -> None:
+        client.say(type="subscribe", restaurantId="R1", lastEventId=first["id"])
+        assert (await client.hear())["type"] == "subscribed"
+        missed = [await client.hear(), await client.hear()]
+        fourth = third | {"id": str(uuid4())}
+        hub().route(fourth)
+        live = await client.hear()
+        shown = [message["event"]["data"]["guestId"] for message in (*missed, live)]
+        assert shown == ([*known, known[1]] if may else [None] * 3)
+
+    with_client(talk, Caller(CallerKind.API_KEY, "till", {"R1": PERMISSIONS[role]}))
 
 
 @pytest.mark.usefixtures("committed")

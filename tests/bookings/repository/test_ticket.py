@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bookings.models import Booking
-from tests.api import Api, Reply, api_as, assert_refused, at, events_of
+from tests.api import Api, Reply, api_as, assert_refused, at, events_of, make_restaurant
+from wokibrain.access import credentials
+from wokibrain.access.models import ApiKey
 from wokibrain.core.clock import frozen
 from wokibrain.core.permissions import Role
 from wokibrain.idempotency.models import IdempotencyKey
@@ -162,6 +164,25 @@ def test_a_replay_hides_what_the_caller_may_not_see(guest: Api) -> None:
     same(first, second)
     assert second.body["guestName"] is None
     assert "Ana" not in IdempotencyKey.objects.get().body
+
+
+def test_a_replay_hides_what_the_caller_may_not_see_any_more(db: None) -> None:
+    make_restaurant()
+    staff = api_as(Role.STAFF, "H")
+    body = {
+        "restaurantId": "H", "sectorId": None, "guestName": "Ana", "guestPhone": "+34 600 000 000", "notes": "Quiet",
+    }  # fmt: skip
+    first = staff.book(key="k", **body)
+    assert (first.status, first.body["guestName"], first.body["notes"]) == (201, "Ana", "Quiet")
+    ApiKey.objects.update(role=Role.API_CLIENT)
+    credentials.forget()
+    second = staff.book(key="k", **body)
+    hidden = {"guestName": None, "guestEmail": None, "guestPhone": None, "notes": None}
+    assert (second.status, second.headers["Idempotent-Replayed"], second.body) == (
+        201,
+        "true",
+        first.body | hidden,
+    )
 
 
 @pytest.mark.parametrize("key", ["k", "k" * 255, "!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~", "a b", "0"])

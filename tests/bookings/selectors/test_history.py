@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from bookings.api.schemas import PAST_FIELDS, past_booking_out
 from bookings.live import messages
+from bookings.models import Booking
 from bookings.sample_data import example
 from tests.api import Api, api_as, assert_refused, events_of, make_restaurant
 from webhooks import payload
@@ -45,6 +46,25 @@ def test_history_lists_events_oldest_first_without_names(staff: Api) -> None:
     assert reply.body["events"][1]["payload"]["changes"]["partySize"] == {"from": 2, "to": 3}
     assert b"Ana" not in reply.content
     assert b"window" not in reply.content
+
+
+def test_history_tells_regulars_by_the_guests_id_only_to_those_who_may_see_guests(staff: Api) -> None:
+    booking = cancelled_booking(staff)
+    path = f"/woki/bookings/{booking}"
+    staff.change(staff.book(date="2025-10-24").body["id"], guestName="Eva")
+    later = Booking.objects.get(guest__name="Eva")
+    guest_ids = [str(each.guest_id) for each in (Booking.objects.get(pk=booking), later)]
+    for caller in (staff, api_as(Role.STAFF, "R1")):
+        events = caller.get(f"{path}/history").body["events"]
+        assert {event["payload"]["guestId"] for event in events} == {guest_ids[0]}
+    for stranger in (Api(), api_as(Role.API_CLIENT, "R1")):
+        replies = [stranger.get(f"/woki/bookings/{each}/history") for each in (booking, later.pk)]
+        assert [{event["payload"]["guestId"] for event in reply.body["events"]} for reply in replies] == [
+            {None}
+        ] * 2
+        changes = replies[1].body["events"][1]["payload"]["changes"]
+        assert changes["guestId"] == {"from": None, "to": None, "redacted": True}
+        assert [id_ in reply.content.decode() for reply in replies for id_ in guest_ids] == [False] * 4
 
 
 def test_a_booking_as_of_an_instant(staff: Api) -> None:
