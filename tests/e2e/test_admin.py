@@ -54,6 +54,21 @@ def test_axe_finds_no_serious_violation_in_the_admin(
     assert found == {}
 
 
+def test_the_sign_in_page_has_the_focus_in_its_first_field(product: Product, browser: Any) -> None:
+    page = browser.new_context(base_url=product.url).new_page()
+    page.goto("/admin/login/")
+    page.wait_for_selector("html:not([x-cloak])")
+    assert page.evaluate(
+        "[document.activeElement.name, getComputedStyle(document.documentElement).opacity]"
+    ) == [
+        "username",
+        "1",
+    ]
+    page.keyboard.type("ana")
+    assert page.input_value("input[name=username]") == "ana"
+    page.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_violation_on_superusers_pages(signed_in: SignIn, scheme: str) -> None:
     page = signed_in("root", color_scheme=scheme)
