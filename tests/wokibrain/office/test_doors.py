@@ -185,6 +185,11 @@ def test_no_page_or_picker_shows_a_guest_without_the_right(houses: tuple[House, 
         one = client.get(f"/admin/floor/bookings/{house.booking.id}")
         assert (one.status_code == 200) is (place in sees_bookings)
         assert bool(house.shown(one.content.decode())) is rights
+        for path in ("/admin/", "/admin/search/", "/admin/floor/"):
+            anywhere = client.get(
+                path, {"s": house.marks["name"][:6], "extended": "1", "restaurant": place}, follow=True
+            )
+            assert (anywhere.status_code, house.shown(anywhere.content.decode())) == (200, []), path
     for model, field in pickers():
         for house in houses:
             for trace in house.traces():
