@@ -273,6 +273,44 @@ def test_the_board_works_by_keyboard_alone(product: Product, signed_in: SignIn) 
     assert (page.evaluate("document.activeElement.dataset.id"), focused) == (booking["id"], "solid")
 
 
+SHOWS_LIVE = "document.querySelector('#link').dataset.state === 'online'"
+
+
+def test_live_turns_off_when_the_browser_goes_offline_and_on_again(signed_in: SignIn) -> None:
+    page = open_board(signed_in(), tomorrow())
+    # In one step: the next answer of the server turns it on again, as the browser is not offline.
+    assert not page.evaluate(f"window.dispatchEvent(new Event('offline')) && {SHOWS_LIVE}")
+    page.wait_for_selector("#link[data-state=online]")
+
+
+def test_live_turns_off_when_the_server_falls_silent(signed_in: SignIn) -> None:
+    page = open_board(signed_in(), tomorrow())
+    # The answers are lost from here on; the page's own clock measures how long it still says that it is live.
+    silent_for = page.evaluate(
+        """() => new Promise((resolve) => {
+            const { live } = window;
+            const began = Date.now();
+            live.lastHeard = began;
+            live.hear = () => {};
+            new MutationObserver(() => resolve(Date.now() - began)).observe(
+                document.querySelector('#link'), { attributes: true });
+        })"""
+    )
+    assert not page.evaluate(SHOWS_LIVE)
+    assert silent_for <= 3000
+
+
+def test_a_party_that_is_typed_replaces_the_number(signed_in: SignIn) -> None:
+    page = open_board(signed_in(), tomorrow())
+    page.click("#new")
+    party = page.locator("#drawer input[name=party]")
+    page.keyboard.type("7")
+    assert party.input_value() == "7"
+    party.click()
+    page.keyboard.type("12")
+    assert party.input_value() == "12"
+
+
 @pytest.mark.parametrize("view", ["timeline", "plan", "drawer", "dark"])
 def test_axe_finds_no_serious_violation(product: Product, signed_in: SignIn, view: str) -> None:
     page = open_board(signed_in(color_scheme="dark" if view == "dark" else "light"), tomorrow())

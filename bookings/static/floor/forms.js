@@ -49,6 +49,10 @@ export function partyStepper(party, isFirst) {
     maxlength: 3,
     'data-first': isFirst,
   });
+  // A number that is typed replaces the one that is there.
+  const select = () => input.select();
+  input.addEventListener('focus', select);
+  input.addEventListener('click', select);
   /** @type {(step: number, text: string) => HTMLElement} */
   const button = (step, text) => {
     const onclick = () => {

@@ -18,9 +18,15 @@ import { byId, errorToast, h, toast } from './ui.js';
 
 /** The day is reloaded at this interval, whatever messages arrive. */
 const RELOAD_MS = 5 * 60_000;
-const CHECK_MS = 5000;
-/** A connection that is silent for this long gets a ping, and is closed if no answer comes. */
-const PING_AFTER_MS = 20_000;
+/** A day that could not be loaded is tried again at this interval. */
+const RETRY_MS = 5000;
+/** A board is called live for at most 3 s of silence: the next three together. */
+const CHECK_MS = 250;
+/** A connection that is silent for this long gets a ping. */
+const PING_AFTER_MS = 1000;
+/** Without an answer for this long the board is no longer called live. */
+const ANSWER_MS = 1250;
+/** A connection that is silent for this long is closed and made anew. */
 const MAX_SILENCE_MS = 45_000;
 const MAX_RECONNECT_MS = 15_000;
 /** Events that come within this time are handled together. */
@@ -38,6 +44,10 @@ export class Live {
     /** Failed attempts to connect since the last success. */
     this.attempts = 0;
     this.lastHeard = Date.now();
+    /** When the first of the pings without an answer was sent; 0 for none. */
+    this.unanswered = 0;
+    this.lastPing = 0;
+    this.isSubscribed = false;
     this.lastReload = Date.now();
     /** Whether the day must be loaded again, because an attempt failed. */
     this.mustReload = !board.loaded;
@@ -56,6 +66,7 @@ export class Live {
       if (!document.hidden) this.wake();
     });
     window.addEventListener('online', () => this.wake());
+    window.addEventListener('offline', () => showState('offline'));
   }
 
   // --- The connection ------------------------------------------------------------------------------------------
@@ -66,6 +77,8 @@ export class Live {
     const scheme = window.location.protocol === 'https:' ? 'wss' : 'ws';
     const socket = new WebSocket(`${scheme}://${window.location.host}/ws/`);
     this.lastHeard = Date.now();
+    this.unanswered = 0;
+    this.isSubscribed = false;
     socket.addEventListener('open', () => {
       const lastEventId = board.day.cursor ?? undefined;
       send(socket, { type: 'subscribe', restaurantId: page.restaurant, lastEventId, presence: page.me });
@@ -102,15 +115,26 @@ export class Live {
   }
 
   check() {
-    const silence = Date.now() - this.lastHeard;
+    const present = Date.now();
+    const silence = present - this.lastHeard;
     const isOpen = this.socket.readyState === WebSocket.OPEN;
     if (isOpen && silence > MAX_SILENCE_MS) {
       this.attempts += 1;
       this.reconnect();
     } else if (isOpen && silence > PING_AFTER_MS) {
-      send(this.socket, { type: 'ping' });
+      // Counted from the ping, not from the silence: a tab in the background checks once in a minute.
+      if (this.unanswered && present - this.unanswered > ANSWER_MS) showState('offline');
+      if (present - this.lastPing > PING_AFTER_MS) this.ping(present);
     }
-    if ((isOpen && this.mustReload) || Date.now() - this.lastReload > RELOAD_MS) this.refresh();
+    const mustRetry = isOpen && this.mustReload && present - this.lastReload > RETRY_MS;
+    if (mustRetry || present - this.lastReload > RELOAD_MS) this.refresh();
+  }
+
+  /** @param {number} present */
+  ping(present) {
+    this.lastPing = present;
+    this.unanswered ||= present;
+    send(this.socket, { type: 'ping' });
   }
 
   /** Load the whole day again: that is right, whatever was missed. */
@@ -143,8 +167,11 @@ export class Live {
   /** @param {Message} message */
   hear(message) {
     this.lastHeard = Date.now();
+    this.unanswered = 0;
+    if (this.isSubscribed && navigator.onLine) showState('online');
     if (message.type === 'subscribed' && message.success) {
       this.attempts = 0;
+      this.isSubscribed = true;
       showState('online');
     } else if (message.type === 'booking-event') {
       this.hearEvent(message.event);
