@@ -311,6 +311,33 @@ def test_a_party_that_is_typed_replaces_the_number(signed_in: SignIn) -> None:
     assert party.input_value() == "12"
 
 
+def test_a_booking_half_typed_is_not_dropped_without_a_question(product: Product, signed_in: SignIn) -> None:
+    booking = product.book(
+        date=tomorrow(), start=iso(quarter(22)), tableIds=["OPEN-4"], guestName="Elsewhere"
+    )
+    page = open_board(signed_in(), tomorrow())
+    page.click("#new")
+    name = page.locator("#drawer input[name=name]")
+    name.fill("Half")
+    ways: list[Callable[[], Any]] = [
+        lambda: page.keyboard.press("Escape"),
+        lambda: page.click("#drawer header button"),
+        lambda: page.click("#walkin"),
+        lambda: block(page, booking).click(),
+    ]
+    for leave in ways:
+        leave()
+        page.click("dialog.confirm button:has-text('Keep editing')")
+        assert name.input_value() == "Half"
+    name.press("Escape")
+    page.click("dialog.confirm button:has-text('Discard')")
+    page.wait_for_selector("#drawer", state="hidden")
+    page.click("#new")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#drawer", state="hidden")
+    assert page.locator("dialog.confirm").count() == 0
+
+
 @pytest.mark.parametrize("view", ["timeline", "plan", "drawer", "dark"])
 def test_axe_finds_no_serious_violation(product: Product, signed_in: SignIn, view: str) -> None:
     page = open_board(signed_in(color_scheme="dark" if view == "dark" else "light"), tomorrow())

@@ -236,7 +236,11 @@ export function newBookingForm(proposal, done) {
     if (tables.chosen.length) body.tableIds = tables.chosen;
     else if (board.sector) body.sectorId = board.sector;
     for (const [field, parameter] of GUEST_FIELDS) if (values[field]) body[parameter] = values[field];
-    await submit(form, async () => done(await createBooking(body, key)));
+    await submit(form, async () => {
+      const booking = await createBooking(body, key);
+      delete form.dataset.touched;
+      done(booking);
+    });
   };
   // A touch screen would show its keyboard over the form.
   const stepper = partyStepper(party, matchMedia('(pointer: fine)').matches);
@@ -260,6 +264,7 @@ export function newBookingForm(proposal, done) {
   /** @type {number | undefined} */
   let timer;
   form.addEventListener('input', (event) => {
+    form.dataset.touched = 'true';
     const { name } = /** @type {HTMLInputElement} */ (event.target);
     if (!['party', 'start', 'minutes'].includes(name)) return;
     clearTimeout(timer);

@@ -26,7 +26,7 @@ import { coversText, fill, gettext } from './i18n.js';
 import { page } from './page.js';
 import { get, messageOf, newKey } from './server.js';
 import { board, boardChanged } from './store.js';
-import { byId, errorToast, focusedElement, h, icon } from './ui.js';
+import { askToConfirm, byId, errorToast, focusedElement, h, icon } from './ui.js';
 
 /** @import { Proposal } from './booking-form.js' */
 /** @import { Action } from './page.js' */
@@ -64,8 +64,30 @@ export class Drawer {
     this.element.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape') return;
       event.stopPropagation();
-      this.close();
+      // The key would close the question at once.
+      event.preventDefault();
+      this.leave(() => this.close());
     });
+    window.addEventListener('beforeunload', (event) => {
+      if (this.isTouched) event.preventDefault();
+    });
+  }
+
+  /** Whether it shows a form in which something was typed that is not saved. */
+  get isTouched() {
+    return this.element.querySelector('form')?.dataset.touched === 'true';
+  }
+
+  /**
+   * Do what closes or replaces its content, after a question if something typed would be lost.
+   * @param {() => void} action
+   */
+  async leave(action) {
+    if (this.isTouched) {
+      const question = gettext('Discard what you typed?');
+      if (!(await askToConfirm(question, [], gettext('Discard'), gettext('Keep editing')))) return;
+    }
+    action();
   }
 
   /**
@@ -77,7 +99,12 @@ export class Drawer {
     this.isOpen = true;
     this.bookingId = null;
     const heading = h('h2', { id: 'drawerTitle', tabindex: '-1' }, title);
-    const close = { type: 'button', class: 'icon', 'aria-label': gettext('Close'), onclick: () => this.close() };
+    const close = {
+      type: 'button',
+      class: 'icon',
+      'aria-label': gettext('Close'),
+      onclick: () => this.leave(() => this.close()),
+    };
     this.element.setAttribute('aria-labelledby', 'drawerTitle');
     const children = content.filter((child) => child !== null && child !== undefined && child !== false);
     this.element.replaceChildren(h('header', {}, heading, h('button', close, icon('close'))), ...children);
@@ -134,7 +161,7 @@ export class Drawer {
       if (lookOf(booking) !== this.look) this.fillBookingHead(booking);
       return;
     }
-    if (this.element.querySelector('form')?.dataset.touched) {
+    if (this.isTouched) {
       this.version = booking.version;
       this.fillBookingHead(booking);
       return;

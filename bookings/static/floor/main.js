@@ -36,14 +36,15 @@ const STORED_THEME = 'floor-theme';
 const drawer = new Drawer();
 /** @type {Navigation} */
 const navigation = {
-  openBooking(booking) {
-    drawer.showBooking(booking);
-    // The drawer may now cover the booking; the timeline is drawn in the next frame.
-    if (view === 'timeline') requestAnimationFrame(() => requestAnimationFrame(() => timeline.reveal(booking.id)));
-  },
-  openNewBooking: (proposal) => drawer.showNewBooking(proposal),
-  openTable: (table, at) => drawer.showTable(table, at),
-  openBlock: (block) => drawer.showBlock(block),
+  openBooking: (booking) =>
+    drawer.leave(() => {
+      drawer.showBooking(booking);
+      // The drawer may now cover the booking; the timeline is drawn in the next frame.
+      if (view === 'timeline') requestAnimationFrame(() => requestAnimationFrame(() => timeline.reveal(booking.id)));
+    }),
+  openNewBooking: (proposal) => drawer.leave(() => drawer.showNewBooking(proposal)),
+  openTable: (table, at) => drawer.leave(() => drawer.showTable(table, at)),
+  openBlock: (block) => drawer.leave(() => drawer.showBlock(block)),
   showView,
   goTo,
 };
@@ -143,8 +144,9 @@ const onClick = (id, action) => byId(id).addEventListener('click', action);
 onClick('prev', () => board.loaded && previousDay());
 onClick('next', () => board.loaded && nextDay());
 onClick('today', () => goTo());
-onClick('walkin', () => board.loaded && drawer.showWalkIn());
-onClick('new', () => board.loaded && drawer.showNewBooking());
+const showWalkIn = () => drawer.leave(() => drawer.showWalkIn());
+onClick('walkin', () => board.loaded && showWalkIn());
+onClick('new', () => board.loaded && navigation.openNewBooking());
 onClick('help', showKeys);
 onClick('theme', () => {
   const root = document.documentElement;
@@ -170,8 +172,8 @@ window.addEventListener('resize', boardChanged);
 
 /** @type {Record<string, () => void>} */
 const KEYS = {
-  n: () => drawer.showNewBooking(),
-  w: () => drawer.showWalkIn(),
+  n: () => navigation.openNewBooking(),
+  w: showWalkIn,
   t: () => showView('timeline'),
   p: () => showView('plan'),
   '/': () => byId('search').focus(),
@@ -191,7 +193,8 @@ document.addEventListener('keydown', (event) => {
   }
   if (event.altKey) return;
   if (event.key === 'Escape' && drawer.isOpen) {
-    drawer.close();
+    event.preventDefault();
+    drawer.leave(() => drawer.close());
     return;
   }
   const action = KEYS[key];
