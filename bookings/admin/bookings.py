@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
@@ -73,6 +74,13 @@ class ClosedFilter(admin.SimpleListFilter):
         return queryset.filter(pk__in=Seating.objects.filter(assumed=True).values("booking"))
 
 
+def _chosen_restaurant(request: HttpRequest, restaurants: QuerySet[Restaurant]) -> str | None:
+    """Return the id of the restaurant that a new booking's form has or starts with; None where there is none."""
+    offered = list(restaurants.values_list("pk", flat=True))
+    chosen = request.POST.get("restaurant") or request.GET.get("restaurant")
+    return chosen if chosen in offered else next(iter(offered), None)
+
+
 @admin.register(Booking)
 class BookingAdmin(TenantAdmin):
     may_view = Permission.BOOKING_READ
@@ -102,6 +110,9 @@ class BookingAdmin(TenantAdmin):
     actions_submit_line = ("seat", "complete", "no_show", "cancel", "put_back")
     actions = ("seat_all", "complete_all", "no_show_all", "cancel_all", "put_back_all")
 
+    class Media:
+        js = (forms.Script("floor/booking-tables.js", type="module"),)
+
     def get_fieldsets(self, request: HttpRequest, obj: Booking | None = None) -> Any:
         seat = (("date", "time"), ("party_size", "duration_minutes"), "tables")
         person = (_("Guest"), {"fields": ("guest_name", ("guest_phone", "guest_email"), "notes")})
@@ -116,12 +127,9 @@ class BookingAdmin(TenantAdmin):
     def get_form(self, request: HttpRequest, obj: Booking | None = None, **kwargs: Any) -> Any:
         caller = caller_for(request)
         tables = Table.objects.filter(active=True).select_related("sector")
-        if obj is not None:
-            tables = tables.filter(sector__restaurant_id=obj.restaurant_id)
-        else:
-            tables = visible(tables, caller, Permission.BOOKING_CREATE)
         restaurants = visible(Restaurant.objects.all(), caller, Permission.BOOKING_CREATE)
-
+        chosen = obj.restaurant_id if obj is not None else _chosen_restaurant(request, restaurants)
+        tables = tables.filter(sector__restaurant_id=chosen)
         choices = {"restaurant": restaurants, "tables": tables.order_by("sector", *table_order())}
         return type("BookingForm", (BookingForm,), {"caller": caller, "choices": choices})
 

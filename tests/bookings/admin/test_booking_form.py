@@ -154,3 +154,25 @@ def test_the_add_form_starts_with_the_restaurants_local_date(two_restaurants: No
         "?restaurant=R2&date=2025-10-30": ["2025-10-30"],
         "?restaurant=none": ["2025-10-21"],
     }
+
+
+def offered_tables(page: Any) -> list[str]:
+    return [table.pk for table in page.context["adminform"].form.fields["tables"].queryset]
+
+
+def test_a_new_booking_is_offered_the_tables_of_the_chosen_restaurant_only(two_restaurants: None) -> None:
+    client, add = owner(), "/admin/bookings/booking/add/"
+    mine = ["T1", "T2", "T3", "T4", "T5"]
+    assert offered_tables(client.get(add)) == mine
+    assert offered_tables(client.get(add, {"restaurant": "R2"})) == ["Z1"]
+    assert offered_tables(client.get(add, {"restaurant": "R9"})) == mine
+    form = filled_form(client.get(add, {"restaurant": "R2"}), tables=["T1"])
+    refused = client.post(add, form | {"_save": "1"})
+    assert list(refused.context["adminform"].form.errors) == ["time", "tables"]
+    assert offered_tables(refused) == ["Z1"]
+    assert Booking.objects.exclude(reference="B1").count() == 0
+
+
+def test_a_manager_is_not_offered_the_tables_of_another_restaurant(host: Client) -> None:
+    page = host.get("/admin/bookings/booking/add/", {"restaurant": "R2"})
+    assert offered_tables(page) == ["T1", "T2", "T3", "T4", "T5"]
