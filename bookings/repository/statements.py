@@ -308,24 +308,6 @@ def free(booking_id: UUID) -> None:
         )
 
 
-def hold_again(booking_id: UUID) -> bool:
-    """Take the freed tables back; return False, and change nothing, if another booking or a block holds one."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT 1 FROM bookings_allocation AS own JOIN bookings_allocation AS other "
-            "ON other.table_id = own.table_id AND other.period && own.period AND other.active "
-            "WHERE own.booking_id = %s AND NOT own.active)",
-            [booking_id],
-        )
-        (occupied,) = cursor.fetchone()
-        if occupied:
-            return False
-        cursor.execute(
-            "UPDATE bookings_allocation SET active = true WHERE booking_id = %s AND NOT active", [booking_id]
-        )
-    return True
-
-
 def shorten(booking_id: UUID, end: datetime) -> None:
     """Free the booking's tables from ``end`` on; an allocation that had not begun becomes inactive."""
     with connection.cursor() as cursor:
