@@ -19,7 +19,7 @@ BOOKING_FIELDS: Final = (
 """``BookingRecord.payload``; events of older versions lack ``attention``. A change adds ``changes``, a cancellation
 ``reason``, an undo ``undoes``, a swap ``swappedWith``."""
 PRIVATE: Final = {"from": None, "to": None, "redacted": True}
-"""What an event says of a change whose values the reader must not learn."""
+"""What stands for the old and new values of a change in an event whose reader must not learn them."""
 BLOCK_FIELDS: Final = ("restaurantId", "sectorId", "tableId", "blockId", "start", "end")
 
 BOOKING_CREATED: Final = register(
@@ -49,7 +49,7 @@ TABLE_UNBLOCKED: Final = register(
 
 
 def without_guest(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an event's payload for a reader without ``guest:read``, whom the guest's id must not tell regulars by."""
+    """Return an event's payload for a reader without ``guest:read``: without the guest's id, which reveals regulars."""
     shown = dict(payload)
     if "guestId" in shown:
         shown["guestId"] = None

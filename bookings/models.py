@@ -311,7 +311,7 @@ class Seating(models.Model):
 
     What happened in the room, beside the plan in ``Allocation``: its exclusion constraint refuses two parties at one
     table at one instant. A trigger (migration 0011) writes it with every change of a booking's status or tables,
-    whoever makes it.
+    no matter what makes it.
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -11,24 +11,24 @@ from zoneinfo import ZoneInfo
 Period = tuple[datetime, datetime]
 
 AROUND: Final = timedelta(days=1)
-"""How far beyond a period its offsets count too."""
+"""How far beyond a period its offsets are valid too."""
 STEP_SECONDS: Final = 6 * 3600
 """No zone changes its clocks twice within this time."""
 
 
 def offsets_json(zone: ZoneInfo, *periods: Period) -> list[list[int]]:
-    """Return [[from, seconds], ...] in order: from that instant (milliseconds) on, clocks are so far ahead of UTC.
+    """Return [[from, seconds], ...] in order: from that instant (milliseconds) on, clocks are that far ahead of UTC.
 
-    They count within the periods and a day around them; between two distant ones, changes may be missing.
+    They are valid within the periods and a day around them; between two distant ones, changes may be missing.
     """
     offsets: dict[int, int] = {}
     for begin, end in periods:
         offsets |= dict(_offsets(zone, begin - AROUND, end + AROUND))
-    kept: list[list[int]] = []
+    changes: list[list[int]] = []
     for second, offset in sorted(offsets.items()):
-        if not kept or kept[-1][1] != offset:
-            kept.append([second * 1000, offset])
-    return kept
+        if not changes or changes[-1][1] != offset:
+            changes.append([second * 1000, offset])
+    return changes
 
 
 def _offsets(zone: ZoneInfo, begin: datetime, end: datetime) -> Iterator[tuple[int, int]]:
@@ -48,6 +48,6 @@ def _offsets(zone: ZoneInfo, begin: datetime, end: datetime) -> Iterator[tuple[i
 
 
 def _change(at: Callable[[int], int], earlier: int, later: int) -> int:
-    """Return the first second in (earlier, later] whose offset is another than at ``earlier``."""
+    """Return the first second in (earlier, later] whose offset differs from that at ``earlier``."""
     seconds = range(earlier, later + 1)
     return seconds[bisect_left(seconds, True, key=lambda second: at(second) != at(earlier))]

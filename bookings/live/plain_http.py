@@ -1,4 +1,4 @@
-"""What a request to the WebSocket's address gets that does not ask for a WebSocket."""
+"""What requests to the WebSocket's address are answered when they do not ask for a WebSocket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has no promise is found without a look at all bookings; on a live database, whose tables stay open meanwhile."""
+"""Index what has no promise, so that finding it needs no look at all bookings; tables stay open meanwhile."""
 
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models

@@ -99,7 +99,7 @@ class FirstLook:
     password: str
 
     def in_force(self) -> bool:
-        """Return whether the key is not revoked and the login there, whatever its password is by now."""
+        """Return whether the key is not revoked and the login exists, whatever its password is by now."""
         keys = ApiKey.objects.filter(digest=digest_of(self.api_key), revoked_at__isnull=True)
         return keys.exists() and User.objects.filter(username=self.username).exists()
 
@@ -108,10 +108,10 @@ class FirstLook:
 
 
 def first_look() -> tuple[FirstLook, bool]:
-    """Return an API key and a staff login with every permission, created once and stored in DATA_DIR; and if just now.
+    """Return an API key and a staff login with every permission, and whether they were created just now.
 
-    Only the owner of the data folder can read the file. Both are created again if the key was revoked or the login
-    deleted.
+    They are stored in DATA_DIR, where only its owner can read them, and created again if the key was revoked or the
+    login deleted.
     """
     file = env.data_dir() / "first-look.json"
     if file.exists():

@@ -90,7 +90,7 @@ def update_booking(
             raise Conflict(CHANGED_SINCE)
         check_open(before)
         if before.status is Status.SEATED and service_date != before.service_date:
-            raise InvalidTransition(_("A party that sits stays on its service day."))
+            raise InvalidTransition(_("A seated party stays on its service day."))
         after = before
         if change.seating:
             target = replace(
@@ -142,7 +142,7 @@ def _service_date(booking: BookingRecord, start: datetime | None) -> date:
 
 
 def check_not_moved(seen: BookingRecord, now: BookingRecord) -> None:
-    """Raise Conflict if the booking left the sector-day as which it was seen, and whose lock is held."""
+    """Raise Conflict if the booking has left the sector-day on which it was seen, and whose lock is held."""
     if (now.sector_id, now.service_date) != (seen.sector_id, seen.service_date):
         raise Conflict(_("The booking was just moved; look at it and try again."))
 
@@ -222,8 +222,8 @@ def _seated(day: Day, before: BookingRecord, target: BookingRecord, change: Chan
 
 
 def _sits_already(day: Day, before: BookingRecord, target: BookingRecord) -> Conflict:
-    """Return the error for a party that would have to leave the tables at which it sits, with those that would do."""
-    conflict = Conflict(_("The party sits already. Name the tables that it moves to."))
+    """Return the error for a party that would have to leave the tables it sits at, with free ones that would do."""
+    conflict = Conflict(_("The party is already seated. Name the tables that it moves to."))
     end = target.start + timedelta(minutes=target.duration_minutes)
     return with_alternatives(conflict, day, target, before.start, end)
 

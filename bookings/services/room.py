@@ -99,7 +99,7 @@ def seated_from(booking: BookingRecord) -> datetime:
 
 
 def needed_until(day: Day, start: datetime, end: datetime) -> datetime:
-    """Return until when tables are needed from ``start`` on: what has begun needs them now, though its end be past."""
+    """Return until when tables are needed from ``start`` on: what has begun needs them now, even past its end."""
     now = clock.now_to_millisecond()
     begun = start <= now < day.service.instant_of(day.service.slots)
     return max(end, now + MOMENT) if begun else end

@@ -238,9 +238,9 @@ class TenantAdmin(TenantScoped, OfficeAdmin):
         """Return the filters without those that would list private values."""
         filters = super().get_list_filter(request)
         return [
-            each
-            for each in filters
-            if not self._lacking(request, str(each[0] if isinstance(each, list | tuple) else each))
+            filter_
+            for filter_ in filters
+            if not self._lacking(request, str(filter_[0] if isinstance(filter_, list | tuple) else filter_))
         ]
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:

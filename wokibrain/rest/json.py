@@ -128,7 +128,7 @@ def decompressed(body: bytes, encoding: str) -> bytes:
             body = expander.unused_data
     except zlib.error as error:
         raise ValidationFailed.at(
-            "body", _("The body is not what its Content-Encoding says, or damaged.")
+            "body", _("The body is damaged or not encoded as its Content-Encoding says.")
         ) from error
     return bytes(plain)
 

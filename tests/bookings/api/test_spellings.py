@@ -223,7 +223,7 @@ GOOD = json.dumps(BOOKING).encode()
 )  # fmt: skip
 def test_a_damaged_compressed_body_is_refused(staff: Api, encoding: str, raw: bytes) -> None:
     detail = assert_refused(send(staff, raw, encoding), 400, "VALIDATION_ERROR", "body")
-    assert detail == "The body is not what its Content-Encoding says, or damaged."
+    assert detail == "The body is damaged or not encoded as its Content-Encoding says."
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "gzip, gzip", "gzip, identity", "utf-8", "ñ"])

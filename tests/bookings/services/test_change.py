@@ -251,7 +251,7 @@ def test_a_booking_that_has_begun_may_be_changed_though_the_past_is_refused(db: 
         staff.step(booking["id"], "seat")
         assert seat_of(staff.change(booking["id"], durationMinutes=120).body) == (["H-A"], "20:30", "22:30")
         assert assert_refused(staff.change(booking["id"], partySize=5), 409, "CONFLICT") == (
-            "The party sits already. Name the tables that it moves to."
+            "The party is already seated. Name the tables that it moves to."
         )
         reply = staff.change(booking["id"], partySize=5, tableIds=["H-B"])
         assert seat_of(reply.body) == (["H-B"], "20:30", "22:30")

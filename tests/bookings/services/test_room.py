@@ -146,7 +146,8 @@ def test_a_party_that_sits_moves_only_where_somebody_says(staff: Api) -> None:
     step(staff, booking, "seat", minutes(0))
     reply = change(staff, booking, minutes(10), partySize=4)
     assert (
-        assert_refused(reply, 409, "CONFLICT") == "The party sits already. Name the tables that it moves to."
+        assert_refused(reply, 409, "CONFLICT")
+        == "The party is already seated. Name the tables that it moves to."
     )
     assert {"sectorId": "S1", "tableIds": ["T3"]} in reply.body["alternatives"]
     reply = change(staff, booking, minutes(11), partySize=4, tableIds=["T3"])
@@ -169,7 +170,7 @@ def test_a_party_that_sits_stays_on_its_day(staff: Api) -> None:
     booking = book(staff, "T1", "20:00")
     step(staff, booking, "seat", minutes(0))
     reply = change(staff, booking, minutes(10), date="2025-10-23")
-    assert assert_refused(reply, 409, "INVALID_TRANSITION") == "A party that sits stays on its service day."
+    assert assert_refused(reply, 409, "INVALID_TRANSITION") == "A seated party stays on its service day."
 
 
 def test_the_next_booking_keeps_its_place_while_the_party_before_overstays(staff: Api) -> None:

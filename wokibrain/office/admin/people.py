@@ -154,7 +154,7 @@ class UserAdmin(DjangoUserAdmin, OfficeAdmin):  # type: ignore[type-arg]
             audit.membership_changed(caller, "MembershipDeleted", membership, _role(membership), {})
 
     def _add_to_restaurants(self, request: HttpRequest, user: User) -> None:
-        """Make a new user without a role staff of the administrator's restaurants, for these see no other people."""
+        """Make a new user without a role staff at the administrator's restaurants; administrators see no others."""
         restaurants = caller_for(request).restaurants(Permission.RESTAURANT_UPDATE)
         for restaurant_id in restaurants or ():
             membership = Membership.objects.create(user=user, restaurant_id=restaurant_id, role=Role.STAFF)
