@@ -142,7 +142,7 @@ class BookingView(ApiView):
     @operation(
         "changeBooking",
         "Change a booking",
-        """The party keeps its tables unless they no longer fit or the request names others; one that sits is never
+        """The party keeps its tables unless they no longer fit or the request names others; a seated one is never
         moved unless the request names `tableIds`. For another length or another start on its day it keeps them, or
         the request fails and names the party in the way. The start stays unless the request has a `start`, a window or
         a `date`; a `start` on another date moves the booking to that date. If the request fails, the booking stays as
