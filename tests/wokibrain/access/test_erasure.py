@@ -227,6 +227,18 @@ def test_an_export_contains_all_data_of_a_guest(example: None) -> None:
         call_command("guest", "export", "nobody@example.org")
 
 
+def test_a_guest_whose_booking_the_board_changed_is_erased(client: Client, example: None) -> None:
+    client.force_login(User.objects.create_superuser("host"))
+    booking = Booking.objects.get(reference="B1")
+    guest = Guest.objects.create(restaurant_id="R1", name="Ana")
+    Booking.objects.filter(pk=booking.pk).update(guest=guest)
+    path = f"/admin/floor/bookings/{booking.pk}/cancel"
+    assert client.post(path, HTTP_IDEMPOTENCY_KEY="k").status_code == 200
+    erased = guests.erase_guest(caller=SYSTEM, guest_id=guest.pk)
+    again = client.post(path, HTTP_IDEMPOTENCY_KEY="k").json()
+    assert (erased.name, again["again"], again["name"]) == ("", "same", "")
+
+
 def test_erasing_twice_changes_nothing(example: None) -> None:
     booking = book()
     assert booking.guest is not None
