@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from dataclasses import replace
-from datetime import timedelta
 from typing import Final
+
+from django.db import DatabaseError
 
 from bookings.availability import plan as plans
 from bookings.availability.plan import service_date_at
@@ -20,20 +22,29 @@ from bookings.statuses import Status
 from bookings.transactions import SectorDay, in_transaction_for
 from wokibrain.core import clock
 from wokibrain.core.callers import SYSTEM, Caller
+from wokibrain.core.errors import DomainError
 from wokibrain.core.permissions import Permission
+
+log = logging.getLogger(__name__)
 
 END_OF_DAY: Final = "end of day"
 """The reason in the event."""
 
 
 def close_ended_days() -> int:
-    """Complete each SEATED booking whose service day is over; return how many there were.
+    """Complete each SEATED booking whose service day and own time are over; return how many there were.
 
     Their seatings end now and are marked as assumed: the back office lists them, and the usual stays leave them out.
+    One that fails is logged and tried again by the next run.
     """
-    tomorrow = clock.now().date() + timedelta(days=1)
+    now = clock.now()
+    seated = Booking.objects.filter(
+        pk__in=Seating.objects.filter(period__upper_inf=True).values("booking"),
+        status=Status.SEATED,
+        end__lte=now,
+    )
     open_bookings: dict[str, list[Booking]] = defaultdict(list)
-    for booking in Booking.objects.filter(status=Status.SEATED, service_date__lte=tomorrow).order_by("id"):
+    for booking in seated.order_by("id"):
         open_bookings[booking.restaurant_id].append(booking)
     closed = 0
     for restaurant_id, bookings in open_bookings.items():
@@ -41,10 +52,13 @@ def close_ended_days() -> int:
         if not plan.zone_is_known:
             # When its day ends, only a host that has the zone's rules can tell.
             continue
-        today = service_date_at(plan, clock.now())
+        today = service_date_at(plan, now)
         for booking in bookings:
             if booking.service_date < today:
-                closed += _close(str(booking.id), caller=SYSTEM)
+                try:
+                    closed += _close(str(booking.id), caller=SYSTEM)
+                except (DomainError, DatabaseError) as error:
+                    log.warning("booking %s is not closed: %s", booking.reference, type(error).__name__)
     return closed
 
 
