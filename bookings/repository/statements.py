@@ -127,6 +127,7 @@ def find_booking(
         raise NotFound
     if (
         or_own
+        and not caller.may(permission, records[0].restaurant_id)
         and caller.may(Permission.BOOKING_OWN, records[0].restaurant_id)
         and _made_by(caller, records[0])
     ):

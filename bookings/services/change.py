@@ -89,6 +89,8 @@ def update_booking(
         if version is not None and before.version != version:
             raise Conflict(CHANGED_SINCE)
         check_open(before)
+        if before.status is Status.SEATED and not caller.may(Permission.BOOKING_UPDATE, before.restaurant_id):
+            raise InvalidTransition(_("The party has arrived. Only the restaurant changes its booking now."))
         if before.status is Status.SEATED and service_date != before.service_date:
             raise InvalidTransition(_("A seated party stays on its service day."))
         after = before

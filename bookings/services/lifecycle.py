@@ -80,7 +80,10 @@ def seat_booking(
         after = before
         if table_ids is not None and table_ids != frozenset(before.table_ids):
             after = replace(before, sector_id=day.sector_of(table_ids), table_ids=tuple(sorted(table_ids)))
-        conflict = in_the_way(day, after, start, needed_until(day, start, before.end))
+        # What ended by now is in the way of tables that are taken anew only, which is for the whole of its time.
+        keeps = after is before and before.status is Status.CONFIRMED
+        needed_from = max(start, quarter_of(clock.now())) if keeps else start
+        conflict = in_the_way(day, after, needed_from, needed_until(day, start, before.end))
         if after is not before and not day.seats(after.table_ids, after.party_size):
             conflict = Conflict(
                 format_lazy(_("The tables do not seat a party of {party}."), party=before.party_size)

@@ -112,17 +112,23 @@ def lock_table(table_id: str) -> None:
 
 
 def _check_nobody_sits(table: Table, start: datetime, end: datetime) -> None:
-    """Raise Conflict for a block of the present or the near future while a party sits at the table."""
+    """Raise Conflict for a block of the present or the near future while a party sits at the table.
+
+    A party that sat down early stays at least until the plan holds its table.
+    """
     sitting = (
         Seating.objects.filter(table=table, period__upper_inf=True, period__startswith__lt=end)
-        .values_list("booking__reference", flat=True)
+        .values_list("booking__reference", "booking__start")
         .first()
     )
+    if sitting is None:
+        return
+    reference, planned = sitting
     margin = timedelta(minutes=table.sector.restaurant.occupied_margin)
-    if sitting and start < clock.now() + margin:
+    if start < max(clock.now() + margin, planned):
         raise Conflict(
-            format_lazy(_("A party still sits at the table ({reference})."), reference=sitting),
-            issues=[Issue(f"bookings.{sitting}", _("A party still sits at the table."))],
+            format_lazy(_("A party still sits at the table ({reference})."), reference=reference),
+            issues=[Issue(f"bookings.{reference}", _("A party still sits at the table."))],
         )
 
 

@@ -166,8 +166,14 @@ class Room:
     def occupied(
         self, tables: Iterable[str], start: datetime, end: datetime, now: datetime, *others: str
     ) -> bool:
-        """Return whether a table must not be offered for that time, since a party sits there."""
-        return start < now + MARGIN and any(seating.since < end for seating in self.sitting(tables, *others))
+        """Return whether a table must not be offered for that time, since a party sits there.
+
+        One that sat down early stays at least until the plan holds its table.
+        """
+        return any(
+            seating.since < end and start < max(now + MARGIN, self.party(seating.party).start)
+            for seating in self.sitting(tables, *others)
+        )
 
     # --- What an event does --------------------------------------------------------------------------------------
 
@@ -213,7 +219,7 @@ class Room:
             self.plan[after.id] = after.tables, after.start, after.end
         elif after.status == COMPLETED and before and before.status == SEATED:
             tables, start, end = self.plan.pop(after.id)
-            quarter = datetime.fromtimestamp(after.said.timestamp() // 900 * 900, UTC)
+            quarter = _quarter(after.said)
             if start < quarter:
                 self.plan[after.id] = tables, start, min(end, quarter)
         elif after.status != COMPLETED:
@@ -270,15 +276,21 @@ class Room:
             if act.tables and act.tables != party.tables and not fits(tables, party.size):
                 return "the tables do not seat the party"
             # A party that comes after its end needs its table now all the same.
-            return self._no_seat(party, tables, now, max(party.end, now + MOMENT))
+            begins = min(party.start, now)
+            if party.status == CONFIRMED and set(tables) == set(party.tables):
+                # Its tables are not taken anew: what ended by now is not in the way.
+                begins = max(begins, _quarter(now))
+            return self._no_seat(party, tables, now, begins, max(party.end, now + MOMENT))
         return ""
 
-    def _no_seat(self, party: Party, tables: tuple[str, ...], now: datetime, end: datetime) -> str:
+    def _no_seat(
+        self, party: Party, tables: tuple[str, ...], now: datetime, begins: datetime, end: datetime
+    ) -> str:
         if service_day(now) != party.day:
             return "it is another day"
         if sitting := self.sitting(tables, party.id):
             return f"another party sits there: {sitting}"
-        if planned := self.planned(tables, min(party.start, now), end, party.id):
+        if planned := self.planned(tables, begins, end, party.id):
             return f"planned for others: {planned}"
         return ""
 
@@ -287,7 +299,7 @@ class Room:
         if target is None:
             return "there is nothing to go back to"
         if target == SEATED:
-            return self._no_seat(party, party.tables, now, party.end)
+            return self._no_seat(party, party.tables, now, min(party.start, now), party.end)
         if target in OPEN and (planned := self.planned(party.tables, party.start, party.end, party.id)):
             return f"planned for others: {planned}"
         return ""
@@ -432,6 +444,11 @@ def fits(tables: Iterable[str], size: int) -> bool:
     bounds = [TABLES[SECTOR_OF[table]][table] for table in tables]
     least, most = (sum(sides) for sides in zip(*bounds, strict=True))
     return len({SECTOR_OF[table] for table in tables}) == 1 and least <= size <= most
+
+
+def _quarter(instant: datetime) -> datetime:
+    """Return the quarter hour that contains the instant."""
+    return datetime.fromtimestamp(instant.timestamp() // 900 * 900, UTC)
 
 
 def service_day(now: datetime) -> date:

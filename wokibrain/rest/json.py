@@ -117,15 +117,15 @@ def decompressed(body: bytes, encoding: str) -> bytes:
     else:
         window_bits = GZIP
     try:
-        # gzip may have several members, one after the other.
         while body:
             expander = zlib.decompressobj(window_bits)
             plain += expander.decompress(body, limit + 1 - len(plain))
             if len(plain) > limit:
                 raise PayloadTooLarge
-            if not expander.eof:
-                raise zlib.error
             body = expander.unused_data
+            # Only gzip may have several members, one after the other.
+            if not expander.eof or (body and window_bits != GZIP):
+                raise zlib.error
     except zlib.error as error:
         raise ValidationFailed.at(
             "body", _("The body is damaged or not encoded as its Content-Encoding says.")

@@ -121,6 +121,14 @@ def test_a_party_that_comes_after_its_end_gets_no_table_that_is_another_s_by_now
     assert clean()
 
 
+def test_a_late_party_sits_at_its_table_once_the_party_after_it_has_left(staff: Api) -> None:
+    late, following = book(staff, "T1", "20:00", stay=45), book(staff, "T1", "20:45")
+    step(staff, following, "seat", minutes(46))
+    step(staff, following, "complete", minutes(61))
+    assert step(staff, late, "seat", minutes(65)).body["status"] == "SEATED"
+    assert clean()
+
+
 # --- Changes -----------------------------------------------------------------------------------------------------
 
 
@@ -217,6 +225,15 @@ def test_a_table_just_left_can_be_blocked_from_its_quarter_hour(staff: Api) -> N
     assert row.period.upper == minutes(82)
 
 
+def test_a_table_is_not_blocked_between_an_early_arrival_and_its_booking(staff: Api) -> None:
+    booking = book(staff, "T1", "21:30")
+    assert step(staff, booking, "seat", minutes(0)).status == 200
+    with frozen(minutes(5)):
+        reply = staff.post("/tables/T1/blocks", {"start": at("20:45"), "end": at("21:30")})
+    assert_refused(reply, 409, "CONFLICT", f"bookings.{booking}")
+    assert clean()
+
+
 # --- Putting back ------------------------------------------------------------------------------------------------
 
 
@@ -296,3 +313,15 @@ def test_an_api_client_changes_and_cancels_what_it_booked_itself(guest: Api) -> 
     for name in ("seat", "no-show", "complete", "reopen"):
         assert_refused(client.step(own, name), 403, "FORBIDDEN")
     assert client.cancel(own).status == 204
+
+
+def test_an_api_client_does_not_change_its_booking_once_the_party_sits(guest: Api) -> None:
+    host, client = api_as(Role.STAFF, "R1"), api_as(Role.API_CLIENT, "R1")
+    with frozen(minutes(-60)):
+        own = client.book(tableIds=["T1"], partySize=2, start=at("20:00")).body["reference"]
+    assert step(host, own, "seat", minutes(0)).status == 200
+    with frozen(minutes(5)):
+        assert assert_refused(client.change(own, durationMinutes=60), 409, "INVALID_TRANSITION") == (
+            "The party has arrived. Only the restaurant changes its booking now."
+        )
+        assert host.change(own, durationMinutes=60).status == 200
