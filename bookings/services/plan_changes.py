@@ -94,17 +94,18 @@ class PlanWatch:
 
     def _misfits(self, plan: Plan) -> Iterator[tuple[BookingRecord, Booking.Attention, Text]]:
         for booking in self.future:
-            if misfit := _misfit(self.before, plan, booking):
-                yield booking, *misfit
+            if cause := misfit(plan, booking, self.before.zone_name):
+                yield booking, *cause
 
 
-def _misfit(before: Plan, plan: Plan, booking: BookingRecord) -> tuple[Booking.Attention, Text] | None:
+def misfit(plan: Plan, booking: BookingRecord, zone_before: str) -> tuple[Booking.Attention, Text] | None:
     """Return why a booking does not fit a plan, as cause and sentence; None if it does.
 
-    Limits on party, duration, lead time and horizon apply to new bookings only.
+    ``zone_before`` is the restaurant's zone when the booking fitted. Limits on party, duration, lead time and horizon
+    apply to new bookings only.
     """
     told, local = booking.local(booking.start), booking.start.astimezone(plan.zone)
-    if plan.zone_name != before.zone_name and local.replace(tzinfo=None) != told.replace(tzinfo=None):
+    if plan.zone_name != zone_before and local.replace(tzinfo=None) != told.replace(tzinfo=None):
         why = _("The guest was told {old}; the time would become {new}.")
         return Cause.ZONE, format_lazy(why, old=f"{told:%Y-%m-%d %H:%M}", new=f"{local:%Y-%m-%d %H:%M}")
     room = plan.sectors.get(booking.sector_id)

@@ -13,6 +13,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bookings.availability import day as days
+from bookings.availability.plan import Plan
 from bookings.event_types import BOOKING, BOOKING_UPDATED
 from bookings.repository import statements
 from bookings.repository.records import BookingRecord, Ticket
@@ -20,6 +21,7 @@ from bookings.repository.statements import locked
 from bookings.services.change import check_not_moved
 from bookings.services.command import booking_command
 from bookings.services.lifecycle import check_its_day
+from bookings.services.plan_changes import misfit
 from bookings.services.room import in_the_way, planned_there, seated_from, with_alternatives
 from bookings.statuses import BEFORE, OPEN, Status, possible
 from bookings.transactions import SectorDay, in_transaction_for
@@ -38,19 +40,22 @@ def reopen_booking(
     """Put a SEATED, COMPLETED, CANCELLED or NO_SHOW booking back to the status before.
 
     One BookingUpdated, whose ``undoes`` names the event that is taken back. Back to SEATED only on the booking's own
-    service day. Raises InvalidTransition; Conflict, with ``alternatives``, where the tables were given away or another
-    party sits there.
+    service day. The booking is flagged where the plan no longer has its tables or serves its time. Raises
+    InvalidTransition; Conflict, with ``alternatives``, where the tables were given away or another party sits there.
     """
 
     def write() -> BookingRecord:
         before = locked(seen.id)
         check_not_moved(seen, before)
         target, undone = _before(before)
+        now = clock.now_to_millisecond()
+        after = replace(before, status=target, version=before.version + 1, updated_at=now)
         if target in OPEN:
-            _check_tables(before, target)
-        after = replace(
-            before, status=target, version=before.version + 1, updated_at=clock.now_to_millisecond()
-        )
+            plan = _check_tables(before, target)
+            # Changes of the plan flag open bookings only: those that it no longer serves are flagged now.
+            zone = before.promise.zone if before.promise else plan.zone_name
+            if before.end > now and (cause := misfit(plan, before, zone)):
+                after = replace(after, attention=tuple(sorted({*before.attention, cause[0].value})))
         if target in OPEN:
             statements.reseat(after)
         else:
@@ -83,8 +88,8 @@ def _before(booking: BookingRecord) -> tuple[Status, dict[str, Any]]:
     return Status(last.payload["status"]), {"version": step.version, "eventType": step.event_type}
 
 
-def _check_tables(booking: BookingRecord, target: Status) -> None:
-    """Raise InvalidTransition, or Conflict where the booking cannot have its tables back."""
+def _check_tables(booking: BookingRecord, target: Status) -> Plan:
+    """Return the plan. Raise InvalidTransition, or Conflict where the booking cannot have its tables back."""
     day = days.read(booking.restaurant_id, None, booking.service_date, without=(booking.id,))
     start = booking.start
     if target is Status.SEATED:
@@ -96,3 +101,4 @@ def _check_tables(booking: BookingRecord, target: Status) -> None:
         conflict = planned_there(booking.id, booking.table_ids, start, booking.end, day)
     if conflict:
         raise with_alternatives(conflict, day, booking, start, booking.end)
+    return day.plan

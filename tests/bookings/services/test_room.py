@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from bookings import invariants
 from bookings.models import Seating
+from restaurants.models import SpecialDay
 from tests.api import Api, api_as, assert_refused, at, events_of
 from wokibrain.core.clock import frozen
 from wokibrain.core.permissions import Role
@@ -269,6 +270,20 @@ def test_a_cancelled_booking_is_put_back_where_its_table_is_free(staff: Api) -> 
     with frozen(minutes(-40)):
         staff.cancel(other)
     assert step(staff, booking, "reopen", minutes(-30)).body["status"] == "CONFIRMED"
+    assert clean()
+
+
+def test_a_booking_that_the_plan_no_longer_serves_is_flagged_when_put_back(staff: Api) -> None:
+    retired, closed = book(staff, "T1", "20:00"), book(staff, "T5", "20:00")
+    admin = api_as(Role.ADMIN, "R1")
+    with frozen(minutes(-60)):
+        for booking in (retired, closed):
+            staff.cancel(booking)
+        assert admin.call("PATCH", "/tables/T1", {"active": False}).status == 200
+    assert step(staff, retired, "reopen", minutes(-30)).body["attention"] == ["tables"]
+    SpecialDay.objects.create(restaurant_id="R1", date=date(2025, 10, 22))
+    reply = step(staff, closed, "reopen", minutes(-20))
+    assert (reply.body["status"], reply.body["attention"]) == ("CONFIRMED", ["hours"])
     assert clean()
 
 

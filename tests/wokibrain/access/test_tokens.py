@@ -263,7 +263,7 @@ def test_the_back_office_has_the_same_password_guard(user: User) -> None:
     client = APIClient()
     for _ in range(5):
         client.post("/admin/login/", {"username": "ana", "password": "wrong"})
-    assert client.post("/admin/login/", {"username": "ana", "password": PASSWORD}).status_code == 200
+    assert client.post("/admin/login/", {"username": "ana", "password": PASSWORD}).status_code == 429
     assert "_auth_user_id" not in client.session
 
 
