@@ -98,10 +98,10 @@ def _sentence(day: Day, request: SeatRequest, refusal: Refusal) -> Text:
         case Reason.TOO_SOON:
             text = _("It is too late to book that time.")
         case Reason.FULL if request.tables is not None and (sitting := _sitting(day, request)):
+            # The caller may be anyone: which booking it is, only staff are told, by `services.room`.
             text = format_lazy(
-                _("Another party still sits there, since {time} ({reference})."),
+                _("Another party still sits there, since {time}."),
                 time=f"{sitting.since.astimezone(day.plan.zone):%H:%M}",
-                reference=sitting.reference,
             )
         case Reason.FULL if request.tables is not None:
             text = _("The requested tables are not free at that time.")

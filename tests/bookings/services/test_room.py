@@ -71,6 +71,16 @@ def test_seating_at_an_occupied_table_names_the_party_and_offers_free_tables(sta
     assert clean()
 
 
+def test_a_stranger_is_told_that_a_table_is_occupied_but_not_by_whom(staff: Api, guest: Api) -> None:
+    booking = book(staff, "T1", "20:00")
+    step(staff, booking, "seat", minutes(5))
+    with frozen(minutes(91)):
+        reply = guest.book(tableIds=["T1"], partySize=2, start=at("21:45"), durationMinutes=60)
+    detail = assert_refused(reply, 409, "CONFLICT")
+    assert detail.startswith("Another party still sits there, since 20:05. The nearest times")
+    assert booking not in str(reply.body)
+
+
 def test_a_party_is_seated_on_its_own_service_day_only(staff: Api) -> None:
     booking = book(staff, "T1", "20:00")
     for moment in (EVENING - timedelta(days=1), EVENING + timedelta(days=1)):
