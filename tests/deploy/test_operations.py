@@ -11,7 +11,7 @@ from wokibrain.events import registry
 from wokibrain.events.types import Group, topics
 
 TEXT = (env.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-NO_SETTINGS = {"CREATE", "FLUSHDB"}
+NO_SETTINGS = {"CREATE", "FLUSHDB", "UTC"}
 
 
 def test_the_readme_links_to_the_operations_guide() -> None:
