@@ -49,8 +49,12 @@ OCCUPIED: Final = f"""(
 
 OCCUPIED_NOW: Final = f"""
 SELECT booking.id
-FROM (SELECT DISTINCT sector_id, table_id FROM bookings_seating WHERE upper_inf(period)) AS taken
-JOIN {RESTAURANT} ON restaurant.id = (SELECT restaurant_id FROM restaurants_sector WHERE id = taken.sector_id)
+FROM (
+    SELECT DISTINCT there.restaurant_id, seating.table_id
+    FROM bookings_seating AS seating JOIN bookings_booking AS there ON there.id = seating.booking_id
+    WHERE upper_inf(seating.period)
+) AS taken
+JOIN {RESTAURANT} ON restaurant.id = taken.restaurant_id
 JOIN bookings_booking AS booking ON booking.restaurant_id = restaurant.id
  AND booking.service_date BETWEEN %(now)s::date - 2 AND %(now)s::date + 1
  AND taken.table_id = ANY (booking.table_ids)

@@ -9,6 +9,7 @@ import pytest
 
 from bookings import invariants
 from bookings.models import Seating
+from bookings.repository.statements import occupied_bookings
 from restaurants.models import SpecialDay
 from tests.api import Api, api_as, assert_refused, at, events_of
 from wokibrain.core.clock import frozen
@@ -197,6 +198,8 @@ def test_the_next_booking_keeps_its_place_while_the_party_before_overstays(staff
     step(staff, first, "seat", minutes(0))
     longer = change(staff, second, minutes(85), durationMinutes=105)
     assert (longer.status, longer.body["tableIds"], longer.body["attention"]) == (200, ["T1"], ["occupied"])
+    with frozen(minutes(85)):
+        assert [str(booking_id) for booking_id in occupied_bookings()] == [longer.body["id"]]
     other = book(staff, "T5", "21:30")
     reply = change(staff, other, minutes(95), tableIds=["T1"])
     assert_refused(reply, 409, "CONFLICT")
