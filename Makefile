@@ -5,7 +5,7 @@ PYTHON_BIN := $(VENV)/bin/python
 MANAGE := $(PYTHON_BIN) manage.py
 .DEFAULT_GOAL := help
 
-.PHONY: help run test prove bench lint lint-scripts fmt fmt-scripts messages lock clean
+.PHONY: help run test coverage prove bench lint lint-scripts fmt fmt-scripts messages lock clean
 # What is made here may not be half made.
 .DELETE_ON_ERROR:
 
@@ -31,7 +31,10 @@ endef
 run: $(VENV)/runtime ## Start everything and print where it is; Ctrl-C stops it
 	@exec $(MANAGE) run
 
-test: $(VENV)/dev ## The tests, on Postgres and Redis of their own, in parallel, with coverage; ARGS="-n 0": in one process
+test: $(VENV)/dev ## The tests, on Postgres and Redis of their own, in parallel; ARGS="-n 0": in one process
+	@$(PYTHON_BIN) -m pytest -n auto -m "not slow" $(ARGS)
+
+coverage: $(VENV)/dev ## The tests, and which lines they miss
 	@$(PYTHON_BIN) -m pytest -n auto --cov --cov-report=term -m "not slow" $(ARGS)
 
 prove: $(VENV)/dev ## The long forms of the proofs
