@@ -169,10 +169,15 @@ class Hub:
         for group in groups_of(event["data"]):
             listeners |= self.listeners.get(group, set())
         if listeners:
-            whole, cut = _event_text(event), _event_text(event | {"data": without_guest(event["data"])})
             restaurant_id = event["data"]["restaurantId"]
+            texts: dict[bool, str] = {}
             for listener in listeners:
-                listener.hand(whole if listener.may_see_guests(restaurant_id) else cut, event["id"])
+                whole = listener.may_see_guests(restaurant_id)
+                if whole not in texts:
+                    texts[whole] = _event_text(
+                        event if whole else event | {"data": without_guest(event["data"])}
+                    )
+                listener.hand(texts[whole], event["id"])
 
     # Presence: each process announces its open boards regularly; a board that falls silent is gone.
 
