@@ -74,11 +74,16 @@ class ClosedFilter(admin.SimpleListFilter):
         return queryset.filter(pk__in=Seating.objects.filter(assumed=True).values("booking"))
 
 
-def _chosen_restaurant(request: HttpRequest, restaurants: QuerySet[Restaurant]) -> str | None:
-    """Return the id of the restaurant that a new booking's form has or starts with; None where there is none."""
-    offered = list(restaurants.values_list("pk", flat=True))
+def _chosen_restaurant(request: HttpRequest) -> Restaurant | None:
+    """Return the restaurant that a new booking's form has or starts with; None where there is none."""
+    offered = {restaurant.pk: restaurant for restaurant in _restaurants(request)}
     chosen = request.POST.get("restaurant") or request.GET.get("restaurant")
-    return chosen if chosen in offered else next(iter(offered), None)
+    return offered.get(chosen or "") or next(iter(offered.values()), None)
+
+
+def _restaurants(request: HttpRequest) -> QuerySet[Restaurant]:
+    """Return the restaurants at which the caller may create bookings."""
+    return visible(Restaurant.objects.all(), caller_for(request), Permission.BOOKING_CREATE)
 
 
 @admin.register(Booking)
@@ -126,19 +131,15 @@ class BookingAdmin(TenantAdmin):
 
     def get_form(self, request: HttpRequest, obj: Booking | None = None, **kwargs: Any) -> Any:
         caller = caller_for(request)
-        tables = Table.objects.filter(active=True).select_related("sector")
-        restaurants = visible(Restaurant.objects.all(), caller, Permission.BOOKING_CREATE)
-        chosen = obj.restaurant_id if obj is not None else _chosen_restaurant(request, restaurants)
-        tables = tables.filter(sector__restaurant_id=chosen)
-        choices = {"restaurant": restaurants, "tables": tables.order_by("sector", *table_order())}
+        restaurant = obj.restaurant if obj is not None else _chosen_restaurant(request)
+        tables = Table.objects.filter(active=True, sector__restaurant=restaurant).select_related("sector")
+        choices = {"restaurant": _restaurants(request), "tables": tables.order_by("sector", *table_order())}
         return type("BookingForm", (BookingForm,), {"caller": caller, "choices": choices})
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Start with today's service date at the selected restaurant, and a party of two."""
         initial: dict[str, Any] = super().get_changeform_initial_data(request)
-        caller = caller_for(request)
-        restaurants = visible(Restaurant.objects.all(), caller, Permission.BOOKING_CREATE)
-        restaurant = restaurants.filter(pk=initial.get("restaurant")).first() or restaurants.first()
+        restaurant = _chosen_restaurant(request)
         if restaurant is None or not clock.is_known_zone(restaurant.zone):
             return {"party_size": 2} | initial
         today = {"date": board.today(restaurant.pk)}

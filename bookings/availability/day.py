@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -125,7 +125,7 @@ class Day:
         """
         if not self.sittings or self.plan.occupied_until() <= self.service.origin:
             return self.planned
-        return _without_sittings(self)
+        return self.holding(_sat_at(self)).planned
 
     def by_plan(self) -> Day:
         """Return the day without regard to who sits there: for a booking that keeps its place in the plan."""
@@ -381,33 +381,13 @@ def _occupied(
     )
 
 
-def _without_sittings(day: Day) -> tuple[tuple[SectorRoom, Occupancy], ...]:
-    """Return the planned rooms without the slots in which a table's party still sits, as far as can be told now."""
-    service = day.service
+def _sat_at(day: Day) -> Iterator[Busy]:
+    """Yield each table at which a party sits, from when it sat down until it leaves, as far as can be told now."""
     until = day.plan.occupied_until()
-    slots_taken: dict[str, int] = {}
     for sitting in day.sittings:
         # One that sat down early stays at least until the plan holds its table.
         free_at = max(until, sitting.start)
         usual = stays.usual_minutes(day.plan.restaurant_id, sitting.party)
         if usual is not None:
             free_at = max(free_at, sitting.since + timedelta(minutes=usual))
-        first = max(service.slot_of(sitting.since), 0)
-        last = min(-((service.origin - free_at) // SLOT), service.slots)
-        if first < last:
-            slots_taken[sitting.table_id] = slots_taken.get(sitting.table_id, 0) | (
-                (1 << last) - (1 << first)
-            )
-    return tuple(
-        (
-            room,
-            replace(
-                occupancy,
-                free=tuple(
-                    free & ~slots_taken.get(table.id, 0)
-                    for table, free in zip(room.engine.tables, occupancy.free, strict=True)
-                ),
-            ),
-        )
-        for room, occupancy in day.planned
-    )
+        yield Busy(sitting.table_id, sitting.since, free_at)

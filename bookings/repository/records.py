@@ -191,6 +191,10 @@ class BookingRecord:
         """Return the instant as the restaurant's clocks show it; for its start, the wall time that was promised."""
         return instant.astimezone(self.clocks)
 
+    def flagged(self, flag: str) -> BookingRecord:
+        """Return the booking with one of Booking.Attention's flags more."""
+        return replace(self, attention=tuple(sorted({*self.attention, flag})))
+
     @property
     def shown_attention(self) -> tuple[str, ...]:
         """Return why staff must look at the booking now; empty once it is over."""

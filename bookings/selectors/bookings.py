@@ -51,7 +51,6 @@ def list_rendered(*, caller: Caller, day_list: DayList, render: Callable[[DayLis
     caller.require(Permission.BOOKING_READ, day_list.restaurant_id)
     cached = open_day(day_list.restaurant_id, day_list.sector_id, day_list.service_date)
     with_guests = caller.may(Permission.GUEST_READ, day_list.restaurant_id)
-    audience = "staff" if with_guests else "strangers"
     # A flag by the clock changes on the minute at most, and only near the day itself.
     now = clock.now()
     near = (
@@ -60,7 +59,7 @@ def list_rendered(*, caller: Caller, day_list: DayList, render: Callable[[DayLis
     )
     minute = now.replace(second=0, microsecond=0) if near else None
     return cached.answer(
-        (minute, render.__qualname__, audience, day_list.status, day_list.page, day_list.limit),
+        (minute, render.__qualname__, with_guests, day_list.status, day_list.page, day_list.limit),
         lambda: render(day_list, _page(caller, day_list)),
         shared=not with_guests,
     )

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from dataclasses import replace
 from typing import Final
 
 from django.db import DatabaseError
 
 from bookings.availability import plan as plans
 from bookings.availability.plan import service_date_at
-from bookings.event_types import BOOKING_COMPLETED
 from bookings.models import Booking, Seating
 from bookings.repository import statements
 from bookings.repository.records import BookingRecord
 from bookings.repository.statements import locked
 from bookings.services.command import booking_command
-from bookings.services.lifecycle import quarter_of
-from bookings.statuses import Status
+from bookings.services.lifecycle import quarter_of, write_step
+from bookings.statuses import COMPLETE, Status
 from bookings.transactions import SectorDay, in_transaction_for
 from wokibrain.core import clock
 from wokibrain.core.callers import SYSTEM, Caller
@@ -70,10 +68,8 @@ def _close(seen: BookingRecord, *, caller: Caller) -> bool:
         before = locked(seen.id)
         if before.status is not Status.SEATED:
             return False
-        now = clock.now_to_millisecond()
-        statements.shorten(before.id, quarter_of(now))
-        after = replace(before, status=Status.COMPLETED, version=before.version + 1, updated_at=now)
-        statements.update(after, event_type=BOOKING_COMPLETED, actor=caller, more={"reason": END_OF_DAY})
+        statements.shorten(before.id, quarter_of(clock.now()))
+        write_step(before, before, COMPLETE, caller=caller, more={"reason": END_OF_DAY})
         Seating.objects.filter(booking=before.id).update(assumed=True)
         return True
 

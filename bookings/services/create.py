@@ -97,7 +97,7 @@ def booked(day: Day, new: NewBooking, seat: Candidate, guest: GuestRecord | None
         service_date=new.date,
         start=seat.start,
         end=seat.end,
-        duration_minutes=_seat_request(day, new).duration,
+        duration_minutes=_minutes(day, new),
         party_size=new.party_size,
         status=Status.CONFIRMED,
         channel=new.channel,
@@ -107,11 +107,16 @@ def booked(day: Day, new: NewBooking, seat: Candidate, guest: GuestRecord | None
     )
 
 
+def _minutes(day: Day, new: NewBooking) -> int:
+    """Return the duration of the request, else the turn time."""
+    return new.duration_minutes or day.plan.turn_time(new.party_size)
+
+
 def _seat_request(day: Day, new: NewBooking) -> SeatRequest:
-    """Return the request in the engine's terms; the duration is the request's, else the turn time."""
+    """Return the request in the engine's terms."""
     return SeatRequest(
         party=new.party_size,
-        duration=new.duration_minutes or day.plan.turn_time(new.party_size),
+        duration=_minutes(day, new),
         window_start=new.window_start,
         window_end=new.window_end,
         start=new.start,

@@ -80,8 +80,7 @@ class PlanWatch:
         bookings = fetch(LOCKED, {"ids": list(causes)})
         for booking in bookings:
             flagged = replace(
-                booking,
-                attention=tuple(sorted({*booking.attention, causes[booking.id]})),
+                booking.flagged(causes[booking.id]),
                 version=booking.version + 1,
                 updated_at=clock.now_to_millisecond(),
             )

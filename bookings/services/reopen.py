@@ -55,8 +55,7 @@ def reopen_booking(
             # Changes of the plan flag open bookings only: those that it no longer serves are flagged now.
             zone = before.promise.zone if before.promise else plan.zone_name
             if before.end > now and (cause := misfit(plan, before, zone)):
-                after = replace(after, attention=tuple(sorted({*before.attention, cause[0].value})))
-        if target in OPEN:
+                after = after.flagged(cause[0].value)
             statements.reseat(after)
         else:
             statements.free(after.id)

@@ -180,6 +180,12 @@ export function flagTexts(flag) {
   }
 }
 
+/**
+ * What of a booking's look changes by the clock too.
+ * @param {Booking} booking
+ */
+export const lookOf = (booking) => [tone(booking), ...flagsOf(booking)].join();
+
 /** @param {Booking} booking */
 export const attentionText = (booking) =>
   flagsOf(booking)

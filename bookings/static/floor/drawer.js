@@ -11,6 +11,7 @@ import {
   isChangeable,
   isInUse,
   isOpen,
+  lookOf,
   mayPutBack,
   seatsText,
   startText,
@@ -158,7 +159,7 @@ export class Drawer {
     const booking = board.bookings.get(this.bookingId ?? '');
     if (!booking) return;
     if (booking.version === this.version) {
-      if (lookOf(booking) !== this.look) this.fillBookingHead(booking);
+      if (headLookOf(booking) !== this.look) this.fillBookingHead(booking);
       return;
     }
     if (this.isTouched) {
@@ -174,7 +175,7 @@ export class Drawer {
   /** @param {Booking} booking */
   fillBookingHead(booking) {
     const focused = focusedElement()?.dataset.act;
-    this.look = lookOf(booking);
+    this.look = headLookOf(booking);
     const look = tone(booking);
     const actions = actionsOf(booking).map(([action, style]) => {
       const onclick = () => changeStatus(booking, action);
@@ -371,8 +372,7 @@ export class Drawer {
 }
 
 /** @param {Booking} booking */
-const lookOf = (booking) =>
-  [tone(booking), ...flagsOf(booking), ...actionsOf(booking).map(([action]) => action)].join();
+const headLookOf = (booking) => [lookOf(booking), ...actionsOf(booking).map(([action]) => action)].join();
 
 /** @param {Booking} booking */
 const actionsOf = (booking) => ACTION_STYLES.filter(([action]) => isAllowed(booking, action));

@@ -1,6 +1,6 @@
 // The board: puts the toolbar, the list, the views, the drawer and the live connection together.
 
-import { flagsOf, tone } from './bookings.js';
+import { lookOf } from './bookings.js';
 import { addDays } from './clock.js';
 import { Drawer } from './drawer.js';
 import { gettext } from './i18n.js';
@@ -112,7 +112,7 @@ let lastLooks = '';
 setInterval(() => {
   if (!board.loaded || document.hidden) return;
   // A party turns late, stays over its time, or finds its table occupied by the clock alone.
-  const looks = [...board.bookings.values()].map((booking) => [tone(booking), ...flagsOf(booking)].join()).join(' ');
+  const looks = [...board.bookings.values()].map(lookOf).join(' ');
   if (looks !== lastLooks) {
     lastLooks = looks;
     boardChanged();
